@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* Spans of time as people write and read them. */
+
+#include "base/macro.h"
+
+#define SPAN_TEXT_MAX 64
+
+/*
+ * Parses "14d", "1h 30min", "90s", "250ms", "1.5h" or "30" (seconds). Units as systemd's:
+ * us, ms, s sec second seconds, m min minute minutes, h hr hour hours, d day days, w week weeks.
+ * Negative, empty, unknown unit: -EINVAL. Past 100 years: -ERANGE.
+ */
+int span_parse(const char *text, uint64_t *ret_usec) must_check;
+
+/* Writes at most two units, rounded down: "0s", "45s", "3min 20s", "2d 4h". Returns `buffer`. */
+char *span_format(uint64_t usec, char buffer[static SPAN_TEXT_MAX]);
+
+/* Wall clock and monotonic clock (CLOCK_BOOTTIME), in microseconds. */
+uint64_t now_realtime_usec(void);
+uint64_t now_boottime_usec(void);

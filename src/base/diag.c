@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "base/diag.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The length of the UTF-8 sequence that `s` starts with, 0 if there is none: overlong forms,
+ * surrogates and what is past U+10FFFF are none. */
+static size_t sequence_length(const unsigned char *s) {
+        static const struct {
+                unsigned char first, last, second_first, second_last, n;
+        } forms[] = {
+                { 0x01, 0x7f, 0, 0, 1 },       { 0xc2, 0xdf, 0x80, 0xbf, 2 },
+                { 0xe0, 0xe0, 0xa0, 0xbf, 3 }, { 0xe1, 0xec, 0x80, 0xbf, 3 },
+                { 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 },
+                { 0xf0, 0xf0, 0x90, 0xbf, 4 }, { 0xf1, 0xf3, 0x80, 0xbf, 4 },
+                { 0xf4, 0xf4, 0x80, 0x8f, 4 },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(forms); i++) {
+                if (s[0] < forms[i].first || s[0] > forms[i].last)
+                        continue;
+                if (forms[i].n > 1 && (s[1] < forms[i].second_first || s[1] > forms[i].second_last))
+                        return 0;
+                for (size_t k = 2; k < forms[i].n; k++)
+                        if (s[k] < 0x80 || s[k] > 0xbf)
+                                return 0;
+                return forms[i].n;
+        }
+        return 0;
+}
+
+char *text_clean(char *text) {
+        unsigned char *from = (unsigned char *)text, *to = from;
+
+        while (*from) {
+                size_t n = sequence_length(from);
+
+                if (*from == '\n' || *from == '\r' || *from == '\t') {
+                        *to++ = ' ';
+                        from++;
+                } else if (n == 0 || *from < 0x20 || *from == 0x7f) {
+                        *to++ = '?';
+                        from++;
+                } else if (n == 2 && from[0] == 0xc2 && from[1] < 0xa0) {
+                        /* U+0080 to U+009F: a terminal may take them as ESC and what follows */
+                        *to++ = '?';
+                        from += 2;
+                } else {
+                        memmove(to, from, n);
+                        to += n;
+                        from += n;
+                }
+        }
+        while (to > (unsigned char *)text && to[-1] == ' ')
+                to--;
+        *to = '\0';
+        return text;
+}
+
+void text_cut(char *text, size_t size) {
+        size_t n = size - 4;
+
+        while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
+                n--;
+        memcpy(text + n, "...", 4);
+}
+
+static void set(Diag *diag, const char *context, const char *text) {
+        char buffer[2 * sizeof diag->text + 16];
+
+        snprintf(buffer, sizeof buffer, "%s%s%s", context, *context && *text ? ": " : "", text);
+        text_clean(buffer);
+        if (strlen(buffer) >= sizeof diag->text)
+                text_cut(buffer, sizeof diag->text);
+        memcpy(diag->text, buffer, strlen(buffer) + 1);
+}
+
+/* The arguments may point into the diag itself: formatting happens beside it. */
+void diag_format(Diag *diag, const char *format, ...) {
+        char text[sizeof diag->text + 8];
+        va_list arguments;
+
+        if (!diag)
+                return;
+        va_start(arguments, format);
+        vsnprintf(text, sizeof text, format, arguments);
+        va_end(arguments);
+        set(diag, "", text);
+}
+
+void diag_prefix(Diag *diag, const char *format, ...) {
+        char context[sizeof diag->text + 8];
+        va_list arguments;
+
+        if (!diag)
+                return;
+        va_start(arguments, format);
+        vsnprintf(context, sizeof context, format, arguments);
+        va_end(arguments);
+        set(diag, context, diag->text);
+}
+
+const char *error_text(int error) {
+        const char *text = strerrordesc_np(error < 0 ? -error : error);
+
+        return text ? text : "Unknown error";
+}
+
+const char *diag_text(const Diag *diag, int error) {
+        return diag && diag->text[0] ? diag->text : error_text(error);
+}
