@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * cJSON parses, prints and holds the values; what it takes too lightly is refused by one scan over
+ * the text before it is called: nesting (its own limit is 1000 levels of recursion), bytes that are
+ * no UTF-8, control characters (it skips any byte up to 32 as a blank, NUL included), "\u0000" (its
+ * strings would end there) and "\uXYZW" (read as "\u0000"). The grammar itself is cJSON's affair.
+ *
+ * The scan passes over plain string text eight bytes at a time: a poll may bring a hundred thousand
+ * records, and cJSON should be what they cost.
+ */
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "wire/json.h"
+
+/* Length of the UTF-8 sequence at `p`, 0 if it is none: overlong, surrogate, past U+10FFFF, cut. */
+static size_t utf8_sequence(const unsigned char *p, const unsigned char *end) {
+        size_t length = *p < 0x80 ? 1 : *p < 0xc2 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : 4;
+
+        if (length == 0 || *p > 0xf4 || length > (size_t)(end - p))
+                return 0;
+        for (size_t i = 1; i < length; i++)
+                if ((p[i] & 0xc0) != 0x80)
+                        return 0;
+        if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] >= 0xa0) ||
+            (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] >= 0x90))
+                return 0;
+        return length;
+}
+
+#define EACH_BYTE UINT64_C(0x0101010101010101)
+
+/* Whether one of the eight bytes at `p` is '"', '\\', a control character or not ASCII. */
+static bool special_in_word(const unsigned char *p) {
+        uint64_t word, quote, backslash;
+
+        memcpy(&word, p, sizeof(word));
+        quote = word ^ (EACH_BYTE * '"');
+        backslash = word ^ (EACH_BYTE * '\\');
+        return (((quote - EACH_BYTE) & ~quote) | ((backslash - EACH_BYTE) & ~backslash) |
+                ((word - EACH_BYTE * 0x20) & ~word) | word) &
+               (EACH_BYTE * 0x80);
+}
+
+/* The four hex digits at `p`, -1 if they are none. */
+static int hex4(const unsigned char *p) {
+        int value = 0;
+
+        for (size_t i = 0; i < 4; i++) {
+                int lower = p[i] | 0x20;
+
+                if (p[i] >= '0' && p[i] <= '9')
+                        value = value * 16 + p[i] - '0';
+                else if (lower >= 'a' && lower <= 'f')
+                        value = value * 16 + lower - 'a' + 10;
+                else
+                        return -1;
+        }
+        return value;
+}
+
+/* `p` is behind the opening quote; returns what is behind the closing one, or NULL. */
+static const unsigned char *scan_string(const unsigned char *p, const unsigned char *end) {
+        for (;;) {
+                size_t length;
+
+                while (end - p >= 8 && !special_in_word(p))
+                        p += 8;
+                if (p == end || *p < 0x20)
+                        return NULL;
+                if (*p == '"')
+                        return p + 1;
+                if (*p == '\\') {
+                        if (end - p < 2)
+                                return NULL;
+                        if (p[1] == 'u' && (end - p < 6 || hex4(p + 2) <= 0))
+                                return NULL;
+                        p += 2;
+                        continue;
+                }
+                length = utf8_sequence(p, end);
+                if (length == 0)
+                        return NULL;
+                p += length;
+        }
+}
+
+static bool scan(const unsigned char *p, const unsigned char *end) {
+        size_t depth = 0;
+
+        while (p < end) {
+                unsigned char c = *p++;
+
+                switch (c) {
+                case '"':
+                        p = scan_string(p, end);
+                        if (!p)
+                                return false;
+                        break;
+                case '{':
+                case '[':
+                        if (++depth > JSON_DEPTH_MAX)
+                                return false;
+                        break;
+                case '}':
+                case ']':
+                        if (depth-- == 0)
+                                return false;
+                        break;
+                case '\t':
+                case '\n':
+                case '\r':
+                        break;
+                default:
+                        if (c < 0x20 || c >= 0x7f)
+                                return false;
+                }
+        }
+        return depth == 0;
+}
+
+int json_parse(const char *text, size_t n, Json **ret) {
+        cleanup(json_free) Json *json = NULL;
+        const char *end = text + n, *rest = NULL;
+
+        if (!scan((const unsigned char *)text, (const unsigned char *)end))
+                return -EBADMSG;
+        errno = 0;
+        json = cJSON_ParseWithLengthOpts(text, n, &rest, false);
+        if (!json)
+                return errno == ENOMEM ? -ENOMEM : -EBADMSG;
+        while (rest < end && strchr(" \t\r\n", *rest))
+                rest++;
+        if (rest != end)
+                return -EBADMSG;
+        *ret = TAKE_PTR(json);
+        return 0;
+}
+
+Json *json_free(Json *json) {
+        cJSON_Delete(json);
+        return NULL;
+}
+
+char *json_text(const Json *json) {
+        return cJSON_PrintUnformatted(json);
+}
+
+/* cJSON's own indented text has a tab behind each colon; this one reads like everybody's. */
+char *json_text_pretty(const Json *json) {
+        cleanup_free char *compact = json_text(json);
+        char *pretty = NULL;
+        bool string = false;
+        int depth = 0;
+        size_t n;
+        FILE *f;
+
+        f = compact ? open_memstream(&pretty, &n) : NULL;
+        if (!f)
+                return NULL;
+        for (const char *p = compact; *p; p++) {
+                bool open = !string && (*p == '{' || *p == '[');
+                bool close = !string && (*p == '}' || *p == ']');
+
+                depth += open - close;
+                if (close && p[-1] != '{' && p[-1] != '[')
+                        fprintf(f, "\n%*s", 2 * depth, "");
+                fputc(*p, f);
+                if (!string && *p == ':')
+                        fputc(' ', f);
+                if ((open && p[1] != '}' && p[1] != ']') || (!string && *p == ','))
+                        fprintf(f, "\n%*s", 2 * depth, "");
+                if (string && *p == '\\')
+                        fputc(*++p, f);
+                else if (*p == '"')
+                        string = !string;
+        }
+        if (fclose(f) != 0) {
+                free(pretty);
+                return NULL;
+        }
+        return pretty;
+}
+
+bool json_is_object(const Json *json) {
+        return cJSON_IsObject(json);
+}
+
+bool json_is_array(const Json *json) {
+        return cJSON_IsArray(json);
+}
+
+bool json_is_string(const Json *json) {
+        return cJSON_IsString(json);
+}
+
+const Json *json_get(const Json *object, const char *name) {
+        const cJSON *member;
+
+        if (!cJSON_IsObject(object))
+                return NULL;
+        member = cJSON_GetObjectItemCaseSensitive(object, name);
+        return cJSON_IsNull(member) ? NULL : member;
+}
+
+const char *json_get_string(const Json *object, const char *name, const char *fallback) {
+        const char *value = NULL;
+
+        return json_read_string(object, name, &value) > 0 ? value : fallback;
+}
+
+int64_t json_get_int(const Json *object, const char *name, int64_t fallback) {
+        int64_t value = 0;
+
+        return json_read_int(object, name, &value) > 0 ? value : fallback;
+}
+
+bool json_get_bool(const Json *object, const char *name, bool fallback) {
+        bool value = false;
+
+        return json_read_bool(object, name, &value) > 0 ? value : fallback;
+}
+
+int json_read_string(const Json *object, const char *name, const char **ret) {
+        const Json *member = json_get(object, name);
+
+        if (!member)
+                return 0;
+        if (!cJSON_IsString(member))
+                return -EINVAL;
+        *ret = member->valuestring;
+        return 1;
+}
+
+int json_read_int(const Json *object, const char *name, int64_t *ret) {
+        const Json *member = json_get(object, name);
+
+        if (!member)
+                return 0;
+        /* the negated comparisons take NaN along */
+        if (!cJSON_IsNumber(member) || !(member->valuedouble >= -(double)JSON_INT_MAX) ||
+            !(member->valuedouble <= (double)JSON_INT_MAX) ||
+            (double)(int64_t)member->valuedouble != member->valuedouble)
+                return -EINVAL;
+        *ret = (int64_t)member->valuedouble;
+        return 1;
+}
+
+int json_read_bool(const Json *object, const char *name, bool *ret) {
+        const Json *member = json_get(object, name);
+
+        if (!member)
+                return 0;
+        if (!cJSON_IsBool(member))
+                return -EINVAL;
+        *ret = cJSON_IsTrue(member);
+        return 1;
+}
+
+const char *json_string(const Json *json) {
+        return cJSON_IsString(json) ? json->valuestring : NULL;
+}
+
+const char *json_name(const Json *member) {
+        return member ? member->string : NULL;
+}
+
+size_t json_size(const Json *array_or_object) {
+        size_t n = 0;
+
+        json_foreach (member, array_or_object)
+                n++;
+        return n;
+}
+
+const Json *json_first(const Json *array_or_object) {
+        return array_or_object ? array_or_object->child : NULL;
+}
+
+const Json *json_next(const Json *member) {
+        return member->next;
+}
+
+Json *json_new_object(void) {
+        return cJSON_CreateObject();
+}
+
+Json *json_new_array(void) {
+        return cJSON_CreateArray();
+}
+
+Json *json_copy(const Json *json) {
+        return cJSON_Duplicate(json, true);
+}
+
+/* A string value; each byte that belongs to no UTF-8 sequence becomes U+FFFD. */
+static Json *new_string(const char *value) {
+        size_t length = strlen(value), n_bad = 0, n = 0;
+        const unsigned char *start = (const unsigned char *)value, *end = start + length;
+        cleanup_free char *clean = NULL;
+
+        for (const unsigned char *p = start; p < end;) {
+                size_t sequence = utf8_sequence(p, end);
+
+                n_bad += sequence == 0;
+                p += sequence > 0 ? sequence : 1;
+        }
+        if (n_bad == 0)
+                return cJSON_CreateString(value);
+
+        clean = malloc(length + 2 * n_bad + 1);
+        if (!clean)
+                return NULL;
+        for (const unsigned char *p = start; p < end;) {
+                size_t sequence = utf8_sequence(p, end);
+
+                if (sequence > 0)
+                        memcpy(clean + n, p, sequence);
+                else
+                        memcpy(clean + n, "\xef\xbf\xbd", 3);
+                n += sequence > 0 ? sequence : 3;
+                p += sequence > 0 ? sequence : 1;
+        }
+        clean[n] = '\0';
+        return cJSON_CreateString(clean);
+}
+
+int json_add_string(Json *object, const char *name, const char *value) {
+        if (!value)
+                return object ? 0 : -ENOMEM;
+        return json_add(object, name, new_string(value));
+}
+
+int json_add_int(Json *object, const char *name, int64_t value) {
+        value = MAX(MIN(value, JSON_INT_MAX), -JSON_INT_MAX);
+        return json_add(object, name, cJSON_CreateNumber((double)value));
+}
+
+int json_add_bool(Json *object, const char *name, bool value) {
+        return json_add(object, name, cJSON_CreateBool(value));
+}
+
+int json_add(Json *object_or_array, const char *name, Json *value) {
+        bool added;
+
+        if (!object_or_array || !value) {
+                json_free(value);
+                return -ENOMEM;
+        }
+        added = name ? cJSON_AddItemToObject(object_or_array, name, value)
+                     : cJSON_AddItemToArray(object_or_array, value);
+        if (!added) {
+                json_free(value);
+                return -ENOMEM;
+        }
+        return 0;
+}
+
+int json_append_string(Json *array, const char *value) {
+        return json_add(array, NULL, new_string(value));
+}
+
+int json_replace(Json *object, const char *name, Json *value) {
+        cJSON *member = NULL;
+        char *key;
+
+        if (object && value)
+                member = cJSON_GetObjectItemCaseSensitive(object, name);
+        if (!member)
+                return json_add(object, name, value);
+        /* cJSON_ReplaceItemInObject() leaves a nameless member behind when memory is out */
+        key = strdup(name);
+        if (!key) {
+                json_free(value);
+                return -ENOMEM;
+        }
+        free(value->string);
+        value->string = key;
+        cJSON_ReplaceItemViaPointer(object, member, value);
+        return 0;
+}
+
+void json_make_printable(Json *json) {
+        if (!json)
+                return;
+        if (json->string)
+                text_clean(json->string);
+        if (cJSON_IsString(json))
+                text_clean(json->valuestring);
+        for (cJSON *member = json->child; member; member = member->next)
+                json_make_printable(member);
+}
+
+Json *json_new_strings(const Strv *list) {
+        cleanup(json_free) Json *array = json_new_array();
+
+        for (size_t i = 0; i < list->n; i++)
+                if (json_append_string(array, list->v[i]) < 0)
+                        return NULL;
+        return TAKE_PTR(array);
+}
