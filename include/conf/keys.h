@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The table of keys, private to conf/: parsing, defaults, copies, comparison, suggestions, what
+ * needs a restart, and the listing that is shipped all come from it. A new key is a field of
+ * Config and a row of the table; a new section is its first row.
+ */
+
+#include "conf/config.h"
+
+/* What the key's field in Config is. */
+typedef enum KeyKind {
+        KEY_TEXT, /* char *, NULL for none */
+        KEY_LIST, /* Strv */
+        KEY_SPAN, /* uint64_t, microseconds */
+        KEY_FLAG, /* bool, written as one of two words */
+} KeyKind;
+
+/* Checks a text or an item of a list. May move `*text` past a prefix, or set it to NULL for none.
+ * -EINVAL with the reason. */
+typedef int (*KeyCheck)(const char **text, Diag *reterr_diag);
+
+typedef struct Key {
+        const char *section, *name;
+        const char *fallback; /* as it would be written */
+        const char *about;    /* lines for the listing, without their '#' */
+        size_t offset;        /* of the field in Config */
+        KeyKind kind;
+        bool restart;                   /* a change needs a restart */
+        KeyCheck check;                 /* KEY_TEXT, KEY_LIST */
+        uint64_t least_usec, most_usec; /* KEY_SPAN */
+        const char *words[2];           /* KEY_FLAG: for false, for true */
+} Key;
+
+#define KEYS_MAX 64
+
+extern const Key config_keys[];
+extern const size_t n_config_keys;
+
+/* The row, or NULL. `section` NULL: in any section. */
+const Key *key_find(const char *section, const char *name);
+const char *key_nearest(const char *section, const char *name);
+bool section_known(const char *section);
+const char *section_nearest(const char *section);
+
+/* Parses the value into the key's field, replacing what is there; on failure (-EINVAL with the
+ * reason, -ENOMEM) that stays. */
+int key_parse(const Key *key, const char *text, Config *config, Diag *reterr_diag) must_check;
+/* `to` holds nothing yet in the field. */
+int key_copy(const Key *key, const Config *from, Config *to) must_check;
+bool key_equal(const Key *key, const Config *a, const Config *b);
+void key_clear(const Key *key, Config *config);

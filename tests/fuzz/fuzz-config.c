@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * A file of any content is either a Config that is whole, or mistakes that can be told. What no
+ * mistake was found in must also read the same with the tricks of the format undone, so that a
+ * value cut or joined by inih would show: see normalize().
+ */
+
+#include <assert.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/io.h"
+#include "conf/config.h"
+#include "conf/keys.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+static int load(const char *text, size_t n, Config **ret) {
+        cleanup_close int fd = memfd_create("config", MFD_CLOEXEC);
+        ConfigErrors errors;
+        char path[64];
+        int r;
+
+        if (fd < 0 || write_full(fd, text, n) < 0)
+                abort();
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        r = config_load(path, ret, &errors);
+        if (r == 0)
+                assert(errors.n == 0);
+        else
+                assert((r == -EINVAL || r == -EFBIG) && errors.n > 0);
+        for (size_t i = 0; i < errors.n; i++) {
+                cleanup_free char *line = config_error_text(&errors.v[i]);
+                cleanup_free char *cleaned = line ? strdup(line) : NULL;
+
+                assert(cleaned && strcmp(text_clean(cleaned), line) == 0);
+                assert(i == 0 || errors.v[i].line >= errors.v[i - 1].line || i + 1 == errors.n);
+        }
+        config_errors_done(&errors);
+        return r;
+}
+
+static void assert_same(const Config *a, const Config *b) {
+        for (size_t i = 0; i < n_config_keys; i++)
+                assert(key_equal(&config_keys[i], a, b));
+}
+
+/* Takes what the format allows around values away, by itself: blank lines and comments, the byte
+ * order mark, carriage returns, blanks around '=' and at the ends. `text` is known to be free of
+ * mistakes. */
+static void normalize(const char *text, FILE *out) {
+        if (strncmp(text, "\xef\xbb\xbf", 3) == 0)
+                text += 3;
+        while (*text) {
+                size_t length = strcspn(text, "\n"), n = length, equals;
+                const char *blank;
+
+                if (text[strspn(text, " \t\r")] == '#' || text[strspn(text, " \t\r")] == ';')
+                        n = 0;
+                for (blank = text; blank + 1 < text + n; blank++)
+                        if ((*blank == ' ' || *blank == '\t') && blank[1] == ';')
+                                n = (size_t)(blank - text);
+                while (n > 0 && strchr(" \t\r", text[n - 1]))
+                        n--;
+                equals = strcspn(text, "=");
+                if (n > 0 && text[0] != '[' && equals < n) {
+                        size_t key = equals, value = equals + 1;
+
+                        while (key > 0 && strchr(" \t", text[key - 1]))
+                                key--;
+                        while (value < n && strchr(" \t", text[value]))
+                                value++;
+                        fprintf(out, "%.*s=%.*s\n", (int)key, text, (int)(n - value), text + value);
+                } else if (n > 0)
+                        fprintf(out, "%.*s\n", (int)n, text);
+                text += length + (text[length] == '\n');
+        }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
+        cleanup(config_free) Config *config = NULL, *copy = NULL, *again = NULL;
+        cleanup(strv_done) Strv keys = STRV_NULL;
+        cleanup_free char *text = strndup((const char *)data, n), *normal = NULL;
+        size_t normal_n;
+        FILE *out;
+
+        if (load((const char *)data, n, &config) < 0)
+                return 0;
+        if (config_copy(config, &copy) < 0 || config_restart_keys(config, copy, &keys) < 0)
+                abort();
+        assert_same(config, copy);
+        assert(keys.n == 0);
+        assert(config->match.n > 0 || config->project);
+        assert(config->docker_socket[0] == '/' && strlen(config->docker_socket) < 108);
+
+        out = open_memstream(&normal, &normal_n);
+        if (!out || !text)
+                abort();
+        normalize(text, out);
+        fclose(out);
+        if (load(normal, normal_n, &again) < 0)
+                abort();
+        assert_same(config, again);
+        return 0;
+}
