@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The engine's API, one function per endpoint; HTTP status to errno. Used by one thread;
+ * docker_interrupt() by any.
+ *
+ * Errors common to all: those of http_call(), and
+ *   -ENOENT         404, with the engine's words, and nothing else: a missing socket is
+ *                   -ECONNREFUSED
+ *   -EBUSY          409 (in use, has children; for prune after its retries: already running)
+ *   -EINVAL         400
+ *   -EREMOTEIO      5xx and anything unexpected
+ *   -EBADMSG        an answer that is not what the API says
+ *   -EPROTONOSUPPORT  no API version in common
+ * and the diag holds the engine's own message. On any error nothing was added to the outputs that
+ * the caller could take for a whole answer: sets are empty then.
+ *
+ * Facts about Docker that are not in its API reference were seen on engines 20.10, 26.1, 28.5 and
+ * read in moby's source; each is named where it matters.
+ */
+
+#include "base/diag.h"
+#include "docker/model.h"
+
+typedef struct Docker Docker;
+
+/* `timeout_usec` bounds every call but prune, which has its own. */
+int docker_new(const char *socket_path, uint64_t timeout_usec, uint64_t prune_timeout_usec,
+               Docker **ret) must_check;
+Docker *docker_free(Docker *docker);
+DEFINE_CLEANUP(Docker *, docker_free);
+
+/* From any thread: calls in progress and later ones return -ECANCELED until docker_resume().
+ * A prune that must not be cut (engine below 25, moby/buildkit#4399) is waited for. */
+void docker_interrupt(Docker *docker);
+void docker_resume(Docker *docker);
+
+/* From any thread: when the call in progress will have ended at the latest (CLOCK_BOOTTIME,
+ * microseconds); 0 while there is none. */
+uint64_t docker_call_deadline(Docker *docker);
+
+/*
+ * GET /_ping, unversioned: agrees on the newest API version both know (1.40 to 1.55, or newer as
+ * 1.55 if the engine still takes it), then GET /info. Done implicitly whenever a call finds itself
+ * on a new connection, since the engine may have been replaced. `ret` is borrowed until the next
+ * call.
+ */
+int docker_negotiate(Docker *docker, const EngineInfo **ret, Diag *reterr_diag) must_check;
+
+/*
+ * GET /system/df for the build cache: ?type=build-cache from API 1.42 (with verbose=1 from 1.52);
+ * the full call below, whose 500 "a disk usage operation is already running" is retried (the
+ * engine allows one at a time). Each record is handed to `add` as it arrives.
+ */
+typedef int (*DockerRecord)(void *userdata, const BuildRecord *record, const char *const *parents,
+                            size_t n_parents);
+int docker_build_cache(Docker *docker, DockerRecord add, void *userdata,
+                       Diag *reterr_diag) must_check;
+
+/* GET /images/json?all=1: the classic builder's intermediate images too. */
+int docker_images(Docker *docker, ImageSet *ret, Diag *reterr_diag) must_check;
+int docker_image(Docker *docker, const char *name_or_id, ImageDetail *ret,
+                 Diag *reterr_diag) must_check;
+
+/* GET /containers/json?all=1 */
+int docker_containers(Docker *docker, ContainerSet *ret, Diag *reterr_diag) must_check;
+int docker_container(Docker *docker, const char *id, ContainerDetail *ret,
+                     Diag *reterr_diag) must_check;
+
+/*
+ * POST /build/prune?all=1, of one type where `type` is not NULL. `ret_n` is how many records the
+ * engine says it deleted (null means none), `ret_bytes` its SpaceReclaimed, which counts shared
+ * layers. A 409 is retried until the prune deadline.
+ */
+int docker_prune_build_cache(Docker *docker, const char *type, size_t *ret_n, uint64_t *ret_bytes,
+                             Diag *reterr_diag) must_check;
+
+/* POST /images/{id}/tag. Moves the name if another image bears it. */
+int docker_tag(Docker *docker, const char *id, const char *repository, const char *tag,
+               Diag *reterr_diag) must_check;
+
+/*
+ * DELETE /images/{name}, never forced. `name` must be "repo:tag" (-EINVAL for an id or a digest:
+ * deleting by id takes a fresh tag with it). Untagged parents go with the image on the graphdriver
+ * store, which spares those other images stand on; the containerd store (28.5) does not spare them,
+ * so there noprune=1 is sent and parents stay. `ret_deleted` is how many images the engine says it
+ * deleted: the containerd store says so of one that has children and stays, so look again.
+ */
+int docker_untag(Docker *docker, const char *name, size_t *ret_deleted,
+                 Diag *reterr_diag) must_check;

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* One way of calling the engine, under every function of docker/api.h. Internal to docker/. */
+
+#include "docker/api.h"
+#include "docker/http.h"
+#include "docker/records.h"
+
+typedef struct Request {
+        const char *method;
+        const char *path; /* with its query, without the version */
+        /* instead of `path` where it depends on the version agreed on */
+        const char *(*path_by_version)(const EngineInfo *info);
+        long status; /* of success; anything else is mapped to an error. 0: 200 */
+        uint64_t deadline_usec;
+        bool prune; /* may have to be waited for */
+} Request;
+
+/* CLOCK_MONOTONIC; the time by which a call that starts now must be over. */
+uint64_t docker_deadline(const Docker *docker, bool prune);
+
+/*
+ * Agrees on a version if the connection is new, and sends the request on that very connection. The
+ * errors are those of docker/api.h. `ret` may be NULL; on failure it tells the answer if there was
+ * one, else its status is 0.
+ */
+int docker_call(Docker *docker, const Request *request, HttpSink sink, void *userdata,
+                HttpResponse *ret, Diag *reterr_diag) must_check;
+
+/* The answer held whole, at most `max` bytes of it: -EBADMSG past that. */
+typedef struct Body {
+        char *text;
+        size_t n, size, max;
+} Body;
+
+int docker_call_body(Docker *docker, const Request *request, Body *ret,
+                     Diag *reterr_diag) must_check;
+
+static inline void body_donep(Body *body) {
+        free(body->text);
+}
+
+/* The answer cut into elements as it arrives, see docker/records.h, at most `max` bytes of it. */
+int docker_call_list(Docker *docker, const Request *request, const char *const *paths, uint64_t max,
+                     RecordsElement element, RecordsShortcut shortcut, void *userdata,
+                     HttpResponse *ret, Diag *reterr_diag) must_check;
+
+/* Waits before another try, longer each time: `delay_usec` begins as 0. -ETIMEDOUT at once where the
+ * deadline does not allow it, -ECANCELED by docker_interrupt(). */
+int docker_pause(Docker *docker, uint64_t *delay_usec, uint64_t deadline_usec) must_check;

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * HTTP over the engine's unix socket; the one user of libcurl is docker/http.c.
+ *
+ * One Http is one keep-alive connection used by one thread, with calls that block that thread
+ * alone. http_interrupt() may be called from any other thread: the call in progress (or the next
+ * one) then returns -ECANCELED at once.
+ */
+
+#include "base/diag.h"
+#include "base/macro.h"
+
+typedef struct Http Http;
+
+/* `socket_path` is copied. No connection is made before the first call. */
+int http_new(const char *socket_path, Http **ret) must_check;
+Http *http_free(Http *http);
+DEFINE_CLEANUP(Http *, http_free);
+
+/* Takes body bytes of a 2xx answer as they arrive, a few kilobytes at a time; a negative return ends
+ * the call and is handed through. */
+typedef int (*HttpSink)(void *userdata, const char *data, size_t n, Diag *reterr_diag);
+
+typedef struct HttpRequest {
+        const char *method;    /* "GET", "POST", "DELETE" */
+        const char *path;      /* with its query, encoded: "/v1.41/system/df?type=build-cache" */
+        uint64_t timeout_usec; /* for the whole call */
+        bool same_connection;  /* only on the connection of the call before, see -ESTALE */
+        bool uncut;            /* once begun, http_interrupt() waits for it; the timeout stands */
+        HttpSink sink;         /* NULL: the body is dropped */
+        void *userdata;
+} HttpRequest;
+
+typedef struct HttpResponse {
+        long status;          /* 200, 404, … */
+        bool new_connection;  /* made for this call: another engine may be at its end now */
+        char server[64];      /* "Docker/20.10.24 (linux)" or "" */
+        char api_version[16]; /* the Api-Version header or "" */
+        char error[512];      /* on a status >= 400: the start of the body, as text */
+} HttpResponse;
+
+/*
+ * Makes one call. 0 whenever an HTTP answer came whole, whatever its status. Errors, with the
+ * reason in the diag (but -ESTALE, which is for the caller alone):
+ *   -ENOENT, -EACCES, -ECONNREFUSED  the socket
+ *   -ESTALE      `same_connection` was asked for and that connection is gone; nothing was sent, or a
+ *                GET of which not one byte was answered
+ *   -ECONNRESET  cut off before the end, also a body shorter than announced
+ *   -ETIMEDOUT, -ECANCELED, -ENOMEM
+ *   -EBADMSG     no HTTP, or headers past 64 KiB
+ *   -EINVAL      a path that can't be sent
+ *   or what the sink returned.
+ * A request that was sent is never sent again, except a GET without `same_connection` whose kept
+ * connection turns out to be dead before the first byte of an answer.
+ */
+int http_call(Http *http, const HttpRequest *request, HttpResponse *ret,
+              Diag *reterr_diag) must_check;
+
+/* Sleeps; -ECANCELED as soon as http_interrupt() is in force. */
+int http_wait(Http *http, uint64_t usec) must_check;
+
+/* From any thread; stays in force until http_resume(). */
+void http_interrupt(Http *http);
+void http_resume(Http *http);
+bool http_interrupted(const Http *http);
+
+/* Percent-encodes everything but unreserved characters; malloc'ed or NULL. */
+char *http_encode(const char *text);

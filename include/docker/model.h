@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * What the engine tells, as plain values. Sets own everything in them; a set is empty after
+ * *_done() and usable again. Nothing here talks to anybody.
+ */
+
+#include "base/macro.h"
+#include "base/strv.h"
+
+#define IMAGE_ID_MAX 72     /* "sha256:" and 64 hex digits, and NUL */
+#define CONTAINER_ID_MAX 65 /* 64 hex digits and NUL */
+#define RECORD_ID_MAX 32    /* BuildKit's are 25 characters */
+
+/* Types of build cache records; BuildKit client.UsageRecordType* */
+typedef enum RecordType {
+        RECORD_REGULAR,
+        RECORD_SOURCE_LOCAL,
+        RECORD_SOURCE_GIT,
+        RECORD_CACHE_MOUNT,
+        RECORD_FRONTEND,
+        RECORD_INTERNAL,
+        RECORD_OTHER, /* one this program does not know */
+        RECORD_TYPE_MAX
+} RecordType;
+
+/* The engine's word for it ("exec.cachemount"); NULL for RECORD_OTHER. */
+const char *record_type_to_string(RecordType type);
+RecordType record_type_from_string(const char *text);
+
+/* One build cache record. Kept small: an engine may hold a hundred thousand. */
+typedef struct BuildRecord {
+        char id[RECORD_ID_MAX];
+        uint64_t size_bytes;
+        int64_t last_used_sec; /* -1: null, which is old to BuildKit's prune filters */
+        uint32_t parents;      /* index of the first in RecordSet.parents */
+        uint16_t n_parents;
+        uint8_t type; /* RecordType */
+        bool in_use : 1;
+        bool shared : 1;
+} BuildRecord;
+
+typedef struct RecordSet {
+        BuildRecord *v;
+        size_t n, size;
+        char (*parents)[RECORD_ID_MAX];
+        size_t n_parents, size_parents;
+} RecordSet;
+
+#define RECORD_SET_NULL ((RecordSet){ NULL })
+
+/* Adds a copy. `parents` are added with it; record->parents and n_parents are set here. */
+int record_set_add(RecordSet *set, const BuildRecord *record, const char *const *parents,
+                   size_t n_parents) must_check;
+void record_set_done(RecordSet *set);
+static inline void record_set_donep(RecordSet *set) {
+        record_set_done(set);
+}
+
+/* One image, as the list tells. */
+typedef struct Image {
+        char id[IMAGE_ID_MAX];
+        char parent_id[IMAGE_ID_MAX]; /* "" unless the classic builder or commit made it */
+        Strv names;                   /* "repo:tag", without the engine's "<none>:<none>" */
+        Strv digests;                 /* "repo@sha256:…", without "<none>@<none>" */
+        int64_t created_sec;
+        uint64_t size_bytes;
+        char *project; /* label com.docker.compose.project, or NULL */
+} Image;
+
+typedef struct ImageSet {
+        Image *v;
+        size_t n, size;
+} ImageSet;
+
+/* Moves `image` in and leaves it empty; on failure it stays the caller's. */
+int image_set_add(ImageSet *set, Image *image) must_check;
+const Image *image_set_find(const ImageSet *set, const char *id);
+/* The image that bears this name, or NULL. */
+const Image *image_set_find_name(const ImageSet *set, const char *name);
+void image_done(Image *image);
+void image_set_done(ImageSet *set);
+static inline void image_set_donep(ImageSet *set) {
+        image_set_done(set);
+}
+
+static inline void image_donep(Image *image) {
+        image_done(image);
+}
+
+/* More about an image, from inspect. */
+typedef struct ImageDetail {
+        char id[IMAGE_ID_MAX];
+        char parent_id[IMAGE_ID_MAX];
+        char *comment;        /* "buildkit.dockerfile.v0" on what BuildKit built, or "" */
+        char *docker_version; /* set by the classic builder and commit, or "" */
+        Strv names;
+        Strv layers; /* RootFS.Layers: diff ids, lowest first */
+        int64_t created_sec;
+} ImageDetail;
+
+void image_detail_done(ImageDetail *detail);
+
+static inline void image_detail_donep(ImageDetail *detail) {
+        image_detail_done(detail);
+}
+
+/* One container, as the list tells. */
+typedef struct Container {
+        char id[CONTAINER_ID_MAX];
+        char *name;  /* without the leading slash */
+        char *image; /* as named at create; the engine gives the id once the name is gone */
+        char image_id[IMAGE_ID_MAX];
+        char *state;   /* "running", "exited", "created", ... */
+        char *project; /* label com.docker.compose.project, or NULL */
+        int64_t created_sec;
+} Container;
+
+typedef struct ContainerSet {
+        Container *v;
+        size_t n, size;
+} ContainerSet;
+
+int container_set_add(ContainerSet *set, Container *container) must_check;
+void container_done(Container *container);
+void container_set_done(ContainerSet *set);
+static inline void container_set_donep(ContainerSet *set) {
+        container_set_done(set);
+}
+
+static inline void container_donep(Container *container) {
+        container_done(container);
+}
+
+/* More about a container, from inspect. */
+typedef struct ContainerDetail {
+        char *config_image;   /* what it was created from, as given then */
+        char *status;         /* State.Status */
+        char *log_driver;     /* HostConfig.LogConfig.Type, "" if absent */
+        int64_t exit_code;    /* State.ExitCode */
+        int64_t finished_sec; /* State.FinishedAt, 0: never */
+} ContainerDetail;
+
+void container_detail_done(ContainerDetail *detail);
+
+static inline void container_detail_donep(ContainerDetail *detail) {
+        container_detail_done(detail);
+}
+
+typedef enum ImageStore { IMAGE_STORE_GRAPHDRIVER, IMAGE_STORE_CONTAINERD } ImageStore;
+
+/* The engine itself. */
+typedef struct EngineInfo {
+        char version[64];     /* "20.10.24+dfsg1" */
+        char api_version[16]; /* in force for our calls: "1.41" */
+        unsigned api_major, api_minor;
+        ImageStore image_store;
+        char driver[32];
+        char *root_dir; /* Docker's data root on this host */
+} EngineInfo;
+
+int engine_info_copy(const EngineInfo *info, EngineInfo *ret) must_check;
+void engine_info_done(EngineInfo *info);
+static inline void engine_info_donep(EngineInfo *info) {
+        engine_info_done(info);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The engine's answers to the model. Internal to docker/, exposed for tests and fuzzing.
+ *
+ * Each takes one JSON value as text[0..n). Absent and null members are defaults, unknown ones are
+ * passed over; a member of the wrong kind, a negative size, an id that is missing or too long are
+ * -EBADMSG. The rest is -ENOMEM. Outputs are written on success only.
+ */
+
+#include <sys/types.h>
+
+#include "base/diag.h"
+#include "docker/api.h"
+
+/* RFC 3339 as Go prints it, "2026-11-20T12:10:55.842172277Z" or with an offset; seconds since
+ * 1970, 0 for anything earlier (Go's zero time is in the year 1). -EBADMSG for anything else. */
+int parse_time(const char *text, size_t n, int64_t *ret_sec) must_check;
+
+/* One element of BuildCache; hands it to `add` and passes its errors through. */
+int parse_record(const char *text, size_t n, DockerRecord add, void *userdata,
+                 Diag *reterr_diag) must_check;
+
+/*
+ * The same for a record in the very form that engines print, at several times the speed:
+ * text[0..n) begins with an element and may go on past it. Returns the element's length, having
+ * handed it over; 0 where it is not whole or not of that form, and parse_record() decides; or an
+ * error of `add`.
+ */
+ssize_t parse_record_plain(const char *text, size_t n, DockerRecord add, void *userdata) must_check;
+
+int parse_image(const char *text, size_t n, Image *ret, Diag *reterr_diag) must_check;
+int parse_image_detail(const char *text, size_t n, ImageDetail *ret, Diag *reterr_diag) must_check;
+int parse_container(const char *text, size_t n, Container *ret, Diag *reterr_diag) must_check;
+int parse_container_detail(const char *text, size_t n, ContainerDetail *ret,
+                           Diag *reterr_diag) must_check;
+
+/* Of /info: version, store, driver, root; what was agreed on is the caller's to fill in. */
+int parse_info(const char *text, size_t n, EngineInfo *ret, Diag *reterr_diag) must_check;
+
+/* "1.41". -EBADMSG. */
+int parse_api_version(const char *text, unsigned *ret_major, unsigned *ret_minor) must_check;
+
+/* The answer of a build prune. Cuts the ids out of `text` (100,000 are 3 MB) and counts them. */
+int parse_pruned(char *text, size_t n, size_t *ret_n, uint64_t *ret_bytes,
+                 Diag *reterr_diag) must_check;
+
+/* The answer of DELETE /images: how many it says are "Deleted". */
+int parse_deleted(const char *text, size_t n, size_t *ret_n, Diag *reterr_diag) must_check;
+
+/* What an error's body says: its "message", or its text. */
+void parse_message(const char *body, char *ret, size_t size);

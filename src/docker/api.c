@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * One function per endpoint: its path and query, its limits, its retries. How a call is made is in
+ * call.c, what an answer says in parse.c.
+ */
+
+#include "docker/api.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "docker/call.h"
+#include "docker/name.h"
+#include "docker/parse.h"
+
+#define API_MINOR_DF_TYPE 42
+#define API_MINOR_DF_VERBOSE 52
+
+#define BODY_MAX (8U * 1024U * 1024U)     /* an answer that is held whole */
+#define PRUNED_MAX (64U * 1024U * 1024U)  /* the ids of a prune */
+#define LIST_MAX (64U * 1024U * 1024U)    /* images, containers */
+#define USAGE_MAX (1024U * 1024U * 1024U) /* disk usage, of which nothing is held here */
+
+static char *format_path(const char *format, ...) printf_like(1, 2);
+
+static char *format_path(const char *format, ...) {
+        va_list ap;
+        char *path;
+        int r;
+
+        va_start(ap, format);
+        r = vasprintf(&path, format, ap);
+        va_end(ap);
+        return r < 0 ? NULL : path;
+}
+
+static const char *usage_path(const EngineInfo *info) {
+        if (info->api_minor >= API_MINOR_DF_VERBOSE)
+                return "/system/df?type=build-cache&verbose=1";
+        if (info->api_minor >= API_MINOR_DF_TYPE)
+                return "/system/df?type=build-cache";
+        return "/system/df";
+}
+
+typedef struct Usage {
+        DockerRecord add;
+        void *userdata;
+} Usage;
+
+static ssize_t on_record_plain(void *userdata, const char *text, size_t n, Diag *reterr_diag) {
+        Usage *usage = userdata;
+
+        (void)reterr_diag;
+
+        return parse_record_plain(text, n, usage->add, usage->userdata);
+}
+
+static int on_record(void *userdata, const char *text, size_t n, Diag *reterr_diag) {
+        Usage *usage = userdata;
+        ssize_t taken;
+
+        /* It may have been cut in two by the pieces it came in, and be plain all the same. */
+        taken = parse_record_plain(text, n, usage->add, usage->userdata);
+        if (taken != 0)
+                return taken < 0 ? (int)taken : 0;
+
+        return parse_record(text, n, usage->add, usage->userdata, reterr_diag);
+}
+
+int docker_build_cache(Docker *docker, DockerRecord add, void *userdata, Diag *reterr_diag) {
+        static const char *const paths[] = { "BuildCache", "BuildCacheUsage.Items", NULL };
+        Usage usage = { add, userdata };
+        uint64_t delay_usec = 0;
+        const Request request = {
+                .method = "GET",
+                .path_by_version = usage_path,
+                .deadline_usec = docker_deadline(docker, false),
+        };
+
+        for (;;) {
+                Diag diag = DIAG_NULL;
+                HttpResponse response;
+                int r;
+
+                r = docker_call_list(docker, &request, paths, USAGE_MAX, on_record, on_record_plain,
+                                     &usage, &response, &diag);
+                /* Engine 20.10 allows one df at a time, whoever asks. */
+                if (r == -EREMOTEIO && response.status == 500 &&
+                    strstr(response.error, "disk usage operation is already running")) {
+                        int q = docker_pause(docker, &delay_usec, request.deadline_usec);
+
+                        if (q >= 0)
+                                continue;
+                        if (q != -ETIMEDOUT)
+                                return q;
+                }
+
+                if (r < 0 && reterr_diag)
+                        *reterr_diag = diag;
+                return r;
+        }
+}
+
+static int on_image(void *userdata, const char *text, size_t n, Diag *reterr_diag) {
+        cleanup(image_done) Image image = { 0 };
+        int r;
+
+        r = parse_image(text, n, &image, reterr_diag);
+        if (r < 0)
+                return r;
+
+        return image_set_add(userdata, &image);
+}
+
+int docker_images(Docker *docker, ImageSet *ret, Diag *reterr_diag) {
+        static const char *const paths[] = { "", NULL };
+        const Request request = {
+                .method = "GET",
+                .path = "/images/json?all=1",
+                .deadline_usec = docker_deadline(docker, false),
+        };
+        int r;
+
+        *ret = (ImageSet){ 0 };
+        r = docker_call_list(docker, &request, paths, LIST_MAX, on_image, NULL, ret, NULL,
+                             reterr_diag);
+        if (r < 0)
+                image_set_done(ret);
+
+        return r;
+}
+
+int docker_image(Docker *docker, const char *name_or_id, ImageDetail *ret, Diag *reterr_diag) {
+        cleanup(body_done) Body body = { .max = BODY_MAX };
+        cleanup_free char *name = NULL, *path = NULL;
+        Request request = { "GET", .deadline_usec = docker_deadline(docker, false) };
+        int r;
+
+        if (!*name_or_id)
+                return diag_set(reterr_diag, -EINVAL, "an image without a name");
+
+        name = http_encode(name_or_id);
+        request.path = path = name ? format_path("/images/%s/json", name) : NULL;
+        if (!path)
+                return -ENOMEM;
+
+        r = docker_call_body(docker, &request, &body, reterr_diag);
+        if (r < 0)
+                return r;
+
+        return parse_image_detail(body.text, body.n, ret, reterr_diag);
+}
+
+static int on_container(void *userdata, const char *text, size_t n, Diag *reterr_diag) {
+        cleanup(container_done) Container container = { 0 };
+        int r;
+
+        r = parse_container(text, n, &container, reterr_diag);
+        if (r < 0)
+                return r;
+
+        return container_set_add(userdata, &container);
+}
+
+int docker_containers(Docker *docker, ContainerSet *ret, Diag *reterr_diag) {
+        static const char *const paths[] = { "", NULL };
+        const Request request = {
+                .method = "GET",
+                .path = "/containers/json?all=1",
+                .deadline_usec = docker_deadline(docker, false),
+        };
+        int r;
+
+        *ret = (ContainerSet){ 0 };
+        r = docker_call_list(docker, &request, paths, LIST_MAX, on_container, NULL, ret, NULL,
+                             reterr_diag);
+        if (r < 0)
+                container_set_done(ret);
+
+        return r;
+}
+
+int docker_container(Docker *docker, const char *id, ContainerDetail *ret, Diag *reterr_diag) {
+        cleanup(body_done) Body body = { .max = BODY_MAX };
+        cleanup_free char *name = NULL, *path = NULL;
+        Request request = { "GET", .deadline_usec = docker_deadline(docker, false) };
+        int r;
+
+        if (!*id)
+                return diag_set(reterr_diag, -EINVAL, "a container without a name");
+
+        name = http_encode(id);
+        request.path = path = name ? format_path("/containers/%s/json", name) : NULL;
+        if (!path)
+                return -ENOMEM;
+
+        r = docker_call_body(docker, &request, &body, reterr_diag);
+        if (r < 0)
+                return r;
+
+        return parse_container_detail(body.text, body.n, ret, reterr_diag);
+}
+
+/*
+ * Queries that look narrow wipe everything with a 200 on one engine or another, so only two are
+ * ever made: everything, and everything of one type that is known here, since the value of a filter
+ * is pasted into BuildKit's own filter language.
+ */
+static char *prune_path(const char *type) {
+        cleanup_free char *filters = NULL, *encoded = NULL;
+
+        if (!type)
+                return strdup("/build/prune?all=1");
+
+        filters = format_path("{\"type\":[\"%s\"]}", type);
+        encoded = filters ? http_encode(filters) : NULL;
+        return encoded ? format_path("/build/prune?all=1&filters=%s", encoded) : NULL;
+}
+
+int docker_prune_build_cache(Docker *docker, const char *type, size_t *ret_n, uint64_t *ret_bytes,
+                             Diag *reterr_diag) {
+        Request request = {
+                .method = "POST",
+                .prune = true,
+                .deadline_usec = docker_deadline(docker, true),
+        };
+        cleanup_free char *path = NULL;
+        uint64_t delay_usec = 0;
+
+        if (type && record_type_from_string(type) == RECORD_OTHER)
+                return diag_set(reterr_diag, -EINVAL, "\"%s\" is no type of build cache", type);
+
+        request.path = path = prune_path(type);
+        if (!path)
+                return -ENOMEM;
+
+        for (;;) {
+                cleanup(body_done) Body body = { .max = PRUNED_MAX };
+                Diag diag = DIAG_NULL;
+                int r;
+
+                r = docker_call_body(docker, &request, &body, &diag);
+                if (r >= 0)
+                        return parse_pruned(body.text, body.n, ret_n, ret_bytes, reterr_diag);
+                if (r == -EBUSY) {
+                        int q = docker_pause(docker, &delay_usec, request.deadline_usec);
+
+                        if (q >= 0)
+                                continue;
+                        if (q != -ETIMEDOUT)
+                                return q;
+                }
+
+                if (reterr_diag)
+                        *reterr_diag = diag;
+                return r;
+        }
+}
+
+int docker_tag(Docker *docker, const char *id, const char *repository, const char *tag,
+               Diag *reterr_diag) {
+        cleanup_free char *e_id = NULL, *e_repository = NULL, *e_tag = NULL, *path = NULL;
+        Request request = {
+                .method = "POST",
+                .status =
+                        201, /* newer engines say 200, having done nothing, without a repository */
+                .deadline_usec = docker_deadline(docker, false),
+        };
+
+        if (!*id || !*repository || !*tag)
+                return diag_set(reterr_diag, -EINVAL,
+                                "a tag needs an image, a repository and a tag");
+
+        e_id = http_encode(id);
+        e_repository = http_encode(repository);
+        e_tag = http_encode(tag);
+        if (!e_id || !e_repository || !e_tag)
+                return -ENOMEM;
+
+        request.path = path =
+                format_path("/images/%s/tag?repo=%s&tag=%s", e_id, e_repository, e_tag);
+        if (!path)
+                return -ENOMEM;
+
+        return docker_call(docker, &request, NULL, NULL, NULL, reterr_diag);
+}
+
+/* "repo:tag" and nothing that the engine could take for an id or a digest. */
+static bool is_tagged_name(const char *name) {
+        static const char *const algorithms[] = { "sha256", "sha384", "sha512" };
+        size_t n = name_repository_length(name);
+        const char *tag = name_tag(name);
+
+        if (n == 0 || !tag || !*tag)
+                return false;
+        for (size_t i = 0; i < ELEMENTSOF(algorithms); i++)
+                if (n == strlen(algorithms[i]) && memcmp(name, algorithms[i], n) == 0)
+                        return false;
+
+        return true;
+}
+
+int docker_untag(Docker *docker, const char *name, size_t *ret_deleted, Diag *reterr_diag) {
+        cleanup(body_done) Body body = { .max = BODY_MAX };
+        cleanup_free char *encoded = NULL, *path = NULL;
+        Request request = { "DELETE", .deadline_usec = docker_deadline(docker, false) };
+        const EngineInfo *info;
+        bool keep_parents;
+        int r;
+
+        if (!is_tagged_name(name))
+                return diag_set(reterr_diag, -EINVAL, "\"%s\" is no name with a tag", name);
+
+        r = docker_negotiate(docker, &info, reterr_diag);
+        if (r < 0)
+                return r;
+        keep_parents = info->image_store == IMAGE_STORE_CONTAINERD;
+
+        encoded = http_encode(name);
+        path = encoded ? format_path("/images/%s%s", encoded, keep_parents ? "?noprune=1" : "")
+                       : NULL;
+        if (!path)
+                return -ENOMEM;
+
+        request.path = path;
+        r = docker_call_body(docker, &request, &body, reterr_diag);
+        if (r < 0)
+                return r;
+
+        return parse_deleted(body.text, body.n, ret_deleted, reterr_diag);
+}

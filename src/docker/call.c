@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Agree on a version if the connection is new, send on that very connection, map what came back.
+ *
+ * The trap is the engine being replaced under a kept connection by another version, which reads the
+ * same query otherwise. So a call is only sent on the connection that the version was agreed on;
+ * when that is gone http.c says -ESTALE before anything was sent, and it is agreed on again.
+ */
+
+#include "docker/call.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/span.h"
+#include "docker/parse.h"
+
+#define API_MINOR_MIN 40
+#define API_MINOR_MAX 55
+#define API_MINOR_PRUNE_CUT 44 /* Engine 25 */
+
+#define INFO_MAX (8U * 1024U * 1024U)
+#define RETRY_MIN_USEC (100 * USEC_PER_MSEC)
+#define RETRY_MAX_USEC (5 * USEC_PER_SEC)
+
+struct Docker {
+        Http *http;
+        uint64_t timeout_usec, prune_timeout_usec;
+        EngineInfo info;
+        bool agreed; /* on `info`, over the connection of the last call */
+        _Atomic uint64_t call_deadline_usec; /* CLOCK_BOOTTIME; 0: no call in progress */
+};
+
+static uint64_t now_usec(void) {
+        struct timespec ts;
+
+        clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (uint64_t)ts.tv_sec * USEC_PER_SEC + (uint64_t)ts.tv_nsec / 1000;
+}
+
+uint64_t docker_deadline(const Docker *docker, bool prune) {
+        uint64_t timeout = prune ? docker->prune_timeout_usec : docker->timeout_usec, deadline;
+
+        return __builtin_add_overflow(now_usec(), timeout, &deadline) ? USEC_INFINITY : deadline;
+}
+
+int docker_new(const char *socket_path, uint64_t timeout_usec, uint64_t prune_timeout_usec,
+               Docker **ret) {
+        cleanup(docker_free) Docker *docker = NULL;
+        int r;
+
+        docker = calloc(1, sizeof(*docker));
+        if (!docker)
+                return -ENOMEM;
+
+        docker->timeout_usec = timeout_usec;
+        docker->prune_timeout_usec = prune_timeout_usec;
+        r = http_new(socket_path, &docker->http);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(docker);
+        return 0;
+}
+
+Docker *docker_free(Docker *docker) {
+        if (!docker)
+                return NULL;
+
+        http_free(docker->http);
+        engine_info_done(&docker->info);
+        free(docker);
+        return NULL;
+}
+
+void docker_interrupt(Docker *docker) {
+        http_interrupt(docker->http);
+}
+
+void docker_resume(Docker *docker) {
+        http_resume(docker->http);
+}
+
+/* What an answer means; 0 if it has the status that was hoped for. */
+static int map_status(const HttpResponse *response, long wanted, Diag *reterr_diag) {
+        char message[sizeof(response->error)];
+        int r;
+
+        if (response->status == wanted)
+                return 0;
+
+        r = response->status == 404   ? -ENOENT
+            : response->status == 409 ? -EBUSY
+            : response->status == 400 ? -EINVAL
+                                      : -EREMOTEIO;
+        parse_message(response->error, message, sizeof(message));
+        if (!*message)
+                return diag_set(reterr_diag, r, "the engine answered %ld", response->status);
+        if (response->error[0] != '{') /* not the engine's own: a proxy's page */
+                return diag_set(reterr_diag, r, "the engine answered %ld: %s", response->status,
+                                message);
+        return diag_set(reterr_diag, r, "%s", message);
+}
+
+/* Whether an engine refuses the version that was agreed on: not the one that agreed. */
+static bool version_refused(const HttpResponse *response) {
+        return response->status == 400 && strstr(response->error, "client version ");
+}
+
+static int timed_call(Docker *docker, const HttpRequest *request, uint64_t deadline_usec,
+                      HttpResponse *ret, Diag *reterr_diag) {
+        HttpRequest timed = *request;
+        uint64_t now = now_usec();
+        int r;
+
+        if (now >= deadline_usec)
+                return diag_set(reterr_diag, -ETIMEDOUT, "no time left to ask the engine");
+
+        timed.timeout_usec = deadline_usec - now;
+        docker->call_deadline_usec = now_boottime_usec() + timed.timeout_usec;
+        r = http_call(docker->http, &timed, ret, reterr_diag);
+        docker->call_deadline_usec = 0;
+        return r;
+}
+
+uint64_t docker_call_deadline(Docker *docker) {
+        return docker->call_deadline_usec;
+}
+
+static int on_body(void *userdata, const char *data, size_t n, Diag *reterr_diag) {
+        Body *body = userdata;
+
+        if (n > body->max - body->n)
+                return diag_set(reterr_diag, -EBADMSG, "the answer is longer than %zu bytes",
+                                body->max);
+        if (body->n + n > body->size) {
+                size_t size = MIN(MAX(body->size * 2, body->n + n), body->max);
+                char *grown = realloc(body->text, size);
+
+                if (!grown)
+                        return -ENOMEM;
+                body->text = grown;
+                body->size = size;
+        }
+
+        memcpy(body->text + body->n, data, n);
+        body->n += n;
+        return 0;
+}
+
+/* The version to speak to an engine that announces `announced`. */
+static int choose_version(const char *announced, EngineInfo *info, Diag *reterr_diag) {
+        unsigned major, minor;
+
+        if (!*announced)
+                return diag_set(reterr_diag, -EPROTONOSUPPORT,
+                                "the answer to /_ping names no API version");
+        if (parse_api_version(announced, &major, &minor) < 0)
+                return diag_set(reterr_diag, -EBADMSG, "\"%s\" is no API version", announced);
+        if (major < 1 || (major == 1 && minor < API_MINOR_MIN))
+                return diag_set(reterr_diag, -EPROTONOSUPPORT,
+                                "the engine speaks API %s, and 1.%d is the oldest known here",
+                                announced, API_MINOR_MIN);
+
+        info->api_major = 1;
+        info->api_minor = major > 1 ? API_MINOR_MAX : MIN(minor, (unsigned)API_MINOR_MAX);
+        snprintf(info->api_version, sizeof(info->api_version), "1.%u", info->api_minor);
+        return 0;
+}
+
+/* "Docker/20.10.24+dfsg1 (linux)" */
+static void server_version(const char *server, EngineInfo *info) {
+        const char *version = strchr(server, '/');
+        size_t n;
+
+        if (!version)
+                return;
+
+        n = strcspn(++version, " ");
+        if (n == 0 || n >= sizeof(info->version))
+                return;
+
+        memcpy(info->version, version, n);
+        info->version[n] = '\0';
+}
+
+static int ask_info(Docker *docker, const HttpResponse *ping, bool same_connection,
+                    uint64_t deadline_usec, Diag *reterr_diag) {
+        cleanup(body_done) Body body = { .max = INFO_MAX };
+        HttpRequest request = {
+                .method = "GET",
+                .same_connection = same_connection,
+                .sink = on_body,
+                .userdata = &body,
+        };
+        EngineInfo agreed = { 0 }, info;
+        HttpResponse response;
+        char path[64];
+        int r;
+
+        r = choose_version(ping->api_version, &agreed, reterr_diag);
+        if (r < 0)
+                return r;
+
+        snprintf(path, sizeof(path), "/v%s/info", agreed.api_version);
+        request.path = path;
+        r = timed_call(docker, &request, deadline_usec, &response, reterr_diag);
+        if (r < 0)
+                return r;
+        r = map_status(&response, 200, reterr_diag);
+        if (r < 0 && version_refused(&response))
+                return diag_wrap(reterr_diag, -EPROTONOSUPPORT,
+                                 "the engine does not take API %s, the newest known here",
+                                 agreed.api_version);
+        if (r < 0)
+                return r;
+
+        r = parse_info(body.text, body.n, &info, reterr_diag);
+        if (r < 0)
+                return r;
+
+        info.api_major = agreed.api_major;
+        info.api_minor = agreed.api_minor;
+        memcpy(info.api_version, agreed.api_version, sizeof(info.api_version));
+        server_version(ping->server, &info);
+
+        engine_info_done(&docker->info);
+        docker->info = info;
+        return 0;
+}
+
+static int negotiate(Docker *docker, uint64_t deadline_usec, Diag *reterr_diag) {
+        const HttpRequest request = { .method = "GET", .path = "/_ping" };
+        HttpResponse ping;
+        int r = -ESTALE;
+
+        /* Whatever closes the connection after each answer is met the second time as it is. */
+        for (unsigned i = 0; i < 2 && r == -ESTALE; i++) {
+                r = timed_call(docker, &request, deadline_usec, &ping, reterr_diag);
+                if (r >= 0)
+                        r = map_status(&ping, 200, reterr_diag);
+                if (r < 0)
+                        break;
+                if (docker->agreed && !ping.new_connection)
+                        return 0;
+
+                r = ask_info(docker, &ping, i == 0, deadline_usec, reterr_diag);
+        }
+
+        docker->agreed = r >= 0;
+        return r;
+}
+
+int docker_negotiate(Docker *docker, const EngineInfo **ret, Diag *reterr_diag) {
+        int r;
+
+        r = negotiate(docker, docker_deadline(docker, false), reterr_diag);
+        if (r < 0)
+                return r;
+
+        *ret = &docker->info;
+        return 0;
+}
+
+static int call_once(Docker *docker, const Request *request, bool same_connection, HttpSink sink,
+                     void *userdata, HttpResponse *ret, Diag *reterr_diag) {
+        const EngineInfo *info = &docker->info;
+        HttpRequest http_request = {
+                .method = request->method,
+                .same_connection = same_connection,
+                .sink = sink,
+                .userdata = userdata,
+                .uncut = request->prune && info->api_minor < API_MINOR_PRUNE_CUT,
+        };
+        cleanup_free char *path = NULL;
+
+        if (asprintf(&path, "/v%s%s", info->api_version,
+                     request->path ? request->path : request->path_by_version(info)) < 0) {
+                path = NULL;
+                return -ENOMEM;
+        }
+
+        http_request.path = path;
+        return timed_call(docker, &http_request, request->deadline_usec, ret, reterr_diag);
+}
+
+int docker_call(Docker *docker, const Request *request, HttpSink sink, void *userdata,
+                HttpResponse *ret, Diag *reterr_diag) {
+        HttpResponse response = { 0 };
+        int r = -ESTALE;
+
+        for (unsigned i = 0; i < 2 && r == -ESTALE; i++) {
+                if (!docker->agreed) {
+                        r = negotiate(docker, request->deadline_usec, reterr_diag);
+                        if (r < 0)
+                                break;
+                }
+
+                r = call_once(docker, request, i == 0, sink, userdata, &response, reterr_diag);
+                if (r >= 0 && version_refused(&response) && i == 0)
+                        r = -ESTALE; /* another engine behind a proxy's connection */
+                if (r < 0)
+                        docker->agreed = false;
+        }
+
+        if (r >= 0)
+                r = map_status(&response, request->status ? request->status : 200, reterr_diag);
+        if (ret)
+                *ret = response;
+        return r;
+}
+
+int docker_call_body(Docker *docker, const Request *request, Body *ret, Diag *reterr_diag) {
+        return docker_call(docker, request, on_body, ret, NULL, reterr_diag);
+}
+
+typedef struct List {
+        Records *records;
+        uint64_t n, max;
+} List;
+
+static int on_list(void *userdata, const char *data, size_t n, Diag *reterr_diag) {
+        List *list = userdata;
+
+        list->n += n;
+        if (list->n > list->max)
+                return diag_set(reterr_diag, -EBADMSG,
+                                "the answer is longer than %" PRIu64 " bytes", list->max);
+
+        return records_feed(list->records, data, n, reterr_diag);
+}
+
+int docker_call_list(Docker *docker, const Request *request, const char *const *paths, uint64_t max,
+                     RecordsElement element, RecordsShortcut shortcut, void *userdata,
+                     HttpResponse *ret, Diag *reterr_diag) {
+        cleanup(records_free) Records *records = NULL;
+        List list = { .max = max };
+        int r;
+
+        r = records_new(paths, RECORDS_ELEMENT_MAX, element, shortcut, userdata, &records);
+        if (r < 0)
+                return r;
+
+        list.records = records;
+        r = docker_call(docker, request, on_list, &list, ret, reterr_diag);
+        if (r >= 0)
+                r = records_finish(records, reterr_diag);
+        return r == -EMSGSIZE ? -EBADMSG : r;
+}
+
+int docker_pause(Docker *docker, uint64_t *delay_usec, uint64_t deadline_usec) {
+        uint64_t delay = *delay_usec ? *delay_usec : RETRY_MIN_USEC;
+
+        if (now_usec() + delay >= deadline_usec)
+                return -ETIMEDOUT;
+
+        *delay_usec = MIN(delay * 2, RETRY_MAX_USEC);
+        return http_wait(docker->http, delay);
+}

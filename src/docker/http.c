@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * libcurl's multi interface with a single easy handle: curl_multi_poll() blocks, and
+ * curl_multi_wakeup() is the one function of curl that another thread may call.
+ *
+ * The trap is curl's own retry: a request on a kept connection that dies before the first byte of
+ * an answer is sent again on a new one, whatever its method, and that new one may lead to another
+ * engine. Every connection goes through on_open(), which is where both are refused.
+ */
+
+#include "docker/http.h"
+
+#include <curl/curl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+
+#define HEADERS_MAX (64U * 1024U)
+#define ERROR_BODY_MAX (64U * 1024U) /* read, to keep the connection; only its start is kept */
+#define BUFFER_SIZE (64L * 1024L)
+
+typedef struct Call {
+        const HttpRequest *request;
+        HttpResponse *response;
+        Diag *diag;
+        size_t n_headers;
+        size_t n_error; /* bytes of an error's body so far */
+        bool sent;
+        bool refused; /* a new connection, by on_open() */
+        bool headers_complete;
+        bool headers_too_long;
+        int sink_error;
+} Call;
+
+struct Http {
+        CURLM *multi;
+        CURL *easy;
+        char *socket_path;
+        atomic_bool interrupted;
+        char error[CURL_ERROR_SIZE];
+        Call call;
+};
+
+static pthread_once_t global_once = PTHREAD_ONCE_INIT;
+static CURLcode global_result;
+
+static void global_init(void) {
+        global_result = curl_global_init(CURL_GLOBAL_NOTHING);
+}
+
+static bool may_repeat(const Call *call) {
+        return strcmp(call->request->method, "GET") == 0 && !call->request->same_connection;
+}
+
+static bool cut_now(const Http *http) {
+        return !http->call.request->uncut && atomic_load(&http->interrupted);
+}
+
+static curl_socket_t on_open(void *userdata, curlsocktype purpose, struct curl_sockaddr *address) {
+        Call *call = &((Http *)userdata)->call;
+
+        (void)purpose;
+
+        if (call->request->same_connection || (call->sent && !may_repeat(call))) {
+                call->refused = true;
+                return CURL_SOCKET_BAD;
+        }
+
+        call->response->new_connection = true;
+        return socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
+                      address->protocol);
+}
+
+static int on_request(void *userdata, char *primary_ip, char *local_ip, int primary_port,
+                      int local_port) {
+        (void)primary_ip;
+        (void)local_ip;
+        (void)primary_port;
+        (void)local_port;
+
+        ((Http *)userdata)->call.sent = true;
+        return CURL_PREREQFUNC_OK;
+}
+
+static void header_copy(char *ret, size_t size, const char *line, size_t n, const char *name) {
+        size_t n_name = strlen(name);
+
+        if (n <= n_name || line[n_name] != ':' || strncasecmp(line, name, n_name) != 0)
+                return;
+
+        for (line += n_name + 1, n -= n_name + 1; n > 0 && (*line == ' ' || *line == '\t'); n--)
+                line++;
+        while (n > 0 && (unsigned char)line[n - 1] <= ' ')
+                n--;
+
+        n = MIN(n, size - 1);
+        memcpy(ret, line, n);
+        ret[n] = '\0';
+}
+
+static size_t on_header(char *line, size_t size, size_t n, void *userdata) {
+        Call *call = &((Http *)userdata)->call;
+        HttpResponse *response = call->response;
+
+        n *= size;
+        call->n_headers += n;
+        if (call->n_headers > HEADERS_MAX) {
+                call->headers_too_long = true;
+                return 0;
+        }
+
+        if (n >= 5 && memcmp(line, "HTTP/", 5) == 0) {
+                call->headers_complete = false; /* also what follows a 100 Continue */
+                response->server[0] = response->api_version[0] = '\0';
+        } else if (n <= 2 && (*line == '\r' || *line == '\n')) {
+                call->headers_complete = true;
+        } else if (!call->headers_complete) {
+                header_copy(response->server, sizeof(response->server), line, n, "Server");
+                header_copy(response->api_version, sizeof(response->api_version), line, n,
+                            "Api-Version");
+        }
+
+        return n;
+}
+
+static size_t on_body(char *data, size_t size, size_t n, void *userdata) {
+        Http *http = userdata;
+        Call *call = &http->call;
+        long status = 0;
+
+        n *= size;
+        if (cut_now(http))
+                return 0;
+
+        curl_easy_getinfo(http->easy, CURLINFO_RESPONSE_CODE, &status);
+        if (status >= 200 && status < 300) {
+                if (!call->request->sink)
+                        return n;
+                call->sink_error =
+                        call->request->sink(call->request->userdata, data, n, call->diag);
+                return call->sink_error < 0 ? 0 : n;
+        }
+
+        if (call->n_error < sizeof(call->response->error) - 1) {
+                size_t keep = MIN(n, sizeof(call->response->error) - 1 - call->n_error);
+
+                memcpy(call->response->error + call->n_error, data, keep);
+                call->response->error[call->n_error + keep] = '\0';
+        }
+        call->n_error += n;
+        return call->n_error > ERROR_BODY_MAX ? 0 : n;
+}
+
+/* Everything that is the same for each call. */
+static int prepare(Http *http) {
+        CURL *easy = http->easy;
+        CURLcode r = CURLE_OK;
+
+        r |= curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, http->socket_path);
+        r |= curl_easy_setopt(easy, CURLOPT_URL, "http://localhost/");
+        r |= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http");
+        r |= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+        r |= curl_easy_setopt(easy, CURLOPT_PROXY, "");
+        r |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+        r |= curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 1L);
+        r |= curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, BUFFER_SIZE);
+        r |= curl_easy_setopt(easy, CURLOPT_USERAGENT, "wpcached/" WPCACHE_VERSION);
+        r |= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, http->error);
+        /* Checked to be alive before it is used again; no age makes it bad. */
+        r |= curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, 24L * 60L * 60L);
+        r |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
+        r |= curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, http);
+        r |= curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request);
+        r |= curl_easy_setopt(easy, CURLOPT_PREREQDATA, http);
+        r |= curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+        r |= curl_easy_setopt(easy, CURLOPT_HEADERDATA, http);
+        r |= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+        r |= curl_easy_setopt(easy, CURLOPT_WRITEDATA, http);
+
+        return r == CURLE_OK ? 0 : -ENOMEM;
+}
+
+int http_new(const char *socket_path, Http **ret) {
+        cleanup(http_free) Http *http = NULL;
+        int r;
+
+        if (strlen(socket_path) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
+                return -ENAMETOOLONG;
+
+        pthread_once(&global_once, global_init);
+        if (global_result != CURLE_OK)
+                return -ENOMEM;
+
+        http = calloc(1, sizeof(*http));
+        if (!http)
+                return -ENOMEM;
+
+        http->socket_path = strdup(socket_path);
+        http->multi = curl_multi_init();
+        http->easy = curl_easy_init();
+        if (!http->socket_path || !http->multi || !http->easy)
+                return -ENOMEM;
+        if (curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, 1L) != CURLM_OK)
+                return -ENOMEM;
+
+        r = prepare(http);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(http);
+        return 0;
+}
+
+Http *http_free(Http *http) {
+        if (!http)
+                return NULL;
+
+        curl_easy_cleanup(http->easy);
+        curl_multi_cleanup(http->multi);
+        free(http->socket_path);
+        free(http);
+        return NULL;
+}
+
+static int set_request(Http *http, const HttpRequest *request) {
+        CURL *easy = http->easy;
+        bool post = strcmp(request->method, "POST") == 0;
+        bool get = strcmp(request->method, "GET") == 0;
+        long timeout_msec = (long)MIN(request->timeout_usec / USEC_PER_MSEC, (uint64_t)INT_MAX);
+        CURLcode r = CURLE_OK;
+
+        r |= curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
+        if (post) {
+                r |= curl_easy_setopt(easy, CURLOPT_POST, 1L);
+                r |= curl_easy_setopt(easy, CURLOPT_POSTFIELDS, "");
+                r |= curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, 0L);
+        }
+        r |= curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, post || get ? NULL : request->method);
+        r |= curl_easy_setopt(easy, CURLOPT_REQUEST_TARGET, request->path);
+        r |= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, MAX(timeout_msec, 1L));
+
+        return r == CURLE_OK ? 0 : -ENOMEM;
+}
+
+/* Runs the transfer to its end; `ret` is curl's result. -ECANCELED, or curl_multi's failure. */
+static int run(Http *http, CURLcode *ret) {
+        for (;;) {
+                int n_running, n_queued;
+                CURLMsg *message;
+
+                if (curl_multi_perform(http->multi, &n_running) != CURLM_OK)
+                        return -ENOMEM;
+
+                while ((message = curl_multi_info_read(http->multi, &n_queued)))
+                        if (message->msg == CURLMSG_DONE) {
+                                *ret = message->data.result;
+                                return 0;
+                        }
+
+                if (cut_now(http))
+                        return -ECANCELED;
+                if (curl_multi_poll(http->multi, NULL, 0, 60 * 1000, NULL) != CURLM_OK)
+                        return -ENOMEM;
+        }
+}
+
+/* What the end of a transfer means. */
+static int conclude(Http *http, CURLcode result, Diag *reterr_diag) {
+        const Call *call = &http->call;
+        const char *why = http->error[0] ? http->error : curl_easy_strerror(result);
+        long os_errno = 0;
+
+        if (call->refused) {
+                if (call->sent && strcmp(call->request->method, "GET") != 0)
+                        return diag_set(reterr_diag, -ECONNRESET,
+                                        "the connection to %s was lost before an answer",
+                                        http->socket_path);
+                return -ESTALE;
+        }
+
+        switch (result) {
+        case CURLE_OK:
+                if (call->headers_complete)
+                        return 0;
+                return diag_set(reterr_diag, -ECONNRESET, "the answer was cut off in its headers");
+
+        case CURLE_WRITE_ERROR:
+                if (call->sink_error < 0)
+                        return call->sink_error;
+                if (call->headers_too_long)
+                        return diag_set(reterr_diag, -EBADMSG, "the answer's headers are too long");
+                if (call->n_error > ERROR_BODY_MAX)
+                        return 0;
+                return cut_now(http) ? -ECANCELED : diag_set(reterr_diag, -EBADMSG, "%s", why);
+
+        case CURLE_COULDNT_CONNECT:
+                curl_easy_getinfo(http->easy, CURLINFO_OS_ERRNO, &os_errno);
+                if (os_errno <= 0 || os_errno == EAGAIN)
+                        os_errno = ECONNREFUSED;
+                return diag_set(reterr_diag, -(int)os_errno, "cannot connect to %s: %s",
+                                http->socket_path, strerror((int)os_errno));
+
+        case CURLE_OPERATION_TIMEDOUT:
+                return diag_set(reterr_diag, -ETIMEDOUT, "no whole answer within %.3g s",
+                                (double)call->request->timeout_usec / (double)USEC_PER_SEC);
+
+        case CURLE_PARTIAL_FILE:
+        case CURLE_GOT_NOTHING:
+        case CURLE_SEND_ERROR:
+        case CURLE_RECV_ERROR:
+                return diag_set(reterr_diag, -ECONNRESET, "the answer did not come whole: %s", why);
+
+        case CURLE_OUT_OF_MEMORY:
+                /* Also what curl 7.88 says of a header line that is longer than it takes. */
+                if (!call->sent || call->headers_complete)
+                        return -ENOMEM;
+                return diag_set(reterr_diag, -EBADMSG, "the answer's headers are too long");
+
+        default:
+                return diag_set(reterr_diag, -EBADMSG, "no HTTP answer: %s", why);
+        }
+}
+
+static bool is_path(const char *path) {
+        if (*path != '/')
+                return false;
+        for (; *path; path++)
+                if ((unsigned char)*path <= ' ' || (unsigned char)*path >= 0x7f)
+                        return false;
+
+        return true;
+}
+
+int http_call(Http *http, const HttpRequest *request, HttpResponse *ret, Diag *reterr_diag) {
+        CURLcode result = CURLE_OK;
+        int r;
+
+        *ret = (HttpResponse){ 0 };
+
+        if (!is_path(request->path))
+                return diag_set(reterr_diag, -EINVAL, "not a path: \"%s\"", request->path);
+        if (atomic_load(&http->interrupted))
+                return -ECANCELED;
+
+        http->call = (Call){ .request = request, .response = ret, .diag = reterr_diag };
+        http->error[0] = '\0';
+
+        r = set_request(http, request);
+        if (r < 0)
+                return r;
+
+        if (curl_multi_add_handle(http->multi, http->easy) != CURLM_OK)
+                return -ENOMEM;
+        r = run(http, &result);
+        curl_multi_remove_handle(http->multi, http->easy);
+        if (r < 0)
+                return r;
+
+        curl_easy_getinfo(http->easy, CURLINFO_RESPONSE_CODE, &ret->status);
+        return conclude(http, result, reterr_diag);
+}
+
+static uint64_t now_usec(void) {
+        struct timespec ts;
+
+        clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (uint64_t)ts.tv_sec * USEC_PER_SEC + (uint64_t)ts.tv_nsec / 1000;
+}
+
+int http_wait(Http *http, uint64_t usec) {
+        uint64_t now = now_usec(), end = now + MIN(usec, UINT64_MAX / 2);
+
+        for (; !atomic_load(&http->interrupted); now = now_usec()) {
+                uint64_t msec;
+
+                if (now >= end)
+                        return 0;
+
+                msec = MIN((end - now + USEC_PER_MSEC - 1) / USEC_PER_MSEC, (uint64_t)INT_MAX);
+                if (curl_multi_poll(http->multi, NULL, 0, (int)msec, NULL) != CURLM_OK)
+                        return -ENOMEM;
+        }
+
+        return -ECANCELED;
+}
+
+void http_interrupt(Http *http) {
+        atomic_store(&http->interrupted, true);
+        curl_multi_wakeup(http->multi);
+}
+
+void http_resume(Http *http) {
+        atomic_store(&http->interrupted, false);
+}
+
+bool http_interrupted(const Http *http) {
+        return atomic_load(&http->interrupted);
+}
+
+char *http_encode(const char *text) {
+        static const char hex[] = "0123456789ABCDEF";
+        char *ret, *p;
+
+        ret = p = malloc(strlen(text) * 3 + 1);
+        if (!ret)
+                return NULL;
+
+        for (; *text; text++) {
+                unsigned char c = (unsigned char)*text;
+
+                if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                    c == '-' || c == '.' || c == '_' || c == '~') {
+                        *p++ = (char)c;
+                } else {
+                        *p++ = '%';
+                        *p++ = hex[c >> 4];
+                        *p++ = hex[c & 15];
+                }
+        }
+
+        *p = '\0';
+        return ret;
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Plain values and the sets that own them. A set grows by half, so that a hundred thousand records
+ * never stand beside a copy twice their size; adding reserves first and then cannot fail.
+ */
+
+#include "docker/model.h"
+
+#include <string.h>
+
+static const char *const record_types[RECORD_TYPE_MAX] = {
+        [RECORD_REGULAR] = "regular",
+        [RECORD_SOURCE_LOCAL] = "source.local",
+        [RECORD_SOURCE_GIT] = "source.git.checkout",
+        [RECORD_CACHE_MOUNT] = "exec.cachemount",
+        [RECORD_FRONTEND] = "frontend",
+        [RECORD_INTERNAL] = "internal",
+};
+
+const char *record_type_to_string(RecordType type) {
+        return (unsigned)type < RECORD_TYPE_MAX ? record_types[type] : NULL;
+}
+
+RecordType record_type_from_string(const char *text) {
+        for (unsigned i = 0; text && i < RECORD_TYPE_MAX; i++)
+                if (record_types[i] && strcmp(record_types[i], text) == 0)
+                        return (RecordType)i;
+
+        return RECORD_OTHER;
+}
+
+/* Makes room for `n_more` elements behind the `n` of an array. Returns the array, perhaps moved, or
+ * NULL when out of memory: the old one is untouched then. */
+static void *reserve(void *v, size_t *size, size_t n, size_t n_more, size_t element_size) {
+        size_t want, bytes;
+
+        if (__builtin_add_overflow(n, n_more, &want))
+                return NULL;
+        if (v && want <= *size)
+                return v;
+
+        want = MAX(want, MAX(*size + *size / 2, (size_t)16));
+        if (__builtin_mul_overflow(want, element_size, &bytes))
+                return NULL;
+
+        v = realloc(v, bytes);
+        if (v)
+                *size = want;
+        return v;
+}
+
+int record_set_add(RecordSet *set, const BuildRecord *record, const char *const *parents,
+                   size_t n_parents) {
+        void *v;
+
+        if (n_parents > UINT16_MAX || set->n_parents > UINT32_MAX - n_parents)
+                return -EOVERFLOW;
+        for (size_t i = 0; i < n_parents; i++)
+                if (strlen(parents[i]) >= RECORD_ID_MAX)
+                        return -EOVERFLOW;
+
+        v = reserve(set->v, &set->size, set->n, 1, sizeof(*set->v));
+        if (!v)
+                return -ENOMEM;
+        set->v = v;
+        v = reserve(set->parents, &set->size_parents, set->n_parents, n_parents,
+                    sizeof(*set->parents));
+        if (!v)
+                return -ENOMEM;
+        set->parents = v;
+
+        set->v[set->n] = *record;
+        set->v[set->n].parents = (uint32_t)set->n_parents;
+        set->v[set->n].n_parents = (uint16_t)n_parents;
+        set->n++;
+        for (size_t i = 0; i < n_parents; i++)
+                strcpy(set->parents[set->n_parents++], parents[i]);
+
+        return 0;
+}
+
+void record_set_done(RecordSet *set) {
+        free(set->v);
+        free(set->parents);
+        *set = RECORD_SET_NULL;
+}
+
+int image_set_add(ImageSet *set, Image *image) {
+        void *v;
+
+        v = reserve(set->v, &set->size, set->n, 1, sizeof(*set->v));
+        if (!v)
+                return -ENOMEM;
+
+        set->v = v;
+        set->v[set->n++] = *image;
+        *image = (Image){ 0 };
+        return 0;
+}
+
+const Image *image_set_find(const ImageSet *set, const char *id) {
+        for (size_t i = 0; i < set->n; i++)
+                if (strcmp(set->v[i].id, id) == 0)
+                        return &set->v[i];
+
+        return NULL;
+}
+
+const Image *image_set_find_name(const ImageSet *set, const char *name) {
+        for (size_t i = 0; i < set->n; i++)
+                if (strv_contains(&set->v[i].names, name))
+                        return &set->v[i];
+
+        return NULL;
+}
+
+void image_done(Image *image) {
+        strv_done(&image->names);
+        strv_done(&image->digests);
+        free(image->project);
+        *image = (Image){ 0 };
+}
+
+void image_set_done(ImageSet *set) {
+        for (size_t i = 0; i < set->n; i++)
+                image_done(&set->v[i]);
+        free(set->v);
+        *set = (ImageSet){ 0 };
+}
+
+void image_detail_done(ImageDetail *detail) {
+        free(detail->comment);
+        free(detail->docker_version);
+        strv_done(&detail->names);
+        strv_done(&detail->layers);
+        *detail = (ImageDetail){ 0 };
+}
+
+int container_set_add(ContainerSet *set, Container *container) {
+        void *v;
+
+        v = reserve(set->v, &set->size, set->n, 1, sizeof(*set->v));
+        if (!v)
+                return -ENOMEM;
+
+        set->v = v;
+        set->v[set->n++] = *container;
+        *container = (Container){ 0 };
+        return 0;
+}
+
+void container_done(Container *container) {
+        free(container->name);
+        free(container->image);
+        free(container->state);
+        free(container->project);
+        *container = (Container){ 0 };
+}
+
+void container_set_done(ContainerSet *set) {
+        for (size_t i = 0; i < set->n; i++)
+                container_done(&set->v[i]);
+        free(set->v);
+        *set = (ContainerSet){ 0 };
+}
+
+void container_detail_done(ContainerDetail *detail) {
+        free(detail->config_image);
+        free(detail->log_driver);
+        free(detail->status);
+        *detail = (ContainerDetail){ 0 };
+}
+
+int engine_info_copy(const EngineInfo *info, EngineInfo *ret) {
+        char *root_dir = strdup(info->root_dir);
+
+        if (!root_dir)
+                return -ENOMEM;
+        *ret = *info;
+        ret->root_dir = root_dir;
+        return 0;
+}
+
+void engine_info_done(EngineInfo *info) {
+        free(info->root_dir);
+        *info = (EngineInfo){ 0 };
+}

@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The engine's answers to the model, by way of wire/json. Build cache records, which come by the
+ * hundred thousand, have their own file, usage.c.
+ */
+
+#include "docker/parse.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "docker/records.h"
+#include "wire/json.h"
+
+#define LABEL_PROJECT "com.docker.compose.project"
+
+/* Two digits; `bad` is set where they are none. */
+static unsigned digits(const char *p, bool *bad) {
+        unsigned tens = (unsigned)(p[0] - '0'), ones = (unsigned)(p[1] - '0');
+
+        *bad |= (tens > 9) | (ones > 9);
+        return tens * 10 + ones;
+}
+
+/* Days from 1970 to a day of the Gregorian calendar. timegm(3) says the same, but takes as long as
+ * the rest of a record does. */
+static int64_t days_from_civil(unsigned year, unsigned month, unsigned day) {
+        /* years begin in March; 400 more keep it unsigned */
+        unsigned y = year + 400 - (month <= 2);
+        unsigned m = (month + 9) % 12;
+
+        return (int64_t)y * 365 + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 865565;
+}
+
+int parse_time(const char *text, size_t n, int64_t *ret_sec) {
+        static const unsigned char month_days[] = {
+                31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31
+        };
+        unsigned year, month, day, hour, minute, second, offset_minutes = 0;
+        const char *p = text + 19, *end = text + n;
+        bool bad = false;
+        int64_t sec;
+
+        if (n < 20)
+                return -EBADMSG;
+
+        year = digits(text, &bad) * 100 + digits(text + 2, &bad);
+        month = digits(text + 5, &bad);
+        day = digits(text + 8, &bad);
+        hour = digits(text + 11, &bad);
+        minute = digits(text + 14, &bad);
+        second = digits(text + 17, &bad);
+        if (bad || text[4] != '-' || text[7] != '-' || text[10] != 'T' || text[13] != ':' ||
+            text[16] != ':' || month < 1 || month > 12 || day < 1 || day > month_days[month - 1] ||
+            hour > 23 || minute > 59 || second > 59)
+                return -EBADMSG;
+        if (month == 2 && day == 29 && (year % 4 != 0 || (year % 100 == 0 && year % 400 != 0)))
+                return -EBADMSG;
+
+        if (*p == '.') {
+                const char *fraction = ++p;
+
+                while (p < end && *p >= '0' && *p <= '9')
+                        p++;
+                if (p == fraction || p - fraction > 9)
+                        return -EBADMSG;
+        }
+
+        if (end - p == 6 && (*p == '+' || *p == '-') && p[3] == ':') {
+                unsigned hours = digits(p + 1, &bad), minutes = digits(p + 4, &bad);
+
+                if (bad || hours > 23 || minutes > 59)
+                        return -EBADMSG;
+                offset_minutes = hours * 60 + minutes;
+        } else if (end - p != 1 || *p != 'Z') {
+                return -EBADMSG;
+        }
+
+        sec = ((days_from_civil(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
+        sec += (*p == '-' ? 60 : -60) * (int64_t)offset_minutes;
+
+        *ret_sec = MAX(sec, INT64_C(0));
+        return 0;
+}
+
+int parse_api_version(const char *text, unsigned *ret_major, unsigned *ret_minor) {
+        unsigned part[2];
+        const char *p = text;
+
+        for (size_t i = 0; i < 2; i++) {
+                size_t n = strspn(p, "0123456789");
+
+                if (n == 0 || n > 4)
+                        return -EBADMSG;
+                part[i] = 0;
+                for (; n > 0; n--)
+                        part[i] = part[i] * 10 + (unsigned)(*p++ - '0');
+                if (*p != (i == 0 ? '.' : '\0'))
+                        return -EBADMSG;
+                p++;
+        }
+
+        *ret_major = part[0];
+        *ret_minor = part[1];
+        return 0;
+}
+
+static int parse_object(const char *text, size_t n, Json **ret) {
+        cleanup(json_free) Json *json = NULL;
+        int r;
+
+        r = json_parse(text, n, &json);
+        if (r < 0)
+                return r;
+        if (!json_is_object(json))
+                return -EBADMSG;
+
+        *ret = TAKE_PTR(json);
+        return 0;
+}
+
+/* A copy of a string member, "" where it is absent. */
+static int read_string(const Json *json, const char *name, char **ret) {
+        const char *text = "";
+        int r;
+
+        r = json_read_string(json, name, &text);
+        if (r < 0)
+                return -EBADMSG;
+
+        free(*ret);
+        *ret = strdup(text);
+        return *ret ? 0 : -ENOMEM;
+}
+
+/* An id into its field; a mandatory one may not be empty. */
+static int read_id(const Json *json, const char *name, bool mandatory, char *ret, size_t size) {
+        const char *id = "";
+        size_t n;
+
+        if (json_read_string(json, name, &id) < 0)
+                return -EBADMSG;
+
+        n = strlen(id);
+        if (n >= size || (mandatory && n == 0))
+                return -EBADMSG;
+        for (size_t i = 0; i < n; i++)
+                if (id[i] <= ' ' || id[i] >= 0x7f)
+                        return -EBADMSG;
+
+        memcpy(ret, id, n + 1);
+        return 0;
+}
+
+/* A point in time as seconds; 0 for what is before 1970. */
+static int read_sec(const Json *json, const char *name, int64_t *ret) {
+        int64_t sec = 0;
+
+        if (json_read_int(json, name, &sec) < 0)
+                return -EBADMSG;
+
+        *ret = MAX(sec, INT64_C(0));
+        return 0;
+}
+
+static int read_time(const Json *json, const char *name, int64_t *ret) {
+        const char *text = "";
+
+        if (json_read_string(json, name, &text) < 0)
+                return -EBADMSG;
+
+        *ret = 0;
+        return *text ? parse_time(text, strlen(text), ret) : 0;
+}
+
+static int read_size(const Json *json, const char *name, uint64_t *ret) {
+        int64_t size = 0;
+
+        if (json_read_int(json, name, &size) < 0 || size < 0)
+                return -EBADMSG;
+
+        *ret = (uint64_t)size;
+        return 0;
+}
+
+/* A list of strings without the engine's word for "none". */
+static int read_names(const Json *json, const char *name, const char *none, Strv *ret) {
+        const Json *list = json_get(json, name);
+        int r;
+
+        if (list && !json_is_array(list))
+                return -EBADMSG;
+
+        json_foreach (item, list) {
+                const char *text = json_string(item);
+
+                if (!text || !*text)
+                        return -EBADMSG;
+                if (strcmp(text, none) == 0)
+                        continue;
+                r = strv_add(ret, text);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
+/* The compose project a label names. */
+static int read_project(const Json *json, char **ret) {
+        const char *project = json_get_string(json_get(json, "Labels"), LABEL_PROJECT, NULL);
+
+        if (!project)
+                return 0;
+
+        *ret = strdup(project);
+        return *ret ? 0 : -ENOMEM;
+}
+
+int parse_image(const char *text, size_t n, Image *ret, Diag *reterr_diag) {
+        cleanup(image_done) Image image = { 0 };
+        cleanup(json_free) Json *json = NULL;
+        int r;
+
+        if ((r = parse_object(text, n, &json)) < 0 ||
+            (r = read_id(json, "Id", true, image.id, sizeof(image.id))) < 0 ||
+            (r = read_id(json, "ParentId", false, image.parent_id, sizeof(image.parent_id))) < 0 ||
+            (r = read_names(json, "RepoTags", "<none>:<none>", &image.names)) < 0 ||
+            (r = read_names(json, "RepoDigests", "<none>@<none>", &image.digests)) < 0 ||
+            (r = read_sec(json, "Created", &image.created_sec)) < 0 ||
+            (r = read_size(json, "Size", &image.size_bytes)) < 0 ||
+            (r = read_project(json, &image.project)) < 0)
+                return diag_set(reterr_diag, r, "the engine's list of images is malformed%s%s",
+                                *image.id ? " at " : "", image.id);
+
+        *ret = image;
+        image = (Image){ 0 };
+        return 0;
+}
+
+int parse_image_detail(const char *text, size_t n, ImageDetail *ret, Diag *reterr_diag) {
+        cleanup(image_detail_done) ImageDetail detail = { 0 };
+        cleanup(json_free) Json *json = NULL;
+        int r;
+
+        if ((r = parse_object(text, n, &json)) < 0 ||
+            (r = read_id(json, "Id", true, detail.id, sizeof(detail.id))) < 0 ||
+            (r = read_id(json, "Parent", false, detail.parent_id, sizeof(detail.parent_id))) < 0 ||
+            (r = read_string(json, "Comment", &detail.comment)) < 0 ||
+            (r = read_string(json, "DockerVersion", &detail.docker_version)) < 0 ||
+            (r = read_names(json, "RepoTags", "<none>:<none>", &detail.names)) < 0 ||
+            (r = read_names(json_get(json, "RootFS"), "Layers", "", &detail.layers)) < 0 ||
+            (r = read_time(json, "Created", &detail.created_sec)) < 0)
+                return diag_set(reterr_diag, r, "what the engine says of an image is malformed");
+
+        *ret = detail;
+        detail = (ImageDetail){ 0 };
+        return 0;
+}
+
+/* "/web-1", the first without another slash: one with two is a link into another container. */
+static int read_container_name(const Json *json, const char *id, char **ret) {
+        const Json *list = json_get(json, "Names");
+
+        if (list && !json_is_array(list))
+                return -EBADMSG;
+
+        json_foreach (item, list) {
+                const char *name = json_string(item);
+
+                if (!name)
+                        return -EBADMSG;
+                name += *name == '/';
+                if (*name && !strchr(name, '/')) {
+                        *ret = strdup(name);
+                        return *ret ? 0 : -ENOMEM;
+                }
+        }
+
+        *ret = strndup(id, 12); /* one that is being removed has none */
+        return *ret ? 0 : -ENOMEM;
+}
+
+int parse_container(const char *text, size_t n, Container *ret, Diag *reterr_diag) {
+        cleanup(container_done) Container container = { 0 };
+        cleanup(json_free) Json *json = NULL;
+        int r;
+
+        if ((r = parse_object(text, n, &json)) < 0 ||
+            (r = read_id(json, "Id", true, container.id, sizeof(container.id))) < 0 ||
+            (r = read_id(json, "ImageID", false, container.image_id, sizeof(container.image_id))) <
+                    0 ||
+            (r = read_container_name(json, container.id, &container.name)) < 0 ||
+            (r = read_string(json, "Image", &container.image)) < 0 ||
+            (r = read_string(json, "State", &container.state)) < 0 ||
+            (r = read_sec(json, "Created", &container.created_sec)) < 0 ||
+            (r = read_project(json, &container.project)) < 0)
+                return diag_set(reterr_diag, r, "the engine's list of containers is malformed%s%s",
+                                *container.id ? " at " : "", container.id);
+
+        *ret = container;
+        container = (Container){ 0 };
+        return 0;
+}
+
+int parse_container_detail(const char *text, size_t n, ContainerDetail *ret, Diag *reterr_diag) {
+        cleanup(container_detail_done) ContainerDetail detail = { 0 };
+        cleanup(json_free) Json *json = NULL;
+        const Json *state, *log;
+        int r;
+
+        r = parse_object(text, n, &json);
+        state = json_get(json, "State");
+        log = json_get(json_get(json, "HostConfig"), "LogConfig");
+        detail.exit_code = json_get_int(state, "ExitCode", 0);
+        if (r < 0 ||
+            (r = read_string(json_get(json, "Config"), "Image", &detail.config_image)) < 0 ||
+            (r = read_string(log, "Type", &detail.log_driver)) < 0 ||
+            (r = read_string(state, "Status", &detail.status)) < 0 ||
+            (r = read_time(state, "FinishedAt", &detail.finished_sec)) < 0)
+                return diag_set(reterr_diag, r, "what the engine says of a container is malformed");
+
+        *ret = detail;
+        detail = (ContainerDetail){ 0 };
+        return 0;
+}
+
+int parse_info(const char *text, size_t n, EngineInfo *ret, Diag *reterr_diag) {
+        cleanup_free char *root_dir = NULL, *driver = NULL, *version = NULL;
+        cleanup(json_free) Json *json = NULL;
+        EngineInfo info = { 0 };
+        int r;
+
+        if ((r = parse_object(text, n, &json)) < 0 ||
+            (r = read_string(json, "DockerRootDir", &root_dir)) < 0 ||
+            (r = read_string(json, "Driver", &driver)) < 0 ||
+            (r = read_string(json, "ServerVersion", &version)) < 0)
+                return diag_set(reterr_diag, r, "what the engine says of itself is malformed");
+        if (*root_dir != '/')
+                return diag_set(reterr_diag, -EBADMSG, "the engine names no data root");
+
+        json_foreach (pair, json_get(json, "DriverStatus")) {
+                const Json *key = json_first(pair), *value = key ? json_next(key) : NULL;
+
+                if (json_is_string(key) && json_is_string(value) &&
+                    strcmp(json_string(key), "driver-type") == 0 &&
+                    strcmp(json_string(value), "io.containerd.snapshotter.v1") == 0)
+                        info.image_store = IMAGE_STORE_CONTAINERD;
+        }
+
+        snprintf(info.driver, sizeof(info.driver), "%s", driver);
+        snprintf(info.version, sizeof(info.version), "%s", version);
+        info.root_dir = TAKE_PTR(root_dir);
+        *ret = info;
+        return 0;
+}
+
+typedef struct Cut {
+        const char *first, *last; /* the elements, from the first to behind the last */
+        size_t n;
+} Cut;
+
+static int on_pruned(void *userdata, const char *text, size_t n, Diag *reterr_diag) {
+        Cut *cut = userdata;
+
+        (void)reterr_diag;
+
+        if (cut->n++ == 0)
+                cut->first = text;
+        cut->last = text + n;
+        return *text == '"' ? 0 : -EBADMSG;
+}
+
+int parse_pruned(char *text, size_t n, size_t *ret_n, uint64_t *ret_bytes, Diag *reterr_diag) {
+        static const char *const paths[] = { "CachesDeleted", NULL };
+        cleanup(records_free) Records *records = NULL;
+        cleanup(json_free) Json *json = NULL;
+        Cut cut = { NULL, NULL, 0 };
+        uint64_t bytes = 0;
+        int r;
+
+        r = records_new(paths, RECORDS_ELEMENT_MAX, on_pruned, NULL, &cut, &records);
+        if (r < 0)
+                return r;
+
+        if ((r = records_feed(records, text, n, reterr_diag)) >= 0 &&
+            (r = records_finish(records, reterr_diag)) >= 0) {
+                if (cut.n > 0) {
+                        memmove(text + (cut.first - text), cut.last, (size_t)(text + n - cut.last));
+                        n -= (size_t)(cut.last - cut.first);
+                }
+                if ((r = parse_object(text, n, &json)) >= 0)
+                        r = read_size(json, "SpaceReclaimed", &bytes);
+        }
+        if (r < 0)
+                return diag_set(reterr_diag, r, "the engine's answer to a prune is malformed");
+
+        *ret_n = cut.n;
+        *ret_bytes = bytes;
+        return 0;
+}
+
+int parse_deleted(const char *text, size_t n, size_t *ret_n, Diag *reterr_diag) {
+        cleanup(json_free) Json *json = NULL;
+        size_t n_deleted = 0;
+        int r;
+
+        r = json_parse(text, n, &json);
+        if (r >= 0 && !json_is_array(json))
+                r = -EBADMSG;
+        if (r < 0)
+                return diag_set(reterr_diag, r, "the engine's answer to a delete is malformed");
+
+        json_foreach (item, json)
+                n_deleted += json_get_string(item, "Deleted", NULL) != NULL;
+
+        *ret_n = n_deleted;
+        return 0;
+}
+
+void parse_message(const char *body, char *ret, size_t size) {
+        static const char prefix[] = "{\"message\":\"";
+        cleanup(json_free) Json *json = NULL;
+        const char *text = NULL;
+        size_t n;
+
+        if (json_parse(body, strlen(body), &json) >= 0)
+                text = json_get_string(json, "message", NULL);
+        if (!text) {
+                text = body;
+                if (strncmp(text, prefix, sizeof(prefix) - 1) == 0) /* cut off by its length */
+                        text += sizeof(prefix) - 1;
+        }
+
+        text += strspn(text, " \t\r\n");
+        n = MIN(strlen(text), size - 1);
+        while (n > 0 && (unsigned char)text[n - 1] <= ' ')
+                n--;
+        for (size_t i = 0; i < n; i++)
+                ret[i] = (unsigned char)text[i] < ' ' || text[i] == 0x7f ? ' ' : text[i];
+        ret[n] = '\0';
+}

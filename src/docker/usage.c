@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * One record of the build cache, read in two ways. parse_record() is the meaning: cJSON, any JSON.
+ * parse_record_plain() is the speed: a poll brings a hundred thousand of them, and cJSON's dozen
+ * allocations for each cost ten times what fetching them does. It takes the one form that engines
+ * 20.10 to 29 print, members in that order, and leaves all else to the first. They must agree on
+ * whatever it takes: tests/fuzz/fuzz-engine.c holds them against each other.
+ */
+
+#include <string.h>
+
+#include "docker/parse.h"
+#include "wire/json.h"
+
+#define PLAIN_PARENTS_MAX 8
+
+/* Whether an id can be kept: in the field, and printable. */
+static bool id_valid(const char *id) {
+        size_t n = strlen(id);
+
+        for (size_t i = 0; i < n; i++)
+                if ((signed char)id[i] < ' ')
+                        return false;
+
+        return n > 0 && n < RECORD_ID_MAX;
+}
+
+static int read_parents(const Json *json, const char *name, const char **parents, size_t *n) {
+        const Json *list = json_get(json, name);
+
+        if (list && !json_is_array(list) && !json_is_string(list))
+                return -EBADMSG;
+        if (json_is_string(list)) {
+                if (!*json_string(list)) /* 20.10 says "" for none */
+                        return 0;
+                if (!id_valid(json_string(list)))
+                        return -EBADMSG;
+                parents[(*n)++] = json_string(list);
+                return 0;
+        }
+
+        json_foreach (parent, list) {
+                if (!json_is_string(parent) || !id_valid(json_string(parent)))
+                        return -EBADMSG;
+                parents[(*n)++] = json_string(parent);
+        }
+
+        return 0;
+}
+
+int parse_record(const char *text, size_t n, DockerRecord add, void *userdata, Diag *reterr_diag) {
+        /* Engine 23 to 29 prints the key with a leading space, a slip in a struct tag */
+        static const char *const parent_keys[] = { "Parent", "Parents", " Parents" };
+        BuildRecord record = { .last_used_sec = -1 };
+        const char *id = NULL, *type = NULL, *last_used = NULL;
+        bool in_use = false, shared = false;
+        cleanup(json_free) Json *json = NULL;
+        cleanup_free const char **parents = NULL;
+        size_t n_parents = 0, n_max = 1;
+        int64_t size = 0;
+        int r;
+
+        r = json_parse(text, n, &json);
+        if (r < 0)
+                return diag_set(reterr_diag, r, "a build cache record is not JSON");
+
+        if (json_read_string(json, "ID", &id) <= 0 || !id_valid(id))
+                return diag_set(reterr_diag, -EBADMSG, "a build cache record without a good ID");
+        if (json_read_string(json, "Type", &type) < 0 ||
+            json_read_bool(json, "InUse", &in_use) < 0 ||
+            json_read_bool(json, "Shared", &shared) < 0 || json_read_int(json, "Size", &size) < 0 ||
+            size < 0 || json_read_string(json, "LastUsedAt", &last_used) < 0 ||
+            (last_used && parse_time(last_used, strlen(last_used), &record.last_used_sec) < 0))
+                return diag_set(reterr_diag, -EBADMSG, "build cache record %s is malformed", id);
+
+        for (size_t i = 0; i < ELEMENTSOF(parent_keys); i++)
+                n_max += json_size(json_get(json, parent_keys[i])) + 1;
+        parents = malloc(n_max * sizeof(*parents));
+        if (!parents)
+                return -ENOMEM;
+        for (size_t i = 0; i < ELEMENTSOF(parent_keys); i++) {
+                r = read_parents(json, parent_keys[i], parents, &n_parents);
+                if (r < 0)
+                        return diag_set(reterr_diag, r, "build cache record %s has bad parents",
+                                        id);
+        }
+        if (n_parents > UINT16_MAX)
+                return diag_set(reterr_diag, -EBADMSG, "build cache record %s: too many parents",
+                                id);
+
+        strcpy(record.id, id);
+        record.type = (uint8_t)record_type_from_string(type);
+        record.in_use = in_use;
+        record.shared = shared;
+        record.size_bytes = (uint64_t)size;
+        return add(userdata, &record, parents, n_parents);
+}
+
+#define EACH_BYTE UINT64_C(0x0101010101010101)
+
+/* Whether one of eight bytes is a backslash, a control character or not ASCII. */
+static inline uint64_t special_in_word(const char *p) {
+        uint64_t word, backslash;
+
+        memcpy(&word, p, sizeof(word));
+        backslash = word ^ (EACH_BYTE * '\\');
+        return (((backslash - EACH_BYTE) & ~backslash) | ((word - EACH_BYTE * ' ') & ~word) |
+                word) &
+               (EACH_BYTE * 0x80);
+}
+
+/* Whether a string is what it says, as all are that engines make up: no escapes, printable ASCII. */
+static inline bool is_plain(const char *text, size_t n) {
+        uint64_t special = 0;
+
+        if (n < 8) {
+                for (size_t i = 0; i < n; i++)
+                        special |= (signed char)text[i] < ' ' || text[i] == '\\';
+                return !special;
+        }
+
+        for (size_t i = 0; i < n - 8; i += 8)
+                special |= special_in_word(text + i);
+        return !(special | special_in_word(text + n - 8));
+}
+
+/* Each of these steps over one thing at `p` and returns what is behind it; NULL if it is not there,
+ * or `p` was NULL already. */
+
+#define plain_literal(p, end, literal) plain_bytes((p), (end), (literal), sizeof(literal) - 1)
+
+static inline const char *plain_bytes(const char *p, const char *end, const char *text, size_t n) {
+        return p && (size_t)(end - p) >= n && memcmp(p, text, n) == 0 ? p + n : NULL;
+}
+
+/* The rest of a string and its quote; whether it has escapes is not looked at. */
+static inline const char *plain_text(const char *p, const char *end, const char **ret,
+                                     size_t *ret_n) {
+        const char *quote = p ? memchr(p, '"', (size_t)(end - p)) : NULL;
+
+        if (!quote)
+                return NULL;
+
+        *ret = p;
+        *ret_n = (size_t)(quote - p);
+        return quote + 1;
+}
+
+/* The same where nobody wants the text, which may be anything people write. */
+static inline const char *plain_skip(const char *p, const char *end) {
+        while (p && p < end) {
+                const char *quote = memchr(p, '"', (size_t)(end - p)), *q = quote;
+
+                if (!quote)
+                        return NULL;
+                while (q > p && q[-1] == '\\')
+                        q--;
+                if ((quote - q) % 2 == 0)
+                        return quote + 1;
+                p = quote + 1;
+        }
+
+        return NULL;
+}
+
+static inline const char *plain_id(const char *p, const char *end, char ret[RECORD_ID_MAX]) {
+        const char *text;
+        size_t n;
+
+        p = plain_text(p, end, &text, &n);
+        if (!p || n == 0 || n >= RECORD_ID_MAX || !is_plain(text, n))
+                return NULL;
+
+        memcpy(ret, text, n);
+        ret[n] = '\0';
+        return p;
+}
+
+static inline const char *plain_bool(const char *p, const char *end, bool *ret) {
+        const char *q = plain_literal(p, end, "false");
+
+        *ret = !q;
+        return q ? q : plain_literal(p, end, "true");
+}
+
+/* At most 15 digits, like JSON_INT_MAX. */
+static inline const char *plain_number(const char *p, const char *end, uint64_t *ret) {
+        const char *begin = p;
+
+        *ret = 0;
+        for (; p && p < end && *p >= '0' && *p <= '9'; p++) {
+                if (p - begin == 15)
+                        return NULL;
+                *ret = *ret * 10 + (uint64_t)(*p - '0');
+        }
+
+        return p == begin || (*begin == '0' && p - begin > 1) ? NULL : p;
+}
+
+static RecordType plain_type(const char *text, size_t n) {
+        for (unsigned i = 0; i < RECORD_OTHER; i++) {
+                const char *type = record_type_to_string((RecordType)i);
+
+                if (strlen(type) == n && memcmp(type, text, n) == 0)
+                        return (RecordType)i;
+        }
+
+        return RECORD_OTHER;
+}
+
+ssize_t parse_record_plain(const char *text, size_t n, DockerRecord add, void *userdata) {
+        char parents[PLAIN_PARENTS_MAX][RECORD_ID_MAX];
+        const char *pointers[PLAIN_PARENTS_MAX];
+        const char *p = text, *end = text + n, *q, *value;
+        BuildRecord record = { .last_used_sec = -1 };
+        size_t n_parents = 0, n_value;
+        bool in_use, shared;
+        uint64_t count;
+        int r;
+
+        p = plain_literal(p, end, "{\"ID\":\"");
+        p = plain_id(p, end, record.id);
+
+        if ((q = plain_literal(p, end, ",\" Parents\":["))) {
+                do {
+                        if (n_parents == PLAIN_PARENTS_MAX)
+                                return 0;
+                        p = plain_literal(q, end, "\"");
+                        p = plain_id(p, end, parents[n_parents]);
+                        pointers[n_parents] = parents[n_parents];
+                        n_parents++;
+                } while ((q = plain_literal(p, end, ",")));
+                p = plain_literal(p, end, "]");
+        } else if ((q = plain_literal(p, end, ",\"Parent\":\""))) {
+                p = plain_literal(q, end, "\"");
+                if (!p) {
+                        p = plain_id(q, end, parents[0]);
+                        pointers[n_parents++] = parents[0];
+                }
+        }
+
+        p = plain_literal(p, end, ",\"Type\":\"");
+        p = plain_text(p, end, &value, &n_value);
+        if (!p || !is_plain(value, n_value))
+                return 0;
+        record.type = (uint8_t)plain_type(value, n_value);
+
+        p = plain_literal(p, end, ",\"Description\":\"");
+        p = plain_skip(p, end);
+        p = plain_literal(p, end, ",\"InUse\":");
+        p = plain_bool(p, end, &in_use);
+        p = plain_literal(p, end, ",\"Shared\":");
+        p = plain_bool(p, end, &shared);
+        p = plain_literal(p, end, ",\"Size\":");
+        p = plain_number(p, end, &record.size_bytes);
+        p = plain_literal(p, end, ",\"CreatedAt\":\"");
+        p = plain_skip(p, end);
+        p = plain_literal(p, end, ",\"LastUsedAt\":");
+        q = plain_literal(p, end, "null");
+        if (!q) {
+                q = plain_literal(p, end, "\"");
+                q = plain_text(q, end, &value, &n_value);
+                if (!q || parse_time(value, n_value, &record.last_used_sec) < 0)
+                        return 0;
+        }
+        p = plain_literal(q, end, ",\"UsageCount\":");
+        p = plain_number(p, end, &count);
+        p = plain_literal(p, end, "}");
+        if (!p)
+                return 0;
+
+        record.in_use = in_use;
+        record.shared = shared;
+        r = add(userdata, &record, pointers, n_parents);
+        return r < 0 ? r : p - text;
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "test.h"
+
+#include "docker/model.h"
+
+static void test_record_types(void **state) {
+        (void)state;
+        for (int i = 0; i < RECORD_OTHER; i++) {
+                const char *text = record_type_to_string((RecordType)i);
+
+                assert_non_null(text);
+                assert_int_equal(record_type_from_string(text), i);
+        }
+        assert_string_equal(record_type_to_string(RECORD_CACHE_MOUNT), "exec.cachemount");
+        assert_null(record_type_to_string(RECORD_OTHER));
+        assert_null(record_type_to_string(RECORD_TYPE_MAX));
+        assert_int_equal(record_type_from_string("new.kind"), RECORD_OTHER);
+        assert_int_equal(record_type_from_string(""), RECORD_OTHER);
+        assert_int_equal(record_type_from_string(NULL), RECORD_OTHER);
+}
+
+/* The budget is 128 bytes a record, its parents included. */
+static void test_record_size(void **state) {
+        (void)state;
+        assert_true(sizeof(BuildRecord) + RECORD_ID_MAX <= 96);
+}
+
+static void test_record_set(void **state) {
+        static const char too_long[] = "0123456789abcdef0123456789abcdef";
+        const char *parents[] = { "p0", "p1", too_long };
+        RecordSet set = RECORD_SET_NULL;
+
+        (void)state;
+        for (unsigned i = 0; i < 1000; i++) {
+                BuildRecord record = { .size_bytes = i, .parents = 7, .n_parents = 9 };
+
+                snprintf(record.id, sizeof(record.id), "r%u", i);
+                assert_int_equal(record_set_add(&set, &record, parents, i % 3), 0);
+        }
+
+        assert_int_equal(set.n, 1000);
+        assert_int_equal(set.n_parents, 999);
+        for (unsigned i = 0; i < 1000; i++) {
+                char id[RECORD_ID_MAX];
+
+                snprintf(id, sizeof(id), "r%u", i);
+                assert_string_equal(set.v[i].id, id);
+                assert_int_equal(set.v[i].size_bytes, i);
+                assert_int_equal(set.v[i].n_parents, i % 3);
+                assert_int_equal(set.v[i].parents, i / 3 * 3 + (i % 3 == 2));
+                for (unsigned j = 0; j < set.v[i].n_parents; j++)
+                        assert_string_equal(set.parents[set.v[i].parents + j], parents[j]);
+        }
+
+        assert_int_equal(record_set_add(&set, &set.v[0], parents, 3), -EOVERFLOW);
+        assert_int_equal(record_set_add(&set, &set.v[0], parents, UINT16_MAX + 1), -EOVERFLOW);
+        assert_int_equal(set.n, 1000);
+
+        record_set_done(&set);
+        assert_int_equal(set.n, 0);
+        assert_null(set.v);
+        assert_int_equal(record_set_add(&set, &(BuildRecord){ .id = "again" }, NULL, 0), 0);
+        record_set_done(&set);
+        record_set_done(&set);
+}
+
+static void test_image_set(void **state) {
+        ImageSet set = { 0 };
+
+        (void)state;
+        for (unsigned i = 0; i < 100; i++) {
+                cleanup(image_done) Image image = { 0 };
+                char name[32];
+
+                snprintf(image.id, sizeof(image.id), "sha256:%u", i);
+                snprintf(name, sizeof(name), "app:%u", i);
+                assert_int_equal(strv_add(&image.names, name), 0);
+                image.project = strdup("shop");
+                assert_int_equal(image_set_add(&set, &image), 0);
+                assert_string_equal(image.id, "");
+                assert_null(image.project);
+                assert_int_equal(image.names.n, 0);
+        }
+
+        assert_int_equal(set.n, 100);
+        assert_ptr_equal(image_set_find(&set, "sha256:99"), &set.v[99]);
+        assert_null(image_set_find(&set, "sha256:100"));
+        assert_ptr_equal(image_set_find_name(&set, "app:42"), &set.v[42]);
+        assert_null(image_set_find_name(&set, "app"));
+        image_set_done(&set);
+        assert_int_equal(set.n, 0);
+        assert_null(image_set_find(&set, "sha256:1"));
+}
+
+static void test_container_set(void **state) {
+        ContainerSet set = { 0 };
+
+        (void)state;
+        for (unsigned i = 0; i < 100; i++) {
+                cleanup(container_done) Container container = { .name = strdup("web") };
+
+                assert_int_equal(container_set_add(&set, &container), 0);
+                assert_null(container.name);
+        }
+        assert_int_equal(set.n, 100);
+        assert_string_equal(set.v[99].name, "web");
+        container_set_done(&set);
+        assert_int_equal(set.n, 0);
+}
+
+int main(void) {
+        static const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_record_types),  cmocka_unit_test(test_record_size),
+                cmocka_unit_test(test_record_set),    cmocka_unit_test(test_image_set),
+                cmocka_unit_test(test_container_set),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+
+#include <string.h>
+
+#include "test.h"
+
+#include "docker/name.h"
+
+static void test_parts(void **state) {
+        static const struct {
+                const char *name, *repository, *tag;
+        } cases[] = {
+                { "app:1", "app", "1" },
+                { "app", "app", NULL },
+                { "localhost:5000/web", "localhost:5000/web", NULL },
+                { "localhost:5000/a/b:tag", "localhost:5000/a/b", "tag" },
+                { "reg.example.com/a/b:v1.2-3_4", "reg.example.com/a/b", "v1.2-3_4" },
+                { "app@sha256:0123", "app", NULL },
+                { "app:1@sha256:0123", "app", NULL },
+                { "localhost:5000/web@sha256:0123", "localhost:5000/web", NULL },
+                { "", "", NULL },
+                { ":", "", "" },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                size_t n = name_repository_length(cases[i].name);
+
+                assert_int_equal(n, strlen(cases[i].repository));
+                assert_memory_equal(cases[i].name, cases[i].repository, n);
+                if (cases[i].tag)
+                        assert_string_equal(name_tag(cases[i].name), cases[i].tag);
+                else
+                        assert_null(name_tag(cases[i].name));
+        }
+}
+
+static void test_matches(void **state) {
+        static const struct {
+                const char *glob, *name;
+                bool matches;
+        } cases[] = {
+                /* without '/': the last component */
+                { "watchparty-*", "watchparty-web:1", true },
+                { "watchparty-*", "watchparty-:1", true },
+                { "watchparty-*", "watchparty:1", false },
+                { "watchparty-*", "localhost:5000/team/watchparty-web:1", true },
+                { "watchparty-*", "watchparty-web/base:1", false },
+                { "watchparty-*", "my-watchparty-web:1", false },
+                { "*", "a/b/c:1", true },
+                { "app", "app:latest", true },
+                { "app", "app", true },
+                { "app", "app2:latest", false },
+                { "ap?", "app:1", true },
+                { "[ab]pp", "bpp:1", true },
+                { "[!ab]pp", "bpp:1", false },
+                { "[[:alpha:]]pp", "app:1", true },
+                { "[[:digit:]]pp", "app:1", false },
+                /* with '/': the whole repository */
+                { "team/app", "team/app:1", true },
+                { "team/app", "localhost:5000/team/app:1", false },
+                { "team/*", "team/app:1", true },
+                { "team/*", "team/sub/app:1", false },
+                { "*/app", "team/app:1", true },
+                { "*/app", "a/b/app:1", false },
+                { "*/*/app", "a/b/app:1", true },
+                { "localhost:5000/*", "localhost:5000/app:1", true },
+                { "localhost:5000/*", "localhost:5001/app:1", false },
+                { "localhost:*/app", "localhost:5000/app:1", true },
+                /* with ':' behind the last '/': the tag as well */
+                { "app:1", "app:1", true },
+                { "app:1", "app:2", false },
+                { "app:1", "team/app:1", true },
+                { "app:*", "app:2", true },
+                { "app:v*", "app:1", false },
+                { "app:v*", "app", false },
+                { "team/app:v?", "team/app:v2", true },
+                { "team/app:v?", "team/app:v22", false },
+                { "*:latest", "a/b:latest", true },
+                { "*:latest", "a/b:1", false },
+                { "app:[0-9]*", "app:2024", true },
+                { "app*", "app:x", true },
+                /* by digest: no tag */
+                { "app", "app@sha256:0123", true },
+                { "app:*", "app:1@sha256:0123", false },
+                /* what name_glob_check() refuses matches nothing */
+                { "", "app:1", false },
+                { "[app", "[app:1", false },
+                { "app\\", "app:1", false },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+                if (name_matches(cases[i].glob, cases[i].name) != cases[i].matches)
+                        fail_msg("\"%s\" and \"%s\"", cases[i].glob, cases[i].name);
+}
+
+static void test_matches_any(void **state) {
+        Strv globs = STRV_NULL;
+
+        (void)state;
+        assert_false(name_matches_any(&globs, "app:1"));
+        assert_int_equal(strv_split(&globs, "web, app:2, app:1"), 0);
+        assert_true(name_matches_any(&globs, "app:1"));
+        assert_false(name_matches_any(&globs, "app:3"));
+        strv_done(&globs);
+}
+
+static void test_glob_check(void **state) {
+        static const char *const good[] = {
+                "*",    "app",   "app:1",          "app:*",  "localhost:5000/a", "[[:alpha:]]",
+                "[]x]", "[!]x]", "a/[ab]/c:[0-9]", "\\[app", "[a\\]]",           "a:5/b",
+        };
+        static const char *const bad[] = {
+                "",     " ",    "a b",   "a\tb",    "app ",       "[",
+                "[a",   "app[", "[]",    "[!]",     "[[:alpha:]", "app\\",
+                "app:", ":1",   "team/", "team/:1", "app:[1",     "app@sha256:01",
+        };
+        char longer[1024];
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(good); i++)
+                if (name_glob_check(good[i]) != 0)
+                        fail_msg("refused: \"%s\"", good[i]);
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++)
+                if (name_glob_check(bad[i]) != -EINVAL)
+                        fail_msg("taken: \"%s\"", bad[i]);
+
+        memset(longer, 'x', sizeof(longer) - 1);
+        longer[sizeof(longer) - 1] = '\0';
+        assert_int_equal(name_glob_check(longer), -EINVAL);
+        assert_false(name_matches("*", longer));
+        assert_false(name_matches(longer, "app:1"));
+}
+
+int main(void) {
+        static const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_parts),
+                cmocka_unit_test(test_matches),
+                cmocka_unit_test(test_matches_any),
+                cmocka_unit_test(test_glob_check),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
