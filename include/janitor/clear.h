@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The clear: observe, decide, act, and again until a pass finds nothing left and nothing builds;
+ * that last observation is the proof. Runs on the worker thread and blocks it.
+ *
+ * Images are left alone while a build is under way, since it may stand on one of them (FROM,
+ * cache_from, a step between two commits of the classic builder); the build cache can be pruned
+ * at any time, since the engine keeps what a build uses.
+ */
+
+#include "janitor/plan.h"
+#include "janitor/state.h"
+
+/* How a job tells where it is and waits. Called on the worker thread. */
+typedef struct Reporter {
+        void (*progress)(void *userdata, const char *step, const char *message, unsigned pass,
+                         uint64_t engine_bytes);
+        /* True: the observation that follows may be the proof, so nobody may join the job. */
+        void (*proving)(void *userdata, bool proving);
+        /* Sleeps `usec`; -ECANCELED at once when the daemon stops. */
+        int (*pause)(void *userdata, uint64_t usec);
+        void *userdata;
+} Reporter;
+
+/*
+ * Runs one clear, or with options->dry_run plans it. Fills `receipt`, of which the caller has set
+ * id, target, who, started_sec and keep_mounts, and writes it to `state`.
+ *
+ * 0: the receipt holds an outcome; with dry_run `*ret_plan` is the plan (type Plan). On an error
+ * (those of docker/api.h) receipt->passes is 0 if nothing was touched; otherwise the outcome is
+ * OUTCOME_FAILED, or OUTCOME_INTERRUPTED after -ECANCELED, and the receipt is on disk.
+ * `*reterr_local` is set if it was not the engine that failed, but something here (the disk).
+ */
+int clear_run(Docker *docker, const Config *config, StateDir *state, const ClearOptions *options,
+              const Reporter *reporter, Receipt *receipt, Json **ret_plan, bool *reterr_local,
+              Diag *reterr_diag) must_check;

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The worker thread: one job at a time, with calls that block it alone, so that a clear reads top
+ * to bottom. The loop thread submits jobs and takes events; what crosses is owned by one side at a
+ * time. All functions here but those said otherwise are the loop thread's.
+ */
+
+#include "janitor/clear.h"
+#include "janitor/state.h"
+
+typedef enum JobKind { JOB_POLL, JOB_CLEAR, JOB_ROLLBACK } JobKind;
+
+const char *job_kind_to_string(JobKind kind);
+
+typedef struct Job {
+        char id[RECEIPT_ID_MAX];
+        JobKind kind;
+        int64_t started_sec; /* 0 while queued */
+
+        /* in */
+        Config *config;       /* its own copy */
+        ClearOptions options; /* clear */
+        Who who;              /* clear */
+        char *receipt_id;     /* rollback: NULL for the newest */
+
+        /* out, once done */
+        int error; /* 0 or -errno */
+        Diag diag;
+        bool local_failure; /* not the engine's */
+        Json *result; /* Receipt, Plan, or Rollback's reply; after a failed clear that had touched
+                          * something, its receipt */
+        Outcome outcome; /* clear */
+        size_t n_remaining;
+        Summary summary; /* poll */
+
+        struct Job *next;
+} Job;
+
+Job *job_free(Job *job);
+DEFINE_CLEANUP(Job *, job_free);
+
+typedef enum JobEventKind {
+        JOB_EVENT_STARTED,
+        JOB_EVENT_PROGRESS,
+        JOB_EVENT_DONE /* `job` is handed over */
+} JobEventKind;
+
+typedef struct JobEvent {
+        JobEventKind kind;
+        char job_id[RECEIPT_ID_MAX];
+        JobKind job_kind;
+        Target target; /* clear */
+        char step[32];
+        char message[256];
+        unsigned pass;
+        uint64_t engine_bytes;
+        int64_t time_sec;
+        Job *job;
+        struct JobEvent *next;
+} JobEvent;
+
+JobEvent *job_event_free(JobEvent *event);
+DEFINE_CLEANUP(JobEvent *, job_event_free);
+
+typedef struct Worker Worker;
+
+/* Starts the thread. `state` is borrowed and used by the thread alone until worker_free(). Signals
+ * must be blocked already. */
+int worker_new(StateDir *state, Worker **ret) must_check;
+/* Waits for the thread to end; ask it to with worker_stop() first. */
+Worker *worker_free(Worker *worker);
+DEFINE_CLEANUP(Worker *, worker_free);
+
+/* Readable while events wait. */
+int worker_fd(const Worker *worker);
+/* The next event, or NULL. */
+JobEvent *worker_next_event(Worker *worker);
+
+/* Queues a job and takes it over. Polls go behind, and an undone poll is not queued twice (it is
+ * freed then). */
+void worker_submit(Worker *worker, Job *job);
+
+/* Takes a job that has not started back from the queue; NULL if it has, or is not known. */
+Job *worker_withdraw(Worker *worker, const char *job_id);
+
+/*
+ * The queued or running clear with the same options that a new caller may share, since it will
+ * still look at everything after now: true, and its id.
+ */
+bool worker_find_clear(Worker *worker, const ClearOptions *options,
+                       char ret_id[static RECEIPT_ID_MAX]);
+
+/* Jobs waiting, polls not counted. */
+size_t worker_queued(Worker *worker);
+
+/* Ends the job in progress at its next safe point, drops the queue (each job is done with
+ * -ECANCELED) and lets the thread end after it. */
+void worker_stop(Worker *worker);
+/* After worker_stop(): the thread has done its last job and posted its last event. */
+bool worker_stopped(Worker *worker);
+
+/* False while a call to the engine is past its own deadline: the thread hangs. */
+bool worker_healthy(Worker *worker);

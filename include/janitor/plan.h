@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Decide: what a clear would do to an inventory. Pure: no clock, no I/O.
+ */
+
+#include "janitor/inventory.h"
+#include "janitor/receipt.h"
+
+typedef struct ClearOptions {
+        Target target;
+        bool keep_mounts;
+        bool dry_run;
+        uint64_t wait_usec; /* for builds under way */
+} ClearOptions;
+
+typedef struct ClearPlan {
+        NamedImages rollback_tags; /* to make first: "repo:tag" and the image in use */
+        NamedImages names;         /* to take away, and what each names now */
+        Strv untagged;             /* ids of untagged leaf images to remove by the trash tag */
+        Strv trash;                /* left-over trash tags */
+        Strv kept_mounts;          /* ids of records kept: cache mounts and what they stand on */
+        size_t n_records;          /* records to prune */
+        uint64_t record_bytes;
+        Strv other_projects; /* compose projects whose builds go cold too */
+        bool matches;        /* some image is one of [images] match */
+} ClearPlan;
+
+/*
+ * 0 or -ENOMEM. `suspects` are images that clears took names from, now or earlier, and the members
+ * of their parent chains.
+ */
+int plan_clear(const Inventory *inventory, const Config *config, const ClearOptions *options,
+               const NamedImages *suspects, ClearPlan *ret) must_check;
+void clear_plan_done(ClearPlan *plan);
+static inline void clear_plan_donep(ClearPlan *plan) {
+        clear_plan_done(plan);
+}
+
+/*
+ * What the host will look like if every step of the plan succeeds, to be judged by a dry run:
+ * names and records are taken out of the inventory, and images that then have nothing left to
+ * live by. -ENOMEM leaves the inventory undefined.
+ */
+int plan_predict(const Config *config, const ClearPlan *plan, const NamedImages *suspects,
+                 Inventory *inventory) must_check;
+
+/* Nothing to remove. */
+bool clear_plan_empty(const ClearPlan *plan);
+/* Two passes that plan the same make no progress. */
+bool clear_plan_equal(const ClearPlan *a, const ClearPlan *b);
+
+/*
+ * Adds to `suspects` every image that a name in scope names (with that name), and the members of
+ * its parent chain (with the name ""), up to the image that its Dockerfile's FROM named.
+ */
+int plan_suspects(const Inventory *inventory, const Config *config,
+                  NamedImages *suspects) must_check;
+
+/* The untagged images of the classic builder that nobody can be said to own, and from which a
+ * classic build of the application might still take steps. Borrowed ids. */
+typedef int (*UnclaimedImage)(void *userdata, const Image *image);
+int plan_unclaimed(const Inventory *inventory, const Config *config, const NamedImages *suspects,
+                   UnclaimedImage found, void *userdata) must_check;
+
+/* The container that holds an image, or NULL; running ones first. */
+const Container *container_of_image(const Inventory *inventory, const char *image_id);
+
+/* Type Plan of the control interface, or NULL on out of memory. */
+Json *clear_plan_json(const ClearPlan *plan, const ClearOptions *options,
+                      const RemainingList *remaining, const Strv *assumes, const Strv *notes);

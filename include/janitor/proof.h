@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Prove: which sources of cached layers an inventory still holds. Pure. docs/ARCHITECTURE.md
+ * tells where each rule comes from; in short, what can serve a cached step is
+ *   - any build cache record, and a build under way, which makes some;
+ *   - on the graphdriver store, an image with inline cache metadata under a name that a build may
+ *     give in cache_from (never a rollback tag: no build names one);
+ *   - an image the classic builder made, whatever its name, as long as its parents are there,
+ *     and whatever container holds it;
+ *   - the cache of another builder.
+ */
+
+#include "janitor/plan.h"
+
+/* Entries of one kind past this many are counted, not named. */
+#define REMAINING_NAMED_MAX 100
+
+/*
+ * `suspects` as in plan_clear(). `plan` is the plan for this same inventory: what a further pass would still
+ * remove is remaining. Nothing added: the next build has no local source of cached layers.
+ */
+int proof_remaining(const Inventory *inventory, const Config *config, const ClearOptions *options,
+                    const NamedImages *suspects, const ClearPlan *plan,
+                    RemainingList *ret) must_check;
+
+/* What no local clear can reach or see, for the receipt. */
+int proof_assumes(const Inventory *inventory, const ClearOptions *options,
+                  const NamedImages *suspects, Strv *ret) must_check;

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * What a clear did and what it found afterwards, and its JSON (type Receipt of the control
+ * interface). Plain values; the lists own what is in them.
+ */
+
+#include <sys/types.h>
+
+#include "docker/model.h"
+#include "wire/json.h"
+
+#define RECEIPT_ID_MAX 32
+
+typedef enum Target {
+        TARGET_BUILDER = 1 << 0,
+        TARGET_IMAGES = 1 << 1,
+        TARGET_APPS = 1 << 2,
+        TARGET_DOCKER = TARGET_BUILDER | TARGET_IMAGES,
+        TARGET_ALL = TARGET_DOCKER | TARGET_APPS,
+} Target;
+
+/* "all", "docker", "builder", "images" */
+extern const char *const target_names[];
+extern const size_t n_target_names;
+const char *target_to_string(Target target);
+int target_from_string(const char *text, Target *ret) must_check;
+
+/* Whether a target says something of the next build as a whole. */
+static inline bool target_speaks_of_fresh(Target target) {
+        return (target & TARGET_DOCKER) == TARGET_DOCKER;
+}
+
+typedef enum Outcome {
+        OUTCOME_INTERRUPTED, /* the outcome until another is known */
+        OUTCOME_FRESH,
+        OUTCOME_NOT_FRESH,
+        OUTCOME_CLEARED,
+        OUTCOME_NOT_CLEARED,
+        OUTCOME_FAILED,
+        OUTCOME_MAX
+} Outcome;
+
+const char *outcome_to_string(Outcome outcome);
+Outcome outcome_from_string(const char *text); /* unknown text: OUTCOME_INTERRUPTED */
+
+/* A name of an image, and the image. */
+typedef struct NamedImage {
+        char *name;
+        char id[IMAGE_ID_MAX];
+} NamedImage;
+
+typedef struct NamedImages {
+        NamedImage *v;
+        size_t n, size;
+} NamedImages;
+
+int named_images_add(NamedImages *list, const char *name, const char *id) must_check;
+/* The same, unless the very pair is there already. */
+int named_images_add_once(NamedImages *list, const char *name, const char *id) must_check;
+const NamedImage *named_images_find(const NamedImages *list, const char *name);
+bool named_images_contain_id(const NamedImages *list, const char *id);
+void named_images_done(NamedImages *list);
+Json *named_images_json(const NamedImages *list);
+
+/* One source of cached layers that is left. */
+typedef enum RemainingKind {
+        REMAINING_RECORD,    /* a build cache record */
+        REMAINING_IMAGE,     /* an image or a name of one */
+        REMAINING_CONTAINER, /* a container that holds an image */
+        REMAINING_BUILDER,   /* another builder with a cache of its own */
+        REMAINING_BUILD,     /* a build under way */
+        REMAINING_KIND_MAX
+} RemainingKind;
+
+typedef struct Remaining {
+        RemainingKind kind;
+        char *object, *reason;
+        char *remedy; /* the command that would end it, or NULL */
+} Remaining;
+
+typedef struct RemainingList {
+        Remaining *v;
+        size_t n, size;
+} RemainingList;
+
+/* Formats nothing: the texts are copied. */
+int remaining_add(RemainingList *list, RemainingKind kind, const char *object, const char *reason,
+                  const char *remedy) must_check;
+void remaining_done(RemainingList *list);
+static inline void remaining_donep(RemainingList *list) {
+        remaining_done(list);
+}
+Json *remaining_json(const RemainingList *list);
+
+/* Who asked, by the kernel's word; `command` is the client's own. */
+typedef struct Who {
+        uid_t uid;
+        pid_t pid;
+        char *user; /* NULL: no such user known */
+        char *command;
+} Who;
+
+typedef enum RemovedStep {
+        REMOVED_NAMES,
+        REMOVED_UNTAGGED,
+        REMOVED_RECORDS,
+        REMOVED_MAX
+} RemovedStep;
+
+typedef struct Receipt {
+        char id[RECEIPT_ID_MAX];
+        Target target;
+        Outcome outcome;
+        Who who;
+        int64_t started_sec, finished_sec; /* 0: not yet */
+        bool keep_mounts;
+        unsigned passes;
+        Json *engine; /* type Engine, or NULL */
+        RemainingList remaining;
+        Strv assumes, notes;
+        struct {
+                uint64_t objects, engine_bytes;
+        } removed[REMOVED_MAX];
+        char *root_dir;             /* Docker's data root; not part of the JSON */
+        uint64_t disk_before_bytes; /* free there before the first removal; neither */
+        uint64_t disk_freed_bytes;
+        NamedImages names;         /* taken away */
+        NamedImages rollback_tags; /* made */
+        Strv kept_mounts;
+        char *error;
+} Receipt;
+
+/* A fresh id, from the time and the kernel's random numbers. */
+void receipt_id_make(char ret_id[static RECEIPT_ID_MAX], int64_t now_sec);
+/* Whether text could be an id at all (it becomes part of a file name). */
+bool receipt_id_valid(const char *text);
+
+void receipt_done(Receipt *receipt);
+static inline void receipt_donep(Receipt *receipt) {
+        receipt_done(receipt);
+}
+
+Json *receipt_json(const Receipt *receipt);
+
+/* Called before the first removal, notes what is free below root_dir; called again, what was
+ * freed since. Where it can't be read, the figure stays 0. */
+void receipt_measure_disk(Receipt *receipt);
+
+/* Type Engine. `info` NULL: unavailable for this `reason`, or not asked yet where that is NULL. */
+Json *engine_json(const char *socket, const EngineInfo *info, const char *reason);

@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * A queue in, a queue out, one mutex for both, an eventfd to wake the loop. The mutex is never
+ * held while the engine is asked. The trap is joining: a second caller may share a clear only if
+ * everything will be looked at once more after it asked, so `proving` is set before each look that
+ * may be the last and read under the same mutex.
+ */
+
+#include <malloc.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include "base/log.h"
+#include "base/span.h"
+#include "janitor/job.h"
+#include "janitor/rollback.h"
+
+/* Space comes back a moment after the engine's answer (asynchronous removal, statvfs). */
+#define SETTLE_USEC (2 * USEC_PER_SEC)
+/* What a call may take past its deadline before the thread counts as hung. */
+#define HUNG_USEC (30 * USEC_PER_SEC)
+
+struct Worker {
+        pthread_t thread;
+        int event_fd;
+        StateDir *state;
+
+        pthread_mutex_t mutex;
+        pthread_cond_t wake; /* a job, or stop */
+        Job *queue;          /* first in, first out */
+        Job *running;
+        bool proving; /* of the running job */
+        bool stop, stopped;
+        JobEvent *events, **events_tail;
+        Docker *docker; /* changed under the mutex, used by the thread */
+
+        /* The thread's own. */
+        char *docker_socket;
+        uint64_t timeout_usec, prune_timeout_usec;
+};
+
+const char *job_kind_to_string(JobKind kind) {
+        static const char *const names[] = { "poll", "clear", "rollback" };
+
+        return names[kind];
+}
+
+Job *job_free(Job *job) {
+        if (job) {
+                config_free(job->config);
+                free(job->who.user);
+                free(job->who.command);
+                free(job->receipt_id);
+                json_free(job->result);
+                summary_done(&job->summary);
+                free(job);
+        }
+        return NULL;
+}
+
+JobEvent *job_event_free(JobEvent *event) {
+        if (event) {
+                job_free(event->job);
+                free(event);
+        }
+        return NULL;
+}
+
+/* Takes `event` over; NULL (out of memory) loses a progress line, never a result: see post_done(). */
+static void post(Worker *worker, JobEvent *event) {
+        if (!event)
+                return;
+        event->time_sec = (int64_t)(now_realtime_usec() / USEC_PER_SEC);
+        pthread_mutex_lock(&worker->mutex);
+        *worker->events_tail = event;
+        worker->events_tail = &event->next;
+        pthread_mutex_unlock(&worker->mutex);
+        eventfd_write(worker->event_fd, 1);
+}
+
+static JobEvent *event_new(JobEventKind kind, const Job *job) {
+        JobEvent *event = calloc(1, sizeof(*event));
+
+        if (event) {
+                event->kind = kind;
+                strcpy(event->job_id, job->id);
+                event->job_kind = job->kind;
+                event->target = job->options.target;
+        }
+        return event;
+}
+
+static void on_progress(void *userdata, const char *step, const char *message, unsigned pass,
+                        uint64_t engine_bytes) {
+        Worker *worker = userdata;
+        JobEvent *event = event_new(JOB_EVENT_PROGRESS, worker->running);
+
+        if (!event)
+                return;
+        snprintf(event->step, sizeof(event->step), "%s", step);
+        snprintf(event->message, sizeof(event->message), "%s", message);
+        event->pass = pass;
+        event->engine_bytes = engine_bytes;
+        post(worker, event);
+}
+
+static void on_proving(void *userdata, bool proving) {
+        Worker *worker = userdata;
+
+        pthread_mutex_lock(&worker->mutex);
+        worker->proving = proving;
+        pthread_mutex_unlock(&worker->mutex);
+}
+
+/* Sleeps until `usec` are over, stop is asked for, or (with `for_job`) a job waits. */
+static void wait_locked(Worker *worker, uint64_t usec, bool for_job) {
+        uint64_t end_usec = now_boottime_usec() + usec, now_usec;
+        struct timespec ts;
+
+        while (!worker->stop && !(for_job && worker->queue) &&
+               (now_usec = now_boottime_usec()) < end_usec) {
+                clock_gettime(CLOCK_MONOTONIC, &ts);
+                ts.tv_sec += (time_t)((end_usec - now_usec) / USEC_PER_SEC);
+                ts.tv_nsec += (long)((end_usec - now_usec) % USEC_PER_SEC * 1000);
+                if (ts.tv_nsec >= 1000000000L) {
+                        ts.tv_sec++;
+                        ts.tv_nsec -= 1000000000L;
+                }
+                pthread_cond_timedwait(&worker->wake, &worker->mutex, &ts);
+        }
+}
+
+static int on_pause(void *userdata, uint64_t usec) {
+        Worker *worker = userdata;
+        bool stop;
+
+        pthread_mutex_lock(&worker->mutex);
+        wait_locked(worker, usec, false);
+        stop = worker->stop;
+        pthread_mutex_unlock(&worker->mutex);
+        return stop ? -ECANCELED : 0;
+}
+
+/* The connection to the engine that this job's configuration asks for. */
+static int use_docker(Worker *worker, const Config *config) {
+        cleanup(docker_free) Docker *docker = NULL;
+        cleanup_free char *socket = NULL;
+        Docker *old;
+        int r;
+
+        if (worker->docker && strcmp(worker->docker_socket, config->docker_socket) == 0 &&
+            worker->timeout_usec == config->timeout_usec &&
+            worker->prune_timeout_usec == config->prune_timeout_usec)
+                return 0;
+        socket = strdup(config->docker_socket);
+        if (!socket)
+                return -ENOMEM;
+        r = docker_new(config->docker_socket, config->timeout_usec, config->prune_timeout_usec,
+                       &docker);
+        if (r < 0)
+                return r;
+        free(worker->docker_socket);
+        worker->docker_socket = TAKE_PTR(socket);
+        worker->timeout_usec = config->timeout_usec;
+        worker->prune_timeout_usec = config->prune_timeout_usec;
+
+        pthread_mutex_lock(&worker->mutex);
+        old = worker->docker;
+        worker->docker = TAKE_PTR(docker);
+        if (worker->stop)
+                docker_interrupt(worker->docker);
+        pthread_mutex_unlock(&worker->mutex);
+        docker_free(old);
+        return 0;
+}
+
+/* Fills the rest of the receipt's figure of freed disk. */
+static void settle(Worker *worker, Receipt *receipt) {
+        cleanup(json_free) Json *json = NULL;
+
+        if (receipt->passes == 0)
+                return;
+        pthread_mutex_lock(&worker->mutex);
+        wait_locked(worker, SETTLE_USEC, true);
+        pthread_mutex_unlock(&worker->mutex);
+        receipt_measure_disk(receipt);
+        json = receipt_json(receipt);
+        if (json && state_write_receipt(worker->state, receipt->id, json, NULL) < 0)
+                log_debug("Receipt %s stays without its final figure of freed disk", receipt->id);
+}
+
+static int run_clear(Worker *worker, Job *job, Receipt *receipt) {
+        Reporter reporter = { on_progress, on_proving, on_pause, worker };
+        int r;
+
+        *receipt = (Receipt){
+                .target = job->options.target,
+                .who = job->who,
+                .started_sec = job->started_sec,
+                .keep_mounts = job->options.keep_mounts,
+        };
+        job->who.user = job->who.command = NULL; /* the receipt's now */
+        strcpy(receipt->id, job->id);
+        r = clear_run(worker->docker, job->config, worker->state, &job->options, &reporter, receipt,
+                      &job->result, &job->local_failure, &job->diag);
+        job->outcome = receipt->outcome;
+        job->n_remaining = receipt->remaining.n;
+        if (!job->result && (r >= 0 || receipt->passes > 0)) {
+                job->result = receipt_json(receipt);
+                if (!job->result && r >= 0)
+                        r = -ENOMEM;
+        }
+        return r;
+}
+
+static void run(Worker *worker, Job *job) {
+        cleanup(receipt_done) Receipt receipt = { 0 };
+        JobEvent *done;
+        int r;
+
+        /* Allocated first: a job that was done must be able to say so. */
+        while (!(done = event_new(JOB_EVENT_DONE, job)))
+                usleep(100 * USEC_PER_MSEC);
+
+        post(worker, event_new(JOB_EVENT_STARTED, job));
+        r = use_docker(worker, job->config);
+        if (r >= 0) {
+                switch (job->kind) {
+                case JOB_POLL:
+                        r = summary_observe(worker->docker, job->config, &job->summary, &job->diag);
+                        break;
+                case JOB_CLEAR:
+                        r = run_clear(worker, job, &receipt);
+                        break;
+                case JOB_ROLLBACK:
+                        r = rollback_run(worker->docker, worker->state, job->receipt_id,
+                                         &job->result, &job->local_failure, &job->diag);
+                        break;
+                }
+        }
+        job->error = r;
+
+        pthread_mutex_lock(&worker->mutex);
+        worker->running = NULL;
+        pthread_mutex_unlock(&worker->mutex);
+        done->job = job;
+        post(worker, done);
+        if (r >= 0)
+                settle(worker, &receipt);
+}
+
+static void *worker_main(void *userdata) {
+        Worker *worker = userdata;
+
+        pthread_mutex_lock(&worker->mutex);
+        for (;;) {
+                Job *job;
+
+                while (!worker->queue && !worker->stop)
+                        pthread_cond_wait(&worker->wake, &worker->mutex);
+                job = worker->queue;
+                if (!job)
+                        break;
+                worker->queue = job->next;
+                job->next = NULL;
+                job->started_sec = (int64_t)(now_realtime_usec() / USEC_PER_SEC);
+                worker->running = job;
+                worker->proving = false;
+                pthread_mutex_unlock(&worker->mutex);
+
+                run(worker, job);
+                malloc_trim(0); /* an inventory is large, an idle daemon is not */
+
+                pthread_mutex_lock(&worker->mutex);
+        }
+        worker->stopped = true;
+        pthread_mutex_unlock(&worker->mutex);
+        eventfd_write(worker->event_fd, 1);
+        return NULL;
+}
+
+int worker_new(StateDir *state, Worker **ret) {
+        pthread_condattr_t attr;
+        Worker *worker;
+        int r;
+
+        worker = calloc(1, sizeof(*worker));
+        if (!worker)
+                return -ENOMEM;
+        worker->state = state;
+        worker->events_tail = &worker->events;
+        worker->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (worker->event_fd < 0) {
+                r = -errno;
+                free(worker);
+                return r;
+        }
+        pthread_mutex_init(&worker->mutex, NULL);
+        pthread_condattr_init(&attr);
+        pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+        pthread_cond_init(&worker->wake, &attr);
+        pthread_condattr_destroy(&attr);
+        r = pthread_create(&worker->thread, NULL, worker_main, worker);
+        if (r != 0) {
+                pthread_cond_destroy(&worker->wake);
+                pthread_mutex_destroy(&worker->mutex);
+                close(worker->event_fd);
+                free(worker);
+                return -r;
+        }
+        *ret = worker;
+        return 0;
+}
+
+Worker *worker_free(Worker *worker) {
+        JobEvent *event;
+
+        if (!worker)
+                return NULL;
+        worker_stop(worker);
+        pthread_join(worker->thread, NULL);
+        while ((event = worker_next_event(worker)))
+                job_event_free(event);
+        docker_free(worker->docker);
+        free(worker->docker_socket);
+        pthread_cond_destroy(&worker->wake);
+        pthread_mutex_destroy(&worker->mutex);
+        close(worker->event_fd);
+        free(worker);
+        return NULL;
+}
+
+int worker_fd(const Worker *worker) {
+        return worker->event_fd;
+}
+
+JobEvent *worker_next_event(Worker *worker) {
+        JobEvent *event;
+        eventfd_t count;
+
+        pthread_mutex_lock(&worker->mutex);
+        event = worker->events;
+        if (event) {
+                worker->events = event->next;
+                if (!worker->events)
+                        worker->events_tail = &worker->events;
+                event->next = NULL;
+        } else {
+                eventfd_read(worker->event_fd, &count);
+        }
+        pthread_mutex_unlock(&worker->mutex);
+        return event;
+}
+
+void worker_submit(Worker *worker, Job *job) {
+        Job **at;
+
+        pthread_mutex_lock(&worker->mutex);
+        /* Clears before polls, otherwise in order. */
+        for (at = &worker->queue; *at; at = &(*at)->next) {
+                if ((*at)->kind == JOB_POLL)
+                        break;
+        }
+        if (*at && job->kind == JOB_POLL) {
+                job_free(job);
+        } else {
+                job->next = *at;
+                *at = job;
+        }
+        pthread_cond_signal(&worker->wake);
+        pthread_mutex_unlock(&worker->mutex);
+}
+
+Job *worker_withdraw(Worker *worker, const char *job_id) {
+        Job *found = NULL;
+
+        pthread_mutex_lock(&worker->mutex);
+        for (Job **at = &worker->queue; *at; at = &(*at)->next) {
+                if (strcmp((*at)->id, job_id) != 0)
+                        continue;
+                found = *at;
+                *at = found->next;
+                found->next = NULL;
+                break;
+        }
+        pthread_mutex_unlock(&worker->mutex);
+        return found;
+}
+
+static bool shareable(const Job *job, const ClearOptions *options) {
+        return job->kind == JOB_CLEAR && job->options.target == options->target &&
+               job->options.keep_mounts == options->keep_mounts &&
+               job->options.dry_run == options->dry_run &&
+               job->options.wait_usec == options->wait_usec;
+}
+
+bool worker_find_clear(Worker *worker, const ClearOptions *options,
+                       char ret_id[static RECEIPT_ID_MAX]) {
+        const Job *found = NULL;
+
+        pthread_mutex_lock(&worker->mutex);
+        if (worker->running && !worker->proving && shareable(worker->running, options))
+                found = worker->running;
+        for (const Job *job = worker->queue; job && !found; job = job->next)
+                if (shareable(job, options))
+                        found = job;
+        if (found)
+                strcpy(ret_id, found->id);
+        pthread_mutex_unlock(&worker->mutex);
+        return found;
+}
+
+size_t worker_queued(Worker *worker) {
+        size_t n = 0;
+
+        pthread_mutex_lock(&worker->mutex);
+        for (const Job *job = worker->queue; job; job = job->next)
+                n += job->kind != JOB_POLL;
+        pthread_mutex_unlock(&worker->mutex);
+        return n;
+}
+
+void worker_stop(Worker *worker) {
+        pthread_mutex_lock(&worker->mutex);
+        worker->stop = true;
+        if (worker->docker)
+                docker_interrupt(worker->docker);
+        pthread_cond_signal(&worker->wake);
+        pthread_mutex_unlock(&worker->mutex);
+}
+
+bool worker_stopped(Worker *worker) {
+        bool stopped;
+
+        pthread_mutex_lock(&worker->mutex);
+        stopped = worker->stopped && !worker->events;
+        pthread_mutex_unlock(&worker->mutex);
+        return stopped;
+}
+
+bool worker_healthy(Worker *worker) {
+        uint64_t until_usec;
+
+        pthread_mutex_lock(&worker->mutex);
+        until_usec = worker->docker ? docker_call_deadline(worker->docker) : 0;
+        pthread_mutex_unlock(&worker->mutex);
+        return until_usec == 0 || now_boottime_usec() < until_usec + HUNG_USEC;
+}

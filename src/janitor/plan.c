@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Whose an untagged image is can only be read from what it shares with images whose owner is
+ * known: a compose project's label, a parent of the classic builder, a layer. A parent or a layer
+ * says nothing where it belongs to the base image both were built from, so the chain ends at the
+ * first image that others name, and layers that an image of somebody else has too do not count.
+ */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "docker/name.h"
+#include "janitor/plan.h"
+
+const Container *container_of_image(const Inventory *inventory, const char *image_id) {
+        const Container *found = NULL;
+
+        for (size_t i = 0; i < inventory->containers.n; i++) {
+                const Container *container = &inventory->containers.v[i];
+
+                if (strcmp(container->image_id, image_id) != 0)
+                        continue;
+                if (strcmp(container->state, "running") == 0)
+                        return container;
+                found = found ?: container;
+        }
+        return found;
+}
+
+static bool image_is_ours(const Config *config, const Image *image) {
+        for (size_t i = 0; i < image->names.n; i++)
+                if (name_is_ours(config, image, image->names.v[i]) &&
+                    !name_matches_any(&config->base, image->names.v[i]))
+                        return true;
+        return false;
+}
+
+/* Nobody but the janitor names it. (The containerd store lists a digest for every name; only a
+ * digest without a name is a reference of its own.) */
+static bool image_is_nameless(const Config *config, const Image *image) {
+        if (image->names.n == 0)
+                return image->digests.n == 0;
+        for (size_t i = 0; i < image->names.n; i++)
+                if (!name_is_trash(image->names.v[i]) &&
+                    !name_is_rollback(config, image->names.v[i]))
+                        return false;
+        return true;
+}
+
+/* The next image down the parent chain, or NULL where the chain reaches what FROM named. */
+static const Image *chain_next(const Inventory *inventory, const Config *config,
+                               const Image *image) {
+        const Image *parent;
+
+        if (!image->parent_id[0])
+                return NULL;
+        parent = image_set_find(&inventory->images, image->parent_id);
+        if (!parent || !image_is_classic(inventory, parent))
+                return NULL;
+        return image_is_nameless(config, parent) || image_is_ours(config, parent) ? parent : NULL;
+}
+
+int plan_suspects(const Inventory *inventory, const Config *config, NamedImages *suspects) {
+        for (size_t i = 0; i < inventory->images.n; i++) {
+                const Image *image = &inventory->images.v[i];
+                bool taken = false;
+
+                for (size_t j = 0; j < image->names.n; j++) {
+                        const char *name = image->names.v[j];
+
+                        if (!name_in_scope(config, image, name))
+                                continue;
+                        taken = true;
+                        if (named_images_add_once(suspects, name, image->id) < 0)
+                                return -ENOMEM;
+                }
+                if (!taken)
+                        continue;
+                for (const Image *member = chain_next(inventory, config, image); member;
+                     member = chain_next(inventory, config, member))
+                        if (!named_images_contain_id(suspects, member->id) &&
+                            named_images_add(suspects, "", member->id) < 0)
+                                return -ENOMEM;
+        }
+        return 0;
+}
+
+typedef enum Claim { CLAIM_NONE, CLAIM_OURS, CLAIM_FOREIGN } Claim;
+
+static Claim claim_by_project(const Inventory *inventory, const Config *config,
+                              const Image *image) {
+        if (!image->project)
+                return CLAIM_NONE;
+        if (config->project && strcmp(config->project, image->project) == 0)
+                return CLAIM_OURS;
+        for (size_t i = 0; i < inventory->images.n; i++) {
+                const Image *other = &inventory->images.v[i];
+
+                if (other->project && strcmp(other->project, image->project) == 0 &&
+                    image_is_ours(config, other))
+                        return CLAIM_OURS;
+        }
+        return CLAIM_FOREIGN;
+}
+
+/* Whether `ancestor` stands in the parent chain of `image`. */
+static bool chain_has(const Inventory *inventory, const Config *config, const Image *image,
+                      const char *ancestor) {
+        for (const Image *member = image; member; member = chain_next(inventory, config, member))
+                if (strcmp(member->id, ancestor) == 0)
+                        return true;
+        return false;
+}
+
+static Claim claim_by_chain(const Inventory *inventory, const Config *config, const Image *image,
+                            const NamedImages *suspects) {
+        Claim claim = CLAIM_NONE;
+
+        for (const Image *member = image; member; member = chain_next(inventory, config, member)) {
+                if (named_images_contain_id(suspects, member->id))
+                        return CLAIM_OURS;
+                for (size_t i = 0; i < inventory->images.n; i++) {
+                        const Image *other = &inventory->images.v[i];
+
+                        if (other == image || image_is_nameless(config, other) ||
+                            !chain_has(inventory, config, other, member->id))
+                                continue;
+                        if (image_is_ours(config, other))
+                                return CLAIM_OURS;
+                        claim = CLAIM_FOREIGN;
+                }
+        }
+        return claim;
+}
+
+static bool images_have_layer(const Inventory *inventory, const Config *config, const char *layer,
+                              bool ours) {
+        for (size_t i = 0; i < inventory->images.n; i++) {
+                const Image *image = &inventory->images.v[i];
+                const ImageFacts *facts = fact_set_find(&inventory->facts, image->id);
+
+                if (facts && !image_is_untagged(image) && image_is_ours(config, image) == ours &&
+                    strv_contains(&facts->layers, layer))
+                        return true;
+        }
+        return false;
+}
+
+static Claim claim_by_layers(const Inventory *inventory, const Config *config, const Image *image) {
+        const ImageFacts *facts = fact_set_find(&inventory->facts, image->id);
+
+        for (size_t i = 0; facts && i < facts->layers.n; i++)
+                if (images_have_layer(inventory, config, facts->layers.v[i], true) &&
+                    !images_have_layer(inventory, config, facts->layers.v[i], false))
+                        return CLAIM_OURS;
+        return CLAIM_NONE;
+}
+
+/* Whose an untagged image is. */
+static Claim image_claim(const Inventory *inventory, const Config *config, const Image *image,
+                         const NamedImages *suspects) {
+        Claim claim;
+
+        if (config->dangling_all || named_images_contain_id(suspects, image->id))
+                return CLAIM_OURS;
+        claim = claim_by_project(inventory, config, image);
+        if (claim == CLAIM_NONE)
+                claim = claim_by_chain(inventory, config, image, suspects);
+        if (claim == CLAIM_NONE)
+                claim = claim_by_layers(inventory, config, image);
+        return claim;
+}
+
+static bool image_has_children(const Inventory *inventory, const Image *image) {
+        for (size_t i = 0; i < inventory->images.n; i++)
+                if (strcmp(inventory->images.v[i].parent_id, image->id) == 0)
+                        return true;
+        return false;
+}
+
+int plan_unclaimed(const Inventory *inventory, const Config *config, const NamedImages *suspects,
+                   UnclaimedImage found, void *userdata) {
+        for (size_t i = 0; i < inventory->images.n; i++) {
+                const Image *image = &inventory->images.v[i];
+                int r;
+
+                if (!image_is_untagged(image) || !image_is_classic(inventory, image) ||
+                    image_has_children(inventory, image) ||
+                    image_claim(inventory, config, image, suspects) != CLAIM_NONE)
+                        continue;
+                r = found(userdata, image);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/*
+ * "REPO:wpcache-rollback-<12 of the id>", longer where another image bears that name. An image
+ * that has a rollback tag already needs no second one.
+ */
+static int plan_rollback_tag(const Inventory *inventory, const Config *config, const Image *image,
+                             const char *name, ClearPlan *plan) {
+        const char *hex = strchr(image->id, ':');
+
+        hex = hex ? hex + 1 : image->id;
+        for (size_t i = 0; i < image->names.n; i++)
+                if (name_is_rollback(config, image->names.v[i]))
+                        return 0;
+        for (int digits = 12; digits <= 64; digits += 4) {
+                cleanup_free char *tag = NULL;
+                const Image *bearer;
+
+                if (asprintf(&tag, "%.*s:%s-%.*s", (int)name_repository_length(name), name,
+                             config->rollback_tag, digits, hex) < 0)
+                        return -ENOMEM;
+                bearer = image_set_find_name(&inventory->images, tag);
+                if (!bearer && !named_images_find(&plan->rollback_tags, tag))
+                        return named_images_add(&plan->rollback_tags, tag, image->id);
+        }
+        return 0;
+}
+
+static int plan_image(const Inventory *inventory, const Config *config, const NamedImages *suspects,
+                      const Image *image, ClearPlan *plan) {
+        const Container *container = container_of_image(inventory, image->id);
+        const char *first = NULL;
+        int r = 0;
+
+        for (size_t i = 0; i < image->names.n && r >= 0; i++) {
+                const char *name = image->names.v[i];
+
+                /* The last name of an image in use is not the engine's to take. */
+                if (name_is_trash(name) && (!container || image->names.n > 1))
+                        r = strv_add(&plan->trash, name);
+                plan->matches = plan->matches || name_is_ours(config, image, name);
+                if (r < 0 || !name_in_scope(config, image, name))
+                        continue;
+                first = first ?: name;
+                r = named_images_add(&plan->names, name, image->id);
+        }
+        if (r >= 0 && first && container)
+                r = plan_rollback_tag(inventory, config, image, first, plan);
+        if (r >= 0 && image_is_untagged(image) && !container &&
+            !image_has_children(inventory, image) &&
+            image_claim(inventory, config, image, suspects) == CLAIM_OURS)
+                r = strv_add(&plan->untagged, image->id);
+        return r;
+}
+
+static int add_once(Strv *list, const char *text) {
+        return strv_contains(list, text) ? 0 : strv_add(list, text);
+}
+
+static int plan_other_projects(const Inventory *inventory, const Config *config, ClearPlan *plan) {
+        Strv ours = STRV_NULL, all = STRV_NULL;
+        int r = 0;
+
+        for (size_t i = 0; i < inventory->images.n && r >= 0; i++) {
+                const Image *image = &inventory->images.v[i];
+
+                if (image->project)
+                        r = add_once(image_is_ours(config, image) ? &ours : &all, image->project);
+        }
+        for (size_t i = 0; i < inventory->containers.n && r >= 0; i++)
+                if (inventory->containers.v[i].project)
+                        r = add_once(&all, inventory->containers.v[i].project);
+        for (size_t i = 0; i < inventory->containers.n && r >= 0; i++) {
+                const Container *container = &inventory->containers.v[i];
+                const Image *image = image_set_find(&inventory->images, container->image_id);
+
+                if (container->project && name_matches_any(&config->match, container->image))
+                        r = add_once(&ours, container->project);
+                else if (container->project && image && image_is_ours(config, image))
+                        r = add_once(&ours, container->project);
+        }
+        strv_sort(&all);
+        for (size_t i = 0; i < all.n && r >= 0; i++)
+                if (!strv_contains(&ours, all.v[i]) &&
+                    !(config->project && strcmp(config->project, all.v[i]) == 0))
+                        r = strv_add(&plan->other_projects, all.v[i]);
+        strv_done(&ours);
+        strv_done(&all);
+        return r;
+}
+
+/* Records by id, to follow parents. */
+static int compare_record_ids(const void *a, const void *b) {
+        const BuildRecord *const *x = a, *const *y = b;
+
+        return strcmp((*x)->id, (*y)->id);
+}
+
+static const BuildRecord *find_record(const BuildRecord *const *index, size_t n, const char *id) {
+        size_t low = 0;
+
+        while (n > 0) {
+                size_t half = n / 2;
+                int c = strcmp(index[low + half]->id, id);
+
+                if (c == 0)
+                        return index[low + half];
+                if (c < 0) {
+                        low += half + 1;
+                        n -= half + 1;
+                } else {
+                        n = half;
+                }
+        }
+        return NULL;
+}
+
+/* Marks `record` and all it stands on. Every record is pushed once at most. */
+static void mark_kept(const RecordSet *set, const BuildRecord *const *index, bool *kept,
+                      const BuildRecord **stack, const BuildRecord *record) {
+        size_t n_stack = 0;
+
+        stack[n_stack++] = record;
+        kept[record - set->v] = true;
+        while (n_stack > 0) {
+                const BuildRecord *top = stack[--n_stack];
+
+                for (size_t i = 0; i < top->n_parents; i++) {
+                        const BuildRecord *parent =
+                                find_record(index, set->n, set->parents[top->parents + i]);
+
+                        if (parent && !kept[parent - set->v]) {
+                                kept[parent - set->v] = true;
+                                stack[n_stack++] = parent;
+                        }
+                }
+        }
+}
+
+static int plan_kept_mounts(const RecordSet *set, bool *kept, ClearPlan *plan) {
+        cleanup_free const BuildRecord **index = calloc(set->n, sizeof(*index));
+        cleanup_free const BuildRecord **stack = calloc(set->n, sizeof(*stack));
+        int r = 0;
+
+        if (!index || !stack)
+                return -ENOMEM;
+        for (size_t i = 0; i < set->n; i++)
+                index[i] = &set->v[i];
+        qsort(index, set->n, sizeof(*index), compare_record_ids);
+        for (size_t i = 0; i < set->n; i++)
+                if (set->v[i].type == RECORD_CACHE_MOUNT && !kept[i])
+                        mark_kept(set, index, kept, stack, &set->v[i]);
+        for (size_t i = 0; i < set->n && r >= 0; i++)
+                if (kept[i])
+                        r = strv_add(&plan->kept_mounts, set->v[i].id);
+        return r;
+}
+
+static int plan_records(const Inventory *inventory, const ClearOptions *options, ClearPlan *plan) {
+        const RecordSet *set = &inventory->records;
+        cleanup_free bool *kept = NULL;
+        int r;
+
+        if (set->n == 0)
+                return 0;
+        kept = calloc(set->n, sizeof(*kept));
+        if (!kept)
+                return -ENOMEM;
+        if (options->keep_mounts) {
+                r = plan_kept_mounts(set, kept, plan);
+                if (r < 0)
+                        return r;
+        }
+        for (size_t i = 0; i < set->n; i++)
+                if (!set->v[i].in_use && !kept[i]) {
+                        plan->n_records++;
+                        plan->record_bytes += set->v[i].size_bytes;
+                }
+        return 0;
+}
+
+int plan_clear(const Inventory *inventory, const Config *config, const ClearOptions *options,
+               const NamedImages *suspects, ClearPlan *ret) {
+        cleanup(clear_plan_done) ClearPlan plan = { 0 };
+        int r = 0;
+
+        if (options->target & TARGET_IMAGES)
+                for (size_t i = 0; i < inventory->images.n && r >= 0; i++)
+                        r = plan_image(inventory, config, suspects, &inventory->images.v[i], &plan);
+        if (r >= 0 && options->target & TARGET_BUILDER)
+                r = plan_records(inventory, options, &plan);
+        if (r >= 0 && options->target & TARGET_BUILDER)
+                r = plan_other_projects(inventory, config, &plan);
+        if (r < 0)
+                return r;
+        *ret = plan;
+        plan = (ClearPlan){ 0 };
+        return 0;
+}
+
+/* Takes the planned names off an image and puts its rollback tag on. */
+static int predict_names(const ClearPlan *plan, Image *image) {
+        cleanup(strv_done) Strv names = STRV_NULL;
+        Strv old;
+
+        for (size_t i = 0; i < image->names.n; i++)
+                if (!named_images_find(&plan->names, image->names.v[i]) &&
+                    !strv_contains(&plan->trash, image->names.v[i]) &&
+                    strv_add(&names, image->names.v[i]) < 0)
+                        return -ENOMEM;
+        for (size_t i = 0; i < plan->rollback_tags.n; i++)
+                if (strcmp(plan->rollback_tags.v[i].id, image->id) == 0 &&
+                    strv_add(&names, plan->rollback_tags.v[i].name) < 0)
+                        return -ENOMEM;
+        old = image->names;
+        image->names = names;
+        names = old;
+        if (image->names.n == 0)
+                strv_done(&image->digests); /* those go with the last name */
+        return 0;
+}
+
+/* Drops one image that nothing holds any more; false if there is none. */
+static bool predict_removal(const Config *config, const ClearPlan *plan,
+                            const NamedImages *suspects, Inventory *inventory) {
+        ImageSet *images = &inventory->images;
+
+        for (size_t i = 0; i < images->n; i++) {
+                Image *image = &images->v[i];
+
+                if (!image_is_untagged(image) || container_of_image(inventory, image->id) ||
+                    image_has_children(inventory, image) ||
+                    (!strv_contains(&plan->untagged, image->id) &&
+                     image_claim(inventory, config, image, suspects) != CLAIM_OURS))
+                        continue;
+                image_done(image);
+                memmove(image, image + 1, (images->n - i - 1) * sizeof(*image));
+                images->n--;
+                return true;
+        }
+        return false;
+}
+
+int plan_predict(const Config *config, const ClearPlan *plan, const NamedImages *suspects,
+                 Inventory *inventory) {
+        RecordSet *records = &inventory->records;
+        size_t n_kept = 0;
+
+        for (size_t i = 0; i < inventory->images.n; i++)
+                if (predict_names(plan, &inventory->images.v[i]) < 0)
+                        return -ENOMEM;
+        while (predict_removal(config, plan, suspects, inventory))
+                ;
+        if (plan->n_records > 0) {
+                for (size_t i = 0; i < records->n; i++)
+                        if (records->v[i].in_use ||
+                            strv_contains(&plan->kept_mounts, records->v[i].id))
+                                records->v[n_kept++] = records->v[i];
+                records->n = n_kept;
+        }
+        return 0;
+}
+
+void clear_plan_done(ClearPlan *plan) {
+        named_images_done(&plan->rollback_tags);
+        named_images_done(&plan->names);
+        strv_done(&plan->untagged);
+        strv_done(&plan->trash);
+        strv_done(&plan->kept_mounts);
+        strv_done(&plan->other_projects);
+        *plan = (ClearPlan){ 0 };
+}
+
+bool clear_plan_empty(const ClearPlan *plan) {
+        return plan->names.n == 0 && plan->untagged.n == 0 && plan->trash.n == 0 &&
+               plan->n_records == 0;
+}
+
+bool clear_plan_equal(const ClearPlan *a, const ClearPlan *b) {
+        if (a->names.n != b->names.n || a->n_records != b->n_records ||
+            a->record_bytes != b->record_bytes)
+                return false;
+        for (size_t i = 0; i < a->names.n; i++)
+                if (strcmp(a->names.v[i].name, b->names.v[i].name) != 0 ||
+                    strcmp(a->names.v[i].id, b->names.v[i].id) != 0)
+                        return false;
+        return strv_equal(&a->untagged, &b->untagged) && strv_equal(&a->trash, &b->trash);
+}
+
+Json *clear_plan_json(const ClearPlan *plan, const ClearOptions *options,
+                      const RemainingList *remaining, const Strv *assumes, const Strv *notes) {
+        cleanup(json_free) Json *json = json_new_object();
+        int r;
+
+        r = json_add_string(json, "target", target_to_string(options->target));
+        r |= json_add(json, "names", named_images_json(&plan->names));
+        r |= json_add(json, "rollbackTags", named_images_json(&plan->rollback_tags));
+        r |= json_add(json, "untagged", json_new_strings(&plan->untagged));
+        r |= json_add_int(json, "records", (int64_t)plan->n_records);
+        r |= json_add_int(json, "recordBytes", (int64_t)plan->record_bytes);
+        r |= json_add(json, "remaining", remaining_json(remaining));
+        r |= json_add(json, "assumes", json_new_strings(assumes));
+        r |= json_add(json, "notes", json_new_strings(notes));
+        return r < 0 ? NULL : TAKE_PTR(json);
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Receipts as values and as JSON. The file is the JSON of the wire, so that what `history` shows,
+ * what `clear --json` printed and what lies on disk can't drift apart.
+ */
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/statvfs.h>
+#include <time.h>
+
+#include "base/array.h"
+#include "janitor/receipt.h"
+
+const char *const target_names[] = { "all", "docker", "builder", "images" };
+const size_t n_target_names = ELEMENTSOF(target_names);
+static const Target target_values[] = { TARGET_ALL, TARGET_DOCKER, TARGET_BUILDER, TARGET_IMAGES };
+
+const char *target_to_string(Target target) {
+        for (size_t i = 0; i < n_target_names; i++)
+                if (target_values[i] == target)
+                        return target_names[i];
+        return NULL;
+}
+
+int target_from_string(const char *text, Target *ret) {
+        for (size_t i = 0; i < n_target_names; i++)
+                if (strcmp(target_names[i], text) == 0) {
+                        *ret = target_values[i];
+                        return 0;
+                }
+        return -EINVAL;
+}
+
+static const char *const outcome_names[OUTCOME_MAX] = {
+        [OUTCOME_INTERRUPTED] = "interrupted", [OUTCOME_FRESH] = "fresh",
+        [OUTCOME_NOT_FRESH] = "notFresh",      [OUTCOME_CLEARED] = "cleared",
+        [OUTCOME_NOT_CLEARED] = "notCleared",  [OUTCOME_FAILED] = "failed",
+};
+
+const char *outcome_to_string(Outcome outcome) {
+        return outcome_names[outcome];
+}
+
+Outcome outcome_from_string(const char *text) {
+        for (Outcome outcome = 0; outcome < OUTCOME_MAX; outcome++)
+                if (strcmp(outcome_names[outcome], text) == 0)
+                        return outcome;
+        return OUTCOME_INTERRUPTED;
+}
+
+int named_images_add(NamedImages *list, const char *name, const char *id) {
+        cleanup_free char *copy = NULL;
+        NamedImage *entry;
+
+        if (strlen(id) >= IMAGE_ID_MAX)
+                return -EINVAL;
+        copy = strdup(name);
+        if (!copy || array_grow((void **)&list->v, list->n, &list->size, sizeof(*list->v)) < 0)
+                return -ENOMEM;
+        entry = &list->v[list->n++];
+        entry->name = TAKE_PTR(copy);
+        strcpy(entry->id, id);
+        return 0;
+}
+
+int named_images_add_once(NamedImages *list, const char *name, const char *id) {
+        for (size_t i = 0; i < list->n; i++)
+                if (strcmp(list->v[i].name, name) == 0 && strcmp(list->v[i].id, id) == 0)
+                        return 0;
+        return named_images_add(list, name, id);
+}
+
+const NamedImage *named_images_find(const NamedImages *list, const char *name) {
+        for (size_t i = 0; i < list->n; i++)
+                if (strcmp(list->v[i].name, name) == 0)
+                        return &list->v[i];
+        return NULL;
+}
+
+bool named_images_contain_id(const NamedImages *list, const char *id) {
+        for (size_t i = 0; i < list->n; i++)
+                if (strcmp(list->v[i].id, id) == 0)
+                        return true;
+        return false;
+}
+
+void named_images_done(NamedImages *list) {
+        for (size_t i = 0; i < list->n; i++)
+                free(list->v[i].name);
+        free(list->v);
+        *list = (NamedImages){ 0 };
+}
+
+Json *named_images_json(const NamedImages *list) {
+        cleanup(json_free) Json *array = json_new_array();
+
+        for (size_t i = 0; i < list->n; i++) {
+                cleanup(json_free) Json *entry = json_new_object();
+                int r;
+
+                r = json_add_string(entry, "name", list->v[i].name);
+                r |= json_add_string(entry, "imageId", list->v[i].id);
+                r |= json_add(array, NULL, TAKE_PTR(entry));
+                if (r < 0)
+                        return NULL;
+        }
+        return TAKE_PTR(array);
+}
+
+static const char *const remaining_kind_names[REMAINING_KIND_MAX] = {
+        [REMAINING_RECORD] = "record",       [REMAINING_IMAGE] = "image",
+        [REMAINING_CONTAINER] = "container", [REMAINING_BUILDER] = "builder",
+        [REMAINING_BUILD] = "build",
+};
+
+int remaining_add(RemainingList *list, RemainingKind kind, const char *object, const char *reason,
+                  const char *remedy) {
+        cleanup_free char *o = strdup(object), *w = strdup(reason);
+        cleanup_free char *m = remedy ? strdup(remedy) : NULL;
+
+        if (!o || !w || (remedy && !m) ||
+            array_grow((void **)&list->v, list->n, &list->size, sizeof(*list->v)) < 0)
+                return -ENOMEM;
+        list->v[list->n++] = (Remaining){
+                .kind = kind,
+                .object = TAKE_PTR(o),
+                .reason = TAKE_PTR(w),
+                .remedy = TAKE_PTR(m),
+        };
+        return 0;
+}
+
+void remaining_done(RemainingList *list) {
+        for (size_t i = 0; i < list->n; i++) {
+                free(list->v[i].object);
+                free(list->v[i].reason);
+                free(list->v[i].remedy);
+        }
+        free(list->v);
+        *list = (RemainingList){ 0 };
+}
+
+Json *remaining_json(const RemainingList *list) {
+        cleanup(json_free) Json *array = json_new_array();
+
+        for (size_t i = 0; i < list->n; i++) {
+                cleanup(json_free) Json *entry = json_new_object();
+                const Remaining *remaining = &list->v[i];
+                int r;
+
+                r = json_add_string(entry, "kind", remaining_kind_names[remaining->kind]);
+                r |= json_add_string(entry, "object", remaining->object);
+                r |= json_add_string(entry, "reason", remaining->reason);
+                r |= json_add_string(entry, "remedy", remaining->remedy);
+                r |= json_add(array, NULL, TAKE_PTR(entry));
+                if (r < 0)
+                        return NULL;
+        }
+        return TAKE_PTR(array);
+}
+
+void receipt_id_make(char ret_id[static RECEIPT_ID_MAX], int64_t now_sec) {
+        time_t t = now_sec;
+        uint16_t salt = 0;
+        struct tm tm;
+        size_t n;
+
+        gmtime_r(&t, &tm);
+        n = strftime(ret_id, RECEIPT_ID_MAX, "%Y%m%d-%H%M%S", &tm);
+        /* Two clears within one second are told apart; a guess is worth nothing to anybody. */
+        if (getrandom(&salt, sizeof(salt), GRND_NONBLOCK) != sizeof(salt))
+                salt = (uint16_t)getpid();
+        snprintf(ret_id + n, RECEIPT_ID_MAX - n, "-%04x", salt);
+}
+
+bool receipt_id_valid(const char *text) {
+        size_t n = strspn(text, "0123456789abcdef-");
+
+        return n > 0 && n < RECEIPT_ID_MAX && text[n] == '\0' && text[0] != '-';
+}
+
+void receipt_done(Receipt *receipt) {
+        free(receipt->who.user);
+        free(receipt->who.command);
+        json_free(receipt->engine);
+        remaining_done(&receipt->remaining);
+        strv_done(&receipt->assumes);
+        strv_done(&receipt->notes);
+        named_images_done(&receipt->names);
+        named_images_done(&receipt->rollback_tags);
+        strv_done(&receipt->kept_mounts);
+        free(receipt->root_dir);
+        free(receipt->error);
+        *receipt = (Receipt){ 0 };
+}
+
+static Json *who_json(const Who *who) {
+        cleanup(json_free) Json *json = json_new_object();
+        int r;
+
+        r = json_add_int(json, "uid", who->uid);
+        r |= json_add_int(json, "pid", who->pid);
+        r |= json_add_string(json, "user", who->user);
+        r |= json_add_string(json, "command", who->command);
+        return r < 0 ? NULL : TAKE_PTR(json);
+}
+
+static Json *removed_json(const Receipt *receipt) {
+        static const char *const names[REMOVED_MAX] = { "names", "untagged", "records" };
+        cleanup(json_free) Json *array = json_new_array();
+
+        for (RemovedStep step = 0; step < REMOVED_MAX; step++) {
+                cleanup(json_free) Json *entry = json_new_object();
+                int r;
+
+                r = json_add_string(entry, "step", names[step]);
+                r |= json_add_int(entry, "objects", (int64_t)receipt->removed[step].objects);
+                r |= json_add_int(entry, "engineReportedBytes",
+                                  (int64_t)receipt->removed[step].engine_bytes);
+                r |= json_add(array, NULL, TAKE_PTR(entry));
+                if (r < 0)
+                        return NULL;
+        }
+        return TAKE_PTR(array);
+}
+
+Json *receipt_json(const Receipt *receipt) {
+        cleanup(json_free) Json *json = json_new_object();
+        uint64_t engine_bytes = 0;
+        int r;
+
+        for (RemovedStep step = 0; step < REMOVED_MAX; step++)
+                engine_bytes += receipt->removed[step].engine_bytes;
+
+        r = json_add_string(json, "id", receipt->id);
+        r |= json_add_string(json, "target", target_to_string(receipt->target));
+        r |= json_add_string(json, "outcome", outcome_to_string(receipt->outcome));
+        if (target_speaks_of_fresh(receipt->target))
+                r |= json_add_bool(json, "fresh", receipt->outcome == OUTCOME_FRESH);
+        r |= json_add(json, "who", who_json(&receipt->who));
+        r |= json_add_int(json, "startedAt", receipt->started_sec);
+        if (receipt->finished_sec > 0)
+                r |= json_add_int(json, "finishedAt", receipt->finished_sec);
+        r |= json_add_bool(json, "keepMounts", receipt->keep_mounts);
+        r |= json_add_int(json, "passes", receipt->passes);
+        if (receipt->engine)
+                r |= json_add(json, "engine", json_copy(receipt->engine));
+        r |= json_add(json, "remaining", remaining_json(&receipt->remaining));
+        r |= json_add(json, "assumes", json_new_strings(&receipt->assumes));
+        r |= json_add(json, "notes", json_new_strings(&receipt->notes));
+        r |= json_add(json, "removed", removed_json(receipt));
+        r |= json_add_int(json, "engineReportedBytes", (int64_t)engine_bytes);
+        r |= json_add_int(json, "diskFreedBytes", (int64_t)receipt->disk_freed_bytes);
+        r |= json_add(json, "names", named_images_json(&receipt->names));
+        r |= json_add(json, "rollbackTags", named_images_json(&receipt->rollback_tags));
+        r |= json_add(json, "keptMounts", json_new_strings(&receipt->kept_mounts));
+        r |= json_add_string(json, "error", receipt->error);
+        return r < 0 ? NULL : TAKE_PTR(json);
+}
+
+void receipt_measure_disk(Receipt *receipt) {
+        struct statvfs fs;
+        uint64_t free_bytes;
+
+        if (!receipt->root_dir || statvfs(receipt->root_dir, &fs) < 0)
+                return;
+        free_bytes = (uint64_t)fs.f_bfree * fs.f_frsize;
+        if (receipt->disk_before_bytes == 0)
+                receipt->disk_before_bytes = free_bytes;
+        else if (free_bytes > receipt->disk_before_bytes)
+                receipt->disk_freed_bytes = free_bytes - receipt->disk_before_bytes;
+}
+
+Json *engine_json(const char *socket, const EngineInfo *info, const char *reason) {
+        cleanup(json_free) Json *json = json_new_object();
+        int r;
+
+        r = json_add_string(json, "state", info ? "ok" : reason ? "unavailable" : "unknown");
+        r |= json_add_string(json, "reason", reason);
+        r |= json_add_string(json, "socket", socket);
+        if (info) {
+                r |= json_add_string(json, "version", info->version);
+                r |= json_add_string(json, "apiVersion", info->api_version);
+                r |= json_add_string(json, "imageStore",
+                                     info->image_store == IMAGE_STORE_CONTAINERD ? "containerd"
+                                                                                 : "graphdriver");
+        }
+        return r < 0 ? NULL : TAKE_PTR(json);
+}

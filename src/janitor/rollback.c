@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * A rollback never takes a name from anybody: what a deploy has named since the clear stays named.
+ */
+
+#include <string.h>
+
+#include "docker/name.h"
+#include "janitor/rollback.h"
+
+typedef struct Rollback {
+        Docker *docker;
+        Json *restored, *skipped;
+} Rollback;
+
+static int skip(Rollback *rollback, const char *name, const char *id, const char *reason) {
+        cleanup(json_free) Json *entry = json_new_object();
+        int r;
+
+        r = json_add_string(entry, "name", name);
+        r |= json_add_string(entry, "imageId", id);
+        r |= json_add_string(entry, "reason", reason);
+        return r < 0 ? -ENOMEM : json_add(rollback->skipped, NULL, TAKE_PTR(entry));
+}
+
+static int restore(Rollback *rollback, const char *name, const char *id, Diag *reterr_diag) {
+        cleanup(image_detail_done) ImageDetail now = { 0 };
+        cleanup_free char *repository = NULL;
+        cleanup(json_free) Json *entry = NULL;
+        const char *tag = name_tag(name);
+        int r;
+
+        r = docker_image(rollback->docker, name, &now, reterr_diag);
+        if (r >= 0 && strcmp(now.id, id) != 0)
+                return skip(rollback, name, id, "it names another image by now");
+        if (r < 0 && r != -ENOENT)
+                return r;
+        if (r == -ENOENT) {
+                repository = strndup(name, name_repository_length(name));
+                if (!repository)
+                        return -ENOMEM;
+                r = tag ? docker_tag(rollback->docker, id, repository, tag, reterr_diag) : -ENOENT;
+                if (r == -ENOENT)
+                        return skip(rollback, name, id, "the image is gone");
+                if (r < 0)
+                        return r;
+        }
+        entry = json_new_object();
+        r = json_add_string(entry, "name", name);
+        r |= json_add_string(entry, "imageId", id);
+        return r < 0 ? -ENOMEM : json_add(rollback->restored, NULL, TAKE_PTR(entry));
+}
+
+/* The newest receipt that took a name. */
+static int newest(StateDir *state, Json **ret, Diag *reterr_diag) {
+        cleanup(strv_done) Strv ids = STRV_NULL;
+        int r;
+
+        r = state_list_receipts(state, &ids, reterr_diag);
+        if (r < 0)
+                return r;
+        for (size_t i = ids.n; i > 0; i--) {
+                cleanup(json_free) Json *receipt = NULL;
+
+                r = state_read_receipt(state, ids.v[i - 1], &receipt, reterr_diag);
+                if (r < 0)
+                        return r;
+                if (json_first(json_get(receipt, "names"))) {
+                        *ret = TAKE_PTR(receipt);
+                        return 0;
+                }
+        }
+        return diag_set(reterr_diag, -ENOENT, "no receipt took a name away");
+}
+
+int rollback_run(Docker *docker, StateDir *state, const char *id, Json **ret, bool *reterr_local,
+                 Diag *reterr_diag) {
+        cleanup(json_free) Json *receipt = NULL, *reply = json_new_object();
+        Rollback rollback = { .docker = docker };
+        int r;
+
+        r = id ? state_read_receipt(state, id, &receipt, reterr_diag)
+               : newest(state, &receipt, reterr_diag);
+        if (r < 0) {
+                *reterr_local = true;
+                return r;
+        }
+
+        rollback.restored = json_new_array();
+        rollback.skipped = json_new_array();
+        json_foreach (entry, json_get(receipt, "names")) {
+                const char *name = json_get_string(entry, "name", NULL);
+                const char *image_id = json_get_string(entry, "imageId", NULL);
+
+                if (!name || !image_id)
+                        r = diag_set(reterr_diag, -EBADMSG, "receipt %s is damaged",
+                                     json_get_string(receipt, "id", "?"));
+                else
+                        r = restore(&rollback, name, image_id, reterr_diag);
+                if (r < 0)
+                        break;
+        }
+        if (r >= 0)
+                r = json_add_string(reply, "receipt", json_get_string(receipt, "id", "?"));
+        if (r >= 0)
+                r = json_add(reply, "restored", TAKE_PTR(rollback.restored));
+        if (r >= 0)
+                r = json_add(reply, "skipped", TAKE_PTR(rollback.skipped));
+        json_free(rollback.restored);
+        json_free(rollback.skipped);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(reply);
+        return 0;
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* A host written down: an inventory by hand, for tests of what is decided and judged from it. */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "test.h"
+
+#include "janitor/proof.h"
+
+typedef struct Host {
+        Config config;
+        ClearOptions options;
+        Inventory inventory;
+        NamedImages suspects;
+} Host;
+
+static inline Host host_new(void) {
+        Host h = {
+                .options = { .target = TARGET_ALL },
+                .inventory = INVENTORY_NULL,
+        };
+
+        assert_int_equal(strv_add(&h.config.match, "watchparty-*"), 0);
+        h.config.rollback_tag = (char *)"wpcache-rollback";
+        return h;
+}
+
+static inline void host_done(Host *h) {
+        strv_done(&h->config.match);
+        strv_done(&h->config.protect);
+        strv_done(&h->config.base);
+        inventory_done(&h->inventory);
+        named_images_done(&h->suspects);
+}
+
+/* "sha256:NAME"; valid until the fourth next call. */
+static inline const char *host_id(const char *name) {
+        static char ids[4][IMAGE_ID_MAX];
+        static unsigned n;
+        char *id = ids[n++ % 4];
+
+        snprintf(id, IMAGE_ID_MAX, "sha256:%s", name);
+        return id;
+}
+
+static inline Image *host_find(Host *h, const char *id) {
+        for (size_t i = 0; i < h->inventory.images.n; i++)
+                if (strcmp(h->inventory.images.v[i].id, host_id(id)) == 0)
+                        return &h->inventory.images.v[i];
+        fail();
+        return NULL;
+}
+
+static inline void host_name(Host *h, const char *id, const char *name) {
+        assert_int_equal(strv_add(&host_find(h, id)->names, name), 0);
+}
+
+static inline void host_image(Host *h, const char *id, const char *name, const char *parent,
+                              ImageKind kind) {
+        FactSet *facts = &h->inventory.facts;
+        Image image = { 0 };
+
+        strcpy(image.id, host_id(id));
+        if (parent)
+                strcpy(image.parent_id, host_id(parent));
+        assert_int_equal(image_set_add(&h->inventory.images, &image), 0);
+        if (name)
+                host_name(h, id, name);
+        facts->v = reallocarray(facts->v, facts->n + 1, sizeof(*facts->v));
+        assert_non_null(facts->v);
+        facts->v[facts->n] = (ImageFacts){ .kind = kind };
+        strcpy(facts->v[facts->n++].id, host_id(id));
+}
+
+static inline ImageFacts *host_facts(Host *h, const char *id) {
+        for (size_t i = 0; i < h->inventory.facts.n; i++)
+                if (strcmp(h->inventory.facts.v[i].id, host_id(id)) == 0)
+                        return &h->inventory.facts.v[i];
+        fail();
+        return NULL;
+}
+
+static inline void host_layer(Host *h, const char *id, const char *layer) {
+        assert_int_equal(strv_add(&host_facts(h, id)->layers, layer), 0);
+}
+
+static inline void host_project(Host *h, const char *id, const char *project) {
+        host_find(h, id)->project = project ? strdup(project) : NULL;
+}
+
+static inline void host_container(Host *h, const char *name, const char *image, const char *state) {
+        Container container = {
+                .name = strdup(name),
+                .image = strdup(image),
+                .state = strdup(state),
+        };
+
+        strcpy(container.image_id, host_id(image));
+        strcpy(container.id, "0123456789abcdef");
+        assert_int_equal(container_set_add(&h->inventory.containers, &container), 0);
+}
+
+static inline void host_record(Host *h, const char *id, RecordType type, bool in_use,
+                               uint64_t size_bytes, const char *parent) {
+        BuildRecord record = { .type = type, .in_use = in_use, .size_bytes = size_bytes };
+
+        strcpy(record.id, id);
+        assert_int_equal(record_set_add(&h->inventory.records, &record, &parent, parent != NULL),
+                         0);
+        h->inventory.n_in_use += in_use;
+}
+
+static inline ClearPlan host_plan(Host *h) {
+        ClearPlan plan;
+
+        assert_int_equal(plan_clear(&h->inventory, &h->config, &h->options, &h->suspects, &plan),
+                         0);
+        return plan;
+}
+
+static inline int host_add_unclaimed(void *userdata, const Image *image) {
+        return strv_add(userdata, image->id);
+}
+
+static inline void host_unclaimed(Host *h, Strv *ret) {
+        assert_int_equal(
+                plan_unclaimed(&h->inventory, &h->config, &h->suspects, host_add_unclaimed, ret),
+                0);
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Each row is a host after a clear, and what still serves a cached step there. Every rule was seen
+ * on real engines; the freshness matrix of the integration tests shows the same with builds.
+ */
+
+#include "host.h"
+
+typedef struct Row {
+        const char *what;
+        ImageStore store;
+        ImageKind kind;
+        InlineCache inline_cache;
+        const char *parent; /* "step", "gone" or NULL */
+        const char *name;
+        const char *container; /* its state */
+        bool suspect;
+        RemainingKind kind_left; /* REMAINING_KIND_MAX: nothing */
+} Row;
+
+static const Row rows[] = {
+        { "a rollback tag on BuildKit's", IMAGE_STORE_GRAPHDRIVER, IMAGE_KIND_BUILDKIT,
+          INLINE_CACHE_YES, NULL, "watchparty-b:wpcache-rollback-x", "running", true,
+          REMAINING_KIND_MAX },
+        { "another tag, inline", IMAGE_STORE_GRAPHDRIVER, IMAGE_KIND_BUILDKIT, INLINE_CACHE_YES,
+          NULL, "other:x", NULL, true, REMAINING_IMAGE },
+        { "another tag, who knows", IMAGE_STORE_GRAPHDRIVER, IMAGE_KIND_BUILDKIT,
+          INLINE_CACHE_UNKNOWN, NULL, "other:x", NULL, true, REMAINING_IMAGE },
+        { "another tag, not inline", IMAGE_STORE_GRAPHDRIVER, IMAGE_KIND_BUILDKIT, INLINE_CACHE_NO,
+          NULL, "other:x", NULL, true, REMAINING_KIND_MAX },
+        { "another tag, containerd", IMAGE_STORE_CONTAINERD, IMAGE_KIND_BUILDKIT,
+          INLINE_CACHE_UNKNOWN, NULL, "other:x", NULL, true, REMAINING_KIND_MAX },
+        { "not ours, inline", IMAGE_STORE_GRAPHDRIVER, IMAGE_KIND_BUILDKIT, INLINE_CACHE_YES, NULL,
+          "other:x", NULL, false, REMAINING_KIND_MAX },
+        { "protected, inline", IMAGE_STORE_GRAPHDRIVER, IMAGE_KIND_BUILDKIT, INLINE_CACHE_YES, NULL,
+          "watchparty-protected:1", NULL, false, REMAINING_IMAGE },
+        { "protected, not inline", IMAGE_STORE_GRAPHDRIVER, IMAGE_KIND_BUILDKIT, INLINE_CACHE_NO,
+          NULL, "watchparty-protected:1", NULL, false, REMAINING_KIND_MAX },
+        { "protected, classic", IMAGE_STORE_GRAPHDRIVER, IMAGE_KIND_CLASSIC, INLINE_CACHE_NO,
+          "step", "watchparty-protected:1", NULL, false, REMAINING_IMAGE },
+        { "a base image", IMAGE_STORE_GRAPHDRIVER, IMAGE_KIND_CLASSIC, INLINE_CACHE_NO, "step",
+          "watchparty-base:1", NULL, false, REMAINING_KIND_MAX },
+        { "classic, rollback tag, running", IMAGE_STORE_GRAPHDRIVER, IMAGE_KIND_CLASSIC,
+          INLINE_CACHE_NO, "step", "watchparty-b:wpcache-rollback-x", "running", true,
+          REMAINING_CONTAINER },
+        { "classic, rollback tag, nobody", IMAGE_STORE_GRAPHDRIVER, IMAGE_KIND_CLASSIC,
+          INLINE_CACHE_NO, "step", "watchparty-b:wpcache-rollback-x", NULL, true, REMAINING_IMAGE },
+        { "classic, another name", IMAGE_STORE_GRAPHDRIVER, IMAGE_KIND_CLASSIC, INLINE_CACHE_NO,
+          "step", "other:x", NULL, true, REMAINING_IMAGE },
+        { "classic, containerd, chain gone", IMAGE_STORE_CONTAINERD, IMAGE_KIND_CLASSIC,
+          INLINE_CACHE_UNKNOWN, "gone", "watchparty-b:wpcache-rollback-x", "running", true,
+          REMAINING_KIND_MAX },
+        { "the same with a name for cache_from", IMAGE_STORE_CONTAINERD, IMAGE_KIND_CLASSIC,
+          INLINE_CACHE_UNKNOWN, "gone", "other:x", NULL, true, REMAINING_IMAGE },
+        { "a failed build's container", IMAGE_STORE_GRAPHDRIVER, IMAGE_KIND_CLASSIC,
+          INLINE_CACHE_NO, "step", NULL, "exited", false, REMAINING_CONTAINER },
+        { "untagged, classic, nobody's", IMAGE_STORE_GRAPHDRIVER, IMAGE_KIND_CLASSIC,
+          INLINE_CACHE_NO, "step", NULL, NULL, false, REMAINING_IMAGE },
+        { "untagged, BuildKit", IMAGE_STORE_GRAPHDRIVER, IMAGE_KIND_BUILDKIT, INLINE_CACHE_YES,
+          NULL, NULL, "exited", false, REMAINING_KIND_MAX },
+        { "imported", IMAGE_STORE_GRAPHDRIVER, IMAGE_KIND_OTHER, INLINE_CACHE_UNKNOWN, NULL,
+          "other:x", NULL, true, REMAINING_KIND_MAX },
+};
+
+static RemainingList judge(Host *h) {
+        RemainingList list = { 0 };
+        ClearPlan plan = host_plan(h);
+
+        assert_int_equal(
+                proof_remaining(&h->inventory, &h->config, &h->options, &h->suspects, &plan, &list),
+                0);
+        clear_plan_done(&plan);
+        return list;
+}
+
+static void test_images(void **state) {
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                const Row *row = &rows[i];
+                Host h = host_new();
+                RemainingList list;
+
+                h.inventory.image_store = row->store;
+                assert_int_equal(strv_add(&h.config.protect, "watchparty-protected"), 0);
+                assert_int_equal(strv_add(&h.config.base, "watchparty-base"), 0);
+                host_image(&h, "base", "python:3", NULL, IMAGE_KIND_OTHER);
+                if (row->parent && strcmp(row->parent, "step") == 0)
+                        host_image(&h, "step", NULL, "base", IMAGE_KIND_CLASSIC);
+                host_image(&h, "x", row->name, row->parent, row->kind);
+                host_facts(&h, "x")->inline_cache = row->inline_cache;
+                if (row->container)
+                        host_container(&h, "holder", "x", row->container);
+                if (row->suspect)
+                        assert_int_equal(
+                                named_images_add(&h.suspects, "watchparty-b:1", host_id("x")), 0);
+
+                list = judge(&h);
+                if (list.n != (row->kind_left != REMAINING_KIND_MAX) ||
+                    (list.n == 1 && list.v[0].kind != row->kind_left))
+                        fail_msg("%s: %zu remaining, first of kind %d", row->what, list.n,
+                                 list.n > 0 ? (int)list.v[0].kind : -1);
+                if (list.n == 1 && row->container)
+                        assert_string_equal(list.v[0].object, "holder");
+                remaining_done(&list);
+                host_done(&h);
+        }
+}
+
+/* Another repository's image stands on a step of ours: it is named, once. */
+static void test_shared_step(void **state) {
+        Host h = host_new();
+        RemainingList list;
+
+        (void)state;
+        host_image(&h, "base", "python:3", NULL, IMAGE_KIND_OTHER);
+        host_image(&h, "s1", NULL, "base", IMAGE_KIND_CLASSIC);
+        host_image(&h, "s2", NULL, "s1", IMAGE_KIND_CLASSIC);
+        host_image(&h, "y", "other:y", "s2", IMAGE_KIND_CLASSIC);
+        assert_int_equal(named_images_add(&h.suspects, "", host_id("s1")), 0);
+        assert_int_equal(named_images_add(&h.suspects, "", host_id("s2")), 0);
+        list = judge(&h);
+        assert_int_equal(list.n, 1);
+        assert_string_equal(list.v[0].object, "other:y");
+        remaining_done(&list);
+        host_done(&h);
+}
+
+static void test_builder(void **state) {
+        Host h = host_new();
+        RemainingList list;
+
+        (void)state;
+        host_record(&h, "busy", RECORD_REGULAR, true, 1, NULL);
+        host_record(&h, "stuck", RECORD_REGULAR, false, 1, NULL);
+        host_image(&h, "bk", "moby/buildkit:buildx-stable-1", NULL, IMAGE_KIND_OTHER);
+        host_container(&h, "buildx_buildkit_ci0", "bk", "running");
+        list = judge(&h);
+        assert_int_equal(list.n, 3);
+        assert_string_equal(list.v[0].object, "busy");
+        assert_non_null(strstr(list.v[0].reason, "in use by a build"));
+        assert_string_equal(list.v[1].object, "stuck");
+        assert_int_equal(list.v[2].kind, REMAINING_BUILDER);
+        assert_non_null(strstr(list.v[2].remedy, "--builder ci -af"));
+        remaining_done(&list);
+
+        h.config.external_builders_ignore = true;
+        h.options.target = TARGET_BUILDER;
+        list = judge(&h);
+        assert_int_equal(list.n, 2);
+        remaining_done(&list);
+
+        h.options.target = TARGET_IMAGES;
+        list = judge(&h);
+        assert_int_equal(list.n, 0);
+        remaining_done(&list);
+        host_done(&h);
+}
+
+/* A mount made from a stage keeps that stage's records, which serve on the graphdriver store. */
+static void test_kept_mounts(void **state) {
+        Host h = host_new();
+        RemainingList list;
+
+        (void)state;
+        h.options.keep_mounts = true;
+        host_record(&h, "plain", RECORD_CACHE_MOUNT, false, 1, NULL);
+        list = judge(&h);
+        assert_int_equal(list.n, 0);
+        remaining_done(&list);
+
+        host_record(&h, "seed", RECORD_REGULAR, false, 1, NULL);
+        host_record(&h, "mount", RECORD_CACHE_MOUNT, false, 1, "seed");
+        list = judge(&h);
+        assert_int_equal(list.n, 1);
+        assert_string_equal(list.v[0].object, "seed");
+        remaining_done(&list);
+
+        h.inventory.image_store = IMAGE_STORE_CONTAINERD;
+        list = judge(&h);
+        assert_int_equal(list.n, 0);
+        remaining_done(&list);
+        host_done(&h);
+}
+
+static void test_many(void **state) {
+        Host h = host_new();
+        RemainingList list;
+
+        (void)state;
+        for (int i = 0; i < REMAINING_NAMED_MAX + 7; i++) {
+                char id[16];
+
+                snprintf(id, sizeof(id), "r%d", i);
+                host_record(&h, id, RECORD_REGULAR, true, 1, NULL);
+        }
+        list = judge(&h);
+        assert_int_equal(list.n, REMAINING_NAMED_MAX + 1);
+        assert_string_equal(list.v[list.n - 1].object, "and 7 more");
+        remaining_done(&list);
+        host_done(&h);
+}
+
+int main(void) {
+        static const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_images),  cmocka_unit_test(test_shared_step),
+                cmocka_unit_test(test_builder), cmocka_unit_test(test_kept_mounts),
+                cmocka_unit_test(test_many),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
