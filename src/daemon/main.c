@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Options, signals, and where things are; all else is the manager's.
+ */
+
+#include <getopt.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+
+#include "base/log.h"
+#include "daemon/manager.h"
+
+#define CONFIG_PATH "/etc/wpcache/wpcached.conf"
+#define STATE_PATH "/var/lib/wpcache"
+
+static const char *arg_config, *arg_state;
+static bool arg_check_config;
+static int arg_log_level = LOG_INFO;
+
+static void help(void) {
+        puts("wpcached [OPTIONS]\n"
+             "\n"
+             "Keeps the caches of a Docker host under control and serves wpcachectl.\n"
+             "\n"
+             "  -c, --config FILE     configuration (default " CONFIG_PATH ", if it exists)\n"
+             "      --check-config    say what is wrong with the configuration, and exit\n"
+             "      --state DIR       where receipts are kept (default $STATE_DIRECTORY,\n"
+             "                        " STATE_PATH " for root, else ~/.local/state/wpcache)\n"
+             "      --log-level LEVEL error, warning, notice, info (default) or debug\n"
+             "  -h, --help\n"
+             "      --version\n"
+             "\n"
+             "See wpcached(8), wpcached.conf(5), wpcachectl(1).");
+}
+
+static int parse_level(const char *text) {
+        static const struct {
+                const char *name;
+                int level;
+        } levels[] = {
+                { "error", LOG_ERR }, { "warning", LOG_WARNING }, { "notice", LOG_NOTICE },
+                { "info", LOG_INFO }, { "debug", LOG_DEBUG },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(levels); i++)
+                if (strcmp(levels[i].name, text) == 0)
+                        return levels[i].level;
+        return -EINVAL;
+}
+
+/* 1: go on; 0: done; -EINVAL: told on stderr. */
+static int parse_arguments(int argc, char **argv) {
+        enum { OPT_CHECK = 256, OPT_STATE, OPT_LEVEL, OPT_VERSION };
+        static const struct option options[] = {
+                { "config", required_argument, NULL, 'c' },
+                { "check-config", no_argument, NULL, OPT_CHECK },
+                { "state", required_argument, NULL, OPT_STATE },
+                { "log-level", required_argument, NULL, OPT_LEVEL },
+                { "help", no_argument, NULL, 'h' },
+                { "version", no_argument, NULL, OPT_VERSION },
+                { NULL },
+        };
+        int c;
+
+        while ((c = getopt_long(argc, argv, "c:h", options, NULL)) >= 0)
+                switch (c) {
+                case 'c':
+                        arg_config = optarg;
+                        break;
+                case OPT_CHECK:
+                        arg_check_config = true;
+                        break;
+                case OPT_STATE:
+                        arg_state = optarg;
+                        break;
+                case OPT_LEVEL:
+                        arg_log_level = parse_level(optarg);
+                        if (arg_log_level < 0) {
+                                fprintf(stderr,
+                                        "wpcached: unknown log level '%s'; one of error, "
+                                        "warning, notice, info, debug\n",
+                                        optarg);
+                                return -EINVAL;
+                        }
+                        break;
+                case 'h':
+                        help();
+                        return 0;
+                case OPT_VERSION:
+                        puts("wpcached " WPCACHE_VERSION);
+                        return 0;
+                default:
+                        return -EINVAL;
+                }
+        if (optind < argc) {
+                fprintf(stderr, "wpcached: unexpected argument '%s'; see wpcached --help\n",
+                        argv[optind]);
+                return -EINVAL;
+        }
+        return 1;
+}
+
+static int check_config(const char *path) {
+        cleanup(config_free) Config *config = NULL;
+        ConfigErrors errors = { 0 };
+        int r;
+
+        r = config_load(path, &config, &errors);
+        for (size_t i = 0; i < errors.n; i++) {
+                cleanup_free char *text = config_error_text(&errors.v[i]);
+
+                fprintf(stderr, "%s\n", text ?: "out of memory");
+        }
+        config_errors_done(&errors);
+        if (r < 0)
+                return EXIT_FAILURE;
+        printf("%s: OK\n", path ?: "defaults");
+        return EXIT_SUCCESS;
+}
+
+/* $STATE_DIRECTORY may hold several, with colons between; the first is ours. */
+static char *state_path(void) {
+        const char *systemd = getenv("STATE_DIRECTORY"), *base;
+        char *path = NULL;
+
+        if (arg_state)
+                return strdup(arg_state);
+        if (systemd && systemd[0])
+                return strndup(systemd, strcspn(systemd, ":"));
+        if (geteuid() == 0)
+                return strdup(STATE_PATH);
+        base = getenv("XDG_STATE_HOME");
+        if (base && base[0] == '/')
+                return asprintf(&path, "%s/wpcache", base) < 0 ? NULL : path;
+        base = getenv("HOME");
+        return !base || asprintf(&path, "%s/.local/state/wpcache", base) < 0 ? NULL : path;
+}
+
+/* The socket systemd passed, or -EBADF if there is none; -EINVAL if it passed something else. */
+static int activation_fd(void) {
+        int n = sd_listen_fds(true);
+
+        if (n < 0)
+                return log_error_errno(n, "Cannot take the sockets systemd passed");
+        if (n == 0)
+                return -EBADF;
+        if (n > 1 || sd_is_socket_unix(SD_LISTEN_FDS_START, SOCK_STREAM, 1, NULL, 0) <= 0) {
+                log_error("systemd passed what is not one listening unix stream socket");
+                return -EINVAL;
+        }
+        return SD_LISTEN_FDS_START;
+}
+
+int main(int argc, char **argv) {
+        cleanup(manager_free) Manager *manager = NULL;
+        cleanup_free char *state = NULL;
+        sigset_t mask;
+        int r, fd;
+
+        r = parse_arguments(argc, argv);
+        if (r <= 0)
+                return r < 0 ? 2 : EXIT_SUCCESS;
+        if (!arg_config && access(CONFIG_PATH, F_OK) >= 0)
+                arg_config = CONFIG_PATH;
+        if (arg_check_config)
+                return check_config(arg_config);
+
+        log_open(arg_log_level);
+        umask(0022);
+        /* One arena: the worker's would otherwise keep what an inventory took. */
+        mallopt(M_ARENA_MAX, 1);
+        sigemptyset(&mask);
+        sigaddset(&mask, SIGTERM);
+        sigaddset(&mask, SIGINT);
+        sigaddset(&mask, SIGHUP);
+        if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
+                return log_error_errno(-errno, "Cannot block signals"), EXIT_FAILURE;
+        signal(SIGPIPE, SIG_IGN);
+
+        state = state_path();
+        if (!state) {
+                log_error("No state directory: give --state DIR");
+                return EXIT_FAILURE;
+        }
+        fd = activation_fd();
+        if (fd < 0 && fd != -EBADF)
+                return EXIT_FAILURE;
+        r = manager_new(arg_config, state, fd, &manager);
+        if (r >= 0)
+                r = manager_run(manager);
+        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
