@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The clear is the daemon's: this end only asks, shows how it goes and judges the receipt. Lines
+ * keep the words that workflow logs are searched for ("INFO: Clearing Docker build cache", "Total
+ * reclaimed space: …", "SUCCESS: Docker build cache cleared"); the last one is printed only for
+ * a receipt that says fresh, has nothing remaining, and is the answer to what was asked.
+ */
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "ctl/client.h"
+#include "wire/interface.h"
+
+#define HEARTBEAT_USEC (30 * USEC_PER_SEC)
+#define NAMES_SHOWN 20
+
+static const char seeds_words[] = "Clearing Docker build cache";
+
+typedef struct Clear {
+        const Ctl *ctl;
+        bool lines;          /* INFO lines are wanted */
+        bool said_words;     /* seeds_words was printed */
+        uint64_t start_usec; /* boottime at which the job's elapsed time was 0 */
+        uint64_t line_usec;  /* boottime of the last line */
+        int64_t bytes;
+        char job_id[64], step[32], message[256];
+} Clear;
+
+static void print_line(Clear *clear, const char *text) {
+        if (!clear->lines)
+                return;
+        if (clear->ctl->render.terminal)
+                render_live_clear();
+        printf("INFO: %s\n", text);
+        fflush(stdout);
+        clear->line_usec = now_boottime_usec();
+        clear->said_words |= strcmp(text, seeds_words) == 0;
+}
+
+static void on_progress(Clear *clear, const Json *progress) {
+        const char *step = json_get_string(progress, "step", "");
+        const char *message = json_get_string(progress, "message", step);
+        uint64_t elapsed_usec =
+                (uint64_t)MAX(json_get_int(progress, "elapsedSec", 0), 0) * USEC_PER_SEC;
+        uint64_t now_usec = now_boottime_usec();
+        bool news = strcmp(message, clear->message) != 0;
+
+        /* what is waited for changes all the time; the heartbeat tells often enough */
+        if (strcmp(step, "waiting") == 0 && strcmp(clear->step, "waiting") == 0)
+                news = false;
+        clear->start_usec = now_usec - MIN(elapsed_usec, now_usec);
+        clear->bytes = json_get_int(progress, "engineReportedBytes", clear->bytes);
+        snprintf(clear->job_id, sizeof(clear->job_id), "%s",
+                 json_get_string(progress, "jobId", ""));
+        snprintf(clear->step, sizeof(clear->step), "%s", step);
+        snprintf(clear->message, sizeof(clear->message), "%s", message);
+        if (strcmp(step, "builder") == 0 && !clear->said_words)
+                print_line(clear, seeds_words);
+        if (news && (strcmp(message, seeds_words) != 0 || !clear->said_words))
+                print_line(clear, clear->message);
+}
+
+/* The live line, or the heartbeat where there is no terminal. */
+static void on_tick(Clear *clear) {
+        const char *message = clear->message[0] ? clear->message : "Waiting for wpcached";
+        char elapsed[SPAN_TEXT_MAX], bytes[BYTES_TEXT_MAX], text[512];
+        uint64_t now_usec = now_boottime_usec();
+
+        if (!clear->lines)
+                return;
+        span_format((now_usec - clear->start_usec) / USEC_PER_SEC * USEC_PER_SEC, elapsed);
+        bytes_format((uint64_t)clear->bytes, bytes);
+        if (clear->ctl->render.terminal) {
+                snprintf(text, sizeof(text), "%s  %s%s%s", elapsed, message,
+                         clear->bytes > 0 ? "  " : "", clear->bytes > 0 ? bytes : "");
+                render_live(text);
+        } else if (now_usec - clear->line_usec >= HEARTBEAT_USEC) {
+                snprintf(text, sizeof(text), "%s (%s so far%s%s)", message, elapsed,
+                         clear->bytes > 0 ? ", " : "", clear->bytes > 0 ? bytes : "");
+                print_line(clear, text);
+        }
+}
+
+static uint64_t next_tick_usec(const Clear *clear) {
+        uint64_t since_usec = now_boottime_usec() - clear->line_usec;
+
+        if (!clear->lines)
+                return USEC_INFINITY;
+        if (clear->ctl->render.terminal)
+                return USEC_PER_SEC;
+        return since_usec < HEARTBEAT_USEC ? HEARTBEAT_USEC - since_usec : 0;
+}
+
+static void print_remaining(const Ctl *ctl, const Json *remaining) {
+        json_foreach (left, remaining) {
+                const char *remedy = json_get_string(left, "remedy", NULL);
+
+                printf("%sREMAINING:%s %s %s: %s\n", render_style(&ctl->render, STYLE_WARN),
+                       render_style(&ctl->render, STYLE_PLAIN), json_get_string(left, "kind", "?"),
+                       json_get_string(left, "object", "?"), json_get_string(left, "reason", "?"));
+                if (remedy)
+                        printf("           end it: %s\n", remedy);
+        }
+}
+
+static void print_texts(const char *prefix, const Json *texts) {
+        json_foreach (text, texts)
+                printf("%s: %s\n", prefix, json_string(text) ? json_string(text) : "?");
+}
+
+static bool speaks_of_fresh(const char *target) {
+        return strcmp(target, "all") == 0 || strcmp(target, "docker") == 0;
+}
+
+static void print_success(const Ctl *ctl) {
+        const char *good = render_style(&ctl->render, STYLE_GOOD);
+        const char *plain = render_style(&ctl->render, STYLE_PLAIN);
+
+        if (speaks_of_fresh(ctl->target))
+                printf("%sSUCCESS:%s Docker build cache cleared\n", good, plain);
+        else if (strcmp(ctl->target, "builder") == 0)
+                printf("%sSUCCESS:%s builder cleared; images were not touched, the next build may "
+                       "be CACHED by them\n",
+                       good, plain);
+        else if (strcmp(ctl->target, "images") == 0)
+                printf("%sSUCCESS:%s images cleared; Docker's build cache was not touched, the "
+                       "next build may be CACHED by it\n",
+                       good, plain);
+        else
+                printf("%sSUCCESS:%s %s cleared; Docker's caches were not touched, the next build "
+                       "may be CACHED by them\n",
+                       good, plain, ctl->target);
+}
+
+static void print_receipt(Clear *clear, const Json *receipt, bool good) {
+        const Json *names = json_get(receipt, "names"), *kept = json_get(receipt, "keptMounts");
+        char disk[BYTES_TEXT_MAX], engine[BYTES_TEXT_MAX], count[RENDER_COUNT_MAX];
+        const Ctl *ctl = clear->ctl;
+
+        /* the builder may have had nothing to do, and so no step of its own */
+        if (!clear->said_words && strcmp(ctl->target, "images") != 0)
+                print_line(clear, seeds_words);
+        print_remaining(ctl, json_get(receipt, "remaining"));
+
+        bytes_format((uint64_t)MAX(json_get_int(receipt, "diskFreedBytes", 0), 0), disk);
+        bytes_format((uint64_t)MAX(json_get_int(receipt, "engineReportedBytes", 0), 0), engine);
+        printf("Total reclaimed space: %s", disk);
+        if (strcmp(disk, engine) != 0)
+                printf(" (engine reported %s)", engine);
+        putchar('\n');
+
+        if (json_size(kept) > 0)
+                printf("KEPT: %s: cache mounts, and what they stand on\n",
+                       render_count((int64_t)json_size(kept), "build cache record", count));
+        print_texts("NOTE", json_get(receipt, "notes"));
+        print_texts("ASSUMES", json_get(receipt, "assumes"));
+        if (json_size(names) > 0) {
+                printf("docker compose up will now build: ");
+                render_list(names, "name", NAMES_SHOWN);
+                putchar('\n');
+        }
+        /* the engine deletes what loses its last name, unless a container holds it */
+        printf("Receipt: %s%s\n", json_get_string(receipt, "id", "?"),
+               json_size(json_get(receipt, "rollbackTags")) > 0
+                       ? " (wpcachectl rollback puts names back on images in use)"
+                       : "");
+        if (good)
+                print_success(ctl);
+}
+
+/* What is left, on one line of stderr. */
+static int fail_remaining(const Ctl *ctl, const Json *remaining) {
+        const Json *first = json_first(remaining);
+        size_t n = json_size(remaining);
+        char text[512];
+
+        if (n == 0)
+                snprintf(text, sizeof(text), "wpcached does not say what is left");
+        else
+                snprintf(text, sizeof(text), "%zu source%s of cached layers left: %s %s%s", n,
+                         n == 1 ? "" : "s", json_get_string(first, "kind", "?"),
+                         json_get_string(first, "object", "?"), n > 1 ? ", …" : "");
+        fflush(stdout);
+        fprintf(stderr, "%s: %s\n", speaks_of_fresh(ctl->target) ? "NOT FRESH" : "NOT CLEARED",
+                text_clean(text));
+        return CTL_NOT_FRESH;
+}
+
+static int on_receipt(Clear *clear, const Json *receipt) {
+        const Ctl *ctl = clear->ctl;
+        bool speaks = speaks_of_fresh(ctl->target);
+        const char *outcome = json_get_string(receipt, "outcome", "");
+        const Json *remaining = json_get(receipt, "remaining");
+        bool clean = strcmp(outcome, speaks ? "fresh" : "cleared") == 0;
+        bool good;
+
+        if (strcmp(json_get_string(receipt, "target", ""), ctl->target) != 0 ||
+            !json_is_array(remaining))
+                return client_fail(CTL_FAILED, "wpcached answered with no receipt for target '%s'",
+                                   ctl->target);
+        /* never done with something remaining, whatever the outcome says */
+        good = clean && json_size(remaining) == 0 &&
+               (!speaks || json_get_bool(receipt, "fresh", false));
+
+        if (ctl->render.json != JSON_FORMAT_OFF) {
+                if (render_json(&ctl->render, receipt) < 0)
+                        return client_fail(CTL_FAILED, "out of memory");
+        } else if (!ctl->quiet) {
+                print_receipt(clear, receipt, good);
+        }
+        if (good)
+                return CTL_DONE;
+        if (clean || strcmp(outcome, speaks ? "notFresh" : "notCleared") == 0)
+                return fail_remaining(ctl, remaining);
+        return client_fail(CTL_FAILED, "the clear ended as '%s': %s", outcome,
+                           json_get_string(receipt, "error", "no reason given"));
+}
+
+static int on_plan(const Ctl *ctl, const Json *plan) {
+        const Json *names = json_get(plan, "names"), *tags = json_get(plan, "rollbackTags");
+        const Json *untagged = json_get(plan, "untagged"), *remaining = json_get(plan, "remaining");
+        char bytes[BYTES_TEXT_MAX], count[RENDER_COUNT_MAX];
+
+        if (strcmp(json_get_string(plan, "target", ""), ctl->target) != 0)
+                return client_fail(CTL_FAILED, "wpcached answered with no plan for target '%s'",
+                                   ctl->target);
+        if (ctl->render.json != JSON_FORMAT_OFF)
+                return render_json(&ctl->render, plan) < 0
+                               ? client_fail(CTL_FAILED, "out of memory")
+                               : CTL_DONE;
+        if (ctl->quiet)
+                return CTL_DONE;
+
+        printf("Clearing '%s' would:\n", ctl->target);
+        json_foreach (name, names) {
+                const char *id = json_get_string(name, "imageId", "?");
+
+                printf("  untag     %s (%.*s)\n", json_get_string(name, "name", "?"),
+                       render_id_length(id), id);
+        }
+        json_foreach (tag, tags)
+                printf("  tag       %s, for its image is in use\n",
+                       json_get_string(tag, "name", "?"));
+        if (json_size(untagged) > 0) {
+                printf("  remove    %s: ",
+                       render_count((int64_t)json_size(untagged), "untagged image", count));
+                json_foreach (image, untagged) {
+                        const char *id = json_string(image) ? json_string(image) : "?";
+
+                        printf("%s%.*s", image == json_first(untagged) ? "" : ", ",
+                               render_id_length(id), id);
+                }
+                putchar('\n');
+        }
+        printf("  prune     %s, %s\n",
+               render_count(json_get_int(plan, "records", 0), "build cache record", count),
+               bytes_format((uint64_t)MAX(json_get_int(plan, "recordBytes", 0), 0), bytes));
+        if (json_size(remaining) > 0)
+                printf("In the way now:\n");
+        print_remaining(ctl, remaining);
+        print_texts("NOTE", json_get(plan, "notes"));
+        print_texts("ASSUMES", json_get(plan, "assumes"));
+        return CTL_DONE;
+}
+
+/* The connection ended, but not the clear. */
+static int fail_lost(const Clear *clear, int error, const Diag *diag) {
+        return client_fail(CTL_FAILED,
+                           "lost wpcached during the clear%s%s: %s; it may go on: wpcachectl "
+                           "status shows the last clear, its receipt is RECEIPT-ID.json in the "
+                           "daemon's state directory",
+                           clear->job_id[0] ? ", job " : "", clear->job_id, diag_text(diag, error));
+}
+
+/* JobFailed may bring a receipt that tells how far it came. */
+static int fail_error(const Clear *clear, const VarlinkReply *reply) {
+        const Json *receipt = json_get(reply->parameters, "receipt");
+        const Ctl *ctl = clear->ctl;
+
+        if (!json_is_object(receipt))
+                return client_fail_reply(reply);
+        if (ctl->render.json != JSON_FORMAT_OFF) {
+                if (render_json(&ctl->render, receipt) < 0)
+                        return client_fail(CTL_FAILED, "out of memory");
+        } else if (!ctl->quiet) {
+                print_remaining(ctl, json_get(receipt, "remaining"));
+                printf("Receipt: %s\n", json_get_string(receipt, "id", "?"));
+        }
+        return client_fail_reply(reply);
+}
+
+static int make_parameters(const Ctl *ctl, Json **ret) {
+        cleanup(json_free) Json *parameters = json_new_object();
+        int r;
+
+        r = json_add_string(parameters, "target", ctl->target);
+        if (ctl->keep_mounts)
+                r |= json_add_bool(parameters, "keepMounts", true);
+        if (ctl->dry_run)
+                r |= json_add_bool(parameters, "dryRun", true);
+        if (ctl->wait_sec >= 0)
+                r |= json_add_int(parameters, "waitSec", ctl->wait_sec);
+        r |= json_add_string(parameters, "command", ctl->command);
+        if (r < 0)
+                return -ENOMEM;
+        *ret = TAKE_PTR(parameters);
+        return 0;
+}
+
+/* Reads replies until the last one. */
+static int follow(Clear *clear, Client *client) {
+        const Ctl *ctl = clear->ctl;
+
+        for (;;) {
+                cleanup(varlink_reply_done) VarlinkReply reply = { NULL };
+                const Json *receipt, *plan;
+                Diag diag = DIAG_NULL;
+                int r;
+
+                r = client_reply(client, next_tick_usec(clear), &reply, &diag);
+                if (r == -ETIMEDOUT) {
+                        on_tick(clear);
+                        continue;
+                }
+                if (clear->lines && ctl->render.terminal && (r < 0 || !reply.continues))
+                        render_live_clear();
+                if (r == -EINTR) {
+                        client_fail(0, "interrupted, but the clear goes on in wpcached; wpcachectl "
+                                       "watch shows how, wpcachectl status how it ended");
+                        return 128 + client_signal(client);
+                }
+                if (r < 0)
+                        return fail_lost(clear, r, &diag);
+                if (reply.error)
+                        return fail_error(clear, &reply);
+                if (reply.continues) {
+                        on_progress(clear, json_get(reply.parameters, "progress"));
+                        if (ctl->render.terminal)
+                                on_tick(clear);
+                        continue;
+                }
+                receipt = json_get(reply.parameters, "receipt");
+                plan = json_get(reply.parameters, "plan");
+                return ctl->dry_run ? on_plan(ctl, plan) : on_receipt(clear, receipt);
+        }
+}
+
+int verb_clear(const Ctl *ctl) {
+        cleanup(json_free) Json *parameters = NULL;
+        cleanup(client_free) Client *client = NULL;
+        Clear clear = {
+                .ctl = ctl,
+                .lines = ctl->render.json == JSON_FORMAT_OFF && !ctl->quiet && !ctl->dry_run,
+        };
+        Diag diag = DIAG_NULL;
+        int r;
+
+        r = make_parameters(ctl, &parameters);
+        if (r >= 0)
+                r = client_open(ctl, &client);
+        if (r >= 0 && !ctl->dry_run)
+                r = client_catch_signals(client);
+        if (r >= 0)
+                r = client_send(client, INTERFACE_NAME ".Clear", parameters, clear.lines, &diag);
+        if (r < 0)
+                return client_fail_connection(ctl, r, &diag);
+        clear.start_usec = clear.line_usec = now_boottime_usec();
+        return follow(&clear, client);
+}

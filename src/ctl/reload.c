@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+
+#include <stdio.h>
+
+#include "ctl/client.h"
+#include "wire/interface.h"
+
+/* Names of users and groups are looked up. */
+#define RELOAD_TIMEOUT_USEC USEC_PER_MINUTE
+
+int verb_reload(const Ctl *ctl) {
+        cleanup(varlink_reply_done) VarlinkReply reply = { NULL };
+        const Json *keys;
+        int r;
+
+        r = client_call(ctl, INTERFACE_NAME ".Reload", NULL, RELOAD_TIMEOUT_USEC, &reply);
+        if (r != CTL_DONE)
+                return r;
+        if (ctl->render.json != JSON_FORMAT_OFF)
+                return render_json(&ctl->render, reply.parameters) < 0
+                               ? client_fail(CTL_FAILED, "out of memory")
+                               : CTL_DONE;
+        keys = json_get(reply.parameters, "restartNeeded");
+        if (json_size(keys) > 0 && !ctl->quiet) {
+                printf("In force after systemctl restart wpcached: ");
+                render_list(keys, NULL, SIZE_MAX - 1);
+                putchar('\n');
+        }
+        return CTL_DONE;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+
+#include <stdio.h>
+
+#include "ctl/client.h"
+#include "wire/interface.h"
+
+/* It waits behind a job that may be running. */
+#define ROLLBACK_TIMEOUT_USEC (60 * USEC_PER_MINUTE)
+
+int verb_rollback(const Ctl *ctl) {
+        cleanup(json_free) Json *parameters = json_new_object();
+        cleanup(varlink_reply_done) VarlinkReply reply = { NULL };
+        const Json *restored, *skipped;
+        int r;
+
+        if (json_add_string(parameters, "receipt", ctl->receipt) < 0)
+                return client_fail(CTL_FAILED, "out of memory");
+        r = client_call(ctl, INTERFACE_NAME ".Rollback", parameters, ROLLBACK_TIMEOUT_USEC, &reply);
+        if (r != CTL_DONE)
+                return r;
+        restored = json_get(reply.parameters, "restored");
+        skipped = json_get(reply.parameters, "skipped");
+        if (!json_is_array(restored) || !json_is_array(skipped))
+                return client_fail(CTL_FAILED, "wpcached did not say what was put back");
+
+        if (ctl->render.json != JSON_FORMAT_OFF) {
+                if (render_json(&ctl->render, reply.parameters) < 0)
+                        return client_fail(CTL_FAILED, "out of memory");
+        } else if (!ctl->quiet) {
+                json_foreach (name, restored) {
+                        const char *id = json_get_string(name, "imageId", "?");
+
+                        printf("restored  %s -> %.*s\n", json_get_string(name, "name", "?"),
+                               render_id_length(id), id);
+                }
+                json_foreach (name, skipped)
+                        printf("%sskipped%s   %s: %s\n", render_style(&ctl->render, STYLE_WARN),
+                               render_style(&ctl->render, STYLE_PLAIN),
+                               json_get_string(name, "name", "?"),
+                               json_get_string(name, "reason", "?"));
+        }
+        if (json_size(skipped) > 0)
+                return client_fail(CTL_FAILED, "%zu of %zu names of receipt %s not put back",
+                                   json_size(skipped), json_size(skipped) + json_size(restored),
+                                   json_get_string(reply.parameters, "receipt", "?"));
+        return CTL_DONE;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+
+/* One line an event, with the local time at which it came. Ends with the daemon or with whoever
+ * reads the lines. */
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/bytes.h"
+#include "ctl/client.h"
+#include "wire/interface.h"
+
+static void describe_status(const Json *status) {
+        const Json *engine = json_get(status, "engine"), *builder = json_get(status, "builder");
+        const Json *job = json_get(status, "job");
+        char bytes[BYTES_TEXT_MAX], count[RENDER_COUNT_MAX];
+
+        printf("engine %s", json_get_string(engine, "state", "unknown"));
+        if (json_get_string(engine, "reason", NULL))
+                printf(" (%s)", json_get_string(engine, "reason", ""));
+        if (builder)
+                printf(", %s, %s",
+                       render_count(json_get_int(builder, "records", 0), "build cache record",
+                                    count),
+                       bytes_format((uint64_t)MAX(json_get_int(builder, "bytes", 0), 0), bytes));
+        if (job)
+                printf(", %s: %s", json_get_string(job, "kind", "job"),
+                       json_get_string(job, "message", json_get_string(job, "step", "?")));
+}
+
+static void describe(const Json *event) {
+        const Json *status = json_get(event, "status"), *progress = json_get(event, "progress");
+        const Json *receipt = json_get(event, "receipt");
+        const char *message = json_get_string(event, "message", NULL);
+        char disk[BYTES_TEXT_MAX], count[RENDER_COUNT_MAX];
+
+        if (status)
+                describe_status(status);
+        else if (progress)
+                printf("%s", json_get_string(progress, "message",
+                                             json_get_string(progress, "step", "?")));
+        else if (receipt)
+                printf("%s: %s, %s left, %s reclaimed (receipt %s)",
+                       json_get_string(receipt, "target", "?"),
+                       json_get_string(receipt, "outcome", "?"),
+                       render_count((int64_t)json_size(json_get(receipt, "remaining")), "source",
+                                    count),
+                       bytes_format((uint64_t)MAX(json_get_int(receipt, "diskFreedBytes", 0), 0),
+                                    disk),
+                       json_get_string(receipt, "id", "?"));
+        if (message)
+                printf("%s%s", status || progress || receipt ? ": " : "", message);
+}
+
+static void print_event(const Ctl *ctl, const Json *event) {
+        time_t now = (time_t)(now_realtime_usec() / USEC_PER_SEC);
+        struct tm local;
+        char text[16];
+
+        if (!localtime_r(&now, &local) || strftime(text, sizeof(text), "%T", &local) == 0)
+                strcpy(text, "--:--:--");
+        printf("%s%s%s %-8s ", render_style(&ctl->render, STYLE_FAINT), text,
+               render_style(&ctl->render, STYLE_PLAIN), json_get_string(event, "event", "?"));
+        describe(event);
+        putchar('\n');
+}
+
+/* Progress comes every second or so; only what it says anew is worth a line. */
+static bool is_repeated(const Json *event, char *last, size_t size) {
+        const Json *progress = json_get(event, "progress");
+        char text[512];
+        bool same;
+
+        snprintf(text, sizeof(text), "%s\n%s", json_get_string(progress, "step", ""),
+                 json_get_string(progress, "message", ""));
+        same = progress && strcmp(text, last) == 0;
+        snprintf(last, size, "%s", progress ? text : "");
+        return same;
+}
+
+int verb_watch(const Ctl *ctl) {
+        cleanup(client_free) Client *client = NULL;
+        Diag diag = DIAG_NULL;
+        char last[512] = "";
+        int r;
+
+        r = client_open(ctl, &client);
+        if (r >= 0)
+                r = client_send(client, INTERFACE_NAME ".Monitor", NULL, true, &diag);
+        for (bool first = true; r >= 0 && !ferror(stdout); first = false) {
+                cleanup(varlink_reply_done) VarlinkReply reply = { NULL };
+
+                r = client_reply(client, first ? CLIENT_TIMEOUT_USEC : USEC_INFINITY, &reply,
+                                 &diag);
+                if (r == -ECONNRESET && !first)
+                        return client_fail(CTL_FAILED, "wpcached ended the connection");
+                if (r < 0)
+                        break;
+                if (reply.error)
+                        return client_fail_reply(&reply);
+                if (ctl->render.json != JSON_FORMAT_OFF)
+                        r = render_json(&ctl->render, reply.parameters);
+                else if (!is_repeated(reply.parameters, last, sizeof(last)))
+                        print_event(ctl, reply.parameters);
+                fflush(stdout);
+                if (!reply.continues)
+                        return CTL_DONE;
+        }
+        return r < 0 ? client_fail_connection(ctl, r, &diag) : CTL_DONE;
+}
