@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * What comes out of a document does not depend on the pieces it is fed in: its elements, and the
+ * error it ends with. The first two bytes say which paths, how long an element may be, and how the
+ * pieces are cut; the rest is the document.
+ */
+
+#include <assert.h>
+#include <string.h>
+
+#include "docker/records.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+typedef struct Result {
+        uint64_t hash;
+        size_t n_elements, n_bytes, max;
+        int error;
+} Result;
+
+static int take(void *userdata, const char *text, size_t n, Diag *reterr_diag) {
+        Result *result = userdata;
+
+        (void)reterr_diag;
+
+        assert(n > 0 && n <= result->max);
+        for (size_t i = 0; i < n; i++)
+                result->hash = (result->hash ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
+        result->hash = (result->hash ^ 256) * UINT64_C(0x100000001b3);
+        result->n_elements++;
+        result->n_bytes += n;
+        return 0;
+}
+
+/* Takes what is flat and whole. */
+static ssize_t take_flat(void *userdata, const char *text, size_t n, Diag *reterr_diag) {
+        size_t end = 1;
+
+        if (n == 0 || *text != '{')
+                return 0;
+        while (end < n && !memchr("\"{}[]", text[end], 5))
+                end++;
+        if (end >= n || text[end] != '}')
+                return 0;
+
+        take(userdata, text, end + 1, reterr_diag);
+        return (ssize_t)end + 1;
+}
+
+/* In pieces of up to `piece_max` bytes. */
+static Result feed(const char *const *paths, size_t max, RecordsShortcut shortcut, const char *text,
+                   size_t n, size_t piece_max, uint32_t seed) {
+        cleanup(records_free) Records *records = NULL;
+        Result result = { .max = max };
+
+        if (records_new(paths, max, take, shortcut, &result, &records) < 0)
+                abort();
+        for (size_t at = 0, piece; at < n && result.error == 0; at += piece) {
+                cleanup_free char *copy = NULL;
+
+                seed = seed * 1103515245 + 12345;
+                piece = piece_max < n ? MIN(1 + (seed >> 16) % piece_max, n - at) : n;
+                copy = malloc(piece);
+                assert(copy);
+                memcpy(copy, text + at, piece);
+                result.error = records_feed(records, copy, piece, NULL);
+        }
+        if (result.error == 0)
+                result.error = records_finish(records, NULL);
+        return result;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
+        static const char *const paths[][3] = {
+                { "", NULL },
+                { "BuildCache", "BuildCacheUsage.Items", NULL },
+                { "a", "b.c", NULL },
+                { "a.a.a", NULL },
+        };
+        const char *const *path;
+        const char *text;
+        Result whole;
+        size_t max;
+
+        if (n < 2)
+                return 0;
+
+        path = paths[data[0] % ELEMENTSOF(paths)];
+        max = data[0] & 0x80 ? RECORDS_ELEMENT_MAX : 1 + data[0] / 4;
+        text = (const char *)data + 2;
+        n -= 2;
+
+        whole = feed(path, max, NULL, text, n, SIZE_MAX, 0);
+        for (uint32_t i = 0; i < 4; i++) {
+                Result pieces = feed(path, max, i % 2 ? take_flat : NULL, text, n, i < 2 ? 1 : 16,
+                                     data[1] + i);
+
+                assert(pieces.error == whole.error);
+                assert(pieces.n_elements == whole.n_elements);
+                assert(pieces.n_bytes == whole.n_bytes);
+                assert(pieces.hash == whole.hash);
+        }
+        assert(whole.n_bytes <= n);
+        return 0;
+}

@@ -1,0 +1,50 @@
+"""Fixtures: real engines, and a daemon on one of them. $WPCACHE_ENGINES says which engines."""
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from daemon import Daemon
+from engine import Engine
+
+NAMES = os.environ.get("WPCACHE_ENGINES", "20,28,28c").split(",")
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A directory short enough for sockets (pytest's are not) that any user may enter."""
+    with tempfile.TemporaryDirectory(prefix="wpcache-") as directory:
+        os.chmod(directory, 0o755)
+        yield Path(directory)
+
+
+@pytest.fixture(scope="session", params=NAMES)
+def engine_process(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    with (tempfile.TemporaryDirectory(prefix="wpcache-") as directory,
+          Engine(request.param, f"{directory}/e") as engine):
+        yield engine
+
+
+@pytest.fixture
+def engine(engine_process: Engine) -> Engine:
+    """A running engine with nothing in it, whatever the test before did to it."""
+    if not engine_process.answers():
+        engine_process.kill()
+        engine_process.start()
+    engine_process.reset()
+    return engine_process
+
+
+@pytest.fixture
+def daemon(engine: Engine, short_path: Path) -> Iterator[Daemon]:
+    """wpcached on the engine. One still running at the end of the test has to stop cleanly."""
+    with Daemon(engine.socket, short_path / "daemon") as running:
+        yield running
+        print(running.log)  # pytest shows it if the test fails
+        assert running.process
+        if running.process.poll() is None:
+            assert running.stop() == 0, running.log

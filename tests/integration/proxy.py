@@ -1,0 +1,240 @@
+"""A proxy between wpcached and a real engine: sees each request, and can spoil any answer.
+
+One connection to the engine for each of wpcached's, so that an engine that dies or is replaced is
+met as it would be without the proxy.
+"""
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from engine import UnixHTTP
+
+
+class Exchange:
+    """A request that waits for its answer, in the hands of a fault."""
+
+    def __init__(self, client: socket.socket, forward: Callable[[], tuple[bytes, bytes]]):
+        self.client = client
+        self.forward = forward  # has the engine do it; head and body of its answer
+
+    def gone(self) -> None:
+        """Returns when the client hangs up."""
+        while self.client.recv(4096):
+            pass
+
+
+# What a hook returns: nothing, to let a request pass; an answer, which is given in the engine's
+# stead; or a fault, which says what it likes, and the connection is closed after it.
+Fault = Callable[[Exchange], None]
+Hook = Callable[[str, str], "bytes | Fault | None"]
+
+
+def answer(status: int, body: bytes, kind: str = "application/json") -> bytes:
+    """A whole answer that is not the engine's."""
+    reason = http.client.responses[status]
+    return (f"HTTP/1.1 {status} {reason}\r\nContent-Type: {kind}\r\nApi-Version: 1.41\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n").encode() + body
+
+
+def error(status: int, text: str) -> bytes:
+    """An error in the engine's own form."""
+    return answer(status, json.dumps({"message": text}).encode() + b"\n")
+
+
+HTML = answer(200, b"<!DOCTYPE html><html><body><h1>It works!</h1></body></html>", "text/html")
+
+
+def close(exchange: Exchange) -> None:
+    """Hangs up; the engine hears nothing of the request."""
+
+
+def hang(exchange: Exchange) -> None:
+    """Never answers."""
+    exchange.gone()
+
+
+def delay(seconds: float) -> Fault:
+    def fault(exchange: Exchange) -> None:
+        time.sleep(seconds)
+        exchange.client.sendall(b"".join(exchange.forward()))
+    return fault
+
+
+def cut(size: int) -> Fault:
+    """Hangs up after the first bytes of the engine's answer."""
+    def fault(exchange: Exchange) -> None:
+        exchange.client.sendall(b"".join(exchange.forward())[:size])
+    return fault
+
+
+def truncate(exchange: Exchange) -> None:
+    """Hangs up in the middle of the body, the announced length kept."""
+    head, body = exchange.forward()
+    exchange.client.sendall(head + body[:len(body) // 2])
+
+
+def corrupt(exchange: Exchange) -> None:
+    """Garbage in the middle of the body, or of the head where there is none."""
+    head, body = exchange.forward()
+    spoilt = body or head
+    middle = len(spoilt) // 2
+    spoilt = spoilt[:middle] + b"\x01\xff\x00\r\n\r\n"[:len(spoilt) - middle] + spoilt[middle + 7:]
+    exchange.client.sendall(head + spoilt if body else spoilt)
+
+
+def unfinished(exchange: Exchange) -> None:
+    """A sound answer in which the JSON ends too early."""
+    body = exchange.forward()[1]
+    exchange.client.sendall(answer(200, body[:len(body) // 2]))
+
+
+def endless(exchange: Exchange) -> None:
+    """A body that never ends."""
+    exchange.client.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n[")
+    while True:
+        exchange.client.sendall(b" " * 65536)
+
+
+def huge(size: int) -> Fault:
+    """A sound answer, and SIZE bytes of blanks before it."""
+    def fault(exchange: Exchange) -> None:
+        body = exchange.forward()[1]
+        exchange.client.sendall(answer(200, b" " * size + body))
+    return fault
+
+
+def plain(path: str) -> str:
+    """A request's path as a person would write it: no version, nothing encoded."""
+    return unquote(re.sub(r"^/v1\.\d+(?=/)", "", path))
+
+
+IMAGE_ID = r"sha256:[0-9a-f]{64}"
+TYPES = ("regular", "source.local", "source.git.checkout", "frontend", "internal")
+
+
+def allowed(method: str, path: str) -> bool:
+    """Whether wpcached may ever send this: looks, tags, two kinds of prune, untag by name."""
+    parts = urlsplit(re.sub(r"^/v1\.\d+(?=/)", "", path))
+    name = unquote(parts.path)
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    if method == "GET":
+        return True
+    if method == "POST" and name == "/build/prune":
+        return query == [("all", "1")] or query in (
+            [("all", "1"), ("filters", json.dumps({"type": [kind]}, separators=(",", ":")))]
+            for kind in TYPES)
+    if method == "POST":
+        return (re.fullmatch(f"/images/{IMAGE_ID}/tag", name) is not None
+                and [key for key, _ in query] == ["repo", "tag"])
+    return (method == "DELETE" and query in ([], [("noprune", "1")])
+            and re.fullmatch(r"/images/(?!sha256:)[^@]+:[\w][\w.-]*", name) is not None)
+
+
+class Proxy:
+    """`with Proxy(engine.socket, path) as proxy:` listens at PATH.
+
+    `before` is called with each request (see plain()) before the engine hears of it, on a thread of
+    its connection: it may block, or act on the engine itself.
+    """
+
+    def __init__(self, engine: str | Path, path: str | Path):
+        self.engine, self.socket = str(engine), str(path)
+        self.before: Hook = lambda method, path: None
+        self.requests: list[tuple[str, str]] = []  # as sent
+        self.errors: list[BaseException] = []  # of hooks
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._clients: set[socket.socket] = set()
+
+    def __enter__(self) -> Proxy:
+        self._listener.bind(self.socket)
+        self._listener.listen(16)
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for connection in (self._listener, *list(self._clients)):
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+        self._listener.close()
+        Path(self.socket).unlink(missing_ok=True)
+
+    def sent(self, method: str, pattern: str = "") -> list[str]:
+        """Paths of the requests so far that match."""
+        return [plain(path) for how, path in list(self.requests)
+                if how == method and re.search(pattern, plain(path))]
+
+    @property
+    def changes(self) -> list[tuple[str, str]]:
+        """Requests so far that were not mere looks."""
+        return [(method, plain(path)) for method, path in list(self.requests) if method != "GET"]
+
+    @property
+    def forbidden(self) -> list[tuple[str, str]]:
+        return [request for request in self.requests if not allowed(*request)]
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client = self._listener.accept()[0]
+            except OSError:
+                return
+            self._clients.add(client)
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        upstream = UnixHTTP(self.engine, 600)
+        try:
+            with client, client.makefile("rb") as stream:
+                upstream.connect()
+                upstream.auto_open = 0
+                while self._exchange(client, stream, upstream):
+                    pass
+        except (OSError, http.client.HTTPException):
+            pass  # one end hung up, and so does the other
+        except BaseException as caught:
+            self.errors.append(caught)
+        finally:
+            upstream.close()
+            self._clients.discard(client)
+
+    def _exchange(self, client: socket.socket, stream: BinaryIO, upstream: UnixHTTP) -> bool:
+        """One request and its answer; false where the connection is to be closed."""
+        words = stream.readline().decode("latin-1").split()
+        if len(words) != 3:
+            return False
+        method, path = words[:2]
+        headers = http.client.parse_headers(stream)
+        body = stream.read(int(headers.get("Content-Length", 0)))
+        self.requests.append((method, path))
+
+        def forward() -> tuple[bytes, bytes]:
+            upstream.request(method, path, body or None, dict(headers.items()))
+            return receive(upstream.getresponse())
+
+        told = self.before(method, plain(path))
+        if callable(told):
+            told(Exchange(client, forward))
+            return False
+        client.sendall(b"".join(forward()) if told is None else told)
+        return True
+
+
+def receive(response: http.client.HTTPResponse) -> tuple[bytes, bytes]:
+    """Head and body of an answer, framed as the engine framed it."""
+    chunked, body = response.chunked, response.read()
+    lines = [f"HTTP/1.1 {response.status} {response.reason}",
+             *(f"{name}: {value}" for name, value in response.getheaders())]
+    if chunked:
+        body = (b"%x\r\n%b\r\n" % (len(body), body) if body else b"") + b"0\r\n\r\n"
+    return "\r\n".join([*lines, "\r\n"]).encode("latin-1"), body

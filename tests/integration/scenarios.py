@@ -1,0 +1,263 @@
+"""The freshness matrix: each row makes a cache in one way; how much of it does the next build take?
+
+A row is data; Scenario plays it on one engine. The sample project has four steps on top of scratch
+and is different each time, so that no scenario lives on what another one left.
+"""
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine import Engine, EngineError, rootfs, rootfs_tar
+
+BACKEND = "watchparty-backend:latest"
+FRONTEND = "watchparty-frontend:latest"
+PROTECTED = "watchparty-protected:1"
+OTHER = "other/service:1"
+CONTAINER = "CONTAINER"
+PINNED = "deploy/backend-pinned:stable"  # outside of what the daemon may touch
+LOCAL = "localhost:5000/team/watchparty-backend:latest"
+SECOND = "watchparty-backend:previous"
+ALL = ("20", "26", "28", "28c")
+# The containerd store imports no inline cache of a local image.
+GRAPH = ("20", "26", "28")
+
+HEAD = """FROM scratch
+COPY rootfs /
+COPY requirements.txt /app/
+"""
+PLAIN = HEAD + """RUN cp /app/requirements.txt /app/installed
+COPY src /app/src
+"""
+MULTI_STAGE = """FROM scratch AS builder
+COPY rootfs /
+COPY requirements.txt /app/
+RUN cp /app/requirements.txt /app/bundle
+FROM scratch
+COPY rootfs /
+COPY --from=builder /app/bundle /app/bundle
+COPY src /app/src
+"""
+CACHE_MOUNT = HEAD + """RUN --mount=type=cache,target=/wheels cp /app/requirements.txt /wheels/
+COPY src /app/src
+"""
+WAIT = "RUN echo in-flight; sleep 6\n"
+SLOW = PLAIN + WAIT              # all of the sample's steps, and one more
+SLOW_BRANCH = HEAD + WAIT + "COPY src /app/src\n"  # the step in flight is not on a tagged image
+FAILING = HEAD + "RUN false\n"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way to make a cache. Where a clear cannot end it, REMAINS is what the clear has to name
+    (CONTAINER stands for the name of the container that holds the cache)."""
+
+    name: str
+    title: str
+    image: str = BACKEND
+    dockerfile: str = PLAIN
+    classic: bool = False
+    inline: bool = False
+    also: str = ""  # a second tag on the image
+    cache_from: tuple[str, ...] = ()  # what the next build names
+    container: str = ""  # "running" or "stopped", made from the image
+    building: str = ""  # Dockerfile of a build in flight during the clear
+    failing: str = ""  # Dockerfile of a build that failed, the only one so far
+    remains: tuple[str, ...] = ()
+    remains_on: tuple[str, ...] = ALL
+    engines: tuple[str, ...] = ALL
+
+    def expect(self, engine: str) -> int:
+        """Exit status of an honest and able clear."""
+        return 3 if self.remains and engine in self.remains_on else 0
+
+
+ROWS = {row.name: row for row in (
+    Row("plain", "plain build, image present"),
+    Row("inline", "inline cache + `cache_from`", inline=True, cache_from=(BACKEND,)),
+    Row("inline-running", "… and a running container", inline=True, cache_from=(BACKEND,),
+        container="running"),
+    Row("inline-stopped", "… and a stopped container", inline=True, cache_from=(BACKEND,),
+        container="stopped"),
+    Row("inline-second-tag", "… and a second tag in `cache_from`", inline=True, also=SECOND,
+        cache_from=(BACKEND, SECOND)),
+    Row("inline-other-tag", "… and a tag of another repository in `cache_from`", inline=True,
+        also=PINNED, cache_from=(BACKEND, PINNED), remains=(PINNED,), remains_on=GRAPH),
+    Row("multi-stage", "multi-stage build", image=FRONTEND, dockerfile=MULTI_STAGE),
+    Row("cache-mount", "cache mount", dockerfile=CACHE_MOUNT),
+    Row("building", "a build running meanwhile", building=SLOW),
+    Row("classic", "classic builder", classic=True),
+    Row("classic-running", "classic builder, running container", classic=True, container="running",
+        remains=(CONTAINER,)),
+    Row("classic-failed", "classic builder, a failed build's stopped container", classic=True,
+        failing=FAILING, remains=(CONTAINER,)),
+    Row("classic-other-tag", "classic builder, image also tagged under another repository",
+        classic=True, also=PINNED, remains=(PINNED,)),
+    Row("classic-building", "classic builder, a build running meanwhile", classic=True,
+        building=SLOW_BRANCH),
+    Row("classic-building-on-tag", "… whose step runs on the tagged image", classic=True,
+        building=SLOW),
+    Row("registry-name", "image named `localhost:5000/team/watchparty-backend`", image=LOCAL,
+        inline=True, cache_from=(LOCAL,)),
+)}
+
+
+@dataclass
+class Build:
+    """What a build did: steps taken from a cache, all steps, and its output."""
+    cached: int
+    steps: int
+    text: str
+
+
+def count(text: str) -> Build:
+    """Reads a build's output, of BuildKit (--progress plain) or of the classic builder."""
+    if "#1 [internal]" in text:
+        steps = set(re.findall(r"^(#\d+) \[(?:\S+ )?\d+/\d+\] (?!FROM)", text, re.M))
+        cached = steps & set(re.findall(r"^(#\d+) CACHED", text, re.M))
+        return Build(len(cached), len(steps), text)
+    return Build(len(re.findall(r"^ ---> Using cache", text, re.M)),
+                 len(re.findall(r"^Step \d+/\d+ : (?!FROM)", text, re.M)), text)
+
+
+class Scenario:
+    """A row on an engine. `with` it: prepare(), clear, land(), rebuild() as often as wanted."""
+
+    def __init__(self, row: Row, engine: Engine):
+        self.row, self.engine = row, engine
+        self.container = ""  # the one that holds the cache, if any
+        self._flight: subprocess.Popen[bytes] | None = None
+        self._temporary = tempfile.TemporaryDirectory(prefix="wpcache-row-")
+        self._log = Path(self._temporary.name) / "flight.log"
+        self._project = Path(self._temporary.name) / "project"
+
+    def __enter__(self) -> Scenario:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._flight:
+            self._flight.kill()
+            self._flight.wait()
+        self._temporary.cleanup()
+
+    def prepare(self) -> None:
+        """Makes the cache; where a build is in flight, returns while its last step runs."""
+        rootfs(self._project / "rootfs")
+        (self._project / "rootfs/unique").write_text(uuid.uuid4().hex)
+        (self._project / "src").mkdir()
+        (self._project / "src/app.py").write_text("print('watch party')\n")
+        (self._project / "requirements.txt").write_text("django\n")
+        if self.row.failing:
+            return self._fail()
+        first = self._build(self.row.dockerfile)
+        if first.cached:
+            raise EngineError(f"row {self.row.name} began with a cache:\n{first.text}")
+        if self.row.also:
+            self.engine.docker("tag", self.row.image, self.row.also)
+        if self.row.container:
+            self._deploy()
+        if self.row.building:
+            self._take_off()
+
+    def land(self) -> bool:
+        """Waits for the build in flight, if any; false if it came to harm."""
+        return not self._flight or self._flight.wait(timeout=120) == 0
+
+    def rebuild(self) -> Build:
+        return self._build(self.row.dockerfile, self.row.cache_from)
+
+    def _command(self, dockerfile: str, cache_from: tuple[str, ...] = ()) -> list[str]:
+        (self._project / "Dockerfile").write_text(dockerfile)
+        command = ["build", "--network", "none", "--tag", self.row.image]
+        if not self.row.classic:
+            command += ["--progress", "plain"]
+            command += [f"--cache-from={name}" for name in cache_from]
+        if self.row.inline:
+            command += ["--build-arg", "BUILDKIT_INLINE_CACHE=1"]
+        return [*command, str(self._project)]
+
+    @property
+    def _env(self) -> dict[str, str]:
+        return {"DOCKER_BUILDKIT": "0" if self.row.classic else "1"}
+
+    def _build(self, dockerfile: str, cache_from: tuple[str, ...] = (), check: bool = True,
+               ) -> Build:
+        command = self._command(dockerfile, cache_from)
+        done = self.engine.docker(*command, env=self._env, check=check)
+        return count(done.stdout + done.stderr)
+
+    def _containers(self) -> set[str]:
+        return set(self.engine.docker("ps", "--all", "--format", "{{.Names}}").stdout.split())
+
+    def _fail(self) -> None:
+        """A build that fails, and leaves the container of its last step."""
+        before = self._containers()
+        self._build(self.row.failing, check=False)
+        self.container, = self._containers() - before
+
+    def _deploy(self) -> None:
+        self.container = "deployed"
+        script = "exec sleep 3600" if self.row.container == "running" else "exit 0"
+        self.engine.docker("run", "--detach", "--network", "none", "--name", self.container,
+                           self.row.image, "/bin/sh", "-c", script)
+        if self.row.container == "stopped":
+            self.engine.docker("wait", self.container)
+
+    def _take_off(self) -> None:
+        before = self._containers()
+        with open(self._log, "wb") as log:
+            self._flight = subprocess.Popen(
+                [self.engine.cli, *self._command(self.row.building)], stdin=subprocess.DEVNULL,
+                env=self.engine.env | self._env, stdout=log, stderr=log)
+        until = time.monotonic() + 60
+        while not re.search(r"^(#\d+ [\d.]+ )?in-flight", text := self._log.read_text(), re.M):
+            if self._flight.poll() is not None or time.monotonic() > until:
+                raise EngineError(f"no build in flight:\n{text}")
+            time.sleep(0.05)
+        self.container = "".join(self._containers() - before)  # BuildKit's steps show none
+
+
+class Bystanders:
+    """What belongs to others on the same host, and must outlive every clear."""
+
+    def __init__(self, engine: Engine):
+        self.engine = engine
+
+    def create(self) -> None:
+        docker, base = self.engine.docker, self.engine.import_base
+        dangling = docker("import", "-", input=rootfs_tar("dangling")).stdout.strip()
+        self.images = {"dangling image": dangling, OTHER: base(OTHER, "other"),
+                       PROTECTED: base(PROTECTED, "protected")}
+        docker("volume", "create", "bystander-data")
+        docker("network", "create", "bystander-net")
+        run = ("run", "--network", "none", "--volume", "bystander-data:/data")
+        docker(*run, "--name", "bystander-stopped", OTHER, "/bin/sh", "-c", "echo kept >/data/file")
+        docker(*run, "--name", "bystander-running", "--detach", OTHER, "/bin/sleep", "3600")
+
+    def harmed(self) -> list[str]:
+        """What is not as it was; empty when all is well."""
+        docker = self.engine.docker
+        there = docker("image", "ls", "--all", "--quiet", "--no-trunc").stdout.split()
+        lost = [what for what, image in self.images.items() if image not in there]
+        for kind, name, column in (
+                ("image", OTHER, "{{.Repository}}:{{.Tag}}"),
+                ("image", PROTECTED, "{{.Repository}}:{{.Tag}}"),
+                ("volume", "bystander-data", "{{.Name}}"),
+                ("network", "bystander-net", "{{.Name}}")):
+            if name not in docker(kind, "ls", "--format", column).stdout.split():
+                lost.append(f"{kind} {name}")
+        listing = docker("ps", "--all", "--format", "{{.Names}} {{.Status}}").stdout.splitlines()
+        states = dict(line.split(" ", 1) for line in listing)
+        for name, state in (("bystander-stopped", "Exited (0)"), ("bystander-running", "Up")):
+            if not states.get(name, "").startswith(state):
+                lost.append(f"container {name}")
+        if not lost:  # and all of it still works
+            read = ("exec", "bystander-running", "/bin/cat", "/note", "/data/file")
+            if docker(*read, check=False).stdout != "otherkept\n":
+                lost.append("what bystander-running sees of its image and volume")
+        return lost

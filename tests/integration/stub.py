@@ -1,0 +1,147 @@
+"""A stub of an engine, for what a real one cannot be made to do here: hold 100,000 records, hang, talk nonsense."""
+from __future__ import annotations
+
+import json
+import socket
+import socketserver
+import threading
+from collections import Counter
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+PIECE = 64 * 1024  # of a body at a time
+
+
+def records(count: int) -> bytes:
+    """That many build cache records in the form and of the size in which Engine 28 prints them."""
+    def one(i: int) -> str:
+        parent = f'" Parents":["{i - 1:025d}"],' if i % 10 else ""
+        return (f'{{"ID":"{i:025d}",{parent}"Type":"regular","Description":"mount / from exec /bin/sh -c pip install '
+                f'--no-cache-dir -r requirements-{i}.txt","InUse":false,"Shared":false,"Size":{4096 + i},'
+                '"CreatedAt":"2026-11-20T12:09:13.612197641Z","LastUsedAt":"2026-11-20T12:09:13.831734576Z",'
+                '"UsageCount":1}')
+    return ",".join(map(one, range(count))).encode()
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def address_string(self) -> str:
+        return "unix"
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def answer(self, body: bytes, kind: str = "application/json") -> None:
+        self.send_response(200)
+        self.send_header("Api-Version", self.server.stub.api)
+        self.send_header("Content-Type", kind)
+        self.send_header("Transfer-Encoding", "chunked")  # one chunk, however long, as Go's encoder sends it
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(b"%x\r\n" % len(body))
+            view = memoryview(body)
+            for at in range(0, len(body), PIECE):
+                self.wfile.write(view[at:at + PIECE])
+            self.wfile.write(b"\r\n0\r\n\r\n")
+
+    def handle_one_request(self) -> None:
+        try:
+            super().handle_one_request()
+        except OSError:  # the peer had enough
+            self.close_connection = True
+
+    def do_GET(self) -> None:
+        stub = self.server.stub
+        path = self.path.partition("?")[0]
+        path = path.removeprefix(f"/v{stub.api}")
+        stub.requests[path] += 1
+        if stub.hang and path.startswith(stub.hang):
+            stub.hanging.set()
+            stub.released.wait()
+        if stub.garbage:
+            self.wfile.write(stub.garbage)
+            self.close_connection = True
+        elif path == "/_ping":
+            self.answer(b"OK", "text/plain")
+        elif path == "/info":
+            self.answer(json.dumps({"ServerVersion": "28.5.2", "Driver": "overlay2", "DockerRootDir": "/",
+                                    "DriverStatus": []}).encode())
+        elif path in ("/images/json", "/containers/json"):
+            self.answer(b"[]")
+        elif path == "/system/df":
+            self.answer(b'{"LayersSize":0,"Images":null,"Containers":null,"Volumes":null,"BuildCache":['
+                        + stub.records + b"]}\n")
+        elif path == "/build/prune":
+            stub.records = b""
+            self.answer(b'{"CachesDeleted":null,"SpaceReclaimed":0}')
+        else:
+            self.send_error(404)
+
+    do_HEAD = do_POST = do_GET
+
+
+class Server(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 64
+    stub: Stub
+
+    def process_request(self, request: socket.socket, address: object) -> None:
+        self.stub.connections.add(request)
+        super().process_request(request, address)
+
+    def shutdown_request(self, request: socket.socket) -> None:
+        self.stub.connections.discard(request)
+        super().shutdown_request(request)
+
+
+class Stub:
+    """`with Stub(path, n) as stub:` serves PATH with N build cache records; `requests` counts by path."""
+
+    def __init__(self, path: Path, count: int = 0, api: str = "1.51"):
+        self.path = path
+        self.records = records(count)
+        self.api = api
+        self.requests: Counter[str] = Counter()
+        self.garbage = b""  # instead of any answer
+        self.hang = ""      # what begins with this gets no answer until release()
+        self.hanging, self.released = threading.Event(), threading.Event()
+        self.connections: set[socket.socket] = set()
+        self.server: Server | None = None
+
+    def __enter__(self) -> Stub:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        self.server = Server(str(self.path), Handler)
+        self.server.stub = self
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def stall(self, path: str = "/") -> None:
+        """From now on, what begins with PATH is taken and not answered."""
+        self.hanging.clear()
+        self.released.clear()
+        self.hang = path
+
+    def release(self) -> None:
+        self.hang = ""
+        self.released.set()
+
+    def close(self) -> None:
+        self.release()
+        if self.server:
+            self.server.shutdown()
+            self.server.server_close()
+            self.server = None
+        for connection in list(self.connections):  # those kept alive
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+        self.path.unlink(missing_ok=True)

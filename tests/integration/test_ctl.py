@@ -1,0 +1,432 @@
+"""wpcachectl against a scripted Varlink peer: exit statuses, wording, JSON, and peers that misbehave."""
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import varlink_peer
+from varlink_peer import CACHE, CTL, LEFT, STATUS, ctl, final, frame, progress, receipt
+
+peer = varlink_peer.peer  # the fixture
+
+
+def test_clear_fresh(peer):
+    p = peer(progress("observe", "Looking at images"), progress("images", "Removing image name a:1"),
+             progress("builder", "Clearing Docker build cache"), progress("builder", "Clearing Docker build cache"),
+             final())
+    done = ctl(p, "clear", "--target", "all")
+    assert done.returncode == 0 and done.stderr == ""
+    assert done.stdout.splitlines() == [
+        "INFO: Looking at images", "INFO: Removing image name a:1", "INFO: Clearing Docker build cache",
+        "Total reclaimed space: 2.5GB (engine reported 3.1GB)", "NOTE: builds of blog start cold, too",
+        "ASSUMES: no build imports cache from a registry",
+        "docker compose up will now build: watchparty-backend:latest",
+        "Receipt: 20250102-030405-abcd",
+        "SUCCESS: Docker build cache cleared"]
+    assert p.calls == [{"method": f"{CACHE}.Clear", "more": True, "parameters": {
+        "target": "all", "command": f"wpcachectl --socket {p.path} clear --target all"}}]
+
+
+def test_what_can_be_undone(peer):
+    kept = [{"name": "a:wpcache-rollback-1", "imageId": "x"}]
+    done = ctl(peer(final(rollbackTags=kept, keptMounts=["x", "y"])), "clear", "--keep-mounts")
+    assert "Receipt: 20250102-030405-abcd (wpcachectl rollback puts names back on images in use)\n" in done.stdout
+    assert "KEPT: 2 build cache records: cache mounts, and what they stand on\n" in done.stdout
+
+
+def test_seeds_words_without_a_builder_step(peer):
+    done = ctl(peer(final(engineReportedBytes=2_500_000_000)), "clear", "all")
+    assert done.stdout.startswith("INFO: Clearing Docker build cache\nTotal reclaimed space: 2.5GB\n")
+
+
+def test_waiting_is_said_once(peer):
+    done = ctl(peer(progress("waiting", "Waiting (12 records)"), progress("waiting", "Waiting (3 records)"), final()),
+               "clear")
+    assert "INFO: Waiting (12 records)\n" in done.stdout and "3 records" not in done.stdout
+
+
+def test_clear_not_fresh(peer):
+    done = ctl(peer(final(outcome="notFresh", fresh=False, remaining=LEFT)), "clear")
+    assert done.returncode == 3
+    assert "REMAINING: container web: it holds an image\n           end it: docker rm web\n" in done.stdout
+    assert "REMAINING: record abc: in use\n" in done.stdout
+    assert "SUCCESS" not in done.stdout
+    assert done.stderr == "NOT FRESH: 2 sources of cached layers left: container web, …\n"
+
+
+@pytest.mark.parametrize("target, words", [
+    ("builder", "SUCCESS: builder cleared; images were not touched, the next build may be CACHED by them"),
+    ("images", "SUCCESS: images cleared; Docker's build cache was not touched, the next build may be CACHED by it"),
+    ("frontend", "SUCCESS: frontend cleared; Docker's caches were not touched, the next build may be CACHED by them")])
+def test_other_targets(peer, target, words):
+    done = ctl(peer(final(target=target, outcome="cleared", fresh=None)), "clear", target)
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1] == words
+
+
+def test_not_cleared(peer):
+    done = ctl(peer(final(target="builder", outcome="notCleared", fresh=None, remaining=LEFT[:1])), "clear", "builder")
+    assert done.returncode == 3
+    assert done.stderr == "NOT CLEARED: 1 source of cached layers left: container web\n"
+
+
+@pytest.mark.parametrize("changes, status", [
+    ({"remaining": LEFT}, 3),                  # fresh, with something remaining
+    ({"fresh": False}, 3),
+    ({"fresh": None}, 3),
+    ({"outcome": "notFresh"}, 3),
+    ({"outcome": "cleared"}, 1),               # says nothing of freshness
+    ({"outcome": "failed", "error": "disk"}, 1),
+    ({"outcome": "interrupted"}, 1),
+    ({"outcome": None}, 1),
+    ({"remaining": None}, 1),
+    ({"remaining": {}}, 1),
+    ({"target": "builder"}, 1),                # the answer to another question
+    ({"target": None}, 1)])
+def test_no_success_that_was_not_seen(peer, changes, status):
+    p = peer(final(**changes))
+    for arguments in (("clear",), ("clear", "--json"), ("clear", "-q")):
+        done = ctl(p, *arguments)
+        assert done.returncode == status and done.stderr
+        assert "SUCCESS" not in done.stdout
+
+
+def test_clear_json(peer):
+    notes = ['\x1b[2J \x7f \x9b "quoted" {[\\', "\N{WHALE}"]
+    tricky = receipt(notes=notes, remaining=LEFT, outcome="notFresh", fresh=False)
+    done = ctl(peer({"parameters": {"receipt": tricky}}), "clear", "--json")
+    assert done.returncode == 3 and done.stderr.startswith("NOT FRESH: ")
+    assert json.loads(done.stdout) == tricky
+    assert done.stdout.count("\n") == 1 and not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", done.stdout)
+    pretty = ctl(peer({"parameters": {"receipt": tricky}}), "clear", "--json=pretty")
+    assert json.loads(pretty.stdout) == tricky and pretty.stdout.startswith('{\n  "id": ')
+
+
+def test_clear_options(peer):
+    p = peer(final(target="docker"))
+    assert ctl(p, "clear", "docker", "--keep-mounts", "--wait", "1min 30s", "--json").returncode == 0
+    assert p.calls[0] == {"method": f"{CACHE}.Clear", "parameters": {
+        "target": "docker", "keepMounts": True, "waitSec": 90,
+        "command": f"wpcachectl --socket {p.path} clear docker --keep-mounts --wait 1min 30s --json"}}
+    for option in (["--wait", "0"], ["--no-wait"]):
+        ctl(p, "clear", "docker", *option)
+        assert p.calls[-1]["parameters"]["waitSec"] == 0
+    ctl(p, "clear", "docker", "--wait=10ms")
+    assert p.calls[-1]["parameters"]["waitSec"] == 1
+    ctl(p, "clear", "x" * 500)
+    assert len(p.calls[-1]["parameters"]["command"]) < 256
+
+
+def test_dry_run(peer):
+    plan = {"target": "all", "names": [{"name": "a:1", "imageId": "sha256:" + "b" * 64}],
+            "rollbackTags": [{"name": "a:wpcache-rollback-1", "imageId": "x"}], "untagged": ["sha256:" + "c" * 64],
+            "records": 3, "recordBytes": 1200, "remaining": LEFT[:1], "assumes": ["A"], "notes": ["N"]}
+    p = peer({"parameters": {"plan": plan}})
+    done = ctl(p, "clear", "--dry-run")
+    assert done.returncode == 0 and done.stderr == ""
+    assert p.calls[0]["parameters"]["dryRun"] is True and "more" not in p.calls[0]
+    assert done.stdout.splitlines() == [
+        "Clearing 'all' would:", "  untag     a:1 (sha256:" + "b" * 12 + ")",
+        "  tag       a:wpcache-rollback-1, for its image is in use",
+        "  remove    1 untagged image: sha256:" + "c" * 12, "  prune     3 build cache records, 1.2kB",
+        "In the way now:", "REMAINING: container web: it holds an image", "           end it: docker rm web",
+        "NOTE: N", "ASSUMES: A"]
+    assert json.loads(ctl(p, "clear", "--dry-run", "--json").stdout) == plan
+    # a receipt is no answer to a dry run
+    assert ctl(peer(final()), "clear", "--dry-run").returncode == 1
+
+
+# --- failures ---
+
+@pytest.mark.parametrize("error, parameters, status, words", [
+    (f"{CACHE}.EngineUnavailable", {"reason": "no socket"}, 6, "no socket"),
+    (f"{CACHE}.UnknownTarget", {"target": "x", "known": ["all", "docker"]}, 2, "'x'; there are: all, docker"),
+    (f"{CACHE}.UnknownReceipt", {"receipt": "r", "reason": "none of this id"}, 1, "cannot roll back: none of this id"),
+    (f"{CACHE}.Busy", {"reason": "too many queued"}, 7, "busy: too many queued"),
+    (f"{CACHE}.ConfigInvalid", {"reason": "f:3: bad"}, 1, "f:3: bad"),
+    (f"{CACHE}.JobFailed", {"reason": "engine went away"}, 1, "engine went away"),
+    (f"{CACHE}.ShuttingDown", {}, 5, "stopping"),
+    ("org.varlink.service.PermissionDenied", {}, 4, "not permitted"),
+    ("org.varlink.service.InvalidParameter", {"parameter": "waitSec"}, 1, "'waitSec'"),
+    ("org.varlink.service.MethodNotFound", {"method": "x"}, 1, "org.varlink.service.MethodNotFound"),
+    ("com.example.Odd", None, 1, "com.example.Odd")])
+def test_errors(peer, error, parameters, status, words):
+    p = peer({"error": error, "parameters": parameters})
+    for arguments in (("status",), ("clear", "all"), ("clear", "--json"), ("clear", "--dry-run"), ("rollback",),
+                      ("watch",), ("reload",)):
+        done = ctl(p, *arguments)
+        assert (done.returncode, done.stdout) == (status, ""), arguments
+        assert words in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_job_failed_with_receipt(peer):
+    failed = receipt(outcome="failed", fresh=False, remaining=LEFT[:1], error="engine went away")
+    p = peer({"error": f"{CACHE}.JobFailed", "parameters": {"reason": "engine went away", "receipt": failed}})
+    done = ctl(p, "clear")
+    assert done.returncode == 1 and "engine went away" in done.stderr
+    assert done.stdout == ("REMAINING: container web: it holds an image\n           end it: docker rm web\n"
+                           "Receipt: 20250102-030405-abcd\n")
+    done = ctl(p, "clear", "--json")
+    assert done.returncode == 1 and json.loads(done.stdout) == failed
+
+
+def test_unreachable(short_path):
+    missing = short_path / "missing"
+    done = ctl(missing)
+    assert (done.returncode, done.stdout) == (5, "")
+    assert done.stderr == (f"wpcachectl: cannot reach wpcached at {missing}: No such file or directory; "
+                           "is the service running? systemctl status wpcached\n")
+    dead = short_path / "dead"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(dead))
+    done = ctl(dead, "clear")
+    assert done.returncode == 5 and f"{dead}: Connection refused" in done.stderr
+    assert ctl(short_path / ("x" * 200)).returncode == 5
+
+
+def test_may_not_open(peer, short_path):
+    p = peer({"parameters": {"status": STATUS}})
+    os.chmod(p.path, 0)
+    user = {"user": 65534} if os.geteuid() == 0 else {}
+    done = ctl(p, **user)
+    assert done.returncode == 4 and "Permission denied" in done.stderr
+
+
+LOST = "wpcachectl status shows the last clear, its receipt is RECEIPT-ID.json in the daemon's state directory"
+
+
+@pytest.mark.parametrize("rest", [b"", b'{"parameters":{"rec', frame(final())[:-1]])
+def test_lost_in_mid_job(peer, rest):
+    done = ctl(peer(progress("images", "Removing x"), rest), "clear")
+    assert done.returncode == 1
+    assert done.stdout == "INFO: Removing x\n"
+    assert "lost wpcached during the clear, job j1: " in done.stderr and LOST in done.stderr
+
+
+def test_lost_before_the_first_word(peer):
+    done = ctl(peer(b""), "clear")
+    assert done.returncode == 1 and LOST in done.stderr
+    assert ctl(peer(b"")).returncode == 5
+
+
+@pytest.mark.parametrize("garbage", [
+    b"HTTP/1.1 400 Bad Request\r\n\r\n\0", b"{}{}\0", b"[]\0", b"\0", b'{"parameters":1}\0', b"\xff\xfe\0",
+    b'{"error":1}\0', b'{"continues":7}\0', b"[" * 5000 + b"\0", b'{"parameters":{},"extra":1}\0',
+    b'{"error":"not a name","parameters":{}}\0'])
+def test_garbage(peer, garbage):
+    p = peer(garbage)
+    for arguments in (("status",), ("clear",), ("rollback",), ("watch",), ("reload",), ("clear", "--json")):
+        done = ctl(p, *arguments)
+        assert (done.returncode, done.stdout) == (1, ""), arguments
+        assert done.stderr.startswith("wpcachectl: ") and done.stderr.count("\n") == 1
+    assert ctl(p, "version").returncode == 0
+
+
+@pytest.mark.parametrize("parameters", [
+    {}, {"status": 1}, {"receipt": 1}, {"receipt": {}}, {"receipt": []}, {"plan": "x"}, {"restored": {}},
+    {"status": None, "receipt": None, "plan": None}])
+def test_replies_of_the_wrong_shape(peer, parameters):
+    p = peer({"parameters": parameters})
+    for arguments in (("status",), ("clear",), ("clear", "--dry-run"), ("rollback",), ("clear", "--json")):
+        done = ctl(p, *arguments)
+        assert (done.returncode, done.stdout) == (1, ""), arguments
+        assert done.stderr.count("\n") == 1
+
+
+def test_endless_reply(peer):
+    def script(conn: socket.socket, _: object) -> None:
+        while True:
+            conn.sendall(b"x" * 65536)
+
+    done = ctl(peer(script))
+    assert done.returncode == 1 and "too long" in done.stderr
+
+
+def test_long_reply(peer):
+    names = [{"name": f"image-{i}:latest", "imageId": "sha256:" + "a" * 64} for i in range(20_000)]
+    done = ctl(peer(final(names=names)), "clear")
+    assert done.returncode == 0
+    assert "will now build: image-0:latest, image-1:latest, " in done.stdout and " and 19980 more\n" in done.stdout
+
+
+def test_byte_by_byte(peer):
+    def script(conn: socket.socket, _: object) -> None:
+        for byte in frame(progress("builder", "Clearing Docker build cache")) + frame(final()):
+            conn.sendall(bytes([byte]))
+
+    done = ctl(peer(script), "clear")
+    assert done.returncode == 0 and done.stdout.endswith("SUCCESS: Docker build cache cleared\n")
+
+
+def test_mute_peer(peer):
+    gone = threading.Event()
+    p = peer(lambda conn, call: gone.wait(30) and None)
+    start = time.monotonic()
+    done = ctl(p)
+    gone.set()
+    assert done.returncode == 5 and "does not answer" in done.stderr
+    assert 9 < time.monotonic() - start < 15
+
+
+def test_full_backlog(short_path):
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as first:
+        listener.bind(str(short_path / "s"))
+        listener.listen(0)
+        first.connect(str(short_path / "s"))
+        with subprocess.Popen([CTL, "--socket", short_path / "s"], stdout=subprocess.PIPE, text=True) as run:
+            time.sleep(0.3)
+            assert run.poll() is None
+            listener.accept()[0].close()
+            conn, _ = listener.accept()
+            with conn:
+                conn.recv(65536)
+                conn.sendall(frame({"parameters": {"status": STATUS}}))
+            assert run.wait(10) == 0
+
+
+# --- the other verbs ---
+
+def test_status(peer):
+    p = peer({"parameters": {"status": STATUS}})
+    done = ctl(p)
+    assert done.returncode == 0 and done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert re.fullmatch(r"wpcached 0\.0\.1: ok, started \d+.* ago", lines[0])
+    assert re.fullmatch(r" +Client: wpcachectl \S+, another version than the daemon's", lines[1])
+    for line in ("     Engine: 28.5.1, API 1.51, image store containerd at /run/docker.sock",
+                 "Build cache: 312 records, 4.1GB, 2 in use",
+                 "     Images: 2 matching, 3 untagged, 14 in all, 1 rollback tag",
+                 "       Disk: [###############-----] 75% used, 10GB of 40GB free at /var/lib/docker"):
+        assert line in lines
+    assert re.search(r"^        Job: clear all: Removing x, started .* ago; 1 queued$", done.stdout, re.M)
+    assert re.search(r"^ Last clear: all, notFresh, .* ago, 3 left \(receipt r1\)$", done.stdout, re.M)
+    assert re.search(r"^     Config: /etc/wpcache/wpcached.conf, loaded .* ago$", done.stdout, re.M)
+    assert p.calls[0]["method"] == f"{CACHE}.GetStatus"
+    assert json.loads(ctl(p, "status", "--json").stdout) == STATUS
+    assert ctl(p, "status", "--quiet").stdout == ""
+
+
+def test_status_of_a_bare_daemon(peer):
+    version = ctl(Path("/"), "--version").stdout.split()[1]
+    bare = {"version": version, "startedAt": 1, "queued": 0, "config": {"file": "", "loadedAt": 1, "error": "f:1: bad"},
+            "engine": {"state": "unavailable", "reason": "refused", "socket": "/run/docker.sock"}}
+    done = ctl(peer({"parameters": {"status": bare}}))
+    assert done.returncode == 0
+    assert "the Docker engine is not available" in done.stdout
+    assert "     Engine: unavailable: refused at /run/docker.sock\n" in done.stdout
+    assert "     Looked: never\n Last clear: none\n     Config: the defaults, loaded " in done.stdout
+    assert "not in force: f:1: bad\n" in done.stdout
+    assert "Client:" not in done.stdout and "Job:" not in done.stdout
+
+
+def test_rollback(peer):
+    answer = {"receipt": "r1", "restored": [{"name": "a:1", "imageId": "sha256:" + "b" * 64}], "skipped": []}
+    p = peer({"parameters": answer})
+    done = ctl(p, "rollback", "r1")
+    assert (done.returncode, done.stdout) == (0, "restored  a:1 -> sha256:" + "b" * 12 + "\n")
+    assert p.calls[0]["parameters"] == {"receipt": "r1"}
+    ctl(p, "rollback")
+    assert p.calls[1]["parameters"] == {}
+    assert json.loads(ctl(p, "rollback", "--json").stdout) == answer
+    answer["skipped"] = [{"name": "c:1", "imageId": "x", "reason": "the image is gone"}]
+    done = ctl(peer({"parameters": answer}), "rollback")
+    assert done.returncode == 1 and done.stdout.endswith("skipped   c:1: the image is gone\n")
+    assert done.stderr == "wpcachectl: 1 of 2 names of receipt r1 not put back\n"
+
+
+def test_reload(peer):
+    done = ctl(peer({"parameters": {"restartNeeded": []}}), "reload")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    done = ctl(peer({"parameters": {"restartNeeded": ["[control] socket", "[docker] host"]}}), "reload")
+    assert done.stdout == "In force after systemctl restart wpcached: [control] socket, [docker] host\n"
+
+
+def test_watch(peer):
+    events = [{"event": "status", "status": STATUS},
+              {"event": "progress", "progress": progress("images", "Removing x")["parameters"]["progress"]},
+              {"event": "progress", "progress": progress("images", "Removing x")["parameters"]["progress"]},
+              {"event": "receipt", "receipt": receipt()}, {"event": "engine", "message": "the engine is gone"},
+              {"event": "new one", "message": "still told"}]
+    replies = [{"parameters": event, "continues": True} for event in events]
+    p = peer(*replies)
+    done = ctl(p, "watch")
+    assert done.returncode == 1 and done.stderr == "wpcachectl: wpcached ended the connection\n"
+    assert all(re.match(r"\d\d:\d\d:\d\d ", line) for line in done.stdout.splitlines())
+    assert [line[9:] for line in done.stdout.splitlines()] == [
+        "status   engine ok, 312 build cache records, 4.1GB, clear: Removing x", "progress Removing x",
+        "receipt  all: fresh, 0 sources left, 2.5GB reclaimed (receipt 20250102-030405-abcd)",
+        "engine   the engine is gone", "new one  still told"]
+    assert p.calls[0]["more"] is True
+    lines = ctl(p, "watch", "--json").stdout.splitlines()
+    assert [json.loads(line) for line in lines] == events
+
+
+def test_version(peer, short_path):
+    p = peer({"parameters": {"vendor": "x", "product": "y", "version": "9.9", "url": "", "interfaces": []}})
+    done = ctl(p, "version")
+    assert done.returncode == 0 and re.fullmatch(r"wpcachectl \S+\nwpcached 9\.9\n", done.stdout)
+    assert p.calls[0]["method"] == "org.varlink.service.GetInfo"
+    done = ctl(short_path / "none", "version")
+    assert done.returncode == 0 and f"no answer at {short_path}/none" in done.stdout
+    assert json.loads(ctl(p, "version", "--json").stdout)["daemon"] == "9.9"
+    assert ctl(short_path / "none", "--version").stdout == done.stdout.splitlines(True)[0]
+
+
+def test_socket_from_the_environment(peer):
+    p = peer({"parameters": {"status": STATUS}})
+    done = subprocess.run([CTL], env={"WPCACHE_SOCKET": str(p.path)}, capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0 and p.calls
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["staus"], "unknown verb 'staus'; did you mean 'status'?"),
+    (["xyzzy"], "unknown verb 'xyzzy'"),
+    (["--jsn"], "unknown option '--jsn'; did you mean '--json'?"),
+    (["-x"], "unknown option '-x'"),
+    (["--json=long"], "--json=long: one of short, pretty"),
+    (["--color=blue"], "--color=blue"),
+    (["--socket"], "--socket wants an argument"),
+    (["clear", "--wait", "soon"], "--wait soon: not a span of time"),
+    (["clear", "--wait", "-1"], "--wait -1: not a span of time"),
+    (["clear", "--target", "all", "docker"], "two targets, 'all' and 'docker'"),
+    (["clear", "all", "docker"], "too many arguments: 'docker'"),
+    (["status", "now"], "too many arguments: 'now'"),
+    (["status", "--dry-run"], "--dry-run belongs to 'clear'"),
+    (["--wait", "3s"], "--wait belongs to 'clear'"),
+    (["rollback", "a", "b"], "too many arguments: 'b'")])
+def test_usage(short_path, arguments, words):
+    done = subprocess.run([CTL, *arguments], capture_output=True, text=True, timeout=20,
+                          env={"WPCACHE_SOCKET": str(short_path / "none")})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [["help"], ["--help"], ["-h"], ["clear", "--help"], ["help", "clear"]])
+def test_help(short_path, arguments):
+    done = ctl(short_path / "none", *arguments)
+    assert done.returncode == 0 and done.stderr == ""
+    assert all(len(line) <= 80 for line in done.stdout.splitlines())
+    for word in ("status", "clear", "rollback", "watch", "reload", "version", "--keep-mounts", "--json"):
+        assert word in done.stdout
+
+
+@pytest.mark.parametrize("page, option", [
+    ("etc/completion/wpcachectl.bash", "--{}"), ("etc/completion/_wpcachectl", "--{}"),
+    ("etc/completion/wpcachectl.fish", "-l {}"), ("docs/man/wpcachectl.1", "-{}")])
+def test_documented(short_path, page, option):
+    """Every verb and option of `help` is completed and in the man page."""
+    shown = ctl(short_path / "none", "help").stdout
+    verbs = re.findall(r"^  ([a-z]+)", shown, re.M)
+    options = re.findall(r"^  (?:-\w, )?--([a-z-]+)", shown, re.M)
+    assert len(verbs) == 7 and len(options) == 12
+    text = (Path(__file__).parents[2] / page).read_text()
+    for word in verbs + [option.format(name) for name in options]:
+        assert re.search(re.escape(word) + r"\b", text), word

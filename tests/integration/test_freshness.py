@@ -1,0 +1,42 @@
+"""The promise: exit 0 means that the next build takes nothing from a cache, whatever made it."""
+from __future__ import annotations
+
+import pytest
+
+from daemon import Daemon
+from engine import Engine
+from scenarios import CONTAINER, ROWS, Bystanders, Row, Scenario
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=list(ROWS))
+def test_clear(engine: Engine, daemon: Daemon, row: Row) -> None:
+    if engine.name not in row.engines:
+        pytest.skip(f"does not apply to engine {engine.name}")
+    bystanders = Bystanders(engine)
+    bystanders.create()
+    with Scenario(row, engine) as scenario:
+        scenario.prepare()
+        clear = daemon.ctl("clear", "--target", "all", "--wait", "60s")
+        said = clear.stdout + clear.stderr
+        assert scenario.land(), f"the build in flight came to harm\n{said}"
+        build, again = scenario.rebuild(), scenario.rebuild()
+    told = f"{build.cached} of {build.steps} steps cached\n{said}{build.text}"
+    assert clear.returncode == row.expect(engine.name), told
+    assert (clear.returncode == 0) == (build.cached == 0), told
+    if clear.returncode == 3:
+        for text in row.remains:
+            assert text.replace(CONTAINER, scenario.container) in said
+    assert again.cached == again.steps > 0, f"the cache does not come back\n{again.text}"
+    assert bystanders.harmed() == [], said
+
+
+@pytest.mark.parametrize("name", ["building", "classic-building"])
+def test_clear_without_waiting(engine: Engine, daemon: Daemon, name: str) -> None:
+    """With no time to wait for a build in flight, a clear names what that build holds."""
+    with Scenario(ROWS[name], engine) as scenario:
+        scenario.prepare()
+        clear = daemon.ctl("clear", "--target", "all", "--wait", "0")
+        said = clear.stdout + clear.stderr
+        assert clear.returncode == 3, said
+        assert (scenario.container or "in use") in said
+        assert scenario.land(), f"the build in flight came to harm\n{said}"

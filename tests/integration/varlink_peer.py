@@ -1,0 +1,171 @@
+"""A scripted Varlink peer in wpcached's place, wpcachectl in front of it, and samples of what a daemon says."""
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import socket
+import struct
+import subprocess
+import termios
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daemon import BUILD
+
+CTL = BUILD / "wpcachectl"
+CACHE = "io.watchparty.Cache"
+Script = Callable[[socket.socket, dict[str, Any]], None]
+
+
+def frame(message: object) -> bytes:
+    return json.dumps(message).encode() + b"\0"
+
+
+class Peer:
+    """Listens on PATH; each connection gets what SCRIPT sends in answer to its first call."""
+
+    def __init__(self, path: Path, script: Script):
+        self.path = path
+        self.calls: list[dict[str, Any]] = []
+        self.script = script
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(path))
+        self.listener.listen()
+        os.chmod(path, 0o666)
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                conn, _ = self.listener.accept()
+            except OSError:
+                return
+            with conn:
+                data = b""
+                while not data.endswith(b"\0"):
+                    piece = conn.recv(65536)
+                    if not piece:
+                        break
+                    data += piece
+                if data:
+                    self.calls.append(json.loads(data[:-1]))
+                    try:
+                        self.script(conn, self.calls[-1])
+                    except OSError:  # the client did not wait for all of it
+                        pass
+
+    def close(self) -> None:
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.path.unlink()
+        self.thread.join(5)
+
+
+@pytest.fixture
+def peer(short_path: Path) -> Iterator[Callable[..., Peer]]:
+    """peer(SCRIPT) or peer(REPLY, …): replies, or raw bytes, sent one after the other. A second one takes the place of
+    the first."""
+    peers: list[Peer] = []
+
+    def make(*script: Any) -> Peer:
+        def replies(conn: socket.socket, _call: dict[str, Any]) -> None:
+            for reply in script:
+                conn.sendall(reply if isinstance(reply, bytes) else frame(reply))
+
+        while peers:
+            peers.pop().close()
+        peers.append(Peer(short_path / "s", script[0] if callable(script[0]) else replies))
+        return peers[-1]
+
+    yield make
+    while peers:
+        peers.pop().close()
+
+
+def ctl(peer: Peer | Path, *args: str, timeout: float = 60, **options: Any) -> subprocess.CompletedProcess[str]:
+    env = {k: v for k, v in os.environ.items() if k not in ("WPCACHE_SOCKET", "NO_COLOR")}
+    path = peer.path if isinstance(peer, Peer) else peer
+    return subprocess.run([CTL, "--socket", path, *args], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=timeout, env={**env, "TZ": "UTC", **options.pop("env", {})}, **options)
+
+
+class Terminal:
+    """wpcachectl on a pseudo terminal of 60 columns."""
+
+    def __init__(self, peer: Peer, *args: str, **env: str):
+        self.output = b""
+        clean = {k: v for k, v in os.environ.items() if k not in ("WPCACHE_SOCKET", "NO_COLOR")}
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.execve(CTL, [str(CTL), "--socket", str(peer.path), *args], {**clean, "TERM": "xterm", **env})
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+
+    def read_until(self, text: bytes | None, timeout: float = 20) -> None:
+        """Until TEXT was printed, or the end."""
+        until = time.monotonic() + timeout
+        while text is None or text not in self.output:
+            assert time.monotonic() < until, self.output
+            if select.select([self.fd], [], [], 0.1)[0]:
+                try:
+                    data = os.read(self.fd, 65536)
+                except OSError:
+                    data = b""
+                if not data:
+                    assert text is None, self.output
+                    return
+                self.output += data
+
+    def wait(self) -> int:
+        self.read_until(None)
+        os.close(self.fd)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+    @property
+    def screen(self) -> list[str]:
+        """The lines that are left, live lines overwritten, without colour."""
+        lines = re.sub(r"\x1b\[[0-9;]*m", "", self.output.decode()).replace("\r\n", "\n").split("\n")
+        return [re.split(r"\r(?:\x1b\[K)?", line.replace("\x1b[K", ""))[-1] for line in lines]
+
+
+def receipt(**changes: Any) -> dict[str, Any]:
+    return {
+        "id": "20250102-030405-abcd", "target": "all", "outcome": "fresh", "fresh": True,
+        "who": {"uid": 0, "pid": 1}, "startedAt": 1, "finishedAt": 2, "keepMounts": False, "passes": 1,
+        "remaining": [], "assumes": ["no build imports cache from a registry"],
+        "notes": ["builds of blog start cold, too"], "removed": [], "engineReportedBytes": 3_100_000_000,
+        "diskFreedBytes": 2_500_000_000,
+        "names": [{"name": "watchparty-backend:latest", "imageId": "sha256:" + "a" * 64}],
+        "rollbackTags": [], "keptMounts": [], **changes}
+
+
+def progress(step: str, message: str, **more: Any) -> dict[str, Any]:
+    return {"parameters": {"progress": {"jobId": "j1", "step": step, "message": message, "pass": 1, "elapsedSec": 0,
+                                        "engineReportedBytes": 0, **more}}, "continues": True}
+
+
+def final(**changes: Any) -> dict[str, Any]:
+    return {"parameters": {"receipt": receipt(**changes)}}
+
+
+LEFT = [{"kind": "container", "object": "web", "reason": "it holds an image", "remedy": "docker rm web"},
+        {"kind": "record", "object": "abc", "reason": "in use"}]
+
+STATUS = {
+    "version": "0.0.1", "startedAt": 1, "config": {"file": "/etc/wpcache/wpcached.conf", "loadedAt": 1},
+    "engine": {"state": "ok", "socket": "/run/docker.sock", "version": "28.5.1", "apiVersion": "1.51",
+               "imageStore": "containerd"},
+    "observedAt": 5, "builder": {"records": 312, "inUse": 2, "bytes": 4_100_000_000, "sharedBytes": 0},
+    "images": {"matching": 2, "untagged": 3, "total": 14, "rollbackTags": 1},
+    "disk": {"path": "/var/lib/docker", "totalBytes": 40_000_000_000, "freeBytes": 10_000_000_000}, "queued": 1,
+    "job": {"id": "j", "kind": "clear", "target": "all", "startedAt": 1, "step": "images", "message": "Removing x"},
+    "lastClear": {"id": "r1", "target": "all", "outcome": "notFresh", "finishedAt": 2, "remaining": 3}}

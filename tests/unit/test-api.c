@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "engine.h"
+
+static void test_build_cache(void **state) {
+        static const struct {
+                Engine engine;
+                const char *request, *id, *parent;
+                uint64_t size_bytes;
+                int64_t last_used_sec;
+        } cases[] = {
+                { { ENGINE_20, .answers = { { "GET /v1.41/system/df", 200, "@20-df.json" } } },
+                  "GET /v1.41/system/df",
+                  "wt6ffq4638yari7spk7jhr28k",
+                  "eb8xtjhrxsr672bb515bjtsbc",
+                  20971520,
+                  1795176655 },
+                { { ENGINE_28, .answers = { { "GET /v1.51/system/df", 200, "@28-df.json" } } },
+                  "GET /v1.51/system/df?type=build-cache",
+                  "z8d0plozn22zkyz830sayhxsh",
+                  "kcwcle91erkhcibqu08935siy",
+                  20971520,
+                  1795176553 },
+                { { "Docker/23.0.0 (linux)",
+                    "1.42",
+                    "@20-info.json",
+                    { { "GET /v1.42/system/df", 200, "@28-df.json" } } },
+                  "GET /v1.42/system/df?type=build-cache",
+                  "z8d0plozn22zkyz830sayhxsh",
+                  "kcwcle91erkhcibqu08935siy",
+                  20971520,
+                  1795176553 },
+                { { ENGINE_29, .answers = { { "GET /v1.55/system/df", 200, "@29-df.json" } } },
+                  "GET /v1.55/system/df?type=build-cache&verbose=1",
+                  "k1iz2jhmz8ojqafbq2fllh2xo",
+                  "owcpktf6cfmws31rmo27wm2e9",
+                  20987904,
+                  1795176555 },
+                { { "Docker/29.0.0 (linux)",
+                    "1.52",
+                    "@29-info.json",
+                    { { "GET /v1.52/system/df", 200, "@29-df-verbose.json" } } },
+                  "GET /v1.52/system/df?type=build-cache&verbose=1",
+                  "k1iz2jhmz8ojqafbq2fllh2xo",
+                  "owcpktf6cfmws31rmo27wm2e9",
+                  20987904,
+                  1795176555 },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Engine engine = cases[i].engine;
+                cleanup(stub_free) Stub *stub = stub_new(serve, &engine);
+                cleanup(docker_free) Docker *docker = connect_to(stub);
+                Seen seen = { .error = 0 };
+                size_t n_found = 0;
+
+                assert_int_equal(docker_build_cache(docker, keep_record, &seen, NULL), 0);
+                assert_int_equal(stub_count(stub, cases[i].request), 1);
+                assert_int_equal(seen.set.n, 9);
+                for (size_t j = 0; j < seen.set.n; j++) {
+                        const BuildRecord *record = &seen.set.v[j];
+
+                        if (strcmp(record->id, cases[i].id) != 0)
+                                continue;
+                        n_found++;
+                        assert_int_equal(record->type, RECORD_REGULAR);
+                        assert_int_equal(record->size_bytes, cases[i].size_bytes);
+                        assert_int_equal(record->last_used_sec, cases[i].last_used_sec);
+                        assert_false(record->in_use);
+                        assert_false(record->shared);
+                        assert_int_equal(record->n_parents, 1);
+                        assert_string_equal(seen.set.parents[record->parents], cases[i].parent);
+                }
+                assert_int_equal(n_found, 1);
+                record_set_done(&seen.set);
+
+                seen.error = -EMLINK;
+                assert_int_equal(docker_build_cache(docker, keep_record, &seen, NULL), -EMLINK);
+        }
+}
+
+static void test_build_cache_busy(void **state) {
+        Engine engine = { ENGINE_20,
+                          .answers = { { "GET /v1.41/system/df", 500, DF_BUSY, 3 },
+                                       { "GET /v1.41/system/df", 200, "@20-df.json" } } };
+        cleanup(stub_free) Stub *stub = stub_new(serve, &engine);
+        cleanup(docker_free) Docker *docker = connect_to(stub);
+        Seen seen = { .error = 0 };
+        Diag diag = DIAG_NULL;
+
+        (void)state;
+        assert_int_equal(docker_build_cache(docker, keep_record, &seen, &diag), 0);
+        assert_string_equal(diag.text, "");
+        assert_int_equal(stub_count(stub, "GET /v1.41/system/df"), 4);
+        assert_int_equal(seen.set.n, 9);
+        record_set_done(&seen.set);
+
+        /* for longer than there is time */
+        docker = docker_free(docker);
+        assert_int_equal(docker_new(stub->path, 500 * USEC_PER_MSEC, TIMEOUT, &docker), 0);
+        engine.used[0] = 0;
+        engine.answers[0].n = 0;
+        assert_int_equal(docker_build_cache(docker, keep_record, &seen, &diag), -EREMOTEIO);
+        assert_string_equal(diag.text, "a disk usage operation is already running");
+        assert_int_equal(seen.set.n, 0);
+}
+
+static void test_images(void **state) {
+        Engine engine = { ENGINE_20,
+                          .answers = { { "GET /v1.41/images/json", 200, "@20-images.json", 1 },
+                                       { "GET /v1.41/images/json", 200, "@29-images.json", 1 } } };
+        cleanup(stub_free) Stub *stub = stub_new(serve, &engine);
+        cleanup(docker_free) Docker *docker = connect_to(stub);
+        const Image *image;
+        ImageSet set;
+
+        (void)state;
+        assert_int_equal(docker_images(docker, &set, NULL), 0);
+        assert_int_equal(stub_count(stub, "GET /v1.41/images/json?all=1"), 1);
+        assert_int_equal(set.n, 4);
+        image = image_set_find_name(&set, "classic:1");
+        assert_non_null(image);
+        assert_int_equal(image->names.n, 1);
+        assert_int_equal(image->digests.n, 0);
+        assert_null(image->project);
+        assert_true(image->created_sec > 1700000000);
+        image = image_set_find(&set, image->parent_id);
+        assert_non_null(image);
+        assert_int_equal(image->names.n, 0);
+        assert_int_equal(image->digests.n, 0);
+        assert_int_equal(image->size_bytes, 1982256);
+        image = image_set_find_name(&set, "app:1");
+        assert_non_null(image);
+        assert_string_equal(image->project, "wp");
+        assert_string_equal(image->parent_id, "");
+        image_set_done(&set);
+
+        assert_int_equal(docker_images(docker, &set, NULL), 0);
+        assert_int_equal(set.n, 1);
+        assert_int_equal(set.v[0].digests.n, 1);
+        image_set_done(&set);
+}
+
+static void test_image(void **state) {
+        Engine engine = {
+                ENGINE_20,
+                .answers = {
+                        { "GET /v1.41/images/localhost%3A5000%2Fteam%2Fapp%3A1/json", 200,
+                          "@20-image.json" },
+                        { "GET /v1.41/images/classic%3A1/json", 200, "@20-image-classic.json" },
+                        { "GET /v1.41/images/new%3A1/json", 200, "@29-image.json" },
+                        { "GET /v1.41/images/", 404,
+                          "{\"message\":\"no such image: x: No such image: x\"}\n" },
+                },
+        };
+        cleanup(stub_free) Stub *stub = stub_new(serve, &engine);
+        cleanup(docker_free) Docker *docker = connect_to(stub);
+        ImageDetail detail = { 0 };
+        Diag diag = DIAG_NULL;
+
+        (void)state;
+        assert_int_equal(docker_image(docker, "localhost:5000/team/app:1", &detail, NULL), 0);
+        assert_string_equal(detail.comment, "buildkit.dockerfile.v0");
+        assert_string_equal(detail.docker_version, "");
+        assert_string_equal(detail.parent_id, "");
+        assert_int_equal(detail.created_sec, 1795176655);
+        assert_int_equal(detail.names.n, 1);
+        image_detail_done(&detail);
+
+        assert_int_equal(docker_image(docker, "classic:1", &detail, NULL), 0);
+        assert_string_equal(detail.comment, "");
+        assert_string_equal(detail.docker_version, "20.10.24+dfsg1");
+        assert_int_equal(strncmp(detail.parent_id, "sha256:", 7), 0);
+        image_detail_done(&detail);
+
+        assert_int_equal(docker_image(docker, "new:1", &detail, NULL), 0);
+        assert_string_equal(detail.docker_version, "");
+        image_detail_done(&detail);
+
+        assert_int_equal(docker_image(docker, "x", &detail, &diag), -ENOENT);
+        assert_string_equal(diag.text, "no such image: x: No such image: x");
+        assert_int_equal(docker_image(docker, "", &detail, NULL), -EINVAL);
+        assert_null(detail.comment);
+}
+
+static void test_containers(void **state) {
+        Engine engine = {
+                ENGINE_28,
+                .answers = { { "GET /v1.51/containers/json", 200, "@28-containers.json" },
+                             { "GET /v1.51/containers/job/json", 200, "@28-container.json" },
+                             { "GET /v1.51/containers/", 404,
+                               "{\"message\":\"No such container: x\"}" } },
+        };
+        cleanup(stub_free) Stub *stub = stub_new(serve, &engine);
+        cleanup(docker_free) Docker *docker = connect_to(stub);
+        ContainerDetail detail = { 0 };
+        ContainerSet set;
+
+        (void)state;
+        assert_int_equal(docker_containers(docker, &set, NULL), 0);
+        assert_int_equal(stub_count(stub, "GET /v1.51/containers/json?all=1"), 1);
+        assert_int_equal(set.n, 3);
+        assert_string_equal(set.v[0].name, "job");
+        assert_string_equal(set.v[0].state, "exited");
+        assert_string_equal(set.v[0].image, set.v[0].image_id);
+        assert_string_equal(set.v[0].project, "wp");
+        assert_string_equal(set.v[1].image, "app:1");
+        assert_string_equal(set.v[1].state, "created");
+        assert_string_equal(set.v[2].name, "shop-web-1");
+        assert_string_equal(set.v[2].project, "shop");
+        assert_string_equal(set.v[2].state, "running");
+        assert_int_equal(strlen(set.v[2].id), 64);
+        container_set_done(&set);
+
+        assert_int_equal(docker_container(docker, "job", &detail, NULL), 0);
+        assert_string_equal(detail.config_image, "registry.example:5000/team/app:2");
+        assert_string_equal(detail.status, "exited");
+        assert_int_equal(detail.finished_sec, 1795184763);
+        container_detail_done(&detail);
+        assert_int_equal(docker_container(docker, "x", &detail, NULL), -ENOENT);
+        assert_int_equal(docker_container(docker, "", &detail, NULL), -EINVAL);
+}
+
+/* These two queries and no others: see docker/api.h. */
+static void test_prune(void **state) {
+        Engine engine = {
+                ENGINE_28,
+                .answers = { { "POST /v1.51/build/prune?all=1&filters", 200,
+                               "{\"CachesDeleted\":null,\"SpaceReclaimed\":0}\n" },
+                             { "POST /v1.51/build/prune?all=1", 200,
+                               "{\"CachesDeleted\":[\"a\",\"b\",\"c\"],\"SpaceReclaimed\":1234567890123}\n" } },
+        };
+        cleanup(stub_free) Stub *stub = stub_new(serve, &engine);
+        cleanup(docker_free) Docker *docker = connect_to(stub);
+        uint64_t bytes = 7;
+        size_t n = 7;
+
+        (void)state;
+        assert_int_equal(docker_prune_build_cache(docker, NULL, &n, &bytes, NULL), 0);
+        assert_int_equal(n, 3);
+        assert_int_equal(bytes, 1234567890123);
+        assert_int_equal(stub_count(stub, "POST /v1.51/build/prune?all=1"), 1);
+
+        for (int i = 0; i < RECORD_OTHER; i++) {
+                const char *type = record_type_to_string((RecordType)i);
+                char request[256];
+
+                assert_int_equal(docker_prune_build_cache(docker, type, &n, &bytes, NULL), 0);
+                assert_int_equal(n, 0);
+                assert_int_equal(bytes, 0);
+                snprintf(
+                        request, sizeof(request),
+                        "POST /v1.51/build/prune?all=1&filters=%%7B%%22type%%22%%3A%%5B%%22%s%%22%%5D%%7D",
+                        type);
+                assert_int_equal(stub_count(stub, request), 1);
+        }
+
+        stub_forget(stub);
+        assert_int_equal(docker_prune_build_cache(docker, "", &n, &bytes, NULL), -EINVAL);
+        assert_int_equal(docker_prune_build_cache(docker, "bogus", &n, &bytes, NULL), -EINVAL);
+        assert_int_equal(
+                docker_prune_build_cache(docker, "regular,type!=internal", &n, &bytes, NULL),
+                -EINVAL);
+        assert_int_equal(stub_n_requests(stub), 0);
+}
+
+static void test_prune_answers(void **state) {
+        static const struct {
+                int status;
+                const char *body;
+                int error;
+                size_t n;
+                uint64_t bytes;
+        } cases[] = {
+                { 200, "{}", 0, 0, 0 },
+                { 200, "{\"SpaceReclaimed\":5,\"CachesDeleted\":[\"a\"]}", 0, 1, 5 },
+                { 200, " { \"CachesDeleted\" : [ \"a\" , \"b\" ] , \"SpaceReclaimed\" : 5 } ", 0, 2,
+                  5 },
+                { 200, "{\"CachesDeleted\":[]}", 0, 0, 0 },
+                { 200, "{\"CachesDeleted\":[7]}", -EBADMSG, 0, 0 },
+                { 200, "{\"CachesDeleted\":\"a\"}", -EBADMSG, 0, 0 },
+                { 200, "{\"SpaceReclaimed\":-1}", -EBADMSG, 0, 0 },
+                { 200, "{\"SpaceReclaimed\":\"1\"}", -EBADMSG, 0, 0 },
+                { 200, "{\"CachesDeleted\":[\"a\"", -EBADMSG, 0, 0 },
+                { 200, "", -EBADMSG, 0, 0 },
+                { 200, "OK", -EBADMSG, 0, 0 },
+                { 400, "{\"message\":\"invalid filter\"}", -EINVAL, 0, 0 },
+                { 500, "{\"message\":\"lease not found\"}", -EREMOTEIO, 0, 0 },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Engine engine = { ENGINE_28, .answers = { { "POST /v1.51/build/prune",
+                                                            cases[i].status, cases[i].body } } };
+                cleanup(stub_free) Stub *stub = stub_new(serve, &engine);
+                cleanup(docker_free) Docker *docker = connect_to(stub);
+                uint64_t bytes = 0;
+                size_t n = 0;
+                int r;
+
+                r = docker_prune_build_cache(docker, NULL, &n, &bytes, NULL);
+                if (r != cases[i].error || n != cases[i].n || bytes != cases[i].bytes)
+                        fail_msg("%s: %d, %zu", cases[i].body, r, n);
+        }
+}
+
+static void test_prune_busy(void **state) {
+        Engine engine = { ENGINE_28,
+                          .answers = { { "POST /v1.51/build/prune", 409, PRUNE_BUSY, 2 },
+                                       { "POST /v1.51/build/prune", 200, "{}", 1 },
+                                       { "POST /v1.51/build/prune", 409, PRUNE_BUSY } } };
+        cleanup(stub_free) Stub *stub = stub_new(serve, &engine);
+        cleanup(docker_free) Docker *docker = NULL;
+        Diag diag = DIAG_NULL;
+        uint64_t bytes;
+        size_t n;
+
+        (void)state;
+        assert_int_equal(docker_new(stub->path, TIMEOUT, USEC_PER_SEC, &docker), 0);
+        assert_int_equal(docker_prune_build_cache(docker, NULL, &n, &bytes, &diag), 0);
+        assert_string_equal(diag.text, "");
+        assert_int_equal(stub_count(stub, "POST /v1.51/build/prune?all=1"), 3);
+        assert_int_equal(docker_prune_build_cache(docker, NULL, &n, &bytes, &diag), -EBUSY);
+        assert_string_equal(diag.text, "a prune operation is already running");
+}
+
+static void test_tag(void **state) {
+        Engine engine = {
+                ENGINE_28,
+                .answers = { { "POST /v1.51/images/sha256%3A01/tag", 201, "" },
+                             { "POST /v1.51/images/idle/tag", 200, "" },
+                             { "POST /v1.51/images/", 404, "{\"message\":\"No such image: x\"}" } },
+        };
+        cleanup(stub_free) Stub *stub = stub_new(serve, &engine);
+        cleanup(docker_free) Docker *docker = connect_to(stub);
+
+        (void)state;
+        assert_int_equal(docker_tag(docker, "sha256:01", "localhost:5000/a", "v1", NULL), 0);
+        assert_int_equal(
+                stub_count(stub,
+                           "POST /v1.51/images/sha256%3A01/tag?repo=localhost%3A5000%2Fa&tag=v1"),
+                1);
+        /* 200 is what engines say that did nothing */
+        assert_int_equal(docker_tag(docker, "idle", "a", "b", NULL), -EREMOTEIO);
+        assert_int_equal(docker_tag(docker, "x", "a", "b", NULL), -ENOENT);
+        stub_forget(stub);
+        assert_int_equal(docker_tag(docker, "", "a", "b", NULL), -EINVAL);
+        assert_int_equal(docker_tag(docker, "x", "", "b", NULL), -EINVAL);
+        assert_int_equal(docker_tag(docker, "x", "a", "", NULL), -EINVAL);
+        assert_int_equal(stub_n_requests(stub), 0);
+}
+
+static void test_untag(void **state) {
+        static const char *const refused[] = {
+                "",     "app", "sha256:0123",     "sha512:0123",       "0123456789ab",
+                "app:", ":1",  "app@sha256:0123", "app:1@sha256:0123", "localhost:5000/app",
+        };
+        Engine engine = {
+                ENGINE_28,
+                .answers = { { "DELETE /v1.51/images/app%3A1", 200,
+                               "[{\"Untagged\":\"app:1\"}]\n" },
+                             { "DELETE /v1.51/images/team%2Fapp%3A2", 200,
+                               "[{\"Untagged\":\"team/app:2\"},{\"Deleted\":\"sha256:1\"},{\"Deleted\":"
+                               "\"sha256:2\"}]\n" },
+                             { "DELETE /v1.51/images/used%3A1", 409,
+                               "{\"message\":\"conflict: unable to delete used:1\"}\n" },
+                             { "DELETE /v1.51/images/odd%3A1", 200, "{}" },
+                             { "DELETE /v1.51/images/", 404,
+                               "{\"message\":\"No such image: x:1\"}" } },
+        };
+        cleanup(stub_free) Stub *stub = stub_new(serve, &engine);
+        cleanup(docker_free) Docker *docker = connect_to(stub);
+        Diag diag = DIAG_NULL;
+        size_t n = 7;
+
+        (void)state;
+        assert_int_equal(docker_untag(docker, "app:1", &n, NULL), 0);
+        assert_int_equal(n, 0);
+        assert_int_equal(stub_count(stub, "DELETE /v1.51/images/app%3A1"), 1);
+        assert_int_equal(docker_untag(docker, "team/app:2", &n, NULL), 0);
+        assert_int_equal(n, 2);
+        assert_int_equal(docker_untag(docker, "used:1", &n, &diag), -EBUSY);
+        assert_string_equal(diag.text, "conflict: unable to delete used:1");
+        assert_int_equal(docker_untag(docker, "x:1", &n, NULL), -ENOENT);
+        assert_int_equal(docker_untag(docker, "odd:1", &n, NULL), -EBADMSG);
+        assert_int_equal(docker_untag(docker, "team/sha256:1", &n, NULL), -ENOENT);
+
+        stub_forget(stub);
+        for (size_t i = 0; i < ELEMENTSOF(refused); i++)
+                assert_int_equal(docker_untag(docker, refused[i], &n, NULL), -EINVAL);
+        assert_int_equal(stub_n_requests(stub), 0);
+}
+
+int main(void) {
+        static const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_build_cache),   cmocka_unit_test(test_build_cache_busy),
+                cmocka_unit_test(test_images),        cmocka_unit_test(test_image),
+                cmocka_unit_test(test_containers),    cmocka_unit_test(test_prune),
+                cmocka_unit_test(test_prune_answers), cmocka_unit_test(test_prune_busy),
+                cmocka_unit_test(test_tag),           cmocka_unit_test(test_untag),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

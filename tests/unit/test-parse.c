@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "engine.h"
+
+#include "docker/parse.h"
+
+static void test_build_cache_errors(void **state) {
+#define RECORD(rest) "{\"BuildCache\":[{\"ID\":\"a\"},{" rest "}]}"
+        static const struct {
+                int status;
+                const char *body;
+                int error;
+                size_t n;
+        } cases[] = {
+                { 200, "{\"BuildCache\":null}", 0, 0 },
+                { 200, "{}", 0, 0 },
+                { 200, RECORD("\"ID\":\"b\",\"Unknown\":[1,{}],\"LastUsedAt\":null"), 0, 2 },
+                { 200, RECORD("\"ID\":\"b\",\"Type\":null,\"Size\":null,\"InUse\":null"), 0, 2 },
+                { 200, RECORD("\"ID\":\"0123456789012345678901234567890\""), 0, 2 },
+                { 200, RECORD("\"ID\":\"01234567890123456789012345678901\""), -EBADMSG, 1 },
+                { 200, RECORD("\"ID\":\"\""), -EBADMSG, 1 },
+                { 200, RECORD("\"ID\":\"a\\u001b[2J\""), -EBADMSG, 1 },
+                { 200, RECORD("\"ID\":7"), -EBADMSG, 1 },
+                { 200, RECORD("\"Type\":\"regular\""), -EBADMSG, 1 },
+                { 200, RECORD("\"ID\":\"b\",\"Size\":-1"), -EBADMSG, 1 },
+                { 200, RECORD("\"ID\":\"b\",\"Size\":1e15"), -EBADMSG, 1 },
+                { 200, RECORD("\"ID\":\"b\",\"Size\":1.5"), -EBADMSG, 1 },
+                { 200, RECORD("\"ID\":\"b\",\"Size\":\"1\""), -EBADMSG, 1 },
+                { 200, RECORD("\"ID\":\"b\",\"InUse\":1"), -EBADMSG, 1 },
+                { 200, RECORD("\"ID\":\"b\",\"Shared\":\"true\""), -EBADMSG, 1 },
+                { 200, RECORD("\"ID\":\"b\",\"LastUsedAt\":\"yesterday\""), -EBADMSG, 1 },
+                { 200, RECORD("\"ID\":\"b\",\"LastUsedAt\":7"), -EBADMSG, 1 },
+                { 200, RECORD("\"ID\":\"b\",\"Parent\":7"), -EBADMSG, 1 },
+                { 200, RECORD("\"ID\":\"b\",\"Parents\":[7]"), -EBADMSG, 1 },
+                { 200, RECORD("\"ID\":\"b\",\"Parents\":[\"\"]"), -EBADMSG, 1 },
+                { 200, "{\"BuildCache\":[{\"ID\":\"a\"}", -EBADMSG, 1 },
+                { 200, "{\"BuildCache\":[{\"ID\":\"a\"},7]}", -EBADMSG, 1 },
+                { 200, "", -EBADMSG, 0 },
+                { 200, "null", -EBADMSG, 0 },
+                { 200, "<html>Welcome</html>", -EBADMSG, 0 },
+                { 204, "", -EREMOTEIO, 0 },
+                { 301, "", -EREMOTEIO, 0 },
+                { 400, "{\"message\":\"unknown object type: x\"}", -EINVAL, 0 },
+                { 403, "{\"message\":\"no\"}", -EREMOTEIO, 0 },
+                { 404, "{\"message\":\"page not found\"}", -ENOENT, 0 },
+                { 500, "{\"message\":\"error getting build cache usage\"}", -EREMOTEIO, 0 },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Engine engine = { ENGINE_28, .answers = { { "GET /v1.51/system/df", cases[i].status,
+                                                            cases[i].body } } };
+                cleanup(stub_free) Stub *stub = stub_new(serve, &engine);
+                cleanup(docker_free) Docker *docker = connect_to(stub);
+                Seen seen = { .error = 0 };
+                Diag diag = DIAG_NULL;
+                int r;
+
+                r = docker_build_cache(docker, keep_record, &seen, &diag);
+                if (r != cases[i].error || seen.set.n != cases[i].n)
+                        fail_msg("%s: %d, %zu records (%s)", cases[i].body, r, seen.set.n,
+                                 diag.text);
+                assert_int_equal(*diag.text == '\0', r == 0);
+                record_set_done(&seen.set);
+        }
+}
+
+static void test_images_errors(void **state) {
+        static const struct {
+                const char *body;
+                int error;
+                size_t n;
+        } cases[] = {
+                { "[]", 0, 0 },
+                { "null", 0, 0 },
+                { "[{\"Id\":\"a\"}]", 0, 1 },
+                { "[{\"Id\":\"a\",\"RepoTags\":null,\"Labels\":null,\"Created\":-62135596800}]", 0,
+                  1 },
+                { "[{\"Id\":\"a\"},{\"Id\":\"\"}]", -EBADMSG, 0 },
+                { "[{\"Id\":\"a\"},{}]", -EBADMSG, 0 },
+                { "[{\"Id\":\"a\"},null]", -EBADMSG, 0 },
+                { "[{\"Id\":\"a\"},{\"Id\":\"b\",\"Size\":-1}]", -EBADMSG, 0 },
+                { "[{\"Id\":\"a\"},{\"Id\":\"b\",\"RepoTags\":\"x\"}]", -EBADMSG, 0 },
+                { "[{\"Id\":\"a\"},{\"Id\":\"b\",\"RepoTags\":[7]}]", -EBADMSG, 0 },
+                { "[{\"Id\":\"a\"},{\"Id\":\"b c\"}]", -EBADMSG, 0 },
+                { "[{\"Id\":\"012345678901234567890123456789012345678901234567890123456789"
+                  "012345678901\"}]",
+                  -EBADMSG, 0 },
+                { "[{\"Id\":\"a\"}", -EBADMSG, 0 },
+                { "{\"message\":\"x\"}", -EBADMSG, 0 },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Engine engine = { ENGINE_28,
+                                  .answers = { { "GET /v1.51/images/json", 200, cases[i].body } } };
+                cleanup(stub_free) Stub *stub = stub_new(serve, &engine);
+                cleanup(docker_free) Docker *docker = connect_to(stub);
+                ImageSet set = { .n = 7 };
+                Diag diag = DIAG_NULL;
+                int r;
+
+                r = docker_images(docker, &set, &diag);
+                if (r != cases[i].error || set.n != cases[i].n)
+                        fail_msg("%s: %d, %zu images (%s)", cases[i].body, r, set.n, diag.text);
+                for (size_t j = 0; j < set.n; j++)
+                        assert_true(set.v[j].created_sec == 0);
+                image_set_done(&set);
+        }
+}
+
+static void test_container_names(void **state) {
+        static const char *const cases[][2] = {
+                { "{\"Id\":\"0123456789abcdef\",\"Names\":null}", "0123456789ab" },
+                { "{\"Id\":\"0123456789abcdef\",\"Names\":[]}", "0123456789ab" },
+                { "{\"Id\":\"0123456789abcdef\",\"Names\":[\"/web/db\",\"/db\"]}", "db" },
+                { "{\"Id\":\"0123456789abcdef\",\"Names\":[\"bare\"]}", "bare" },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                cleanup(container_done) Container container = { 0 };
+
+                assert_int_equal(
+                        parse_container(cases[i][0], strlen(cases[i][0]), &container, NULL), 0);
+                assert_string_equal(container.name, cases[i][1]);
+        }
+}
+
+static void test_time(void **state) {
+        static const struct {
+                const char *text;
+                int64_t sec;
+        } good[] = {
+                { "1970-01-01T00:00:00Z", 0 },
+                { "1970-01-01T00:00:01Z", 1 },
+                { "2026-11-20T12:10:55.842172277Z", 1795176655 },
+                { "2026-11-20T12:10:55.8Z", 1795176655 },
+                { "2026-11-20T14:10:55+02:00", 1795176655 },
+                { "2026-11-20T05:40:55.5-06:30", 1795176655 },
+                { "2000-02-29T23:59:59Z", 951868799 },
+                { "2024-02-29T00:00:00Z", 1709164800 },
+                { "9999-12-31T23:59:59Z", 253402300799 },
+                { "0001-01-01T00:00:00Z", 0 },
+                { "1969-12-31T23:59:59Z", 0 },
+                { "0000-01-01T00:00:00Z", 0 },
+        };
+        static const char *const bad[] = {
+                "",
+                "2026-11-20",
+                "2026-11-20T12:10:55",
+                "2026-11-20 12:10:55Z",
+                "2026-11-20t12:10:55Z",
+                "2026-11-20T12:10:55z",
+                "2026-11-20T12:10:55.Z",
+                "2026-11-20T12:10:55.1234567890Z",
+                "2026-11-20T12:10:55,5Z",
+                "2026-13-20T12:10:55Z",
+                "2026-00-20T12:10:55Z",
+                "2026-11-31T12:10:55Z",
+                "2026-11-00T12:10:55Z",
+                "2026-02-29T12:10:55Z",
+                "1900-02-29T12:10:55Z",
+                "2026-11-20T24:00:00Z",
+                "2026-11-20T12:60:55Z",
+                "2026-11-20T12:10:60Z",
+                "2026-11-20T12:10:55+0200",
+                "2026-11-20T12:10:55+24:00",
+                "2026-11-20T12:10:55+02:60",
+                "2026-11-20T12:10:55Zx",
+                "+026-11-20T12:10:55Z",
+                "2026-11-20T12:10:55Z ",
+                "2026-1a-20T12:10:55Z",
+                "2026-11-20T12:10:55+0a:00",
+                " 2026-11-20T12:10:55Z",
+                "2026-11-20T1:10:55.00Z",
+        };
+        int64_t sec;
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(good); i++) {
+                assert_int_equal(parse_time(good[i].text, strlen(good[i].text), &sec), 0);
+                assert_int_equal(sec, good[i].sec);
+        }
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                sec = 7;
+                if (parse_time(bad[i], strlen(bad[i]), &sec) != -EBADMSG)
+                        fail_msg("taken: %s", bad[i]);
+                assert_int_equal(sec, 7);
+        }
+
+        /* The same as the C library's calendar, each day of four centuries and more */
+        for (int64_t day = 0; day < 366 * 450; day += 1) {
+                time_t t = day * 86400 + 45296;
+                struct tm tm;
+                char text[32];
+
+                assert_non_null(gmtime_r(&t, &tm));
+                strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+                assert_int_equal(parse_time(text, strlen(text), &sec), 0);
+                assert_int_equal(sec, t);
+        }
+}
+
+/* What the fast reader takes it reads as the slow one does, and it takes what engines say. */
+static void test_record_plain(void **state) {
+        static const struct {
+                const char *text;
+                size_t taken;
+        } cases[] = {
+#define TAIL                                                                                      \
+        ",\"Type\":\"regular\",\"Description\":\"x\",\"InUse\":false,\"Shared\":true,\"Size\":3," \
+        "\"CreatedAt\":\"2026-11-20T12:10:55Z\",\"LastUsedAt\":null,\"UsageCount\":1}"
+                { "{\"ID\":\"a\"" TAIL, sizeof("{\"ID\":\"a\"" TAIL) - 1 },
+                { "{\"ID\":\"a\"" TAIL ",{", sizeof("{\"ID\":\"a\"" TAIL) - 1 },
+                { "{\"ID\":\"a\",\"Parent\":\"\"" TAIL,
+                  sizeof("{\"ID\":\"a\",\"Parent\":\"\"" TAIL) - 1 },
+                { "{\"ID\":\"a\",\" Parents\":[\"b\",\"c\"]" TAIL,
+                  sizeof("{\"ID\":\"a\",\" Parents\":[\"b\",\"c\"]" TAIL) - 1 },
+                { "{ \"ID\":\"a\"" TAIL, 0 },
+                { "{\"ID\":\"\"" TAIL, 0 },
+                { "{\"ID\":\"a\\n\"" TAIL, 0 },
+                { "{\"ID\":\"a\n\"" TAIL, 0 },
+                { "{\"ID\":\"01234567890123456789012345678901\"" TAIL, 0 },
+                { "{\"ID\":\"a\",\" Parents\":[]" TAIL, 0 },
+                { "{\"ID\":\"a\",\" Parents\":[\"b\"" TAIL, 0 },
+                { "{\"ID\":\"a\",\" Parents\":[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\"]" TAIL,
+                  0 },
+                { "{\"Id\":\"a\"" TAIL, 0 },
+                { "[]", 0 },
+                { "", 0 },
+        };
+        static const char *const fixtures[] = { "20-df.json", "28-df.json", "29-df.json",
+                                                "29-df-verbose.json" };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Seen seen = { .error = 0 };
+                size_t n = strlen(cases[i].text);
+
+                /* never past the end, wherever it is */
+                for (size_t cut = 0; cut <= n; cut++) {
+                        char *copy = malloc(cut + 1);
+                        ssize_t taken;
+
+                        assert_non_null(copy);
+                        memcpy(copy + 1, cases[i].text, cut);
+                        taken = parse_record_plain(copy + 1, cut, keep_record, &seen);
+                        assert_int_equal(taken, cut < cases[i].taken ? 0 : cases[i].taken);
+                        free(copy);
+                }
+                record_set_done(&seen.set);
+        }
+
+        for (size_t i = 0; i < ELEMENTSOF(fixtures); i++) {
+                cleanup_free char *text = fixture(fixtures[i]);
+                Seen plain = { .error = 0 }, slow = { .error = 0 };
+                const char *p = strstr(text, "[{\"ID\"");
+
+                assert_non_null(p);
+                do {
+                        ssize_t n = parse_record_plain(p + 1, strlen(p + 1), keep_record, &plain);
+
+                        assert_true(n > 0);
+                        assert_int_equal(parse_record(p + 1, (size_t)n, keep_record, &slow, NULL),
+                                         0);
+                        p += n + 1;
+                } while (*p == ',');
+
+                assert_int_equal(plain.set.n, 9);
+                assert_int_equal(plain.set.n_parents, slow.set.n_parents);
+                for (size_t j = 0; j < plain.set.n_parents; j++)
+                        assert_string_equal(plain.set.parents[j], slow.set.parents[j]);
+                for (size_t j = 0; j < plain.set.n; j++) {
+                        const BuildRecord *a = &plain.set.v[j], *b = &slow.set.v[j];
+
+                        assert_string_equal(a->id, b->id);
+                        assert_int_equal(a->size_bytes, b->size_bytes);
+                        assert_int_equal(a->last_used_sec, b->last_used_sec);
+                        assert_int_equal(a->n_parents, b->n_parents);
+                        assert_int_equal(a->type, b->type);
+                        assert_int_equal(a->in_use, b->in_use);
+                        assert_int_equal(a->shared, b->shared);
+                }
+                record_set_done(&plain.set);
+                record_set_done(&slow.set);
+        }
+}
+
+static void test_message(void **state) {
+        static const char *const cases[][2] = {
+                { "{\"message\":\"No such image: x\"}\n", "No such image: x" },
+                { "{\"message\":\"two\\nlines \"}", "two lines" },
+                { "client version 1.11 is too old\n", "client version 1.11 is too old" },
+                { "  <html>\r\n<b>\x1b[2J</b>", "<html>  <b> [2J</b>" },
+                { "{\"message\":\"cut off in the mid", "cut off in the mid" },
+                { "{\"error\":\"x\"}", "{\"error\":\"x\"}" },
+                { "", "" },
+                { " \n", "" },
+        };
+        char message[64];
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                parse_message(cases[i][0], message, sizeof(message));
+                assert_string_equal(message, cases[i][1]);
+        }
+
+        parse_message("0123456789", message, 5);
+        assert_string_equal(message, "0123");
+}
+
+int main(void) {
+        static const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_build_cache_errors), cmocka_unit_test(test_images_errors),
+                cmocka_unit_test(test_container_names),    cmocka_unit_test(test_time),
+                cmocka_unit_test(test_record_plain),       cmocka_unit_test(test_message),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
