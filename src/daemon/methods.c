@@ -347,11 +347,13 @@ static void on_rollback(Manager *manager, Connection *connection, const VarlinkC
 }
 
 static void on_get_info(Manager *manager, Connection *connection, const VarlinkCall *call) {
+        static const char *const known[] = { NULL };
         cleanup(json_free) Json *parameters = json_new_object(), *interfaces = json_new_array();
         int r;
 
         (void)manager;
-        (void)call;
+        if (!check_parameters(connection, call->parameters, known))
+                return;
         r = json_add_string(parameters, "vendor", "wpcache");
         r |= json_add_string(parameters, "product", "wpcached");
         r |= json_add_string(parameters, "version", WPCACHE_VERSION);
@@ -387,10 +389,13 @@ static const char service_text[] =
         "error ExpectedMore()\n";
 
 static void on_get_description(Manager *manager, Connection *connection, const VarlinkCall *call) {
+        static const char *const known[] = { "interface", NULL };
         cleanup(json_free) Json *parameters = json_new_object();
         const char *name = NULL, *text;
 
         (void)manager;
+        if (!check_parameters(connection, call->parameters, known))
+                return;
         if (json_read_string(call->parameters, "interface", &name) <= 0) {
                 reply_error(connection, ERROR_INVALID_PARAMETER, "parameter", "interface");
                 return;

@@ -111,15 +111,23 @@ static const Image *named_descendant(const Inventory *inventory, const Image *im
 
 static int held_by_container(Proof *proof, const Image *image, const Container *container,
                              const char *what) {
+        bool running = strcmp(container->state, "running") == 0;
         cleanup_free char *remedy = NULL;
+        int n;
 
-        if (asprintf(&remedy, "docker rm %s%s, then clear again; or build with --no-cache",
-                     strcmp(container->state, "running") == 0 ? "-f " : "", container->name) < 0)
+        if (image->names.n > 0)
+                n = asprintf(&remedy,
+                             "docker rm %s%s && docker rmi %s, then clear again; or build with "
+                             "--no-cache",
+                             running ? "-f " : "", container->name, image->names.v[0]);
+        else
+                n = asprintf(&remedy, "docker rm %s%s, then clear again; or build with --no-cache",
+                             running ? "-f " : "", container->name);
+        if (n < 0)
                 return -ENOMEM;
         return add(proof, REMAINING_CONTAINER, container->name, remedy,
-                   "the %s container %.12s holds %s%.19s%s%s, %s", container->state, container->id,
-                   image->names.n > 0 ? "" : "untagged image ", any_name(image),
-                   image->names.n > 0 ? ", image " : "", image->names.n > 0 ? image->id : "", what);
+                   "the %s container %.12s holds %s (%.19s), %s", container->state, container->id,
+                   image->names.n > 0 ? image->names.v[0] : "an untagged image", image->id, what);
 }
 
 static const char classic_serves[] = "which the classic builder takes cached steps from";

@@ -6,11 +6,12 @@
  * no UTF-8, control characters (it skips any byte up to 32 as a blank, NUL included), "\u0000" (its
  * strings would end there) and "\uXYZW" (read as "\u0000"). The grammar itself is cJSON's affair.
  *
- * The scan passes over plain string text eight bytes at a time: a poll may bring a hundred thousand
+ * The scan takes eight bytes at a time where they are plain: a poll may bring a hundred thousand
  * records, and cJSON should be what they cost.
  */
 
 #include <cjson/cJSON.h>
+#include <endian.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -33,16 +34,22 @@ static size_t utf8_sequence(const unsigned char *p, const unsigned char *end) {
 
 #define EACH_BYTE UINT64_C(0x0101010101010101)
 
-/* Whether one of the eight bytes at `p` is '"', '\\', a control character or not ASCII. */
-static bool special_in_word(const unsigned char *p) {
-        uint64_t word, quote, backslash;
+/*
+ * How many of the eight bytes at `p` are plain string text: not '"', not '\\', no control character,
+ * ASCII. Each term sets the top bit of the bytes it is after; a borrow can set a bit above one that
+ * is rightly set, never below.
+ */
+static size_t plain_in_word(const unsigned char *p) {
+        uint64_t word, quote, backslash, special;
 
         memcpy(&word, p, sizeof(word));
+        word = le64toh(word);
         quote = word ^ (EACH_BYTE * '"');
         backslash = word ^ (EACH_BYTE * '\\');
-        return (((quote - EACH_BYTE) & ~quote) | ((backslash - EACH_BYTE) & ~backslash) |
-                ((word - EACH_BYTE * 0x20) & ~word) | word) &
-               (EACH_BYTE * 0x80);
+        special = (((quote - EACH_BYTE) & ~quote) | ((backslash - EACH_BYTE) & ~backslash) |
+                   ((word - EACH_BYTE * 0x20) & ~word) | word) &
+                  (EACH_BYTE * 0x80);
+        return special ? (size_t)__builtin_ctzll(special) / 8 : 8;
 }
 
 /* The four hex digits at `p`, -1 if they are none. */
@@ -65,10 +72,12 @@ static int hex4(const unsigned char *p) {
 /* `p` is behind the opening quote; returns what is behind the closing one, or NULL. */
 static const unsigned char *scan_string(const unsigned char *p, const unsigned char *end) {
         for (;;) {
-                size_t length;
+                size_t length = 8;
 
-                while (end - p >= 8 && !special_in_word(p))
-                        p += 8;
+                while (length == 8 && end - p >= 8) {
+                        length = plain_in_word(p);
+                        p += length;
+                }
                 if (p == end || *p < 0x20)
                         return NULL;
                 if (*p == '"')
@@ -94,39 +103,53 @@ static bool scan(const unsigned char *p, const unsigned char *end) {
         while (p < end) {
                 unsigned char c = *p++;
 
-                switch (c) {
-                case '"':
+                if (c == '"') {
                         p = scan_string(p, end);
                         if (!p)
                                 return false;
-                        break;
-                case '{':
-                case '[':
+                } else if (c == '{' || c == '[') {
                         if (++depth > JSON_DEPTH_MAX)
                                 return false;
-                        break;
-                case '}':
-                case ']':
+                } else if (c == '}' || c == ']') {
                         if (depth-- == 0)
                                 return false;
-                        break;
-                case '\t':
-                case '\n':
-                case '\r':
-                        break;
-                default:
-                        if (c < 0x20 || c >= 0x7f)
-                                return false;
+                } else if (c < 0x20 ? c != '\t' && c != '\n' && c != '\r' : c >= 0x7f) {
+                        return false;
                 }
         }
         return depth == 0;
 }
 
+/*
+ * Most records have no escapes, nothing but ASCII, and fewer brackets than may be nested: they need
+ * no closer look. Bytes that are wrong outside strings only are cJSON's to refuse.
+ */
+static bool is_harmless(const unsigned char *p, const unsigned char *end) {
+        uint64_t odd = 0;
+        size_t n_open = 0;
+
+        for (; p < end; p += 8) {
+                uint64_t word = EACH_BYTE * ' ', backslash, open;
+
+                memcpy(&word, p, MIN((size_t)(end - p), sizeof(word)));
+                backslash = word ^ (EACH_BYTE * '\\');
+                odd |= ((backslash - EACH_BYTE) & ~backslash) |
+                       ((word - EACH_BYTE * 0x20) & ~word) | word;
+                /* '[' and '{' differ in one bit; the top bit of each byte that is one */
+                open = (word | (EACH_BYTE * 0x20)) ^ (EACH_BYTE * '{');
+                open = ~(((open & (EACH_BYTE * 0x7f)) + EACH_BYTE * 0x7f) | open) &
+                       (EACH_BYTE * 0x80);
+                n_open += ((open >> 7) * EACH_BYTE) >> 56;
+        }
+        return (odd & (EACH_BYTE * 0x80)) == 0 && n_open <= JSON_DEPTH_MAX;
+}
+
 int json_parse(const char *text, size_t n, Json **ret) {
         cleanup(json_free) Json *json = NULL;
         const char *end = text + n, *rest = NULL;
+        const unsigned char *bytes = (const unsigned char *)text;
 
-        if (!scan((const unsigned char *)text, (const unsigned char *)end))
+        if (!is_harmless(bytes, bytes + n) && !scan(bytes, bytes + n))
                 return -EBADMSG;
         errno = 0;
         json = cJSON_ParseWithLengthOpts(text, n, &rest, false);

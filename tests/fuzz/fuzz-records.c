@@ -87,7 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
                 return 0;
 
         path = paths[data[0] % ELEMENTSOF(paths)];
-        max = data[0] & 0x80 ? RECORDS_ELEMENT_MAX : 1 + data[0] / 4;
+        max = data[0] & 0x80 ? RECORDS_ELEMENT_MAX : 1U + data[0] / 4;
         text = (const char *)data + 2;
         n -= 2;
 

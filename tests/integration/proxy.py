@@ -5,18 +5,21 @@ met as it would be without the proxy.
 """
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import re
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from engine import UnixHTTP
+import pytest
+
+from engine import Engine, UnixHTTP
 
 
 class Exchange:
@@ -40,8 +43,7 @@ Hook = Callable[[str, str], "bytes | Fault | None"]
 
 def answer(status: int, body: bytes, kind: str = "application/json") -> bytes:
     """A whole answer that is not the engine's."""
-    reason = http.client.responses[status]
-    return (f"HTTP/1.1 {status} {reason}\r\nContent-Type: {kind}\r\nApi-Version: 1.41\r\n"
+    return (f"HTTP/1.1 {status} {http.client.responses[status]}\r\nContent-Type: {kind}\r\n"
             f"Content-Length: {len(body)}\r\n\r\n").encode() + body
 
 
@@ -83,12 +85,11 @@ def truncate(exchange: Exchange) -> None:
 
 
 def corrupt(exchange: Exchange) -> None:
-    """Garbage in the middle of the body, or of the head where there is none."""
+    """No quotes in the second half of the body; where there is no body, no status line."""
     head, body = exchange.forward()
-    spoilt = body or head
-    middle = len(spoilt) // 2
-    spoilt = spoilt[:middle] + b"\x01\xff\x00\r\n\r\n"[:len(spoilt) - middle] + spoilt[middle + 7:]
-    exchange.client.sendall(head + spoilt if body else spoilt)
+    middle = len(body) // 2
+    body = body[:middle] + body[middle:].replace(b'"', b"\0")
+    exchange.client.sendall(head + body if body else head.replace(b"HTTP", b"\xff\0\r\n", 1))
 
 
 def unfinished(exchange: Exchange) -> None:
@@ -139,6 +140,28 @@ def allowed(method: str, path: str) -> bool:
             and re.fullmatch(r"/images/(?!sha256:)[^@]+:[\w][\w.-]*", name) is not None)
 
 
+class Gate:
+    """A hook that holds the first request that matches until open(); then it ends as THEN says."""
+
+    def __init__(self, method: str, pattern: str, then: bytes | Fault | None = None):
+        self.method, self.pattern, self.then = method, pattern, then
+        self._reached, self._opened = threading.Event(), threading.Event()
+
+    def __call__(self, method: str, path: str) -> bytes | Fault | None:
+        if (method != self.method or not re.search(self.pattern, path) or self._reached.is_set()):
+            return None
+        self._reached.set()
+        self._opened.wait()
+        return self.then
+
+    def wait(self, timeout: float = 30) -> None:
+        """Until a request is held."""
+        assert self._reached.wait(timeout), f"no {self.method} {self.pattern} came"
+
+    def open(self) -> None:
+        self._opened.set()
+
+
 class Proxy:
     """`with Proxy(engine.socket, path) as proxy:` listens at PATH.
 
@@ -161,13 +184,16 @@ class Proxy:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for connection in (self._listener, *list(self._clients)):
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+        self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self.hang_up()
         Path(self.socket).unlink(missing_ok=True)
+
+    def hang_up(self) -> None:
+        """Ends every connection, as a restart of the engine does."""
+        for client in list(self._clients):
+            with contextlib.suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
 
     def sent(self, method: str, pattern: str = "") -> list[str]:
         """Paths of the requests so far that match."""
@@ -238,3 +264,12 @@ def receive(response: http.client.HTTPResponse) -> tuple[bytes, bytes]:
     if chunked:
         body = (b"%x\r\n%b\r\n" % (len(body), body) if body else b"") + b"0\r\n\r\n"
     return "\r\n".join([*lines, "\r\n"]).encode("latin-1"), body
+
+
+@pytest.fixture
+def proxy(engine: Engine, short_path: Path) -> Iterator[Proxy]:
+    """A proxy before the engine. Whatever a test does to it, nothing forbidden is ever sent."""
+    with Proxy(engine.socket, short_path / "proxy.sock") as running:
+        yield running
+        assert not running.errors
+        assert not running.forbidden

@@ -62,20 +62,19 @@ class Wire:
         text, _, self.data = self.data.partition(b"\0")
         return json.loads(text)
 
-    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        self.send(message(method, **parameters))
+    def call(self, method: str, more: bool = False, **parameters: Any) -> dict[str, Any]:
+        self.send(message(method, more, **parameters))
         reply = self.receive()
         assert reply is not None, "the connection ended"
         return reply
 
-    def closed(self, timeout: float = 0) -> bool:
-        """Whether the peer has closed it, or does so in time; nothing may be left to read."""
-        self.socket.settimeout(timeout)
+    def closed(self) -> bool:
+        """Whether the peer has closed it by now."""
         try:
-            return self.socket.recv(1) == b""
+            return self.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
         except ConnectionResetError:
             return True
-        except (BlockingIOError, TimeoutError):
+        except BlockingIOError:
             return False
 
 

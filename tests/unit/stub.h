@@ -31,7 +31,7 @@ struct Stub {
         char directory[64];
         char path[96];
         StubHandler handler;
-        const void *userdata;
+        const void *_Atomic userdata;
         int listen_fd, stop_fd;
         pthread_t thread;
 

@@ -99,8 +99,10 @@ static void test_build_cache_busy(void **state) {
         /* for longer than there is time */
         docker = docker_free(docker);
         assert_int_equal(docker_new(stub->path, 500 * USEC_PER_MSEC, TIMEOUT, &docker), 0);
+        stub_stop(stub);
         engine.used[0] = 0;
         engine.answers[0].n = 0;
+        stub_run(stub, serve);
         assert_int_equal(docker_build_cache(docker, keep_record, &seen, &diag), -EREMOTEIO);
         assert_string_equal(diag.text, "a disk usage operation is already running");
         assert_int_equal(seen.set.n, 0);

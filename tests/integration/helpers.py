@@ -1,0 +1,161 @@
+"""What tests of the clear see of an engine and of a daemon, and how they fill an engine."""
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import subprocess
+import tarfile
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import NAMES
+from daemon import Daemon
+from engine import Engine, rootfs
+from scenarios import BACKEND, HEAD, Build, count
+
+RELEASE = HEAD.replace("requirements.txt", "release") + "RUN cp /app/release /app/installed\n"
+
+
+def on(*names: str) -> pytest.MarkDecorator:
+    """A test for these engines alone."""
+    return pytest.mark.parametrize("engine_process", [name for name in NAMES if name in names],
+                                   indirect=True)
+
+
+ONE = on(NAMES[0])  # where the engine makes no difference
+
+
+# The engine
+
+def look(engine: Engine, path: str) -> Any:
+    status, body = engine.api("GET", path)
+    assert status == 200, body
+    return json.loads(body)
+
+
+def names(engine: Engine) -> dict[str, str]:
+    """Every name of an image, and the image's id."""
+    return {name: image["Id"] for image in look(engine, "/v1.41/images/json")
+            for name in image["RepoTags"] or () if name != "<none>:<none>"}
+
+
+def images(engine: Engine) -> set[str]:
+    return {image["Id"] for image in look(engine, "/v1.41/images/json?all=1")}
+
+
+def records(engine: Engine) -> set[str]:
+    return {record["ID"] for record in look(engine, "/v1.41/system/df")["BuildCache"] or ()}
+
+
+def everything(engine: Engine) -> tuple[Any, ...]:
+    """What must be the same before and after a look."""
+    containers = look(engine, "/v1.41/containers/json?all=1")
+    return names(engine), images(engine), records(engine), {c["Id"]: c["State"] for c in containers}
+
+
+def rollback_name(image: str, repository: str = BACKEND.split(":")[0]) -> str:
+    """The rollback tag of an image id."""
+    return f"{repository}:wpcache-rollback-{image.removeprefix('sha256:')[:12]}"
+
+
+def tag(engine: Engine, image: str, repository: str, name: str) -> None:
+    """`docker tag`, in a millisecond."""
+    status, body = engine.api("POST", f"/images/{image}/tag?repo={repository}&tag={name}")
+    assert status == 201, body
+
+
+def untag(engine: Engine, name: str) -> None:
+    status, body = engine.api("DELETE", f"/images/{name}")
+    assert status == 200, body
+
+
+def load(engine: Engine, amount: int, repository: str = "") -> list[str]:
+    """That many images in a moment, REPOSITORY:0 and so on or without a name. They share a layer,
+    and say that they were imported, so that they are nobody's build steps."""
+    def add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+        info = tarfile.TarInfo(name)
+        info.size = len(data)
+        tar.addfile(info, io.BytesIO(data))
+
+    layer, archive, manifest = io.BytesIO(), io.BytesIO(), []
+    with tarfile.open(fileobj=layer, mode="w") as tar:
+        add(tar, "file", b"the same in all")
+    created, run = "2020-01-01T00:00:00Z", uuid.uuid4().hex
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        add(tar, "layer.tar", layer.getvalue())
+        for i in range(amount):
+            config = json.dumps({
+                "architecture": "amd64", "os": "linux", "created": created,
+                "config": {"Labels": {"of": f"{run} {i}"}},
+                "rootfs": {"type": "layers", "diff_ids":
+                           ["sha256:" + hashlib.sha256(layer.getvalue()).hexdigest()]},
+                "history": [{"created": created, "comment": "Imported from -"}]}).encode()
+            add(tar, f"{i}.json", config)
+            manifest.append({"Config": f"{i}.json", "Layers": ["layer.tar"],
+                             "RepoTags": [f"{repository}:{i}"] if repository else None})
+        add(tar, "manifest.json", json.dumps(manifest).encode())
+    before = images(engine)
+    engine.docker("load", "--quiet", input=archive.getvalue())
+    made = images(engine) - before
+    assert len(made) == amount
+    return sorted(made)
+
+
+def run(engine: Engine, image: str, name: str) -> None:
+    """A container that runs until it is stopped."""
+    engine.docker("run", "--detach", "--network", "none", "--stop-timeout", "0", "--name", name,
+                  image, "/bin/sleep", "3600")
+
+
+class Project:
+    """A directory that images are built from; no two are alike."""
+
+    def __init__(self, engine: Engine, directory: Path):
+        self.engine, self.dir = engine, directory
+        rootfs(directory / "rootfs")
+        (directory / "rootfs/unique").write_text(uuid.uuid4().hex)
+
+    def build(self, *options: str, name: str = BACKEND, release: str = "") -> Build:
+        (self.dir / "Dockerfile").write_text(RELEASE)
+        (self.dir / "release").write_text(release)
+        done = self.engine.docker("build", "--network", "none", "--progress", "plain",
+                                  "--tag", name, *options, str(self.dir),
+                                  env={"DOCKER_BUILDKIT": "1"})
+        return count(done.stdout + done.stderr)
+
+    def deploy(self, release: str) -> str:
+        """Builds a release and has a container run it; the one before is kept, stopped. Its id."""
+        self.build(release=release)
+        if self.engine.docker("container", "inspect", "web", check=False).returncode == 0:
+            self.engine.docker("stop", "web")
+            self.engine.docker("rename", "web", f"web-before-{release}")
+        run(self.engine, BACKEND, "web")
+        return names(self.engine)[BACKEND]
+
+
+# The daemon
+
+def start(daemon: Daemon, *args: str) -> subprocess.Popen[str]:
+    """wpcachectl in the background."""
+    return subprocess.Popen(
+        [daemon.build / "wpcachectl", "--socket", daemon.socket, *args], text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def receipts(daemon: Daemon) -> list[dict[str, Any]]:
+    """All receipts, oldest first."""
+    files = sorted((daemon.state / "receipts").glob("*.json"), key=lambda f: f.stat().st_mtime_ns)
+    return [json.loads(file.read_text()) for file in files]
+
+
+def wait_until(true: Callable[[], object], timeout: float = 30) -> None:
+    until = time.monotonic() + timeout
+    while not true():
+        assert time.monotonic() < until, "it does not come to pass"
+        time.sleep(0.05)
