@@ -46,7 +46,7 @@ typedef struct Present {
 
 typedef struct Manager {
         sd_event *event;
-        sd_event_source *worker_source, *poll_timer, *watchdog_timer, *extend_timer;
+        sd_event_source *worker_source, *poll_timer, *watchdog_timer, *extend_timer, *drain_timer;
         char *config_path;
         Config *config;
         char *config_error; /* why the newest file is not in force, or NULL */
@@ -68,6 +68,7 @@ typedef struct Manager {
 
         int64_t started_sec;
         bool stopping;
+        unsigned n_drains; /* ticks spent on getting the last answers out */
 } Manager;
 
 /*

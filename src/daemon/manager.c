@@ -20,6 +20,8 @@
 
 #define BACKOFF_FIRST_USEC (2 * USEC_PER_SEC)
 #define EXTEND_USEC (30 * USEC_PER_SEC)
+#define DRAIN_USEC USEC_PER_SEC
+#define DRAIN_TICK_USEC (20 * USEC_PER_MSEC)
 /* The engine shall spend less than this share of its time on our polls. */
 #define POLL_SHARE 100
 
@@ -302,6 +304,18 @@ static void on_job_done(Manager *manager, Job *job) {
         poll_in(manager, 0);
 }
 
+/* The last answers leave with the loop still turning; a client that does not read them is not
+ * waited for long. */
+static int on_drain(sd_event_source *source, uint64_t usec, void *userdata) {
+        Manager *manager = userdata;
+
+        (void)usec;
+        if (server_drained(manager->server) || manager->n_drains++ >= DRAIN_USEC / DRAIN_TICK_USEC)
+                return sd_event_exit(manager->event, 0);
+        sd_event_source_set_time_relative(source, DRAIN_TICK_USEC);
+        return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
 static int on_worker(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         Manager *manager = userdata;
         JobEvent *event;
@@ -329,8 +343,9 @@ static int on_worker(sd_event_source *source, int fd, uint32_t revents, void *us
                         on_job_done(manager, event->job);
                 notify_status(manager);
         }
-        if (manager->stopping && worker_stopped(manager->worker))
-                return sd_event_exit(manager->event, 0);
+        if (manager->stopping && !manager->drain_timer && worker_stopped(manager->worker))
+                return sd_event_add_time_relative(manager->event, &manager->drain_timer,
+                                                  CLOCK_BOOTTIME, 0, 0, on_drain, manager);
         return 0;
 }
 
@@ -507,6 +522,7 @@ Manager *manager_free(Manager *manager) {
         sd_event_source_disable_unref(manager->poll_timer);
         sd_event_source_disable_unref(manager->watchdog_timer);
         sd_event_source_disable_unref(manager->extend_timer);
+        sd_event_source_disable_unref(manager->drain_timer);
         sd_event_unref(manager->event);
         role_done(&manager->operators);
         role_done(&manager->readers);

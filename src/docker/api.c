@@ -293,7 +293,7 @@ static bool is_tagged_name(const char *name) {
         size_t n = name_repository_length(name);
         const char *tag = name_tag(name);
 
-        if (n == 0 || !tag || !*tag)
+        if (n == 0 || !tag || !*tag || strchr(name, '@'))
                 return false;
         for (size_t i = 0; i < ELEMENTSOF(algorithms); i++)
                 if (n == strlen(algorithms[i]) && memcmp(name, algorithms[i], n) == 0)

@@ -30,7 +30,7 @@ struct Docker {
         Http *http;
         uint64_t timeout_usec, prune_timeout_usec;
         EngineInfo info;
-        bool agreed; /* on `info`, over the connection of the last call */
+        bool agreed;                         /* on `info`, over the connection of the last call */
         _Atomic uint64_t call_deadline_usec; /* CLOCK_BOOTTIME; 0: no call in progress */
 };
 
@@ -218,7 +218,7 @@ static int ask_info(Docker *docker, const HttpResponse *ping, bool same_connecti
         if (r < 0)
                 return r;
 
-        r = parse_info(body.text, body.n, &info, reterr_diag);
+        r = parse_info(body.text ? body.text : "", body.n, &info, reterr_diag);
         if (r < 0)
                 return r;
 
@@ -314,7 +314,15 @@ int docker_call(Docker *docker, const Request *request, HttpSink sink, void *use
 }
 
 int docker_call_body(Docker *docker, const Request *request, Body *ret, Diag *reterr_diag) {
-        return docker_call(docker, request, on_body, ret, NULL, reterr_diag);
+        int r;
+
+        r = docker_call(docker, request, on_body, ret, NULL, reterr_diag);
+        if (r < 0)
+                return r;
+
+        if (!ret->text) /* an empty one */
+                ret->text = strdup("");
+        return ret->text ? 0 : -ENOMEM;
 }
 
 typedef struct List {

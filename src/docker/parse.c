@@ -185,7 +185,10 @@ static int read_size(const Json *json, const char *name, uint64_t *ret) {
 }
 
 /* A list of strings without the engine's word for "none". */
-static int read_names(const Json *json, const char *name, const char *none, Strv *ret) {
+/* Adds the items with an '@' or those without. The containerd store lists what was pulled by digest
+ * as "repo@sha256:…" among the tags, and a DELETE of such a name takes every tag of the repository
+ * (28.5). */
+static int read_names(const Json *json, const char *name, const char *none, bool at, Strv *ret) {
         const Json *list = json_get(json, name);
         int r;
 
@@ -197,7 +200,7 @@ static int read_names(const Json *json, const char *name, const char *none, Strv
 
                 if (!text || !*text)
                         return -EBADMSG;
-                if (strcmp(text, none) == 0)
+                if (strcmp(text, none) == 0 || !strchr(text, '@') == at)
                         continue;
                 r = strv_add(ret, text);
                 if (r < 0)
@@ -226,8 +229,9 @@ int parse_image(const char *text, size_t n, Image *ret, Diag *reterr_diag) {
         if ((r = parse_object(text, n, &json)) < 0 ||
             (r = read_id(json, "Id", true, image.id, sizeof(image.id))) < 0 ||
             (r = read_id(json, "ParentId", false, image.parent_id, sizeof(image.parent_id))) < 0 ||
-            (r = read_names(json, "RepoTags", "<none>:<none>", &image.names)) < 0 ||
-            (r = read_names(json, "RepoDigests", "<none>@<none>", &image.digests)) < 0 ||
+            (r = read_names(json, "RepoTags", "<none>:<none>", false, &image.names)) < 0 ||
+            (r = read_names(json, "RepoTags", "", true, &image.digests)) < 0 ||
+            (r = read_names(json, "RepoDigests", "<none>@<none>", true, &image.digests)) < 0 ||
             (r = read_sec(json, "Created", &image.created_sec)) < 0 ||
             (r = read_size(json, "Size", &image.size_bytes)) < 0 ||
             (r = read_project(json, &image.project)) < 0)
@@ -249,8 +253,8 @@ int parse_image_detail(const char *text, size_t n, ImageDetail *ret, Diag *reter
             (r = read_id(json, "Parent", false, detail.parent_id, sizeof(detail.parent_id))) < 0 ||
             (r = read_string(json, "Comment", &detail.comment)) < 0 ||
             (r = read_string(json, "DockerVersion", &detail.docker_version)) < 0 ||
-            (r = read_names(json, "RepoTags", "<none>:<none>", &detail.names)) < 0 ||
-            (r = read_names(json_get(json, "RootFS"), "Layers", "", &detail.layers)) < 0 ||
+            (r = read_names(json, "RepoTags", "<none>:<none>", false, &detail.names)) < 0 ||
+            (r = read_names(json_get(json, "RootFS"), "Layers", "", false, &detail.layers)) < 0 ||
             (r = read_time(json, "Created", &detail.created_sec)) < 0)
                 return diag_set(reterr_diag, r, "what the engine says of an image is malformed");
 

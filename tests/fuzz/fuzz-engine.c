@@ -5,6 +5,7 @@
  * reader of records agrees with the slow one; disk usage reads the same in any pieces.
  */
 
+#undef NDEBUG
 #include <assert.h>
 #include <string.h>
 

@@ -6,6 +6,7 @@
  * pieces are cut; the rest is the document.
  */
 
+#undef NDEBUG
 #include <assert.h>
 #include <string.h>
 

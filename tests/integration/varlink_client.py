@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,12 +71,12 @@ class Wire:
 
     def closed(self) -> bool:
         """Whether the peer has closed it by now."""
+        if not select.select([self.socket], [], [], 0)[0]:
+            return False
         try:
-            return self.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+            return self.socket.recv(1, socket.MSG_PEEK) == b""
         except ConnectionResetError:
             return True
-        except BlockingIOError:
-            return False
 
 
 def call(path: Path, method: str, **parameters: Any) -> dict[str, Any]:
