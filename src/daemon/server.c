@@ -306,7 +306,7 @@ static int make_room(Server *server, uid_t uid) {
 
 static int connection_new(Server *server, int fd) {
         Connection *connection;
-        Peer peer;
+        Peer peer = { 0 };
         int r;
 
         r = peer_read(fd, &peer);

@@ -442,6 +442,6 @@ void parse_message(const char *body, char *ret, size_t size) {
         while (n > 0 && (unsigned char)text[n - 1] <= ' ')
                 n--;
         for (size_t i = 0; i < n; i++)
-                ret[i] = (unsigned char)text[i] < ' ' || text[i] == 0x7f ? ' ' : text[i];
+                ret[i] = (char)((unsigned char)text[i] < ' ' || text[i] == 0x7f ? ' ' : text[i]);
         ret[n] = '\0';
 }

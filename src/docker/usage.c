@@ -14,6 +14,7 @@
 #include "wire/json.h"
 
 #define PLAIN_PARENTS_MAX 8
+#define BUILDKIT_ID 25
 
 /* Whether an id can be kept: in the field, and printable. */
 static bool id_valid(const char *id) {
@@ -99,14 +100,15 @@ int parse_record(const char *text, size_t n, DockerRecord add, void *userdata, D
 
 #define EACH_BYTE UINT64_C(0x0101010101010101)
 
-/* Whether one of eight bytes is a backslash, a control character or not ASCII. */
+/* Whether one of eight bytes is a quote, a backslash, a control character or not ASCII. */
 static inline uint64_t special_in_word(const char *p) {
-        uint64_t word, backslash;
+        uint64_t word, quote, backslash;
 
         memcpy(&word, p, sizeof(word));
+        quote = word ^ (EACH_BYTE * '"');
         backslash = word ^ (EACH_BYTE * '\\');
-        return (((backslash - EACH_BYTE) & ~backslash) | ((word - EACH_BYTE * ' ') & ~word) |
-                word) &
+        return (((quote - EACH_BYTE) & ~quote) | ((backslash - EACH_BYTE) & ~backslash) |
+                ((word - EACH_BYTE * ' ') & ~word) | word) &
                (EACH_BYTE * 0x80);
 }
 
@@ -116,7 +118,7 @@ static inline bool is_plain(const char *text, size_t n) {
 
         if (n < 8) {
                 for (size_t i = 0; i < n; i++)
-                        special |= (signed char)text[i] < ' ' || text[i] == '\\';
+                        special |= (signed char)text[i] < ' ' || text[i] == '"' || text[i] == '\\';
                 return !special;
         }
 
@@ -168,6 +170,13 @@ static inline const char *plain_id(const char *p, const char *end, char ret[RECO
         const char *text;
         size_t n;
 
+        /* Nearly all have BuildKit's length. */
+        if (p && end - p > BUILDKIT_ID && p[BUILDKIT_ID] == '"' && is_plain(p, BUILDKIT_ID)) {
+                memcpy(ret, p, BUILDKIT_ID);
+                ret[BUILDKIT_ID] = '\0';
+                return p + BUILDKIT_ID + 1;
+        }
+
         p = plain_text(p, end, &text, &n);
         if (!p || n == 0 || n >= RECORD_ID_MAX || !is_plain(text, n))
                 return NULL;
@@ -186,35 +195,62 @@ static inline const char *plain_bool(const char *p, const char *end, bool *ret) 
 
 /* At most 15 digits, like JSON_INT_MAX. */
 static inline const char *plain_number(const char *p, const char *end, uint64_t *ret) {
-        const char *begin = p;
+        const char *begin = p, *limit = p && end - p > 16 ? p + 16 : end;
+        uint64_t value = 0;
+        unsigned digit;
 
-        *ret = 0;
-        for (; p && p < end && *p >= '0' && *p <= '9'; p++) {
-                if (p - begin == 15)
-                        return NULL;
-                *ret = *ret * 10 + (uint64_t)(*p - '0');
-        }
+        if (!p)
+                return NULL;
 
-        return p == begin || (*begin == '0' && p - begin > 1) ? NULL : p;
+        for (; p < limit && (digit = (unsigned)(*p - '0')) <= 9; p++)
+                value = value * 10 + digit;
+        if (p == begin || p - begin > 15 || (*begin == '0' && p - begin > 1))
+                return NULL;
+
+        *ret = value;
+        return p;
 }
 
-static RecordType plain_type(const char *text, size_t n) {
-        for (unsigned i = 0; i < RECORD_OTHER; i++) {
-                const char *type = record_type_to_string((RecordType)i);
+static inline const char *plain_type(const char *p, const char *end, uint8_t *ret) {
+        const char *text, *regular = plain_literal(p, end, "regular\"");
+        size_t n;
+
+        *ret = RECORD_REGULAR;
+        if (regular)
+                return regular;
+
+        p = plain_text(p, end, &text, &n);
+        if (!p || !is_plain(text, n))
+                return NULL;
+
+        for (*ret = 0; *ret < RECORD_OTHER; (*ret)++) {
+                const char *type = record_type_to_string((RecordType)*ret);
 
                 if (strlen(type) == n && memcmp(type, text, n) == 0)
-                        return (RecordType)i;
+                        break;
         }
 
-        return RECORD_OTHER;
+        return p;
+}
+
+static inline const char *plain_time(const char *p, const char *end, int64_t *ret_sec) {
+        const char *text;
+        size_t n;
+
+        if (plain_literal(p, end, "null"))
+                return p + 4;
+
+        p = plain_literal(p, end, "\"");
+        p = plain_text(p, end, &text, &n);
+        return p && parse_time(text, n, ret_sec) >= 0 ? p : NULL;
 }
 
 ssize_t parse_record_plain(const char *text, size_t n, DockerRecord add, void *userdata) {
         char parents[PLAIN_PARENTS_MAX][RECORD_ID_MAX];
         const char *pointers[PLAIN_PARENTS_MAX];
-        const char *p = text, *end = text + n, *q, *value;
+        const char *p = text, *end = text + n, *q;
         BuildRecord record = { .last_used_sec = -1 };
-        size_t n_parents = 0, n_value;
+        size_t n_parents = 0;
         bool in_use, shared;
         uint64_t count;
         int r;
@@ -241,11 +277,7 @@ ssize_t parse_record_plain(const char *text, size_t n, DockerRecord add, void *u
         }
 
         p = plain_literal(p, end, ",\"Type\":\"");
-        p = plain_text(p, end, &value, &n_value);
-        if (!p || !is_plain(value, n_value))
-                return 0;
-        record.type = (uint8_t)plain_type(value, n_value);
-
+        p = plain_type(p, end, &record.type);
         p = plain_literal(p, end, ",\"Description\":\"");
         p = plain_skip(p, end);
         p = plain_literal(p, end, ",\"InUse\":");
@@ -257,14 +289,8 @@ ssize_t parse_record_plain(const char *text, size_t n, DockerRecord add, void *u
         p = plain_literal(p, end, ",\"CreatedAt\":\"");
         p = plain_skip(p, end);
         p = plain_literal(p, end, ",\"LastUsedAt\":");
-        q = plain_literal(p, end, "null");
-        if (!q) {
-                q = plain_literal(p, end, "\"");
-                q = plain_text(q, end, &value, &n_value);
-                if (!q || parse_time(value, n_value, &record.last_used_sec) < 0)
-                        return 0;
-        }
-        p = plain_literal(q, end, ",\"UsageCount\":");
+        p = plain_time(p, end, &record.last_used_sec);
+        p = plain_literal(p, end, ",\"UsageCount\":");
         p = plain_number(p, end, &count);
         p = plain_literal(p, end, "}");
         if (!p)

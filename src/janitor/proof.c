@@ -3,10 +3,10 @@
 /*
  * What serves a cached step, as found on engines 20.10, 26.1 and 28.5 with both image stores:
  *
- * BuildKit takes steps from its records (a plain cache mount is none, but on the graphdriver store
- * those that a mount with from= was made from are), and on the graphdriver store from an image that a build
- * names in cache_from if it carries inline cache metadata. The containerd store asks a registry
- * for such a name, never the local image.
+ * BuildKit takes steps from its records (a plain cache mount is none, but those that a mount with
+ * from= was made from are; on the containerd store only some, which no record tells apart), and on
+ * the graphdriver store from an image that a build names in cache_from if it carries inline cache
+ * metadata. The containerd store asks a registry for such a name, never the local image.
  *
  * The classic builder looks, from the image a step stands on, for a child that was made by the same
  * instruction. Names play no part in that; what counts is that the chain of parents is whole. With
@@ -290,8 +290,7 @@ static int judge_records(Proof *proof, const ClearPlan *plan) {
                         r = add(proof, REMAINING_RECORD, record->id, "docker builder prune -af",
                                 "build cache record (%s, %s) that the engine did not delete", type,
                                 bytes);
-                else if (record->type != RECORD_CACHE_MOUNT &&
-                         proof->inventory->image_store == IMAGE_STORE_GRAPHDRIVER)
+                else if (record->type != RECORD_CACHE_MOUNT)
                         r = add(proof, REMAINING_RECORD, record->id, "clear without --keep-mounts",
                                 "build cache record (%s, %s) that a kept cache mount was made from "
                                 "(--mount=type=cache,from=), which a build takes cached steps from",

@@ -6,12 +6,11 @@
  * no UTF-8, control characters (it skips any byte up to 32 as a blank, NUL included), "\u0000" (its
  * strings would end there) and "\uXYZW" (read as "\u0000"). The grammar itself is cJSON's affair.
  *
- * The scan passes over plain string text eight bytes at a time: a poll may bring a hundred thousand
- * records, and cJSON should be what they cost.
+ * A poll may bring a hundred thousand records, and cJSON should be what they cost: a quick look at
+ * sixteen bytes at a time spares most of them the scan.
  */
 
 #include <cjson/cJSON.h>
-#include <endian.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -30,26 +29,6 @@ static size_t utf8_sequence(const unsigned char *p, const unsigned char *end) {
             (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] >= 0x90))
                 return 0;
         return length;
-}
-
-#define EACH_BYTE UINT64_C(0x0101010101010101)
-
-/*
- * How many of the eight bytes at `p` are plain string text: not '"', not '\\', no control character,
- * ASCII. Each term sets the top bit of the bytes it is after; a borrow can set a bit above one that
- * is rightly set, never below.
- */
-static size_t plain_in_word(const unsigned char *p) {
-        uint64_t word, quote, backslash, special;
-
-        memcpy(&word, p, sizeof(word));
-        word = le64toh(word);
-        quote = word ^ (EACH_BYTE * '"');
-        backslash = word ^ (EACH_BYTE * '\\');
-        special = (((quote - EACH_BYTE) & ~quote) | ((backslash - EACH_BYTE) & ~backslash) |
-                   ((word - EACH_BYTE * 0x20) & ~word) | word) &
-                  (EACH_BYTE * 0x80);
-        return special ? (size_t)__builtin_ctzll(special) / 8 : 8;
 }
 
 /* The four hex digits at `p`, -1 if they are none. */
@@ -71,15 +50,9 @@ static int hex4(const unsigned char *p) {
 
 /* `p` is behind the opening quote; returns what is behind the closing one, or NULL. */
 static const unsigned char *scan_string(const unsigned char *p, const unsigned char *end) {
-        for (;;) {
-                size_t length = 8;
+        while (p < end && *p >= 0x20) {
+                size_t length = 1;
 
-                while (length == 8 && end - p >= 8) {
-                        length = plain_in_word(p);
-                        p += length;
-                }
-                if (p == end || *p < 0x20)
-                        return NULL;
                 if (*p == '"')
                         return p + 1;
                 if (*p == '\\') {
@@ -87,14 +60,15 @@ static const unsigned char *scan_string(const unsigned char *p, const unsigned c
                                 return NULL;
                         if (p[1] == 'u' && (end - p < 6 || hex4(p + 2) <= 0))
                                 return NULL;
-                        p += 2;
-                        continue;
+                        length = 2;
+                } else if (*p >= 0x80) {
+                        length = utf8_sequence(p, end);
+                        if (length == 0)
+                                return NULL;
                 }
-                length = utf8_sequence(p, end);
-                if (length == 0)
-                        return NULL;
                 p += length;
         }
+        return NULL;
 }
 
 static bool scan(const unsigned char *p, const unsigned char *end) {
@@ -120,11 +94,46 @@ static bool scan(const unsigned char *p, const unsigned char *end) {
         return depth == 0;
 }
 
+typedef unsigned char Block __attribute__((vector_size(16)));
+
+/*
+ * Most records are printable ASCII, have no escapes, and no more brackets than may be nested: they
+ * need no closer look. Longer texts would overflow the counters, one a column.
+ */
+static bool is_harmless(const unsigned char *p, size_t n) {
+        Block odd = { 0 }, open = { 0 };
+        unsigned char any_odd = 0;
+        size_t n_open = 0;
+
+        if (n > UINT8_MAX * sizeof(Block))
+                return false;
+        while (n > 0) {
+                Block block = (Block){ 0 } + ' ';
+                size_t length = MIN(n, sizeof(block));
+
+                if (length == sizeof(block))
+                        memcpy(&block, p, sizeof(block));
+                else
+                        memcpy(&block, p, length);
+                odd |= (Block)(block < ' ') | (Block)(block > '~') | (Block)(block == '\\');
+                /* '[' and '{' differ in one bit; true is -1 */
+                open -= (Block)((block | 0x20) == '{');
+                p += length;
+                n -= length;
+        }
+        for (size_t i = 0; i < sizeof(Block); i++) {
+                any_odd |= odd[i];
+                n_open += open[i];
+        }
+        return !any_odd && n_open <= JSON_DEPTH_MAX;
+}
+
 int json_parse(const char *text, size_t n, Json **ret) {
         cleanup(json_free) Json *json = NULL;
         const char *end = text + n, *rest = NULL;
+        const unsigned char *bytes = (const unsigned char *)text;
 
-        if (!scan((const unsigned char *)text, (const unsigned char *)end))
+        if (!is_harmless(bytes, n) && !scan(bytes, bytes + n))
                 return -EBADMSG;
         errno = 0;
         json = cJSON_ParseWithLengthOpts(text, n, &rest, false);

@@ -74,6 +74,11 @@ class Daemon:
                               stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               timeout=timeout)
 
+    def clear(self) -> subprocess.CompletedProcess[str]:
+        """The main job. The wait is longer than the minute for which a classic build's last image
+        counts as a build still running."""
+        return self.ctl("clear", "--target", "all", "--wait", "120s", timeout=240)
+
     def stop(self, timeout: float = 60) -> int:
         """SIGTERM; its exit status."""
         assert self.process

@@ -16,7 +16,7 @@ def test_clear(engine: Engine, daemon: Daemon, row: Row) -> None:
     bystanders.create()
     with Scenario(row, engine) as scenario:
         scenario.prepare()
-        clear = daemon.ctl("clear", "--target", "all", "--wait", "60s")
+        clear = daemon.clear()
         said = clear.stdout + clear.stderr
         assert scenario.land(), f"the build in flight came to harm\n{said}"
         build, again = scenario.rebuild(), scenario.rebuild()

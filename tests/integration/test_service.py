@@ -1,0 +1,493 @@
+"""wpcached as a service: starting, being told to reload or stop, telling systemd, an engine that comes and goes."""
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daemon import Daemon
+from stub import Stub
+from varlink_client import CACHE, NOBODY, SERVICE, Wire, call, message
+
+# What sd_listen_fds(3) expects of whoever passes a socket: argv is its number, then the command.
+PASS_SOCKET = """import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ |= {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())}
+os.execv(sys.argv[2], sys.argv[2:])"""
+
+
+class Service(Daemon):
+    """A daemon started as systemd would start it, with a notification socket in its directory."""
+
+    def __init__(self, directory: Path, extra: str = ""):
+        super().__init__(directory.parent / "e", directory, extra)
+        self.told: list[str] = []
+        self.notifications = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.notifications.bind(str(self.dir / "notify"))
+
+    def launch(self, *, before: tuple[str, ...] = (), env: dict[str, str] | None = None, **options: Any) -> None:
+        """Starts it, with BEFORE in front of its command, and does not wait."""
+        with open(self.dir / "wpcached.log", "ab") as log:
+            self.process = subprocess.Popen(
+                [*before, str(self.build / "wpcached"), "--config", str(self.config)],
+                env=os.environ | {"STATE_DIRECTORY": str(self.state), "NOTIFY_SOCKET": str(self.dir / "notify")}
+                | (env or {}), stdin=subprocess.DEVNULL, stdout=log, stderr=log, **options)
+
+    def hear(self, text: str, timeout: float = 10) -> list[str]:
+        """Waits for a notification that begins with TEXT; all lines since the last call, it included."""
+        heard: list[str] = []
+        until = time.monotonic() + timeout
+        while not any(line.startswith(text) for line in heard):
+            self.notifications.settimeout(max(until - time.monotonic(), 0.01))
+            try:
+                heard += self.notifications.recv(65536).decode().splitlines()
+            except TimeoutError:
+                pytest.fail(f"no {text} among {heard}\n{self.log}")
+        self.told += heard
+        return heard
+
+    def rest(self) -> list[str]:
+        """What was told since the last call."""
+        heard: list[str] = []
+        self.notifications.setblocking(False)
+        try:
+            while True:
+                heard += self.notifications.recv(65536).decode().splitlines()
+        except BlockingIOError:
+            return heard
+
+    def status(self) -> dict[str, Any]:
+        return call(self.socket, "GetStatus")["parameters"]["status"]
+
+    def wait_for_engine(self, state: str, timeout: float = 10) -> dict[str, Any]:
+        until = time.monotonic() + timeout
+        while (engine := self.status()["engine"])["state"] != state:
+            assert time.monotonic() < until, (engine, self.log)
+            time.sleep(0.05)
+        return engine
+
+
+@pytest.fixture
+def service(short_path: Path) -> Iterator[Callable[..., Service]]:
+    """service(EXTRA) makes one, not started yet; the engine's socket is `short_path / "e"`."""
+    with ExitStack() as stack:
+        made: list[Service] = []
+
+        def make(extra: str = "", name: str = "d") -> Service:
+            made.append(Service(short_path / name, extra))
+            stack.callback(made[-1].notifications.close)
+            return made[-1]
+
+        yield make
+        for daemon in made:
+            if daemon.process:
+                print(daemon.log)
+                if daemon.process.poll() is None:
+                    assert daemon.stop() == 0
+
+
+# --- starting ---
+
+def test_socket_activation(service):
+    """The socket is systemd's: it is served, and left where it is."""
+    daemon = service()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(daemon.socket))
+        listener.listen()
+        with Wire(daemon.socket) as early:
+            early.send(message("GetStatus"))
+            daemon.launch(before=(sys.executable, "-c", PASS_SOCKET, str(listener.fileno())),
+                          pass_fds=(listener.fileno(),))
+            assert early.receive()
+        daemon.hear("READY=1")
+        assert daemon.ctl("status").returncode == 0
+        assert not (daemon.build.parent / "LISTEN_FDS").exists()
+        assert daemon.stop() == 0
+        assert daemon.socket.exists()
+        with Wire(daemon.socket) as late:  # for the next one that systemd starts
+            late.send(message("GetStatus"))
+            daemon.launch(before=(sys.executable, "-c", PASS_SOCKET, str(listener.fileno())),
+                          pass_fds=(listener.fileno(),))
+            assert late.receive()
+
+
+def test_activation_with_something_else(service):
+    daemon = service()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as wrong:
+        daemon.launch(before=(sys.executable, "-c", PASS_SOCKET, str(wrong.fileno())), pass_fds=(wrong.fileno(),))
+        assert daemon.process.wait(10) == 1
+    assert daemon.log.splitlines() == ["<3>systemd passed what is not one listening unix stream socket"]
+
+
+def test_socket_of_its_own(service):
+    """Made with its directory, open to all, replacing what a crash left; gone at the end."""
+    daemon = service()
+    daemon.config.write_text(daemon.config.read_text().replace(str(daemon.socket), f"{daemon.dir}/run/deep/s"))
+    daemon.socket = daemon.dir / "run/deep/s"
+    for _ in range(2):
+        daemon.launch()
+        daemon.hear("READY=1")
+        mode = daemon.socket.stat().st_mode
+        assert stat.S_ISSOCK(mode) and stat.S_IMODE(mode) == 0o666
+        assert daemon.ctl("status").returncode == 0
+        daemon.kill()
+        assert daemon.socket.exists()
+    daemon.launch()
+    daemon.hear("READY=1")
+    assert daemon.stop() == 0
+    assert not daemon.socket.exists()
+
+
+@pytest.mark.parametrize("kind", ["file", "directory", "link"])
+def test_only_a_socket_is_replaced(service, kind):
+    """A mistake in [control] socket= must not cost a file."""
+    daemon = service()
+    precious = daemon.dir / "precious"
+    precious.write_text("data")
+    match kind:
+        case "file":
+            daemon.socket.write_text("data")
+        case "directory":
+            daemon.socket.mkdir()
+        case "link":
+            daemon.socket.symlink_to(precious)
+    daemon.launch()
+    assert daemon.process.wait(10) == 1
+    assert daemon.log.splitlines()[-1].startswith(f"<3>cannot replace the socket {daemon.socket}: ")
+    assert daemon.socket.exists() and precious.read_text() == "data"
+    assert kind != "file" or daemon.socket.read_text() == "data"
+
+
+def test_second_daemon(service):
+    """One line and exit 1, whether it is the socket or the state that is taken; the first one goes on."""
+    first = service()
+    first.launch()
+    first.hear("READY=1")
+    same_socket, same_state = service(name="d2"), service(name="d3")
+    same_socket.config.write_text(first.config.read_text())
+    same_socket.launch()
+    assert same_socket.process.wait(10) == 1
+    assert same_socket.log.splitlines()[1:] == [f"<3>another daemon answers at {first.socket}"]
+    same_state.launch(env={"STATE_DIRECTORY": str(first.state)})
+    assert same_state.process.wait(10) == 1
+    assert same_state.log.splitlines()[1:] == [f"<3>another wpcached uses the state directory {first.state}"]
+    assert first.ctl("status").returncode == 0
+    assert not any(line.startswith("READY") for line in same_socket.rest() + same_state.rest())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_daemon_of_another_user(service):
+    """It runs as anybody; its own user and root may act, others may not."""
+    daemon = service()
+    os.chown(daemon.dir, NOBODY, NOBODY)
+    os.chown(daemon.state, NOBODY, NOBODY)
+    (daemon.dir / "notify").chmod(0o666)
+    daemon.launch(user=NOBODY, group=NOBODY, extra_groups=())
+    daemon.hear("READY=1")
+    for uid, expected in ((NOBODY, 6), (0, 6), (1, 4)):
+        clear = subprocess.run([daemon.build / "wpcachectl", "--socket", daemon.socket, "clear"], user=uid, group=uid,
+                               extra_groups=(), capture_output=True, timeout=20)
+        assert clear.returncode == expected, clear.stderr
+
+
+# --- configuration ---
+
+GOOD = "[poll]\ninterval=5s\n"
+BAD = "[images]\nmach=x\n[poll]\ninterval=never\n"
+
+
+def check(daemon: Service) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([daemon.build / "wpcached", "--config", daemon.config, "--check-config"],
+                          capture_output=True, text=True, timeout=20)
+
+
+def test_check_config(service):
+    daemon = service()
+    done = check(daemon)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{daemon.config}: OK\n", "")
+    daemon.config.write_text(BAD)
+    done = check(daemon)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(rf"{daemon.config}:2: .*'match'.*\n{daemon.config}:4: .*'never'.*\n", done.stderr)
+    daemon.config.unlink()
+    assert check(daemon).returncode == 1
+
+
+def test_start_with_a_bad_file(service):
+    daemon = service()
+    daemon.config.write_text(BAD)
+    daemon.launch()
+    assert daemon.process.wait(10) == 1
+    assert [line.split(": ")[0] for line in daemon.log.splitlines()] == [
+        f"<3>{daemon.config}:2", f"<3>{daemon.config}:4"]
+    assert daemon.rest() == []
+
+
+@pytest.mark.parametrize("by", ["ctl", "signal"])
+def test_reload(service, by):
+    """A good file is taken; a bad one changes nothing, and that is said until it is mended."""
+    daemon = service()
+    daemon.launch()
+    daemon.hear("READY=1")
+    good = daemon.config.read_text()
+
+    def reload() -> subprocess.CompletedProcess[str] | None:
+        if by == "ctl":
+            return daemon.ctl("reload")
+        daemon.process.send_signal(signal.SIGHUP)
+        return None
+
+    def heard() -> None:
+        lines = daemon.hear("READY=1")
+        assert lines.index("RELOADING=1") < lines.index("READY=1")
+
+    daemon.config.write_text(good + "readers=user:nobody\n" + GOOD)
+    done = reload()
+    heard()
+    assert not done or (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert "error" not in daemon.status()["config"]
+    who = {"user": NOBODY, "group": NOBODY, "extra_groups": ()} if os.geteuid() == 0 else {}
+    look = [daemon.build / "wpcachectl", "--socket", daemon.socket, "-q"]
+    assert subprocess.run(look, timeout=20, **who).returncode == 0
+
+    daemon.config.write_text(good + BAD)
+    done = reload()
+    heard()
+    told = check(daemon).stderr.rstrip("\n")
+    assert not done or (done.returncode == 1 and told.splitlines()[0] in done.stderr)
+    assert daemon.status()["config"]["error"] == told
+    assert told.splitlines()[0] in daemon.ctl("status").stdout
+    assert subprocess.run(look, timeout=20, **who).returncode == 0  # readers= is still in force
+    assert "The configuration was not reloaded; the one in force stays" in daemon.log
+
+    daemon.config.write_text(good.replace("wpcache.sock", "moved.sock"))
+    done = reload()
+    heard()
+    assert not done or done.stdout == "In force after systemctl restart wpcached: [control] socket\n"
+    assert "[control] socket changed: it takes effect after a restart" in daemon.log
+    assert "error" not in daemon.status()["config"]
+    assert os.geteuid() != 0 or subprocess.run(look, capture_output=True, timeout=20, **who).returncode == 4
+
+
+def test_reload_of_what_is_no_configuration(service):
+    """However many mistakes there are, `status` still answers."""
+    daemon = service()
+    daemon.launch()
+    daemon.hear("READY=1")
+    daemon.config.write_text("nonsense\n" * 5_000)
+    done = daemon.ctl("reload")
+    assert done.returncode == 1 and f"{daemon.config}:1: " in done.stderr
+    error = daemon.status()["config"]["error"]
+    assert len(error.splitlines()) < 20 and "4990 more" in error
+    assert daemon.log.count("no '='") == 5_000
+
+
+def test_engine_moves(service, short_path):
+    """[docker] host= takes effect by a reload."""
+    daemon = service()
+    with Stub(short_path / "e2", 3):
+        daemon.launch()
+        daemon.wait_for_engine("unavailable")
+        daemon.config.write_text(daemon.config.read_text().replace(f"{short_path}/e\n", f"{short_path}/e2\n"))
+        assert daemon.ctl("reload").returncode == 0
+        daemon.wait_for_engine("ok")
+        assert daemon.status()["builder"]["records"] == 3
+
+
+# --- what systemd hears ---
+
+def test_notifications(service, short_path):
+    with Stub(short_path / "e", 3):
+        daemon = service()
+        daemon.launch(env={"WATCHDOG_USEC": "400000"})
+        assert daemon.hear("READY=1")[:2] == ["READY=1", "STATUS=Started"]
+        assert "STATUS=Build cache: 3 records" in daemon.hear("STATUS=Build cache")
+        begin = time.monotonic()
+        for _ in range(5):
+            daemon.hear("WATCHDOG=1", timeout=0.4)
+        assert time.monotonic() - begin > 0.5  # half of what is wanted, not without end
+        daemon.process.terminate()
+        daemon.hear("STOPPING=1")
+        assert daemon.process.wait(5) == 0
+    quiet = service(name="d2")
+    quiet.launch()
+    quiet.hear("STATUS=Engine not available: cannot connect to ")
+    assert "WATCHDOG=1" not in quiet.told
+
+
+def test_watchdog_of_a_hung_worker(service, short_path):
+    """A call past its deadline by 30 s is no patience any more: the daemon no longer says that it is well."""
+    with Stub(short_path / "e") as engine:
+        daemon = service("[docker]\ntimeout=1s\n" if False else "")
+        daemon.config.write_text(daemon.config.read_text().replace("[docker]\n", "[docker]\ntimeout=1s\n"))
+        engine.stall()
+        daemon.launch(env={"WATCHDOG_USEC": "500000"})
+        assert engine.hanging.wait(10)
+        with stopped_worker(daemon):
+            begin = time.monotonic()
+            last = begin
+            while time.monotonic() - begin < 36 and time.monotonic() - last < 2:
+                assert daemon.status()["engine"]["state"] == "unknown"
+                if "WATCHDOG=1" in daemon.rest():
+                    last = time.monotonic()
+                time.sleep(0.1)
+            assert 29 < last - begin < 33
+        daemon.wait_for_engine("unavailable")
+        daemon.hear("WATCHDOG=1")
+
+
+class stopped_worker:
+    """Halts the worker thread alone, as nothing that an engine does can: by ptrace(2)."""
+
+    ATTACH, DETACH = 16, 17
+
+    def __init__(self, daemon: Service):
+        pid = daemon.process.pid
+        tasks = {int(name) for name in os.listdir(f"/proc/{pid}/task")} - {pid}
+        assert len(tasks) == 1, "which one is the worker?"
+        self.tid = tasks.pop()
+        self.libc = ctypes.CDLL(None, use_errno=True)
+
+    def ptrace(self, request: int) -> None:
+        if self.libc.ptrace(request, self.tid, None, None) < 0:
+            raise OSError(ctypes.get_errno(), "ptrace")
+
+    def __enter__(self) -> None:
+        try:
+            self.ptrace(self.ATTACH)
+        except PermissionError:
+            pytest.skip("ptrace(2) is not allowed here")
+        os.waitpid(self.tid, 0x40000000)  # __WALL
+
+    def __exit__(self, *_: object) -> None:
+        self.ptrace(self.DETACH)
+
+
+# --- stopping ---
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stop(service, short_path, number):
+    """At once and cleanly: idle, without an engine, and while a poll or a prune hangs."""
+    for busy in ("no engine", "idle", "poll", "clear"):
+        with Stub(short_path / "e", 3) if busy != "no engine" else ExitStack() as engine:
+            daemon = service(name=busy.replace(" ", ""))
+            if busy == "poll":
+                engine.stall("/system/df")
+            daemon.launch()
+            daemon.hear("READY=1")
+            client = None
+            if busy == "poll":
+                assert engine.hanging.wait(10)
+            if busy in ("idle", "clear"):
+                daemon.wait_for_engine("ok")
+            if busy == "clear":
+                engine.stall("/build/prune")
+                client = subprocess.Popen([daemon.build / "wpcachectl", "--socket", daemon.socket, "clear"],
+                                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+                assert engine.hanging.wait(10)
+            begin = time.monotonic()
+            daemon.process.send_signal(number)
+            assert daemon.process.wait(10) == 0
+            assert time.monotonic() - begin < 2
+            assert daemon.log.splitlines()[-1] == "<6>Stopped"
+            daemon.hear("STOPPING=1")
+            if client:
+                assert client.wait(10) == 1 and client.stderr.read()
+                assert len(list((daemon.state / "receipts").iterdir())) == 1
+
+
+def test_stop_during_a_prune_that_must_not_be_cut(service, short_path):
+    """Engines below 25: waited for, with a word to systemd, and what it waited for is told."""
+    with Stub(short_path / "e", 3, api="1.41") as engine:
+        daemon = service()
+        daemon.launch()
+        daemon.wait_for_engine("ok")
+        engine.stall("/build/prune")
+        with Wire(daemon.socket) as wire, Wire(daemon.socket) as other:
+            wire.send(message("Clear", target="all"))
+            assert engine.hanging.wait(10)
+            daemon.process.terminate()
+            daemon.hear("EXTEND_TIMEOUT_USEC=")
+            other.send(message("GetStatus"))
+            time.sleep(1)
+            assert daemon.process.poll() is None
+            engine.release()
+            reply = wire.receive()
+            assert reply and reply["error"] == f"{CACHE}.JobFailed"
+            assert reply["parameters"]["receipt"]["outcome"] == "interrupted"
+            assert other.receive() is None
+        assert daemon.process.wait(5) == 0
+
+
+def test_stop_sends_what_was_answered(service):
+    """Replies that wait for their reader are not lost; one that never reads does not hold the daemon up."""
+    daemon = service()
+    daemon.launch()
+    daemon.hear("READY=1")
+    asked = message(f"{SERVICE}.GetInterfaceDescription", interface=CACHE) * 200
+    with Wire(daemon.socket) as reader, Wire(daemon.socket) as deaf:
+        for wire in (reader, deaf):
+            wire.send(asked)
+        assert daemon.status()
+        begin = time.monotonic()
+        daemon.process.terminate()
+        daemon.hear("STOPPING=1")
+        for _ in range(200):
+            assert reader.receive()
+        assert daemon.process.wait(5) == 0
+        assert time.monotonic() - begin < 2
+
+
+# --- the engine ---
+
+def test_engine_comes_and_goes(service, short_path):
+    """Each state is told at once and ends by itself; the daemon goes on."""
+    daemon = service("[poll]\ninterval=1s\n")
+    daemon.config.write_text(daemon.config.read_text().replace("[docker]\n", "[docker]\ntimeout=1s\n"))
+    daemon.launch()
+    reason = daemon.wait_for_engine("unavailable")["reason"]
+    assert reason == f"cannot connect to {short_path}/e: No such file or directory"
+    done = daemon.ctl("clear")
+    assert done.returncode == 6 and reason in done.stderr
+    engine = Stub(short_path / "e", 3)
+    with engine:
+        daemon.wait_for_engine("ok", timeout=3)
+        assert daemon.ctl("clear", "--dry-run").returncode == 0
+
+        engine.stall("/system/df")
+        assert "within 1 s" in daemon.wait_for_engine("unavailable", timeout=4)["reason"]
+        begin = time.monotonic()
+        assert "Engine: unavailable" in daemon.ctl("status").stdout
+        assert time.monotonic() - begin < 1
+        engine.release()
+        daemon.wait_for_engine("ok", timeout=4)
+
+        for garbage in (b"", b"\0\1\2", b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 200 OK\r\n\r\n<html>",
+                        b"HTTP/1.1 500 Oh\r\nContent-Length: 4\r\n\r\nhelp",
+                        b"HTTP/1.1 200 OK\r\nApi-Version: 1.51\r\nContent-Length: 99\r\n\r\n[",
+                        b"HTTP/1.1 200 OK\r\nApi-Version: 0.9\r\nContent-Length: 2\r\n\r\nOK"):
+            engine.garbage = garbage or b"\r\n"
+            assert daemon.wait_for_engine("unavailable", timeout=4)["reason"]
+            done = daemon.ctl("clear")
+            assert (done.returncode, done.stdout.count("SUCCESS")) == (6, 0), (garbage, done.stderr)
+            engine.garbage = b""
+            daemon.wait_for_engine("ok", timeout=4)
+        assert engine.requests["/build/prune"] == 0
+    daemon.wait_for_engine("unavailable", timeout=4)
+    with engine:
+        daemon.wait_for_engine("ok", timeout=4)
+    # once each time it went, not once a poll
+    assert daemon.log.count("Engine not available") == 1 + 1 + 7 + 1
+    assert daemon.log.count("Engine 28.5.2 answers") == 1 + 1 + 7 + 1
