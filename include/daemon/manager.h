@@ -59,16 +59,17 @@ typedef struct Manager {
         Waiter *waiters;
 
         Present present;
-        Summary summary;     /* observed_sec 0: none yet */
-        char *engine_reason; /* why the engine is unavailable, or NULL */
-        bool engine_known;   /* asked at least once */
-        unsigned n_failures; /* polls in a row */
-        Json *last_clear;    /* Status.lastClear, or NULL */
+        char status_told[512]; /* the last STATUS= */
+        Summary summary;       /* observed_sec 0: none yet */
+        char *engine_reason;   /* why the engine is unavailable, or NULL */
+        bool engine_known;     /* asked at least once */
+        unsigned n_failures;   /* polls in a row */
+        Json *last_clear;      /* Status.lastClear, or NULL */
         char *last_clear_id;
 
         int64_t started_sec;
         bool stopping;
-        unsigned n_drains; /* ticks spent on getting the last answers out */
+        uint64_t drain_until_usec; /* for getting the last answers out */
 } Manager;
 
 /*

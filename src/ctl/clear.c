@@ -139,6 +139,7 @@ static void print_success(const Ctl *ctl) {
 static void print_receipt(Clear *clear, const Json *receipt, bool good) {
         const Json *names = json_get(receipt, "names"), *kept = json_get(receipt, "keptMounts");
         char disk[BYTES_TEXT_MAX], engine[BYTES_TEXT_MAX], count[RENDER_COUNT_MAX];
+        uint64_t disk_bytes, engine_bytes;
         const Ctl *ctl = clear->ctl;
 
         /* the builder may have had nothing to do, and so no step of its own */
@@ -146,9 +147,12 @@ static void print_receipt(Clear *clear, const Json *receipt, bool good) {
                 print_line(clear, seeds_words);
         print_remaining(ctl, json_get(receipt, "remaining"));
 
-        bytes_format((uint64_t)MAX(json_get_int(receipt, "diskFreedBytes", 0), 0), disk);
-        bytes_format((uint64_t)MAX(json_get_int(receipt, "engineReportedBytes", 0), 0), engine);
-        printf("Total reclaimed space: %s", disk);
+        disk_bytes = (uint64_t)MAX(json_get_int(receipt, "diskFreedBytes", 0), 0);
+        engine_bytes = (uint64_t)MAX(json_get_int(receipt, "engineReportedBytes", 0), 0);
+        bytes_format(disk_bytes, disk);
+        bytes_format(engine_bytes, engine);
+        /* the disk gives space back a moment after the engine's answer */
+        printf("Total reclaimed space: %s%s", disk, disk_bytes < engine_bytes ? " so far" : "");
         if (strcmp(disk, engine) != 0)
                 printf(" (engine reported %s)", engine);
         putchar('\n');

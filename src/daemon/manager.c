@@ -24,6 +24,7 @@
 #define DRAIN_TICK_USEC (20 * USEC_PER_MSEC)
 /* The engine shall spend less than this share of its time on our polls. */
 #define POLL_SHARE 100
+#define ERRORS_SHOWN_MAX 10
 
 void log_config_errors(const ConfigErrors *errors) {
         for (size_t i = 0; i < errors->n; i++) {
@@ -110,13 +111,23 @@ static int use_config(Manager *manager, Config *config) {
         return 0;
 }
 
+/* The first mistakes: a file that is no configuration at all has thousands, and these go out with
+ * every status. The log has them all. */
 static char *errors_text(const ConfigErrors *errors) {
         cleanup(strv_done) Strv lines = STRV_NULL;
+        size_t n = MIN(errors->n, (size_t)ERRORS_SHOWN_MAX);
 
-        for (size_t i = 0; i < errors->n; i++) {
+        for (size_t i = 0; i < n; i++) {
                 cleanup_free char *line = config_error_text(&errors->v[i]);
 
                 if (!line || strv_add(&lines, line) < 0)
+                        return NULL;
+        }
+        if (n < errors->n) {
+                char line[64];
+
+                snprintf(line, sizeof(line), "and %zu more", errors->n - n);
+                if (strv_add(&lines, line) < 0)
                         return NULL;
         }
         return strv_join(&lines, "\n");
@@ -189,17 +200,26 @@ static int on_poll(sd_event_source *source, uint64_t usec, void *userdata) {
         return 0;
 }
 
-static void notify_status(const Manager *manager) {
+/* Only what changed: sd_notify(3) blocks while its reader is behind. */
+static void notify_status(Manager *manager) {
+        char text[sizeof(manager->status_told)];
+
         if (manager->stopping)
                 return;
         if (manager->engine_reason)
-                sd_notifyf(false, "STATUS=Engine not available: %s", manager->engine_reason);
+                snprintf(text, sizeof(text), "Engine not available: %s", manager->engine_reason);
         else if (manager->present.id[0] && manager->present.kind != JOB_POLL)
-                sd_notifyf(false, "STATUS=%s: %s", job_kind_to_string(manager->present.kind),
-                           manager->present.message);
+                snprintf(text, sizeof(text), "%s: %s", job_kind_to_string(manager->present.kind),
+                         manager->present.message);
+        else if (manager->summary.observed_sec > 0)
+                snprintf(text, sizeof(text), "Build cache: %llu records",
+                         (unsigned long long)manager->summary.records);
         else
-                sd_notifyf(false, "STATUS=Build cache: %llu records",
-                           (unsigned long long)manager->summary.records);
+                return;
+        if (strcmp(text, manager->status_told) == 0)
+                return;
+        strcpy(manager->status_told, text);
+        sd_notifyf(false, "STATUS=%s", text);
 }
 
 /* Logs a change once, not each poll. */
@@ -298,6 +318,7 @@ static void on_job_done(Manager *manager, Job *job) {
                 return;
         }
         log_job(job);
+        manager->summary.observed_sec = 0; /* its figures are of before; the next look is at once */
         if (job->kind == JOB_CLEAR && !job->options.dry_run && job->result)
                 if (keep_last_clear(manager, job->id, job->result) < 0)
                         log_error("Out of memory");
@@ -310,7 +331,7 @@ static int on_drain(sd_event_source *source, uint64_t usec, void *userdata) {
         Manager *manager = userdata;
 
         (void)usec;
-        if (server_drained(manager->server) || manager->n_drains++ >= DRAIN_USEC / DRAIN_TICK_USEC)
+        if (server_drained(manager->server) || now_boottime_usec() >= manager->drain_until_usec)
                 return sd_event_exit(manager->event, 0);
         sd_event_source_set_time_relative(source, DRAIN_TICK_USEC);
         return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
@@ -343,9 +364,12 @@ static int on_worker(sd_event_source *source, int fd, uint32_t revents, void *us
                         on_job_done(manager, event->job);
                 notify_status(manager);
         }
-        if (manager->stopping && !manager->drain_timer && worker_stopped(manager->worker))
+        if (manager->stopping && !manager->drain_timer && worker_stopped(manager->worker)) {
+                manager->drain_until_usec = now_boottime_usec() + DRAIN_USEC;
                 return sd_event_add_time_relative(manager->event, &manager->drain_timer,
-                                                  CLOCK_BOOTTIME, 0, 0, on_drain, manager);
+                                                  CLOCK_BOOTTIME, 0, DRAIN_TICK_USEC, on_drain,
+                                                  manager);
+        }
         return 0;
 }
 

@@ -365,6 +365,17 @@ static int on_accept(sd_event_source *source, int listen_fd, uint32_t revents, v
         return 0;
 }
 
+/* Clears the way for the socket: of what is there, only a socket is taken for stale. */
+static int remove_stale(const char *path) {
+        struct stat st;
+
+        if (lstat(path, &st) < 0)
+                return errno == ENOENT ? 0 : -errno;
+        if (!S_ISSOCK(st.st_mode))
+                return -EEXIST;
+        return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+}
+
 /* Whether a daemon answers at this address. */
 static bool socket_alive(const struct sockaddr_un *address) {
         cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -396,9 +407,10 @@ static int make_socket(const char *path, int *ret_fd, Diag *reterr_diag) {
         }
         if (socket_alive(&address))
                 return diag_set(reterr_diag, -EADDRINUSE, "another daemon answers at %s", path);
-        if (unlink(path) < 0 && errno != ENOENT)
-                return diag_set(reterr_diag, -errno, "cannot replace the socket %s: %s", path,
-                                strerror(errno));
+        r = remove_stale(path);
+        if (r < 0)
+                return diag_set(reterr_diag, r, "cannot replace %s by a socket: %s", path,
+                                strerror(-r));
         fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (fd < 0)
                 return -errno;

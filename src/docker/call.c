@@ -123,7 +123,9 @@ static int timed_call(Docker *docker, const HttpRequest *request, uint64_t deadl
         docker->call_deadline_usec = now_boottime_usec() + timed.timeout_usec;
         r = http_call(docker->http, &timed, ret, reterr_diag);
         docker->call_deadline_usec = 0;
-        return r;
+
+        /* no socket: -ENOENT is kept for what the engine does not know */
+        return r == -ENOENT && ret->status == 0 ? -ECONNREFUSED : r;
 }
 
 uint64_t docker_call_deadline(Docker *docker) {

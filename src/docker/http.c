@@ -301,10 +301,11 @@ static int conclude(Http *http, CURLcode result, Diag *reterr_diag) {
 
         case CURLE_COULDNT_CONNECT:
                 curl_easy_getinfo(http->easy, CURLINFO_OS_ERRNO, &os_errno);
-                if (os_errno <= 0 || os_errno == EAGAIN)
+                if (os_errno <= 0)
                         os_errno = ECONNREFUSED;
-                return diag_set(reterr_diag, -(int)os_errno, "cannot connect to %s: %s",
-                                http->socket_path, strerror((int)os_errno));
+                return diag_set(reterr_diag, os_errno == EAGAIN ? -ECONNREFUSED : -(int)os_errno,
+                                "cannot connect to %s: %s", http->socket_path,
+                                strerror((int)os_errno));
 
         case CURLE_OPERATION_TIMEDOUT:
                 return diag_set(reterr_diag, -ETIMEDOUT, "no whole answer within %.3g s",

@@ -62,10 +62,15 @@ static int act_name(Docker *docker, const NamedImage *name, Receipt *receipt, Di
         if (strcmp(now.id, name->id) != 0)
                 return 0; /* another image's by now */
         r = docker_untag(docker, name->name, &deleted, reterr_diag);
+        if (r < 0 && is_refusal(r))
+                return 0;
+        /* After a call that was cut off the name may be gone as well, so it is kept to be put back. */
+        if (named_images_add_once(&receipt->names, name->name, name->id) < 0)
+                return -ENOMEM;
         if (r < 0)
-                return is_refusal(r) ? 0 : r;
+                return r;
         receipt->removed[REMOVED_NAMES].objects++;
-        return named_images_add_once(&receipt->names, name->name, name->id);
+        return 0;
 }
 
 static int act_trash(Docker *docker, const char *name, Receipt *receipt, Diag *reterr_diag) {

@@ -9,6 +9,7 @@ from collections import Counter
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
+VERSION = "28.5.2"
 PIECE = 64 * 1024  # of a body at a time
 
 
@@ -27,8 +28,8 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Server
 
-    def address_string(self) -> str:
-        return "unix"
+    def version_string(self) -> str:
+        return f"Docker/{VERSION} (linux)"
 
     def log_message(self, *_: object) -> None:
         pass
@@ -66,7 +67,7 @@ class Handler(BaseHTTPRequestHandler):
         elif path == "/_ping":
             self.answer(b"OK", "text/plain")
         elif path == "/info":
-            self.answer(json.dumps({"ServerVersion": "28.5.2", "Driver": "overlay2", "DockerRootDir": "/",
+            self.answer(json.dumps({"ServerVersion": VERSION, "Driver": "overlay2", "DockerRootDir": "/",
                                     "DriverStatus": []}).encode())
         elif path in ("/images/json", "/containers/json"):
             self.answer(b"[]")

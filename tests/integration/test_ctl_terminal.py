@@ -61,7 +61,7 @@ def test_live_line(peer):
     assert len(live) >= 3 and {len(line) for line in live} == {59}
     assert terminal.screen[0] == "INFO: Removing " + "é" * 100
     assert terminal.screen[1:3] == ["INFO: Clearing Docker build cache",
-                                    "Total reclaimed space: 2.5GB (engine reported 3.1GB)"]
+                                    "Total reclaimed space: 2.5GB so far (engine reported 3.1GB)"]
     assert terminal.screen[-2:] == ["SUCCESS: Docker build cache cleared", ""]
     assert b"\x1b[32mSUCCESS:\x1b[0m" in terminal.output
 

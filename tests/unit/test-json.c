@@ -144,6 +144,23 @@ static void test_scan_words(void **state) {
                 }
 }
 
+/* Long texts are looked at as closely as short ones. */
+static void test_long(void **state) {
+        static char text[20000];
+
+        (void)state;
+        for (size_t length = 4000; length <= 16000; length += 4000)
+                for (size_t bad = 0; bad < 2; bad++) {
+                        cleanup(json_free) Json *json = NULL;
+
+                        memset(text, 'x', length);
+                        text[0] = text[length - 1] = '"';
+                        text[length] = '\0';
+                        text[length / 2] = bad ? '\x1f' : ' ';
+                        assert_int_equal(parse(text, &json), bad ? -EBADMSG : 0);
+                }
+}
+
 static void test_getters(void **state) {
         cleanup(json_free) Json *json = NULL;
         const char *text = NULL;
@@ -285,8 +302,9 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_accepts),    cmocka_unit_test(test_refuses),
                 cmocka_unit_test(test_scan_words), cmocka_unit_test(test_getters),
-                cmocka_unit_test(test_builders),   cmocka_unit_test(test_replace),
-                cmocka_unit_test(test_pretty),     cmocka_unit_test(test_printable),
+                cmocka_unit_test(test_long),       cmocka_unit_test(test_builders),
+                cmocka_unit_test(test_replace),    cmocka_unit_test(test_pretty),
+                cmocka_unit_test(test_printable),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
