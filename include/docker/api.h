@@ -42,16 +42,17 @@ uint64_t docker_call_deadline(Docker *docker);
 
 /*
  * GET /_ping, unversioned: agrees on the newest API version both know (1.40 to 1.55, or newer as
- * 1.55 if the engine still takes it), then GET /info. Done implicitly whenever a call finds itself
- * on a new connection, since the engine may have been replaced. `ret` is borrowed until the next
- * call.
+ * 1.55 if the engine still takes it), then GET /info, which is left out while the connection is the
+ * one that was agreed over. Every other call does the same before it sends anything on a new
+ * connection, since the engine may have been replaced. `ret` is borrowed until the next call.
  */
 int docker_negotiate(Docker *docker, const EngineInfo **ret, Diag *reterr_diag) must_check;
 
 /*
  * GET /system/df for the build cache: ?type=build-cache from API 1.42 (with verbose=1 from 1.52);
  * the full call below, whose 500 "a disk usage operation is already running" is retried (the
- * engine allows one at a time). Each record is handed to `add` as it arrives.
+ * engine allows one at a time). Each record is handed to `add` as it arrives, whose errors end the
+ * call and are handed through; after an error what it was handed is part of a whole.
  */
 typedef int (*DockerRecord)(void *userdata, const BuildRecord *record, const char *const *parents,
                             size_t n_parents);
@@ -69,14 +70,16 @@ int docker_container(Docker *docker, const char *id, ContainerDetail *ret,
                      Diag *reterr_diag) must_check;
 
 /*
- * POST /build/prune?all=1, of one type where `type` is not NULL. `ret_n` is how many records the
- * engine says it deleted (null means none), `ret_bytes` its SpaceReclaimed, which counts shared
- * layers. A 409 is retried until the prune deadline.
+ * POST /build/prune?all=1, of one type where `type` is not NULL (-EINVAL for one that
+ * record_type_from_string() does not know). `ret_n` is how many records the engine says it deleted
+ * (null means none), `ret_bytes` its SpaceReclaimed, which counts shared layers. A 409 is retried
+ * until the prune deadline.
  */
 int docker_prune_build_cache(Docker *docker, const char *type, size_t *ret_n, uint64_t *ret_bytes,
                              Diag *reterr_diag) must_check;
 
-/* POST /images/{id}/tag. Moves the name if another image bears it. */
+/* POST /images/{id}/tag. Moves the name if another image bears it. Sent at most once, like all that
+ * changes something: -ECONNRESET and -ETIMEDOUT leave open whether it was done. */
 int docker_tag(Docker *docker, const char *id, const char *repository, const char *tag,
                Diag *reterr_diag) must_check;
 

@@ -472,15 +472,27 @@ bool clear_plan_empty(const ClearPlan *plan) {
                plan->n_records == 0;
 }
 
+static bool same_texts(const Strv *a, const Strv *b) {
+        if (a->n != b->n)
+                return false;
+        for (size_t i = 0; i < a->n; i++)
+                if (!strv_contains(b, a->v[i]))
+                        return false;
+        return true;
+}
+
+/* In any order: the engine lists images of one age as it likes, each time anew. */
 bool clear_plan_equal(const ClearPlan *a, const ClearPlan *b) {
         if (a->names.n != b->names.n || a->n_records != b->n_records ||
             a->record_bytes != b->record_bytes)
                 return false;
-        for (size_t i = 0; i < a->names.n; i++)
-                if (strcmp(a->names.v[i].name, b->names.v[i].name) != 0 ||
-                    strcmp(a->names.v[i].id, b->names.v[i].id) != 0)
+        for (size_t i = 0; i < a->names.n; i++) {
+                const NamedImage *other = named_images_find(&b->names, a->names.v[i].name);
+
+                if (!other || strcmp(other->id, a->names.v[i].id) != 0)
                         return false;
-        return strv_equal(&a->untagged, &b->untagged) && strv_equal(&a->trash, &b->trash);
+        }
+        return same_texts(&a->untagged, &b->untagged) && same_texts(&a->trash, &b->trash);
 }
 
 Json *clear_plan_json(const ClearPlan *plan, const ClearOptions *options,

@@ -9,6 +9,7 @@ with the thread that started the engine.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fcntl
 import hashlib
 import http.client
@@ -308,7 +309,8 @@ class Engine:
             self.holder, self.daemon, self.init, self.pid = None, None, 0, 0
         groups = Path("/sys/fs/cgroup").glob(f"**/{self.cgroup}/**/")
         for group in sorted(groups, key=lambda path: -len(path.parts)):
-            group.rmdir()
+            with contextlib.suppress(OSError):
+                group.rmdir()
         for entry in ("data", "run", "client"):
             shutil.rmtree(self.dir / entry, ignore_errors=True)
         for entry in ("docker.sock", "pid", "engine.log"):

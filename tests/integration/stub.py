@@ -75,8 +75,11 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(b'{"LayersSize":0,"Images":null,"Containers":null,"Volumes":null,"BuildCache":['
                         + stub.records + b"]}\n")
         elif path == "/build/prune":
+            ids = [f"{i:025d}" for i in range(stub.records.count(b'"ID":'))]
             stub.records = b""
-            self.answer(b'{"CachesDeleted":null,"SpaceReclaimed":0}')
+            self.answer(json.dumps({"CachesDeleted": ids or None, "SpaceReclaimed": 4096 * len(ids)}).encode())
+        elif path == "/requests":
+            self.answer(json.dumps(stub.requests).encode())
         else:
             self.send_error(404)
 

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -351,6 +352,29 @@ def test_idle_connections(serve, uid):
         assert left == wires[-len(left):]
         for wire in left:
             assert "interfaces" in wire.call(f"{SERVICE}.GetInfo")["parameters"]
+
+
+FLOOD = """import socket, sys
+kept = []
+while True:
+    peer = socket.socket(socket.AF_UNIX)
+    peer.connect(sys.argv[1])
+    peer.send(b'{"method":')
+    kept = [*kept[-400:], peer]"""
+
+
+def test_flood(serve):
+    """A user who connects as fast as he can."""
+    daemon = serve()
+    with subprocess.Popen([sys.executable, "-c", FLOOD, daemon.socket], user=NOBODY, group=NOBODY, extra_groups=(),
+                          stderr=subprocess.DEVNULL) as flood:
+        try:
+            time.sleep(0.5)
+            for _ in range(10):
+                at_once(daemon)
+            assert flood.poll() is None
+        finally:
+            flood.kill()
 
 
 def test_busy_connections(serve):

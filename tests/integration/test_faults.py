@@ -180,6 +180,23 @@ def test_busy_engine(engine: Engine, proxy: Proxy, short_path: Path) -> None:
     assert is_fresh(engine)
 
 
+@ONE
+def test_engine_that_is_never_done(engine: Engine, proxy: Proxy, short_path: Path) -> None:
+    """Somebody makes a new name for each that is taken; that does not go on for ever."""
+    image, = load(engine, 1, "other/service")
+    fresh_tags = itertools.count()
+
+    def busy(method: str, path: str) -> None:
+        if path.startswith("/system/df"):
+            tag(engine, image, "watchparty-backend", str(next(fresh_tags)))
+
+    proxy.before = busy
+    with Daemon(proxy.socket, short_path / "daemon") as daemon:
+        clear = daemon.ctl("clear", "all", "--wait", "0")
+        assert clear.returncode == 3 and "REMAINING: image watchparty-backend:" in clear.stdout
+        assert daemon.ctl("status").returncode == 0
+
+
 # Answers that are none
 
 FAULTS: dict[str, bytes | Fault] = {
@@ -262,7 +279,7 @@ def test_act_that_fails(engine: Engine, proxy: Proxy, short_path: Path, step: st
             if rollback_name(image) in names(engine):
                 untag(engine, rollback_name(image))
             if not images(engine) - {image}:
-                load(engine, 1)
+                load(engine, 3)
             if not records(engine):
                 project.build(name="spent:1", release=name)
                 untag(engine, "spent:1")
@@ -274,7 +291,9 @@ def test_act_that_fails(engine: Engine, proxy: Proxy, short_path: Path, step: st
             assert is_fresh(engine) or clear.returncode, said
             assert TEXT.get(name, "") in clear.stderr or clear.returncode != 1, said
             assert ("SUCCESS" in clear.stdout) == (clear.returncode == 0), said
-            assert receipts(daemon)[-1]["outcome"] == OUTCOMES[clear.returncode], said
+            receipt = receipts(daemon)[-1]
+            assert receipt["outcome"] == OUTCOMES[clear.returncode], said
+            assert {FIRST, SECOND} - set(names(engine)) <= {n["name"] for n in receipt["names"]}
             assert image in names(engine).values(), said
             assert daemon.ctl("status").returncode == 0
     recovers(engine, proxy, short_path)

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -45,7 +46,7 @@ def varlinkctl(root: Path, short_path: Path) -> Iterator[Callable[..., subproces
     with Stub(short_path / "e", 3), Daemon(short_path / "e", short_path / "d") as daemon:
         def run(*args: str, status: int = 0) -> subprocess.CompletedProcess[str]:
             done = subprocess.run(
-                alone("sh", "-ec", ENTER, "sh", root, daemon.dir, *args), env=ENV | {"SYSTEMD_COLORS": "0"},
+                alone("sh", "-ec", ENTER, "sh", root, daemon.dir, *args), env=ENV | {"SYSTEMD_COLORS": "0", "SYSTEMD_LOG_TARGET": "console"},
                 stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
             assert done.returncode == status, f"{args}\n{done.stdout}{done.stderr}"
             return done
@@ -95,15 +96,15 @@ def test_monitor(varlinkctl):
     done = varlinkctl("--json=short", "--more", "--timeout=2", "call", SOCKET, f"{CACHE}.Monitor", "{}", status=1)
     first = lines(done)[0]
     assert first["event"] == "status" and first["status"]["queued"] == 0
-    assert "timed out" in done.stderr
+    assert re.search("timed ?out", done.stderr, re.I)
 
 
 @pytest.mark.parametrize("method, parameters, told", [
     ("Clear", {"target": "x"}, f"{CACHE}.UnknownTarget"),
     ("Rollback", {}, f"{CACHE}.UnknownReceipt"),
-    ("Monitor", {}, "'more'"),
+    ("Monitor", {}, "more"),
     ("GetStatus", {"x": 1}, "Invalid"),
     ("NoSuch", {}, "NoSuch")])
 def test_errors(varlinkctl, method, parameters, told):
     done = varlinkctl("call", SOCKET, f"{CACHE}.{method}", json.dumps(parameters), status=1)
-    assert told in done.stderr
+    assert told.lower() in done.stderr.lower()

@@ -353,6 +353,19 @@ static void test_tag(void **state) {
         assert_int_equal(stub_n_requests(stub), 0);
 }
 
+/* The containerd store does not spare parents that other images stand on. */
+static void test_untag_containerd(void **state) {
+        Engine engine = { ENGINE_29, .answers = { { "DELETE /v1.55/images/app%3A1", 200,
+                                                    "[{\"Untagged\":\"app:1\"}]\n" } } };
+        cleanup(stub_free) Stub *stub = stub_new(serve, &engine);
+        cleanup(docker_free) Docker *docker = connect_to(stub);
+        size_t n;
+
+        (void)state;
+        assert_int_equal(docker_untag(docker, "app:1", &n, NULL), 0);
+        assert_int_equal(stub_count(stub, "DELETE /v1.55/images/app%3A1?noprune=1"), 1);
+}
+
 static void test_untag(void **state) {
         static const char *const refused[] = {
                 "",     "app", "sha256:0123",     "sha512:0123",       "0123456789ab",
@@ -396,11 +409,17 @@ static void test_untag(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_build_cache),   cmocka_unit_test(test_build_cache_busy),
-                cmocka_unit_test(test_images),        cmocka_unit_test(test_image),
-                cmocka_unit_test(test_containers),    cmocka_unit_test(test_prune),
-                cmocka_unit_test(test_prune_answers), cmocka_unit_test(test_prune_busy),
-                cmocka_unit_test(test_tag),           cmocka_unit_test(test_untag),
+                cmocka_unit_test(test_build_cache),
+                cmocka_unit_test(test_build_cache_busy),
+                cmocka_unit_test(test_images),
+                cmocka_unit_test(test_image),
+                cmocka_unit_test(test_containers),
+                cmocka_unit_test(test_prune),
+                cmocka_unit_test(test_prune_answers),
+                cmocka_unit_test(test_prune_busy),
+                cmocka_unit_test(test_tag),
+                cmocka_unit_test(test_untag),
+                cmocka_unit_test(test_untag_containerd),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

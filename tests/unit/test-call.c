@@ -2,6 +2,8 @@
 
 #include "engine.h"
 
+#include "base/span.h"
+
 static void test_negotiate(void **state) {
         static const struct {
                 const char *server, *announced, *version, *api_version;
@@ -270,6 +272,31 @@ static void test_retry_interrupt(void **state) {
         assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
+/* -ENOENT is for what the engine does not know. */
+static void test_no_socket(void **state) {
+        Engine engine = { ENGINE_28 };
+        cleanup(stub_free) Stub *stub = stub_new(serve, &engine);
+        cleanup(docker_free) Docker *docker = connect_to(stub);
+        Diag diag = DIAG_NULL;
+        ImageSet images;
+
+        (void)state;
+        assert_int_equal(unlink(stub->path), 0);
+        assert_int_equal(docker_images(docker, &images, &diag), -ECONNREFUSED);
+        assert_non_null(strstr(diag.text, "No such file"));
+        assert_true(docker_call_deadline(docker) == 0);
+}
+
+static void *look_at_deadline(void *userdata) {
+        uint64_t now = now_boottime_usec(), deadline = 0;
+
+        for (unsigned i = 0; i < 100 && deadline == 0; i++) {
+                usleep(1000);
+                deadline = docker_call_deadline(userdata);
+        }
+        return deadline > now && deadline < now + TIMEOUT ? userdata : NULL;
+}
+
 static void test_deadline(void **state) {
         Engine engine = { ENGINE_28, .answers = { { "GET /v1.51/images/json", 0, NULL } } };
         cleanup(stub_free) Stub *stub = stub_new(serve, &engine);
@@ -277,11 +304,17 @@ static void test_deadline(void **state) {
         uint64_t begin = stub_now_usec();
         Diag diag = DIAG_NULL;
         ImageSet images;
+        pthread_t thread;
+        void *seen;
 
         (void)state;
         assert_int_equal(docker_new(stub->path, 300 * USEC_PER_MSEC, TIMEOUT, &docker), 0);
+        assert_int_equal(pthread_create(&thread, NULL, look_at_deadline, docker), 0);
         assert_int_equal(docker_images(docker, &images, &diag), -ETIMEDOUT);
         assert_string_not_equal(diag.text, "");
+        assert_int_equal(pthread_join(thread, &seen), 0);
+        assert_non_null(seen);
+        assert_true(docker_call_deadline(docker) == 0);
         assert_in_range(stub_now_usec() - begin, 290 * USEC_PER_MSEC, 3 * USEC_PER_SEC);
 }
 
@@ -296,6 +329,7 @@ int main(void) {
                 cmocka_unit_test(test_prune_interrupt),
                 cmocka_unit_test(test_retry_interrupt),
                 cmocka_unit_test(test_deadline),
+                cmocka_unit_test(test_no_socket),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -109,6 +109,30 @@ static void test_images_errors(void **state) {
         }
 }
 
+/* The containerd store (28.5) lists what was pulled by digest among the tags. */
+static void test_image_names(void **state) {
+        static const char text[] =
+                "{\"Id\":\"sha256:01\",\"RepoTags\":[\"app:1\",\"app@sha256:02\","
+                "\"<none>:<none>\"],\"RepoDigests\":[\"team/app@sha256:03\","
+                "\"<none>@<none>\"],\"RootFS\":{\"Layers\":[\"sha256:04\","
+                "\"sha256:05\"]}}";
+        cleanup(image_detail_done) ImageDetail detail = { 0 };
+        cleanup(image_done) Image image = { 0 };
+
+        (void)state;
+        assert_int_equal(parse_image(text, strlen(text), &image, NULL), 0);
+        assert_int_equal(image.names.n, 1);
+        assert_string_equal(image.names.v[0], "app:1");
+        assert_int_equal(image.digests.n, 2);
+        assert_true(strv_contains(&image.digests, "app@sha256:02"));
+        assert_true(strv_contains(&image.digests, "team/app@sha256:03"));
+
+        assert_int_equal(parse_image_detail(text, strlen(text), &detail, NULL), 0);
+        assert_int_equal(detail.names.n, 1);
+        assert_int_equal(detail.layers.n, 2);
+        assert_string_equal(detail.layers.v[1], "sha256:05");
+}
+
 static void test_container_names(void **state) {
         static const char *const cases[][2] = {
                 { "{\"Id\":\"0123456789abcdef\",\"Names\":null}", "0123456789ab" },
@@ -313,9 +337,13 @@ static void test_message(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_build_cache_errors), cmocka_unit_test(test_images_errors),
-                cmocka_unit_test(test_container_names),    cmocka_unit_test(test_time),
-                cmocka_unit_test(test_record_plain),       cmocka_unit_test(test_message),
+                cmocka_unit_test(test_build_cache_errors),
+                cmocka_unit_test(test_images_errors),
+                cmocka_unit_test(test_image_names),
+                cmocka_unit_test(test_container_names),
+                cmocka_unit_test(test_time),
+                cmocka_unit_test(test_record_plain),
+                cmocka_unit_test(test_message),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
