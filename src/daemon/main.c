@@ -174,6 +174,9 @@ int main(int argc, char **argv) {
         umask(0022);
         /* One arena: the worker's would otherwise keep what an inventory took. */
         mallopt(M_ARENA_MAX, 1);
+        /* And large arrays outside of it, also after the first was freed: they grow without being
+         * copied there, and the peak of a clear has no second copy in it. */
+        mallopt(M_MMAP_THRESHOLD, 128 * 1024);
         sigemptyset(&mask);
         sigaddset(&mask, SIGTERM);
         sigaddset(&mask, SIGINT);
