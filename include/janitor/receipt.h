@@ -132,8 +132,8 @@ typedef struct Receipt {
         char *error;
 } Receipt;
 
-/* A fresh id, from the time and the kernel's random numbers. */
-void receipt_id_make(char ret_id[static RECEIPT_ID_MAX], int64_t now_sec);
+/* An id from the time, CLOCK_REALTIME: ids sort in the order they were made. */
+void receipt_id_make(char ret_id[static RECEIPT_ID_MAX], uint64_t now_usec);
 /* Whether text could be an id at all (it becomes part of a file name). */
 bool receipt_id_valid(const char *text);
 

@@ -40,13 +40,14 @@ static void role_done(Role *role) {
         *role = (Role){ 0 };
 }
 
-static int role_add(Role *role, const char *name) {
+static int role_add(Role *role, const char *key, const char *name) {
         if (strncmp(name, "user:", strlen("user:")) == 0) {
                 const struct passwd *user = getpwnam(name + strlen("user:"));
                 uid_t *uids;
 
                 if (!user) {
-                        log_warning("[control]: there is no user '%s'", name + strlen("user:"));
+                        log_warning("[control] %s: there is no user '%s'", key,
+                                    name + strlen("user:"));
                         return 0;
                 }
                 uids = reallocarray(role->uids, role->n_uids + 1, sizeof(*uids));
@@ -59,7 +60,7 @@ static int role_add(Role *role, const char *name) {
                 gid_t *gids;
 
                 if (!group) {
-                        log_warning("[control]: there is no group '%s'; root may act", name);
+                        log_warning("[control] %s: there is no group '%s'", key, name);
                         return 0;
                 }
                 gids = reallocarray(role->gids, role->n_gids + 1, sizeof(*gids));
@@ -72,11 +73,11 @@ static int role_add(Role *role, const char *name) {
 }
 
 /* Names are resolved here and never on behalf of a client: NSS may ask the network. */
-static int role_resolve(const Strv *names, Role *ret) {
+static int role_resolve(const char *key, const Strv *names, Role *ret) {
         Role role = { 0 };
 
         for (size_t i = 0; i < names->n; i++) {
-                int r = role_add(&role, names->v[i]);
+                int r = role_add(&role, key, names->v[i]);
 
                 if (r < 0) {
                         role_done(&role);
@@ -92,9 +93,9 @@ static int use_config(Manager *manager, Config *config) {
         Role operators = { 0 }, readers = { 0 };
         int r;
 
-        r = role_resolve(&config->operators, &operators);
+        r = role_resolve("operators", &config->operators, &operators);
         if (r >= 0)
-                r = role_resolve(&config->readers, &readers);
+                r = role_resolve("readers", &config->readers, &readers);
         if (r < 0) {
                 role_done(&operators);
                 return r;
@@ -178,7 +179,7 @@ int manager_reload(Manager *manager, Strv *ret_restart_keys, char **reterr_text)
 }
 
 int manager_submit(Manager *manager, Job *job) {
-        receipt_id_make(job->id, (int64_t)(now_realtime_usec() / USEC_PER_SEC));
+        receipt_id_make(job->id, now_realtime_usec());
         return config_copy(manager->config, &job->config);
 }
 

@@ -7,7 +7,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/statvfs.h>
 #include <time.h>
 
@@ -162,18 +161,15 @@ Json *remaining_json(const RemainingList *list) {
         return TAKE_PTR(array);
 }
 
-void receipt_id_make(char ret_id[static RECEIPT_ID_MAX], int64_t now_sec) {
-        time_t t = now_sec;
-        uint16_t salt = 0;
+void receipt_id_make(char ret_id[static RECEIPT_ID_MAX], uint64_t now_usec) {
+        time_t t = (time_t)(now_usec / USEC_PER_SEC);
         struct tm tm;
         size_t n;
 
         gmtime_r(&t, &tm);
         n = strftime(ret_id, RECEIPT_ID_MAX, "%Y%m%d-%H%M%S", &tm);
-        /* Two clears within one second are told apart; a guess is worth nothing to anybody. */
-        if (getrandom(&salt, sizeof(salt), GRND_NONBLOCK) != sizeof(salt))
-                salt = (uint16_t)getpid();
-        snprintf(ret_id + n, RECEIPT_ID_MAX - n, "-%04x", salt);
+        /* Two clears within one second are told apart, and which was the later one. */
+        snprintf(ret_id + n, RECEIPT_ID_MAX - n, "-%05x", (unsigned)(now_usec % USEC_PER_SEC));
 }
 
 bool receipt_id_valid(const char *text) {

@@ -18,7 +18,7 @@ def records(count: int) -> bytes:
     def one(i: int) -> str:
         parent = f'" Parents":["{i - 1:025d}"],' if i % 10 else ""
         return (f'{{"ID":"{i:025d}",{parent}"Type":"regular","Description":"mount / from exec /bin/sh -c pip install '
-                f'--no-cache-dir -r requirements-{i}.txt","InUse":false,"Shared":false,"Size":{4096 + i},'
+                f'-r requirements-{i}.txt \\u0026\\u0026 rm -rf /tmp/*","InUse":false,"Shared":false,"Size":{4096 + i},'
                 '"CreatedAt":"2026-11-20T12:09:13.612197641Z","LastUsedAt":"2026-11-20T12:09:13.831734576Z",'
                 '"UsageCount":1}')
     return ",".join(map(one, range(count))).encode()

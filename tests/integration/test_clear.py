@@ -10,7 +10,7 @@ import pytest
 import proxy as proxy_module
 from daemon import Daemon
 from engine import Engine
-from helpers import (ONE, Project, everything, images, load, look, names, on, receipts, records,
+from helpers import (ONE, Project, everything, images, load, names, on, receipts, records,
                      rollback_name, run, start, tag, untag, wait_until)
 from proxy import Gate, Proxy
 from scenarios import BACKEND, GRAPH, HEAD, PINNED, PROTECTED, ROWS, Row, Scenario
@@ -154,6 +154,20 @@ def test_rollback_of_what_is_gone(engine: Engine, daemon: Daemon) -> None:
     assert names(engine) == {}
 
 
+@ONE
+def test_rollback_of_the_newest(engine: Engine, daemon: Daemon) -> None:
+    """Of receipts within one second, too, and by a daemon that did not write them."""
+    image, = load(engine, 1, "other/service")
+    for release in "123456":
+        tag(engine, image, "watchparty-backend", release)
+        assert daemon.ctl("clear", "images").returncode == 0
+        assert daemon.ctl("rollback").stdout.startswith(f"restored  watchparty-backend:{release} ")
+        untag(engine, f"watchparty-backend:{release}")
+    assert daemon.stop() == 0
+    daemon.start()
+    assert receipts(daemon)[-1]["id"] in daemon.ctl("status").stdout
+
+
 # One after the other, and at once
 
 def test_twice(engine: Engine, proxy: Proxy, short_path: Path) -> None:
@@ -278,13 +292,14 @@ COPY requirements.txt /wheels/
 """
 
 
-def test_keep_mounts(engine: Engine, daemon: Daemon) -> None:
+def test_keep_mounts(engine: Engine, proxy: Proxy, short_path: Path) -> None:
     """The next build has fresh layers and a warm mount."""
     def runs() -> int:
         log = engine.docker("run", "--rm", "--network", "none", BACKEND, "/bin/cat", "/app/log")
         return log.stdout.count("run")
 
-    with Scenario(Row("keep-mounts", "", dockerfile=COUNTING), engine) as scenario:
+    with (Scenario(Row("keep-mounts", "", dockerfile=COUNTING), engine) as scenario,
+          Daemon(proxy.socket, short_path / "daemon") as daemon):
         scenario.prepare()
         for expected in (2, 3):
             clear = daemon.ctl("clear", "--keep-mounts", "all")
@@ -292,6 +307,8 @@ def test_keep_mounts(engine: Engine, daemon: Daemon) -> None:
             assert "\nKEPT: 1 build cache record" in clear.stdout
             assert scenario.rebuild().cached == 0
             assert runs() == expected
+        assert all("cachemount" not in path and "filters" in path
+                   for path in proxy.sent("POST", "^/build/prune"))
         assert daemon.ctl("clear", "all").returncode == 0
         assert scenario.rebuild().cached == 0
         assert runs() == 1

@@ -322,6 +322,8 @@ def as_user(daemon: Daemon, *args: str, uid: int = NOBODY, gid: int = NOBODY, gr
 def test_rights(serve, extra, who, may_look, may_act):
     """By the kernel's word alone; `clear` gets as far as the engine, which is not there."""
     daemon = serve(f"{extra}\n")
+    assert ("operators: there is no group 'no-such-group'" in daemon.log) == ("no-such-group" in extra)
+    assert ("operators: there is no user 'no-such-user'" in daemon.log) == ("no-such-user" in extra)
     assert as_user(daemon, "status", **who) == (0 if may_look else 4)
     assert as_user(daemon, "version", **who) == 0
     assert as_user(daemon, "clear", "--dry-run", **who) == (6 if may_act else 4)

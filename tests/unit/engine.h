@@ -55,6 +55,9 @@ static inline bool serve(Stub *stub, int fd, const char *request) {
                 snprintf(headers + strlen(headers), sizeof(headers) - strlen(headers),
                          "Api-Version: %s\r\n", engine->api_version);
 
+        if (engine->close)
+                strcat(headers, "Connection: close\r\n");
+
         for (size_t i = 0; i < ELEMENTSOF(engine->answers); i++) {
                 const Answer *a = &engine->answers[i];
 
