@@ -201,8 +201,8 @@ static void wait_for_job(Manager *manager, Connection *connection, const char *j
         /* A poll in progress is nobody's fault and ends soon. */
         if (manager->present.id[0] == '\0' || manager->present.kind == JOB_POLL)
                 wait_usec += 4 * manager->config->timeout_usec;
-        r = sd_event_add_time_relative(manager->event, &waiter->timer, CLOCK_BOOTTIME, wait_usec, 0,
-                                       on_wait_over, waiter);
+        r = sd_event_add_time_relative(manager->event, &waiter->timer, CLOCK_BOOTTIME, wait_usec,
+                                       10 * USEC_PER_MSEC, on_wait_over, waiter);
         if (r < 0) {
                 waiter_free(manager, waiter);
                 reply_no_memory(connection);

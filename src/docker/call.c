@@ -175,13 +175,14 @@ static int choose_version(const char *announced, EngineInfo *info, Diag *reterr_
 
 /* "Docker/20.10.24+dfsg1 (linux)" */
 static void server_version(const char *server, EngineInfo *info) {
-        const char *version = strchr(server, '/');
+        static const char prefix[] = "Docker/";
+        const char *version = server + strlen(prefix);
         size_t n;
 
-        if (!version)
+        if (strncmp(server, prefix, strlen(prefix)) != 0) /* a proxy's own */
                 return;
 
-        n = strcspn(++version, " ");
+        n = strcspn(version, " ");
         if (n == 0 || n >= sizeof(info->version))
                 return;
 

@@ -30,7 +30,8 @@ typedef struct Clear {
         const Reporter *reporter;
         Receipt *receipt;
 
-        Memory memory; /* of it, images are the suspects of this clear, too */
+        Memory memory;     /* of it, images are the suspects of this clear, too */
+        bool memory_dirty; /* differs from what is on disk */
         Inventory inventory;
         ClearPlan plan;
         uint64_t observe_usec; /* what the last observation took */
@@ -69,14 +70,17 @@ static int observe(Clear *clear, Diag *reterr_diag) {
                 return r;
         clear->observe_usec = now_boottime_usec() - begin_usec;
         if (clear->options->target & TARGET_IMAGES) {
+                size_t n = clear->memory.images.n;
+
                 r = plan_suspects(&clear->inventory, clear->config, &clear->memory.images);
                 if (r < 0)
                         return r;
+                clear->memory_dirty |= clear->memory.images.n != n;
         }
         r = plan_clear(&clear->inventory, clear->config, clear->options, &clear->memory.images,
                        &clear->plan);
-        if (r >= 0 && clear->plan.matches)
-                clear->memory.ever_matched = true;
+        if (r >= 0 && clear->plan.matches && !clear->memory.ever_matched)
+                clear->memory.ever_matched = clear->memory_dirty = true;
         return r;
 }
 
@@ -89,8 +93,12 @@ static int write_receipt(Clear *clear, const Json *json, Diag *reterr_diag) {
 }
 
 static int write_memory(Clear *clear, Diag *reterr_diag) {
-        int r = state_write_memory(clear->state, &clear->memory, reterr_diag);
+        int r;
 
+        if (!clear->memory_dirty)
+                return 0;
+        r = state_write_memory(clear->state, &clear->memory, reterr_diag);
+        clear->memory_dirty = r < 0;
         clear->local = clear->local || r < 0;
         return r;
 }
@@ -263,6 +271,7 @@ static int trim_memory(Clear *clear) {
                 named_images_done(&kept);
                 return r;
         }
+        clear->memory_dirty |= kept.n != clear->memory.images.n;
         named_images_done(&clear->memory.images);
         clear->memory.images = kept;
         return 0;

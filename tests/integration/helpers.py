@@ -4,6 +4,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import signal
 import subprocess
 import tarfile
 import time
@@ -14,8 +15,8 @@ from typing import Any
 
 import pytest
 
+import daemon
 from conftest import NAMES
-from daemon import Daemon
 from engine import Engine, rootfs
 from scenarios import BACKEND, HEAD, Build, count
 
@@ -143,17 +144,27 @@ class Project:
 
 # The daemon
 
-def start(daemon: Daemon, *args: str) -> subprocess.Popen[str]:
+class Daemon(daemon.Daemon):
+    """One that has to end cleanly, unless a test killed it: sanitizers speak then."""
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        assert self.process
+        ended = self.process.poll()
+        status = self.stop() if ended is None else ended
+        print(self.log)  # pytest shows it if the test fails
+        assert kind or status in (0, -signal.SIGKILL), f"exit {status}"
+
+
+def start(running: daemon.Daemon, *args: str) -> subprocess.Popen[str]:
     """wpcachectl in the background."""
     return subprocess.Popen(
-        [daemon.build / "wpcachectl", "--socket", daemon.socket, *args], text=True,
+        [running.build / "wpcachectl", "--socket", running.socket, *args], text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def receipts(daemon: Daemon) -> list[dict[str, Any]]:
+def receipts(of: daemon.Daemon) -> list[dict[str, Any]]:
     """All receipts, oldest first."""
-    files = sorted((daemon.state / "receipts").glob("*.json"), key=lambda f: f.stat().st_mtime_ns)
-    return [json.loads(file.read_text()) for file in files]
+    return [json.loads(file.read_text()) for file in sorted((of.state / "receipts").glob("*.json"))]
 
 
 def wait_until(true: Callable[[], object], timeout: float = 30) -> None:

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 import proxy as proxy_module
-from daemon import Daemon
 from engine import Engine
-from helpers import (ONE, Project, images, load, look, names, on, receipts, records, rollback_name,
-                     start, tag, untag, wait_until)
+from helpers import (ONE, Daemon, Project, images, load, look, names, on, receipts, records,
+                     rollback_name, start, tag, untag, wait_until)
 from proxy import (HTML, Fault, Gate, Proxy, close, corrupt, cut, delay, endless, error, hang, huge,
                    truncate, unfinished)
 from scenarios import BACKEND

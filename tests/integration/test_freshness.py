@@ -1,11 +1,28 @@
 """The promise: exit 0 means that the next build takes nothing from a cache, whatever made it."""
 from __future__ import annotations
 
+from collections.abc import Callable
+from subprocess import CompletedProcess
+
 import pytest
 
 from daemon import Daemon
 from engine import Engine
 from scenarios import CONTAINER, ROWS, Bystanders, Row, Scenario
+
+
+def play(scenario: Scenario, clear: Callable[[], CompletedProcess[str]]) -> CompletedProcess[str]:
+    """Makes the row's cache, clears, and waits for the build in flight, which has to be unharmed;
+    begins anew where the engine itself harmed it."""
+    for _ in range(3):
+        scenario.prepare()
+        result = clear()
+        if scenario.land():
+            return result
+        if not scenario.engine_race:
+            break
+    raise AssertionError(f"the build in flight came to harm\n{result.stdout}{result.stderr}"
+                         f"{scenario.flight_log}")
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=list(ROWS))
@@ -15,10 +32,8 @@ def test_clear(engine: Engine, daemon: Daemon, row: Row) -> None:
     bystanders = Bystanders(engine)
     bystanders.create()
     with Scenario(row, engine) as scenario:
-        scenario.prepare()
-        clear = daemon.clear()
+        clear = play(scenario, daemon.clear)
         said = clear.stdout + clear.stderr
-        assert scenario.land(), f"the build in flight came to harm\n{said}"
         build, again = scenario.rebuild(), scenario.rebuild()
     told = f"{build.cached} of {build.steps} steps cached\n{said}{build.text}"
     assert clear.returncode == row.expect(engine.name), told
@@ -34,9 +49,8 @@ def test_clear(engine: Engine, daemon: Daemon, row: Row) -> None:
 def test_clear_without_waiting(engine: Engine, daemon: Daemon, name: str) -> None:
     """With no time to wait for a build in flight, a clear names what that build holds."""
     with Scenario(ROWS[name], engine) as scenario:
-        scenario.prepare()
-        clear = daemon.ctl("clear", "--target", "all", "--wait", "0")
-        said = clear.stdout + clear.stderr
-        assert clear.returncode == 3, said
-        assert (scenario.container or "in use") in said
-        assert scenario.land(), f"the build in flight came to harm\n{said}"
+        clear = play(scenario,
+                     lambda: daemon.ctl("clear", "--target", "all", "--wait", "0"))
+    said = clear.stdout + clear.stderr
+    assert clear.returncode == 3, said
+    assert (scenario.container or "in use") in said

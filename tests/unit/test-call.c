@@ -18,8 +18,9 @@ static void test_negotiate(void **state) {
                 { "Docker/30.0.0 (linux)", "1.60", "30.0.0", "1.55", 0 },
                 { "Docker/40.0.0 (linux)", "2.1", "40.0.0", "1.55", 0 },
                 { "Docker/19.03.0 (linux)", "1.40", "19.03.0", "1.40", 0 },
-                { "Libpod/4.3.1 (linux)", "1.41", "4.3.1", "1.41", 0 },
-                { "", "1.41", "20.10.24+dfsg1", "1.41", 0 }, /* from /info */
+                { "BaseHTTP/0.6 Python/3.11", "1.41", "20.10.24+dfsg1", "1.41",
+                  0 }, /* from /info */
+                { "", "1.41", "20.10.24+dfsg1", "1.41", 0 },
                 { "Docker/18.09.0 (linux)", "1.39", NULL, NULL, -EPROTONOSUPPORT },
                 { "", "", NULL, NULL, -EPROTONOSUPPORT },
                 { "x", "new", NULL, NULL, -EBADMSG },
