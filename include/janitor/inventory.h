@@ -46,7 +46,7 @@ typedef struct Inventory {
         size_t n_in_use;
         uint64_t record_bytes; /* of all records */
         ImageSet images;
-        ContainerSet containers;
+        ContainerSet containers; /* `image` is as at create, also where the list has an id */
         FactSet facts;
         Strv classic_builds; /* signs of a classic build under way, for a person */
         int64_t observed_sec;

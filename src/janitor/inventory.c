@@ -190,8 +190,8 @@ static bool is_classic_step(const ContainerDetail *detail) {
                strcmp(detail->log_driver, "none") == 0;
 }
 
-static int observe_classic_container(Docker *docker, const Container *container,
-                                     Inventory *inventory, Strv *failed_ids, Diag *reterr_diag) {
+static int observe_classic_container(Docker *docker, Container *container, Inventory *inventory,
+                                     Strv *failed_ids, Diag *reterr_diag) {
         cleanup(container_detail_done) ContainerDetail detail = { 0 };
         char text[160];
         int r;
@@ -203,8 +203,11 @@ static int observe_classic_container(Docker *docker, const Container *container,
                 return 0;
         if (r < 0)
                 return r;
-        if (!is_classic_step(&detail))
+        if (!is_classic_step(&detail)) {
+                free(container->image);
+                container->image = TAKE_PTR(detail.config_image);
                 return 0;
+        }
         if (strcmp(detail.status, "exited") == 0 &&
             (detail.exit_code != 0 ||
              inventory->observed_sec - detail.finished_sec > CLASSIC_COMMIT_SEC))

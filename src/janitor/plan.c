@@ -61,11 +61,41 @@ static const Image *chain_next(const Inventory *inventory, const Config *config,
         return image_is_nameless(config, parent) || image_is_ours(config, parent) ? parent : NULL;
 }
 
+/*
+ * The name that an untagged image in use went by: a rebuild takes the name from a release that still
+ * runs, and its container remembers. NULL if it has none in scope; else malloc'ed into `*ret`.
+ */
+static int former_name(const Inventory *inventory, const Config *config, const Image *image,
+                       char **ret) {
+        const Container *container = container_of_image(inventory, image->id);
+        cleanup_free char *name = NULL;
+
+        *ret = NULL;
+        if (!container || !image_is_untagged(image) ||
+            strncmp(container->image, "sha256:", strlen("sha256:")) == 0 ||
+            strchr(container->image, '@'))
+                return 0;
+        if (asprintf(&name, "%s%s", container->image, name_tag(container->image) ? "" : ":latest") <
+            0)
+                return -ENOMEM;
+        if (name_in_scope(config, image, name))
+                *ret = TAKE_PTR(name);
+        return 0;
+}
+
 int plan_suspects(const Inventory *inventory, const Config *config, NamedImages *suspects) {
         for (size_t i = 0; i < inventory->images.n; i++) {
                 const Image *image = &inventory->images.v[i];
+                cleanup_free char *former = NULL;
                 bool taken = false;
 
+                if (former_name(inventory, config, image, &former) < 0)
+                        return -ENOMEM;
+                if (former) {
+                        taken = true;
+                        if (named_images_add_once(suspects, former, image->id) < 0)
+                                return -ENOMEM;
+                }
                 for (size_t j = 0; j < image->names.n; j++) {
                         const char *name = image->names.v[j];
 
@@ -225,8 +255,12 @@ static int plan_rollback_tag(const Inventory *inventory, const Config *config, c
 static int plan_image(const Inventory *inventory, const Config *config, const NamedImages *suspects,
                       const Image *image, ClearPlan *plan) {
         const Container *container = container_of_image(inventory, image->id);
+        cleanup_free char *former = NULL;
         const char *first = NULL;
-        int r = 0;
+        int r;
+
+        r = former_name(inventory, config, image, &former);
+        first = former;
 
         for (size_t i = 0; i < image->names.n && r >= 0; i++) {
                 const char *name = image->names.v[i];
@@ -468,8 +502,8 @@ void clear_plan_done(ClearPlan *plan) {
 }
 
 bool clear_plan_empty(const ClearPlan *plan) {
-        return plan->names.n == 0 && plan->untagged.n == 0 && plan->trash.n == 0 &&
-               plan->n_records == 0;
+        return plan->rollback_tags.n == 0 && plan->names.n == 0 && plan->untagged.n == 0 &&
+               plan->trash.n == 0 && plan->n_records == 0;
 }
 
 static bool same_texts(const Strv *a, const Strv *b) {

@@ -136,6 +136,21 @@ def test_both_releases_can_be_named(engine: Engine, daemon: Daemon, short_path: 
     assert names(engine)[BACKEND] == ids["bad"]
 
 
+@on("20", "26", "28")
+def test_release_that_a_rebuild_untagged(engine: Engine, daemon: Daemon) -> None:
+    """The next release is built and not yet up: the one that runs gets a name, too. (The containerd
+    store drops such an image at once, under its container.)"""
+    ids = []
+    for release in ("runs", "built"):
+        ids.append(engine.import_base(BACKEND, release))
+        if not engine.docker("ps", "--quiet").stdout:
+            run(engine, BACKEND, "web")
+    assert names(engine) == {BACKEND: ids[1]}
+    clear = daemon.ctl("clear", "--target", "all")
+    assert clear.returncode == 0, clear.stdout + clear.stderr
+    assert names(engine) == {rollback_name(ids[0]): ids[0]}
+
+
 @ONE
 def test_rollback_of_what_is_gone(engine: Engine, daemon: Daemon) -> None:
     done = daemon.ctl("rollback")

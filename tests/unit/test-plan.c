@@ -217,6 +217,55 @@ static void test_other_projects(void **state) {
         host_done(&h);
 }
 
+/* A rebuild took the name from a release that still runs: it gets one to be found by. */
+static void test_running_untagged(void **state) {
+        Host h = host_new();
+        ClearPlan plan;
+
+        (void)state;
+        host_image(&h, "aaaaaaaaaaaa1111", NULL, NULL, IMAGE_KIND_BUILDKIT);
+        host_container(&h, "web", "aaaaaaaaaaaa1111", "running");
+        free(h.inventory.containers.v[0].image);
+        h.inventory.containers.v[0].image = strdup("localhost:5000/watchparty-web");
+        host_image(&h, "bbbbbbbbbbbb1111", NULL, NULL, IMAGE_KIND_BUILDKIT);
+        host_container(&h, "shop", "bbbbbbbbbbbb1111", "running");
+        free(h.inventory.containers.v[1].image);
+        h.inventory.containers.v[1].image = strdup("shop:2");
+
+        plan = host_plan(&h);
+        assert_int_equal(plan.rollback_tags.n, 1);
+        assert_string_equal(plan.rollback_tags.v[0].name,
+                            "localhost:5000/watchparty-web:wpcache-rollback-aaaaaaaaaaaa");
+        assert_false(clear_plan_empty(&plan));
+        assert_int_equal(plan_suspects(&h.inventory, &h.config, &h.suspects), 0);
+        assert_int_equal(h.suspects.n, 1);
+        clear_plan_done(&plan);
+        host_done(&h);
+}
+
+/* Two plans are the same whatever order the engine lists images in. */
+static void test_equal(void **state) {
+        Host h = host_new(), g = host_new();
+        ClearPlan a, b;
+
+        (void)state;
+        host_image(&h, "a", "watchparty-a:1", NULL, IMAGE_KIND_BUILDKIT);
+        host_image(&h, "b", "watchparty-b:1", NULL, IMAGE_KIND_BUILDKIT);
+        host_image(&g, "b", "watchparty-b:1", NULL, IMAGE_KIND_BUILDKIT);
+        host_image(&g, "a", "watchparty-a:1", NULL, IMAGE_KIND_BUILDKIT);
+        a = host_plan(&h);
+        b = host_plan(&g);
+        assert_true(clear_plan_equal(&a, &b));
+        clear_plan_done(&b);
+        host_image(&g, "c", "watchparty-c:1", NULL, IMAGE_KIND_BUILDKIT);
+        b = host_plan(&g);
+        assert_false(clear_plan_equal(&a, &b));
+        clear_plan_done(&a);
+        clear_plan_done(&b);
+        host_done(&h);
+        host_done(&g);
+}
+
 /* The host after the plan, as a dry run judges it. */
 static void test_predict(void **state) {
         Host h = host_new();
@@ -251,10 +300,16 @@ static void test_predict(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_names),          cmocka_unit_test(test_rollback_tags),
-                cmocka_unit_test(test_untagged),       cmocka_unit_test(test_suspects),
-                cmocka_unit_test(test_records),        cmocka_unit_test(test_trash),
-                cmocka_unit_test(test_other_projects), cmocka_unit_test(test_predict),
+                cmocka_unit_test(test_names),
+                cmocka_unit_test(test_rollback_tags),
+                cmocka_unit_test(test_untagged),
+                cmocka_unit_test(test_suspects),
+                cmocka_unit_test(test_records),
+                cmocka_unit_test(test_trash),
+                cmocka_unit_test(test_other_projects),
+                cmocka_unit_test(test_predict),
+                cmocka_unit_test(test_running_untagged),
+                cmocka_unit_test(test_equal),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
