@@ -1,13 +1,33 @@
 """wpcached and wpcachectl of a build, with configuration, state and socket of their own."""
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
-BUILD = Path(os.environ.get("WPCACHE_BUILD_DIR", Path(__file__).parents[2] / "build/dev"))
+
+
+def reachable(build: Path) -> Path:
+    """BUILD, or a copy of its programs that any user may run: a checkout may lie in a directory that
+    is root's alone."""
+    if all(directory.stat().st_mode & 1 for directory in (build, *build.parents)):
+        return build
+    copy = Path(tempfile.mkdtemp(prefix="wpcache-build-"))
+    atexit.register(shutil.rmtree, copy)
+    os.chmod(copy, 0o755)
+    (copy / build.name).mkdir()
+    for program in ("wpcached", "wpcachectl"):
+        shutil.copy(build / program, copy / build.name)
+    return copy / build.name
+
+
+BUILD = reachable(Path(os.environ.get("WPCACHE_BUILD_DIR",
+                                      Path(__file__).parents[2] / "build/dev")).absolute())
 CONFIG = """[docker]
 host=unix://{engine}
 [images]
