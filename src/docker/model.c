@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 
-/*
- * Plain values and the sets that own them. A set grows by half, so that a hundred thousand records
- * never stand beside a copy twice their size; adding reserves first and then cannot fail.
- */
+/* Plain values and the sets that own them. Adding reserves first and then cannot fail. */
 
 #include "docker/model.h"
 
 #include <string.h>
+
+#include "base/array.h"
 
 static const char *const record_types[RECORD_TYPE_MAX] = {
         [RECORD_REGULAR] = "regular",
@@ -30,29 +29,9 @@ RecordType record_type_from_string(const char *text) {
         return RECORD_OTHER;
 }
 
-/* Makes room for `n_more` elements behind the `n` of an array. Returns the array, perhaps moved, or
- * NULL when out of memory: the old one is untouched then. */
-static void *reserve(void *v, size_t *size, size_t n, size_t n_more, size_t element_size) {
-        size_t want, bytes;
-
-        if (__builtin_add_overflow(n, n_more, &want))
-                return NULL;
-        if (v && want <= *size)
-                return v;
-
-        want = MAX(want, MAX(*size + *size / 2, (size_t)16));
-        if (__builtin_mul_overflow(want, element_size, &bytes))
-                return NULL;
-
-        v = realloc(v, bytes);
-        if (v)
-                *size = want;
-        return v;
-}
-
 int record_set_add(RecordSet *set, const BuildRecord *record, const char *const *parents,
                    size_t n_parents) {
-        void *v;
+        void *parents_array;
 
         if (n_parents > UINT16_MAX || set->n_parents > UINT32_MAX - n_parents)
                 return -EOVERFLOW;
@@ -60,15 +39,13 @@ int record_set_add(RecordSet *set, const BuildRecord *record, const char *const 
                 if (strlen(parents[i]) >= RECORD_ID_MAX)
                         return -EOVERFLOW;
 
-        v = reserve(set->v, &set->size, set->n, 1, sizeof(*set->v));
-        if (!v)
+        if (array_grow(set->v, set->n, set->size) < 0)
                 return -ENOMEM;
-        set->v = v;
-        v = reserve(set->parents, &set->size_parents, set->n_parents, n_parents,
-                    sizeof(*set->parents));
-        if (!v)
+        parents_array = array_reserve(set->parents, &set->size_parents, set->n_parents, n_parents,
+                                      sizeof(*set->parents));
+        if (!parents_array)
                 return -ENOMEM;
-        set->parents = v;
+        set->parents = parents_array;
 
         set->v[set->n] = *record;
         set->v[set->n].parents = (uint32_t)set->n_parents;
@@ -87,13 +64,9 @@ void record_set_done(RecordSet *set) {
 }
 
 int image_set_add(ImageSet *set, Image *image) {
-        void *v;
-
-        v = reserve(set->v, &set->size, set->n, 1, sizeof(*set->v));
-        if (!v)
+        if (array_grow(set->v, set->n, set->size) < 0)
                 return -ENOMEM;
 
-        set->v = v;
         set->v[set->n++] = *image;
         *image = (Image){ 0 };
         return 0;
@@ -138,13 +111,9 @@ void image_detail_done(ImageDetail *detail) {
 }
 
 int container_set_add(ContainerSet *set, Container *container) {
-        void *v;
-
-        v = reserve(set->v, &set->size, set->n, 1, sizeof(*set->v));
-        if (!v)
+        if (array_grow(set->v, set->n, set->size) < 0)
                 return -ENOMEM;
 
-        set->v = v;
         set->v[set->n++] = *container;
         *container = (Container){ 0 };
         return 0;

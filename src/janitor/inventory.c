@@ -146,7 +146,7 @@ static int look_closely(Docker *docker, const EngineInfo *engine, const Image *i
         r = docker_image(docker, image->id, &detail, reterr_diag);
         if (r < 0)
                 return r;
-        if (array_grow((void **)&facts->v, facts->n, &facts->size, sizeof(*facts->v)) < 0)
+        if (array_grow(facts->v, facts->n, facts->size) < 0)
                 return -ENOMEM;
         entry = &facts->v[facts->n++];
         *entry = (ImageFacts){

@@ -57,7 +57,7 @@ int named_images_add(NamedImages *list, const char *name, const char *id) {
         if (strlen(id) >= IMAGE_ID_MAX)
                 return -EINVAL;
         copy = strdup(name);
-        if (!copy || array_grow((void **)&list->v, list->n, &list->size, sizeof(*list->v)) < 0)
+        if (!copy || array_grow(list->v, list->n, list->size) < 0)
                 return -ENOMEM;
         entry = &list->v[list->n++];
         entry->name = TAKE_PTR(copy);
@@ -120,8 +120,7 @@ int remaining_add(RemainingList *list, RemainingKind kind, const char *object, c
         cleanup_free char *o = strdup(object), *w = strdup(reason);
         cleanup_free char *m = remedy ? strdup(remedy) : NULL;
 
-        if (!o || !w || (remedy && !m) ||
-            array_grow((void **)&list->v, list->n, &list->size, sizeof(*list->v)) < 0)
+        if (!o || !w || (remedy && !m) || array_grow(list->v, list->n, list->size) < 0)
                 return -ENOMEM;
         list->v[list->n++] = (Remaining){
                 .kind = kind,
