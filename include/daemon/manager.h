@@ -49,7 +49,8 @@ typedef struct Manager {
         sd_event_source *worker_source, *poll_timer, *watchdog_timer, *extend_timer, *drain_timer;
         char *config_path;
         Config *config;
-        char *config_error; /* why the newest file is not in force, or NULL */
+        unsigned generation; /* of it: counts loads */
+        char *config_error;  /* why the newest file is not in force, or NULL */
         int64_t config_loaded_sec;
         Role operators, readers;
 

@@ -96,7 +96,6 @@ typedef struct ImageDetail {
         char *comment;        /* "buildkit.dockerfile.v0" on what BuildKit built, or "" */
         char *docker_version; /* set by the classic builder and commit, or "" */
         Strv names;
-        Strv layers; /* RootFS.Layers: diff ids, lowest first */
         int64_t created_sec;
 } ImageDetail;
 

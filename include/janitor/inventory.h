@@ -29,7 +29,6 @@ typedef struct ImageFacts {
         char id[IMAGE_ID_MAX];
         ImageKind kind;
         InlineCache inline_cache;
-        Strv layers; /* diff ids */
 } ImageFacts;
 
 typedef struct FactSet {

@@ -21,6 +21,7 @@ typedef struct Job {
 
         /* in */
         Config *config;       /* its own copy */
+        unsigned generation;  /* of the configuration: counts reloads */
         ClearOptions options; /* clear */
         Who who;              /* clear */
         char *receipt_id;     /* rollback: NULL for the newest */
@@ -86,10 +87,10 @@ void worker_submit(Worker *worker, Job *job);
 Job *worker_withdraw(Worker *worker, const char *job_id);
 
 /*
- * The queued or running clear with the same options that a new caller may share, since it will
- * still look at everything after now: true, and its id.
+ * The queued or running clear with the same options and the same configuration that a new caller
+ * may share, since it will still look at everything after now: true, and its id.
  */
-bool worker_find_clear(Worker *worker, const ClearOptions *options,
+bool worker_find_clear(Worker *worker, const ClearOptions *options, unsigned generation,
                        char ret_id[static RECEIPT_ID_MAX]);
 
 /* Jobs waiting, polls not counted. */

@@ -106,6 +106,7 @@ static int use_config(Manager *manager, Config *config) {
         manager->readers = readers;
         config_free(manager->config);
         manager->config = config;
+        manager->generation++;
         free(manager->config_error);
         manager->config_error = NULL;
         manager->config_loaded_sec = (int64_t)(now_realtime_usec() / USEC_PER_SEC);
@@ -180,6 +181,7 @@ int manager_reload(Manager *manager, Strv *ret_restart_keys, char **reterr_text)
 
 int manager_submit(Manager *manager, Job *job) {
         receipt_id_make(job->id, now_realtime_usec());
+        job->generation = manager->generation;
         return config_copy(manager->config, &job->config);
 }
 

@@ -299,7 +299,7 @@ static void on_clear(Manager *manager, Connection *connection, const VarlinkCall
 
         if (!read_clear(connection, call->parameters, &options, &command))
                 return;
-        if (worker_find_clear(manager->worker, &options, id)) {
+        if (worker_find_clear(manager->worker, &options, manager->generation, id)) {
                 log_info("Clear of %s joined by uid %u (pid %i)", target_to_string(options.target),
                          peer->uid, peer->pid);
                 wait_for_job(manager, connection, id, call->more, options.wait_usec);

@@ -14,6 +14,9 @@
 #include "docker/name.h"
 #include "janitor/act.h"
 
+/* Builds may make records as fast as these rounds delete them; the next pass goes on. */
+#define PRUNE_ROUNDS_MAX 16
+
 /* Refused or gone: the next observation tells which. */
 static bool is_refusal(int error) {
         return error == -EBUSY || error == -ENOENT;
@@ -159,7 +162,7 @@ int act_images(Docker *docker, const ClearPlan *plan, const Reporter *reporter, 
 /* With a type filter the engine deletes leaves of that type alone, so types are taken in turn
  * until a round deletes nothing. */
 static int prune_but_mounts(Docker *docker, Receipt *receipt, Diag *reterr_diag) {
-        size_t n_round;
+        size_t n_round, n_rounds = 0;
 
         do {
                 n_round = 0;
@@ -178,7 +181,7 @@ static int prune_but_mounts(Docker *docker, Receipt *receipt, Diag *reterr_diag)
                         receipt->removed[REMOVED_RECORDS].objects += n;
                         receipt->removed[REMOVED_RECORDS].engine_bytes += bytes;
                 }
-        } while (n_round > 0);
+        } while (n_round > 0 && ++n_rounds < PRUNE_ROUNDS_MAX);
         return 0;
 }
 

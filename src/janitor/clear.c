@@ -170,6 +170,7 @@ static int run_passes(Clear *clear, Diag *reterr_diag) {
 
         for (;;) {
                 uint64_t now_usec;
+                bool waiting;
                 int r;
 
                 clear->reporter->proving(clear->reporter->userdata, true);
@@ -178,10 +179,18 @@ static int run_passes(Clear *clear, Diag *reterr_diag) {
                         return r;
                 if (last_look || (clear_plan_empty(&clear->plan) && !building(clear)))
                         return 0;
+                now_usec = now_boottime_usec();
+                waiting = building(clear) && now_usec < deadline_usec;
+                if (!waiting && clear->receipt->passes > 0 &&
+                    clear_plan_equal(&clear->plan, &last)) {
+                        if (++n_stuck > STUCK_PASSES_MAX)
+                                return 0;
+                } else {
+                        n_stuck = 0;
+                }
                 clear->reporter->proving(clear->reporter->userdata, false);
 
-                now_usec = now_boottime_usec();
-                if (building(clear) && now_usec < deadline_usec) {
+                if (waiting) {
                         r = wait_for_build(clear, deadline_usec - now_usec);
                         if (r < 0)
                                 return r;
@@ -189,16 +198,11 @@ static int run_passes(Clear *clear, Diag *reterr_diag) {
                 }
                 last_look = building(clear) ||
                             (now_usec >= deadline_usec && clear->receipt->passes >= PASSES_MAX);
-
-                if (clear->receipt->passes > 0 && clear_plan_equal(&clear->plan, &last)) {
-                        if (++n_stuck > STUCK_PASSES_MAX)
-                                return 0;
+                if (n_stuck > 0) {
                         r = clear->reporter->pause(clear->reporter->userdata,
                                                    n_stuck * STUCK_PAUSE_USEC);
                         if (r < 0)
                                 return r;
-                } else {
-                        n_stuck = 0;
                 }
                 r = act(clear, reterr_diag);
                 if (r < 0)
@@ -304,6 +308,7 @@ static int make_plan(Clear *clear, Json **ret_plan, Diag *reterr_diag) {
         cleanup(clear_plan_done) ClearPlan plan = { 0 };
         int r;
 
+        clear->reporter->proving(clear->reporter->userdata, true);
         r = observe(clear, reterr_diag);
         if (r < 0)
                 return r;

@@ -30,8 +30,6 @@ const ImageFacts *fact_set_find(const FactSet *facts, const char *id) {
 }
 
 void fact_set_done(FactSet *facts) {
-        for (size_t i = 0; i < facts->n; i++)
-                strv_done(&facts->v[i].layers);
         free(facts->v);
         *facts = (FactSet){ 0 };
 }
@@ -152,10 +150,8 @@ static int look_closely(Docker *docker, const EngineInfo *engine, const Image *i
         *entry = (ImageFacts){
                 .kind = kind_from_comment(detail.comment),
                 .inline_cache = read_inline_cache(engine, image->id),
-                .layers = detail.layers,
         };
         strcpy(entry->id, image->id);
-        detail.layers = STRV_NULL;
         return 0;
 }
 
@@ -199,8 +195,8 @@ static int observe_classic_container(Docker *docker, Container *container, Inven
         if (strncmp(container->image, "sha256:", strlen("sha256:")) != 0)
                 return 0;
         r = docker_container(docker, container->id, &detail, reterr_diag);
-        if (r == -ENOENT)
-                return 0;
+        if (r == -ENOENT) /* gone since the list, as a step that was committed is: look again */
+                return strv_add(&inventory->classic_builds, "a container of a build just ended");
         if (r < 0)
                 return r;
         if (!is_classic_step(&detail)) {
@@ -226,6 +222,8 @@ static bool image_is_leaf(const ImageSet *images, const char *id) {
 
 static int observe_classic_builds(Docker *docker, const NamedImages *known, Inventory *inventory,
                                   Diag *reterr_diag) {
+        /* Not when the look began: a step may have been committed since. */
+        int64_t now_sec = (int64_t)(now_realtime_usec() / USEC_PER_SEC);
         cleanup(strv_done) Strv failed_ids = STRV_NULL;
         char text[160];
         int r;
@@ -238,7 +236,7 @@ static int observe_classic_builds(Docker *docker, const NamedImages *known, Inve
         }
         for (size_t i = 0; i < inventory->images.n; i++) {
                 const Image *image = &inventory->images.v[i];
-                int64_t age_sec = inventory->observed_sec - image->created_sec;
+                int64_t age_sec = now_sec - image->created_sec;
 
                 if (!image_is_untagged(image) || !image_is_classic(inventory, image) ||
                     age_sec < 0 || age_sec > CLASSIC_QUIET_SEC ||

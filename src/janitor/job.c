@@ -40,6 +40,8 @@ struct Worker {
         /* The thread's own. */
         char *docker_socket;
         uint64_t timeout_usec, prune_timeout_usec;
+        Receipt settling;     /* of the last clear */
+        uint64_t settle_usec; /* when to complete it, CLOCK_BOOTTIME; 0: done */
 };
 
 const char *job_kind_to_string(JobKind kind) {
@@ -177,19 +179,27 @@ static int use_docker(Worker *worker, const Config *config) {
         return 0;
 }
 
-/* Fills the rest of the receipt's figure of freed disk. */
-static void settle(Worker *worker, Receipt *receipt) {
+/* Completes the figure of freed disk in the receipt of the last clear, if it is still to be done. */
+static void settle(Worker *worker) {
         cleanup(json_free) Json *json = NULL;
+        Receipt *receipt = &worker->settling;
 
-        if (receipt->passes == 0)
+        if (worker->settle_usec == 0)
                 return;
-        pthread_mutex_lock(&worker->mutex);
-        wait_locked(worker, SETTLE_USEC, true);
-        pthread_mutex_unlock(&worker->mutex);
+        worker->settle_usec = 0;
         receipt_measure_disk(receipt);
         json = receipt_json(receipt);
         if (json && state_write_receipt(worker->state, receipt->id, json, NULL) < 0)
                 log_debug("Receipt %s stays without its final figure of freed disk", receipt->id);
+        receipt_done(receipt);
+}
+
+static void settle_later(Worker *worker, Receipt *receipt) {
+        if (receipt->passes == 0)
+                return;
+        worker->settling = *receipt;
+        *receipt = (Receipt){ 0 };
+        worker->settle_usec = now_boottime_usec() + SETTLE_USEC;
 }
 
 static int run_clear(Worker *worker, Job *job, Receipt *receipt) {
@@ -225,6 +235,8 @@ static void run(Worker *worker, Job *job) {
         while (!(done = event_new(JOB_EVENT_DONE, job)))
                 usleep(100 * USEC_PER_MSEC);
 
+        if (job->kind != JOB_POLL)
+                settle(worker); /* as far as it came: what follows moves the figure */
         post(worker, event_new(JOB_EVENT_STARTED, job));
         r = use_docker(worker, job->config);
         if (r >= 0) {
@@ -249,7 +261,7 @@ static void run(Worker *worker, Job *job) {
         done->job = job;
         post(worker, done);
         if (r >= 0)
-                settle(worker, &receipt);
+                settle_later(worker, &receipt);
 }
 
 static void *worker_main(void *userdata) {
@@ -259,8 +271,20 @@ static void *worker_main(void *userdata) {
         for (;;) {
                 Job *job;
 
-                while (!worker->queue && !worker->stop)
+                while (!worker->queue && !worker->stop && worker->settle_usec == 0)
                         pthread_cond_wait(&worker->wake, &worker->mutex);
+                if (!worker->queue && worker->settle_usec > 0) {
+                        uint64_t now_usec = now_boottime_usec();
+
+                        if (now_usec < worker->settle_usec)
+                                wait_locked(worker, worker->settle_usec - now_usec, true);
+                        if (worker->queue)
+                                continue;
+                        pthread_mutex_unlock(&worker->mutex);
+                        settle(worker);
+                        pthread_mutex_lock(&worker->mutex);
+                        continue;
+                }
                 job = worker->queue;
                 if (!job)
                         break;
@@ -390,22 +414,23 @@ Job *worker_withdraw(Worker *worker, const char *job_id) {
         return found;
 }
 
-static bool shareable(const Job *job, const ClearOptions *options) {
-        return job->kind == JOB_CLEAR && job->options.target == options->target &&
+static bool shareable(const Job *job, const ClearOptions *options, unsigned generation) {
+        return job->kind == JOB_CLEAR && job->generation == generation &&
+               job->options.target == options->target &&
                job->options.keep_mounts == options->keep_mounts &&
                job->options.dry_run == options->dry_run &&
                job->options.wait_usec == options->wait_usec;
 }
 
-bool worker_find_clear(Worker *worker, const ClearOptions *options,
+bool worker_find_clear(Worker *worker, const ClearOptions *options, unsigned generation,
                        char ret_id[static RECEIPT_ID_MAX]) {
         const Job *found = NULL;
 
         pthread_mutex_lock(&worker->mutex);
-        if (worker->running && !worker->proving && shareable(worker->running, options))
+        if (worker->running && !worker->proving && shareable(worker->running, options, generation))
                 found = worker->running;
         for (const Job *job = worker->queue; job && !found; job = job->next)
-                if (shareable(job, options))
+                if (shareable(job, options, generation))
                         found = job;
         if (found)
                 strcpy(ret_id, found->id);

@@ -2,9 +2,9 @@
 
 /*
  * Whose an untagged image is can only be read from what it shares with images whose owner is
- * known: a compose project's label, a parent of the classic builder, a layer. A parent or a layer
- * says nothing where it belongs to the base image both were built from, so the chain ends at the
- * first image that others name, and layers that an image of somebody else has too do not count.
+ * known: a compose project's label, a parent of the classic builder. A parent says nothing where it
+ * is the base image both were built from, so the chain ends at the first image that others name.
+ * Layers say nothing: BuildKit keeps no base image, so whose a common layer is can't be told.
  */
 
 #include <stdio.h>
@@ -62,6 +62,27 @@ static const Image *chain_next(const Inventory *inventory, const Config *config,
 }
 
 /*
+ * Where the chain of `image` ends at an image that others name although the classic builder made it,
+ * that one's id: it may be a stage that was tagged, whose steps the next build takes. Else NULL. An
+ * image that is meant to be built upon is told by [images] base.
+ */
+static const char *chain_end(const Inventory *inventory, const Config *config, const Image *image) {
+        const Image *parent = image_set_find(&inventory->images, image->parent_id);
+
+        if (!parent || !parent->parent_id[0])
+                return NULL;
+        for (size_t i = 0; i < parent->names.n; i++)
+                if (name_matches_any(&config->base, parent->names.v[i]))
+                        return NULL;
+        return parent->id;
+}
+
+static int add_member(NamedImages *suspects, const char *id) {
+        return !id || named_images_contain_id(suspects, id) ? 0
+                                                            : named_images_add(suspects, "", id);
+}
+
+/*
  * The name that an untagged image in use went by: a rebuild takes the name from a release that still
  * runs, and its container remembers. NULL if it has none in scope; else malloc'ed into `*ret`.
  */
@@ -87,6 +108,7 @@ int plan_suspects(const Inventory *inventory, const Config *config, NamedImages 
         for (size_t i = 0; i < inventory->images.n; i++) {
                 const Image *image = &inventory->images.v[i];
                 cleanup_free char *former = NULL;
+                const Image *next;
                 bool taken = false;
 
                 if (former_name(inventory, config, image, &former) < 0)
@@ -107,11 +129,12 @@ int plan_suspects(const Inventory *inventory, const Config *config, NamedImages 
                 }
                 if (!taken)
                         continue;
-                for (const Image *member = chain_next(inventory, config, image); member;
-                     member = chain_next(inventory, config, member))
-                        if (!named_images_contain_id(suspects, member->id) &&
-                            named_images_add(suspects, "", member->id) < 0)
+                for (const Image *member = image; member; member = next) {
+                        next = chain_next(inventory, config, member);
+                        if (add_member(suspects,
+                                       next ? next->id : chain_end(inventory, config, member)) < 0)
                                 return -ENOMEM;
+                }
         }
         return 0;
 }
@@ -164,29 +187,6 @@ static Claim claim_by_chain(const Inventory *inventory, const Config *config, co
         return claim;
 }
 
-static bool images_have_layer(const Inventory *inventory, const Config *config, const char *layer,
-                              bool ours) {
-        for (size_t i = 0; i < inventory->images.n; i++) {
-                const Image *image = &inventory->images.v[i];
-                const ImageFacts *facts = fact_set_find(&inventory->facts, image->id);
-
-                if (facts && !image_is_untagged(image) && image_is_ours(config, image) == ours &&
-                    strv_contains(&facts->layers, layer))
-                        return true;
-        }
-        return false;
-}
-
-static Claim claim_by_layers(const Inventory *inventory, const Config *config, const Image *image) {
-        const ImageFacts *facts = fact_set_find(&inventory->facts, image->id);
-
-        for (size_t i = 0; facts && i < facts->layers.n; i++)
-                if (images_have_layer(inventory, config, facts->layers.v[i], true) &&
-                    !images_have_layer(inventory, config, facts->layers.v[i], false))
-                        return CLAIM_OURS;
-        return CLAIM_NONE;
-}
-
 /* Whose an untagged image is. */
 static Claim image_claim(const Inventory *inventory, const Config *config, const Image *image,
                          const NamedImages *suspects) {
@@ -197,8 +197,6 @@ static Claim image_claim(const Inventory *inventory, const Config *config, const
         claim = claim_by_project(inventory, config, image);
         if (claim == CLAIM_NONE)
                 claim = claim_by_chain(inventory, config, image, suspects);
-        if (claim == CLAIM_NONE)
-                claim = claim_by_layers(inventory, config, image);
         return claim;
 }
 

@@ -194,11 +194,13 @@ static int judge_protected(Proof *proof, const Image *image, const char *name) {
                            "take it out of [images] protect, or add it to [images] base",
                            "it is protected, %s", classic_serves);
         if (proof->inventory->image_store == IMAGE_STORE_GRAPHDRIVER && facts &&
-            facts->inline_cache == INLINE_CACHE_YES)
-                return add(proof, REMAINING_IMAGE, name,
-                           "take it out of [images] protect, or add it to [images] base",
-                           "it is protected, and carries inline cache metadata that a build naming "
-                           "it in cache_from takes cached steps from");
+            facts->kind == IMAGE_KIND_BUILDKIT && facts->inline_cache != INLINE_CACHE_NO)
+                return add(
+                        proof, REMAINING_IMAGE, name,
+                        "take it out of [images] protect, or add it to [images] base",
+                        "it is protected, and %s inline cache metadata that a build naming it in "
+                        "cache_from takes cached steps from",
+                        facts->inline_cache == INLINE_CACHE_YES ? "carries" : "may carry");
         return 0;
 }
 

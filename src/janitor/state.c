@@ -71,8 +71,9 @@ static void receipt_file_name(char name[static RECEIPT_ID_MAX + 8], const char *
         snprintf(name, RECEIPT_ID_MAX + 8, "%s.json", id);
 }
 
-/* Receipts are rewritten, so the oldest ones are dropped only when a new one came. */
-static int drop_old_receipts(StateDir *state, Diag *reterr_diag) {
+/* Receipts are rewritten, so the oldest ones are dropped only when a new one came, and never that
+ * one, which sorts first after the clock was set back. */
+static int drop_old_receipts(StateDir *state, const char *id, Diag *reterr_diag) {
         cleanup(strv_done) Strv ids = STRV_NULL;
         int r;
 
@@ -82,6 +83,8 @@ static int drop_old_receipts(StateDir *state, Diag *reterr_diag) {
         for (size_t i = 0; i + RECEIPTS_KEPT < ids.n; i++) {
                 char name[RECEIPT_ID_MAX + 8];
 
+                if (strcmp(ids.v[i], id) == 0)
+                        continue;
                 receipt_file_name(name, ids.v[i]);
                 if (unlinkat(state->receipts_fd, name, 0) < 0 && errno != ENOENT)
                         return diag_set(reterr_diag, -errno, "cannot remove old receipt %s: %s",
@@ -113,7 +116,7 @@ int state_write_receipt(StateDir *state, const char *id, const Json *receipt, Di
         r = write_json(state->receipts_fd, name, receipt, reterr_diag);
         if (r < 0 || !fresh)
                 return r;
-        return drop_old_receipts(state, reterr_diag);
+        return drop_old_receipts(state, id, reterr_diag);
 }
 
 int state_read_receipt(StateDir *state, const char *id, Json **ret, Diag *reterr_diag) {

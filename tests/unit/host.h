@@ -83,10 +83,6 @@ static inline ImageFacts *host_facts(Host *h, const char *id) {
         return NULL;
 }
 
-static inline void host_layer(Host *h, const char *id, const char *layer) {
-        assert_int_equal(strv_add(&host_facts(h, id)->layers, layer), 0);
-}
-
 static inline void host_project(Host *h, const char *id, const char *project) {
         host_find(h, id)->project = project ? strdup(project) : NULL;
 }

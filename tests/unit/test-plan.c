@@ -72,29 +72,21 @@ static void test_rollback_tags(void **state) {
 static void test_untagged(void **state) {
         static const struct {
                 const char *what;
-                const char *project, *parent, *layer;
+                const char *project, *parent;
                 ImageKind kind;
                 bool all, suspect, container;
                 bool removed, unclaimed;
         } table[] = {
-                { "nobody's", NULL, NULL, "sha256:x", IMAGE_KIND_BUILDKIT },
-                { "ours by project", "watchparty", NULL, "sha256:x", IMAGE_KIND_BUILDKIT,
-                  .removed = true },
-                { "another project's", "shop", NULL, "sha256:ours", IMAGE_KIND_BUILDKIT },
-                { "ours by a layer", NULL, NULL, "sha256:ours", IMAGE_KIND_BUILDKIT,
-                  .removed = true },
-                { "a layer that others have too", NULL, NULL, "sha256:base", IMAGE_KIND_BUILDKIT },
-                { "ours by a parent", NULL, "step1", "sha256:x", IMAGE_KIND_CLASSIC,
-                  .removed = true },
-                { "held by a container", NULL, "step1", "sha256:x", IMAGE_KIND_CLASSIC,
-                  .container = true },
-                { "on another's step", NULL, "shopstep", "sha256:x", IMAGE_KIND_CLASSIC },
-                { "on the base image", NULL, "base", "sha256:x", IMAGE_KIND_CLASSIC,
-                  .unclaimed = true },
-                { "a suspect of an earlier clear", NULL, "base", "sha256:x", IMAGE_KIND_CLASSIC,
+                { "nobody's", NULL, NULL, IMAGE_KIND_BUILDKIT },
+                { "ours by project", "watchparty", NULL, IMAGE_KIND_BUILDKIT, .removed = true },
+                { "another project's", "shop", NULL, IMAGE_KIND_BUILDKIT },
+                { "ours by a parent", NULL, "step1", IMAGE_KIND_CLASSIC, .removed = true },
+                { "held by a container", NULL, "step1", IMAGE_KIND_CLASSIC, .container = true },
+                { "on another's step", NULL, "shopstep", IMAGE_KIND_CLASSIC },
+                { "on the base image", NULL, "base", IMAGE_KIND_CLASSIC, .unclaimed = true },
+                { "a suspect of an earlier clear", NULL, "base", IMAGE_KIND_CLASSIC,
                   .suspect = true, .removed = true },
-                { "all of them", NULL, NULL, "sha256:x", IMAGE_KIND_BUILDKIT, .all = true,
-                  .removed = true },
+                { "all of them", NULL, NULL, IMAGE_KIND_BUILDKIT, .all = true, .removed = true },
         };
 
         (void)state;
@@ -104,16 +96,12 @@ static void test_untagged(void **state) {
                 ClearPlan plan;
 
                 host_image(&h, "base", "python:3", NULL, IMAGE_KIND_OTHER);
-                host_layer(&h, "base", "sha256:base");
                 host_image(&h, "step1", NULL, "base", IMAGE_KIND_CLASSIC);
                 host_image(&h, "ours", "watchparty-backend:latest", "step1", IMAGE_KIND_CLASSIC);
                 host_project(&h, "ours", "watchparty");
-                host_layer(&h, "ours", "sha256:base");
-                host_layer(&h, "ours", "sha256:ours");
                 host_image(&h, "shopstep", NULL, "base", IMAGE_KIND_CLASSIC);
                 host_image(&h, "shop", "shop:1", "shopstep", IMAGE_KIND_CLASSIC);
                 host_image(&h, "x", NULL, table[i].parent, table[i].kind);
-                host_layer(&h, "x", table[i].layer);
                 host_project(&h, "x", table[i].project);
                 if (table[i].container)
                         host_container(&h, "holder", "x", "exited");
@@ -145,11 +133,18 @@ static void test_suspects(void **state) {
         host_image(&h, "top", "watchparty-backend:latest", "s2", IMAGE_KIND_CLASSIC);
 
         assert_int_equal(plan_suspects(&h.inventory, &h.config, &h.suspects), 0);
-        assert_int_equal(h.suspects.n, 3);
+        assert_int_equal(h.suspects.n, 4);
         assert_true(named_images_contain_id(&h.suspects, host_id("top")));
         assert_true(named_images_contain_id(&h.suspects, host_id("s2")));
         assert_true(named_images_contain_id(&h.suspects, host_id("s1")));
+        /* A stage that somebody tagged, or a base image; it says which. */
+        assert_true(named_images_contain_id(&h.suspects, host_id("own")));
         /* Again adds nothing. */
+        assert_int_equal(plan_suspects(&h.inventory, &h.config, &h.suspects), 0);
+        assert_int_equal(h.suspects.n, 4);
+
+        named_images_done(&h.suspects);
+        assert_int_equal(strv_add(&h.config.base, "mybase"), 0);
         assert_int_equal(plan_suspects(&h.inventory, &h.config, &h.suspects), 0);
         assert_int_equal(h.suspects.n, 3);
         host_done(&h);

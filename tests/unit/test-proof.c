@@ -35,6 +35,8 @@ static const Row rows[] = {
           "other:x", NULL, false, REMAINING_KIND_MAX },
         { "protected, inline", IMAGE_STORE_GRAPHDRIVER, IMAGE_KIND_BUILDKIT, INLINE_CACHE_YES, NULL,
           "watchparty-protected:1", NULL, false, REMAINING_IMAGE },
+        { "protected, who knows", IMAGE_STORE_GRAPHDRIVER, IMAGE_KIND_BUILDKIT,
+          INLINE_CACHE_UNKNOWN, NULL, "watchparty-protected:1", NULL, false, REMAINING_IMAGE },
         { "protected, not inline", IMAGE_STORE_GRAPHDRIVER, IMAGE_KIND_BUILDKIT, INLINE_CACHE_NO,
           NULL, "watchparty-protected:1", NULL, false, REMAINING_KIND_MAX },
         { "protected, classic", IMAGE_STORE_GRAPHDRIVER, IMAGE_KIND_CLASSIC, INLINE_CACHE_NO,
