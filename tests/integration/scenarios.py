@@ -6,6 +6,7 @@ and is different each time, so that no scenario lives on what another one left.
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import tempfile
 import time
@@ -147,6 +148,7 @@ class Scenario:
 
     def prepare(self) -> None:
         """Makes the cache; where a build is in flight, returns while its last step runs."""
+        shutil.rmtree(self._project, ignore_errors=True)  # of a scenario that is played again
         rootfs(self._project / "rootfs")
         (self._project / "rootfs/unique").write_text(uuid.uuid4().hex)
         (self._project / "src").mkdir()
