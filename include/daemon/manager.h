@@ -66,7 +66,6 @@ typedef struct Manager {
         bool engine_known;     /* asked at least once */
         unsigned n_failures;   /* polls in a row */
         Json *last_clear;      /* Status.lastClear, or NULL */
-        char *last_clear_id;
 
         int64_t started_sec;
         bool stopping;

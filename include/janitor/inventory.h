@@ -77,6 +77,8 @@ static inline void inventory_donep(Inventory *inventory) {
 bool image_is_classic(const Inventory *inventory, const Image *image);
 /* Neither a name nor a digest: what `docker images` calls dangling. */
 bool image_is_untagged(const Image *image);
+/* Whether another image was made from it by the classic builder or commit. */
+bool image_has_children(const Inventory *inventory, const Image *image);
 
 /* True while anything builds: BuildKit (a record in use) or the classic builder. */
 bool inventory_building(const Inventory *inventory);
@@ -97,9 +99,6 @@ void summary_done(Summary *summary);
 static inline void summary_donep(Summary *summary) {
         summary_done(summary);
 }
-
-/* Bytes of the file system that holds `path`, from statvfs(3). */
-int disk_usage(const char *path, uint64_t *ret_total_bytes, uint64_t *ret_free_bytes) must_check;
 
 /* Names the janitor gives: "wpcache-trash:ID" and "REPO:wpcache-rollback-ID". */
 #define TRASH_REPOSITORY "wpcache-trash"

@@ -266,7 +266,6 @@ static void on_poll_done(Manager *manager, Job *job) {
 
 static int keep_last_clear(Manager *manager, const char *id, const Json *receipt) {
         cleanup(json_free) Json *last = json_new_object();
-        cleanup_free char *copy = strdup(id);
         int64_t finished_sec = json_get_int(receipt, "finishedAt", 0);
         int r;
 
@@ -276,12 +275,10 @@ static int keep_last_clear(Manager *manager, const char *id, const Json *receipt
         if (finished_sec > 0)
                 r |= json_add_int(last, "finishedAt", finished_sec);
         r |= json_add_int(last, "remaining", (int64_t)json_size(json_get(receipt, "remaining")));
-        if (r < 0 || !copy)
+        if (r < 0)
                 return -ENOMEM;
         json_free(manager->last_clear);
         manager->last_clear = TAKE_PTR(last);
-        free(manager->last_clear_id);
-        manager->last_clear_id = TAKE_PTR(copy);
         return 0;
 }
 
@@ -559,7 +556,6 @@ Manager *manager_free(Manager *manager) {
         free(manager->engine_reason);
         summary_done(&manager->summary);
         json_free(manager->last_clear);
-        free(manager->last_clear_id);
         free(manager);
         return NULL;
 }

@@ -68,6 +68,13 @@ bool image_is_classic(const Inventory *inventory, const Image *image) {
         return facts && facts->kind == IMAGE_KIND_CLASSIC;
 }
 
+bool image_has_children(const Inventory *inventory, const Image *image) {
+        for (size_t i = 0; i < inventory->images.n; i++)
+                if (strcmp(inventory->images.v[i].parent_id, image->id) == 0)
+                        return true;
+        return false;
+}
+
 bool name_is_trash(const char *name) {
         size_t n = name_repository_length(name);
 
@@ -213,13 +220,6 @@ static int observe_classic_container(Docker *docker, Container *container, Inven
         return strv_add(&inventory->classic_builds, text);
 }
 
-static bool image_is_leaf(const ImageSet *images, const char *id) {
-        for (size_t i = 0; i < images->n; i++)
-                if (strcmp(images->v[i].parent_id, id) == 0)
-                        return false;
-        return true;
-}
-
 static int observe_classic_builds(Docker *docker, const NamedImages *known, Inventory *inventory,
                                   Diag *reterr_diag) {
         /* Not when the look began: a step may have been committed since. */
@@ -242,7 +242,7 @@ static int observe_classic_builds(Docker *docker, const NamedImages *known, Inve
                     age_sec < 0 || age_sec > CLASSIC_QUIET_SEC ||
                     strv_contains(&failed_ids, image->id) ||
                     named_images_contain_id(known, image->id) ||
-                    !image_is_leaf(&inventory->images, image->id))
+                    image_has_children(inventory, image))
                         continue;
                 snprintf(text, sizeof(text), "image %.19s of a classic build is %llds old",
                          image->id, (long long)age_sec);
@@ -312,7 +312,7 @@ static void count_image(const Config *config, const Image *image, Summary *summa
         summary->images_untagged += image->names.n == 0 && image->digests.n == 0;
 }
 
-int disk_usage(const char *path, uint64_t *ret_total_bytes, uint64_t *ret_free_bytes) {
+static int disk_usage(const char *path, uint64_t *ret_total_bytes, uint64_t *ret_free_bytes) {
         struct statvfs fs;
 
         if (statvfs(path, &fs) < 0)

@@ -200,13 +200,6 @@ static Claim image_claim(const Inventory *inventory, const Config *config, const
         return claim;
 }
 
-static bool image_has_children(const Inventory *inventory, const Image *image) {
-        for (size_t i = 0; i < inventory->images.n; i++)
-                if (strcmp(inventory->images.v[i].parent_id, image->id) == 0)
-                        return true;
-        return false;
-}
-
 int plan_unclaimed(const Inventory *inventory, const Config *config, const NamedImages *suspects,
                    UnclaimedImage found, void *userdata) {
         for (size_t i = 0; i < inventory->images.n; i++) {
