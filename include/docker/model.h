@@ -89,6 +89,24 @@ static inline void image_donep(Image *image) {
         image_done(image);
 }
 
+/* A name of an image, and the image. */
+typedef struct NamedImage {
+        char *name;
+        char id[IMAGE_ID_MAX];
+} NamedImage;
+
+typedef struct NamedImages {
+        NamedImage *v;
+        size_t n, size;
+} NamedImages;
+
+int named_images_add(NamedImages *list, const char *name, const char *id) must_check;
+/* The same, unless the very pair is there already. */
+int named_images_add_once(NamedImages *list, const char *name, const char *id) must_check;
+const NamedImage *named_images_find(const NamedImages *list, const char *name);
+bool named_images_contain_id(const NamedImages *list, const char *id);
+void named_images_done(NamedImages *list);
+
 /* More about an image, from inspect. */
 typedef struct ImageDetail {
         char id[IMAGE_ID_MAX];

@@ -50,49 +50,6 @@ Outcome outcome_from_string(const char *text) {
         return OUTCOME_INTERRUPTED;
 }
 
-int named_images_add(NamedImages *list, const char *name, const char *id) {
-        cleanup_free char *copy = NULL;
-        NamedImage *entry;
-
-        if (strlen(id) >= IMAGE_ID_MAX)
-                return -EINVAL;
-        copy = strdup(name);
-        if (!copy || array_grow(list->v, list->n, list->size) < 0)
-                return -ENOMEM;
-        entry = &list->v[list->n++];
-        entry->name = TAKE_PTR(copy);
-        strcpy(entry->id, id);
-        return 0;
-}
-
-int named_images_add_once(NamedImages *list, const char *name, const char *id) {
-        for (size_t i = 0; i < list->n; i++)
-                if (strcmp(list->v[i].name, name) == 0 && strcmp(list->v[i].id, id) == 0)
-                        return 0;
-        return named_images_add(list, name, id);
-}
-
-const NamedImage *named_images_find(const NamedImages *list, const char *name) {
-        for (size_t i = 0; i < list->n; i++)
-                if (strcmp(list->v[i].name, name) == 0)
-                        return &list->v[i];
-        return NULL;
-}
-
-bool named_images_contain_id(const NamedImages *list, const char *id) {
-        for (size_t i = 0; i < list->n; i++)
-                if (strcmp(list->v[i].id, id) == 0)
-                        return true;
-        return false;
-}
-
-void named_images_done(NamedImages *list) {
-        for (size_t i = 0; i < list->n; i++)
-                free(list->v[i].name);
-        free(list->v);
-        *list = (NamedImages){ 0 };
-}
-
 Json *named_images_json(const NamedImages *list) {
         cleanup(json_free) Json *array = json_new_array();
 
