@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/decimal.h"
+#include "base/testclock.h"
 
 #define SPAN_MAX_USEC (36525 * USEC_PER_DAY)
 
@@ -105,7 +106,8 @@ static uint64_t now_usec(clockid_t clock) {
 
         if (clock_gettime(clock, &now) < 0)
                 abort(); /* it can't fail for a clock that every kernel has */
-        return (uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / 1000;
+        return test_clock_move(clock,
+                               (uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / 1000);
 }
 
 uint64_t now_realtime_usec(void) {
