@@ -7,8 +7,8 @@
  *
  * config_load() reads FILE, then the *.conf of FILE.d in name order; later settings win. Every key
  * has a default. Every mistake in every file is reported, not only the first: one ConfigError each,
- * in the order of the files and of their lines. A Config is a plain value owned by its holder; jobs
- * own copies.
+ * in the order of the files and of their lines; last come those that two keys make together, at the
+ * line of the one that was set last. A Config is a plain value owned by its holder; jobs own copies.
  *
  * A file is UTF-8 text of at most CONFIG_FILE_MAX bytes: "[section]", "key=value", blank lines,
  * and comments. A comment is a line whose first character after blanks is ';' or '#', of any
@@ -24,6 +24,19 @@
 #define CONFIG_LINE_MAX 198 /* inih's INI_MAX_LINE, less its newline and NUL */
 #define CONFIG_FILE_MAX (64U * 1024U)
 
+/* An amount of bytes, or a share of a whole that is known later; the smaller of both where both are
+ * given. Neither (SIZE_OFF): no limit. */
+typedef struct Size {
+        uint64_t bytes;   /* 0: not given */
+        unsigned percent; /* 1 to 100; 0: not given */
+} Size;
+
+#define SIZE_OFF ((Size){ 0 })
+
+/* The amount, of a whole of `whole_bytes`, rounded down; UINT64_MAX for SIZE_OFF. A whole that is not
+ * known must not be passed as 0, of which every share is 0. */
+uint64_t size_of(const Size *size, uint64_t whole_bytes);
+
 typedef struct Config {
         char *file; /* what was loaded; NULL: defaults alone */
 
@@ -34,8 +47,17 @@ typedef struct Config {
 
         /* [poll] */
         uint64_t poll_interval_usec;
+        bool events; /* listen to the engine's, beside polling */
+
+        /* [policy] */
+        bool observe_only; /* mode=observe */
+        uint64_t grace_usec;
+        uint64_t quiet_usec;
 
         /* [builder] */
+        Size builder_max;          /* percent: of the disk */
+        Size builder_target;       /* percent: of builder_max; an amount is not more than its */
+        uint64_t builder_age_usec; /* max_age in whole hours; USEC_INFINITY: off */
         bool external_builders_ignore;
 
         /* [images] */
@@ -44,7 +66,26 @@ typedef struct Config {
         Strv base;     /* base images: neither cleared nor a source of cached layers */
         char *project; /* compose project whose images match by its label, or NULL */
         bool dangling_all;
-        char *rollback_tag; /* prefix of the tag: "wpcache-rollback" */
+        char *rollback_tag;          /* prefix of the tag: "wpcache-rollback" */
+        uint64_t image_max_age_usec; /* USEC_INFINITY: off */
+        uint64_t image_min_age_usec;
+        uint64_t keep_last;
+        uint64_t dangling_max_age_usec; /* USEC_INFINITY: off */
+
+        /* [disk]; sizes are an amount or a share */
+        Size min_free;    /* SIZE_OFF: no limit, whatever target_free is */
+        Size target_free; /* SIZE_OFF only with min_free; not less, where both are of one kind */
+        unsigned min_free_inodes_percent; /* 0: off */
+        Strv disk_paths;                  /* empty: auto */
+
+        /* [history] */
+        uint64_t retention_usec;
+
+        /* [metrics] */
+        char *metrics_textfile; /* NULL: none */
+
+        /* [alarm] */
+        char *alarm_command; /* for /bin/sh -c; NULL: none */
 
         /* [control] */
         char *control_socket;

@@ -11,10 +11,13 @@
 
 /* What the key's field in Config is. */
 typedef enum KeyKind {
-        KEY_TEXT, /* char *, NULL for none */
-        KEY_LIST, /* Strv */
-        KEY_SPAN, /* uint64_t, microseconds */
-        KEY_FLAG, /* bool, written as one of two words */
+        KEY_TEXT,  /* char *, NULL for none */
+        KEY_LIST,  /* Strv */
+        KEY_SPAN,  /* uint64_t, microseconds */
+        KEY_FLAG,  /* bool, written as one of two words */
+        KEY_SIZE,  /* Size */
+        KEY_COUNT, /* uint64_t */
+        KEY_SHARE, /* unsigned, percent */
 } KeyKind;
 
 /* Checks a text or an item of a list. May move `*text` past a prefix, or set it to NULL for none.
@@ -30,16 +33,26 @@ typedef struct Key {
         bool restart;                   /* a change needs a restart */
         KeyCheck check;                 /* KEY_TEXT, KEY_LIST */
         uint64_t least_usec, most_usec; /* KEY_SPAN */
+        uint64_t step_usec;             /* KEY_SPAN: in multiples of this; 0: any */
+        uint64_t most_count;            /* KEY_COUNT */
+        unsigned most_percent;          /* KEY_SIZE, KEY_SHARE; the least is 1 */
+        bool both;                      /* KEY_SIZE: an amount and a share may be given */
         const char *words[2];           /* KEY_FLAG: for false, for true */
+        /* The word for an empty list, USEC_INFINITY, SIZE_OFF or a share of 0, which can't be had
+         * otherwise; NULL if there is none. */
+        const char *none;
 } Key;
 
 #define KEYS_MAX 64
+#define KEY_HOMES_MAX 64
 
 extern const Key config_keys[];
 extern const size_t n_config_keys;
 
-/* The row, or NULL. `section` NULL: in any section. */
+/* The row, or NULL. */
 const Key *key_find(const char *section, const char *name);
+/* The sections that have such a key, "[builder] or [images]"; NULL if none has. */
+const char *key_homes(const char *name, char buffer[static KEY_HOMES_MAX]);
 const char *key_nearest(const char *section, const char *name);
 bool section_known(const char *section);
 const char *section_nearest(const char *section);

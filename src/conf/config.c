@@ -19,7 +19,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/io.h"
+#include "base/span.h"
 #include "conf/keys.h"
 
 #define BLANKS " \t"
@@ -31,6 +33,8 @@ static_assert(CONFIG_LINE_MAX + 2 <= INI_MAX_LINE, "inih would cut lines");
 typedef struct Origin {
         const char *file; /* the very pointer from Loader.files; NULL: it has its default */
         unsigned line;
+        unsigned turn; /* counts what is set, from 1; 0: it has its default */
+        bool mistaken; /* the value then was none: an older one stayed */
 } Origin;
 
 typedef struct Loader {
@@ -38,6 +42,7 @@ typedef struct Loader {
         ConfigErrors *errors;
         Strv files;
         Origin origins[KEYS_MAX];
+        unsigned turn;
         bool out_of_memory;
         int file_error; /* of the first file that could not be read */
 
@@ -83,11 +88,10 @@ static void complain(Loader *loader, const char *format, ...) {
 
 static void unknown_key(Loader *loader, const char *section, const char *name) {
         const char *nearest = key_nearest(section, name);
-        const Key *elsewhere = key_find(NULL, name);
+        char homes[KEY_HOMES_MAX];
 
-        if (elsewhere)
-                complain(loader, "[%s] %s: unknown key; it belongs to [%s]", section, name,
-                         elsewhere->section);
+        if (key_homes(name, homes))
+                complain(loader, "[%s] %s: unknown key; it belongs to %s", section, name, homes);
         else if (nearest)
                 complain(loader, "[%s] %s: unknown key; did you mean '%s'?", section, name,
                          nearest);
@@ -111,10 +115,11 @@ static int on_value(void *userdata, const char *section, const char *name, const
         if (loader->section == SECTION_UNKNOWN) /* told once, at its head */
                 return 1;
         if (loader->section == SECTION_NONE) {
-                key = key_find(NULL, name);
-                if (key)
-                        complain(loader, "%s: a key outside a section; it belongs to [%s]", name,
-                                 key->section);
+                char homes[KEY_HOMES_MAX];
+
+                if (key_homes(name, homes))
+                        complain(loader, "%s: a key outside a section; it belongs to %s", name,
+                                 homes);
                 else
                         complain(loader, "%s: a key outside a section", name);
                 return 1;
@@ -130,12 +135,14 @@ static int on_value(void *userdata, const char *section, const char *name, const
                          origin->line);
                 return 1;
         }
-        *origin = (Origin){ loader->file, loader->line };
+        *origin = (Origin){ loader->file, loader->line, ++loader->turn, false };
         r = key_parse(key, value, loader->config, &diag);
         if (r == -ENOMEM)
                 loader->out_of_memory = true;
-        else if (r < 0)
+        else if (r < 0) {
                 complain(loader, "[%s] %s: %s", section, name, diag_text(&diag, r));
+                origin->mistaken = true;
+        }
         return 1;
 }
 
@@ -332,17 +339,79 @@ static int find_drop_ins(Loader *loader, const char *path) {
         return r;
 }
 
+static const Origin *origin_of(const Loader *loader, const char *section, const char *name) {
+        return &loader->origins[key_find(section, name) - config_keys];
+}
+
+/* `low` is more than `high`, which is told of the one that was set last. */
+static void wrong_order(Loader *loader, const char *section, const char *low, const char *low_text,
+                        const char *high, const char *high_text) {
+        const Origin *lows = origin_of(loader, section, low);
+        const Origin *highs = origin_of(loader, section, high);
+        bool low_last = lows->turn > highs->turn;
+        const Origin *last = low_last ? lows : highs, *first = low_last ? highs : lows;
+        Diag diag = DIAG_NULL;
+
+        if (lows->mistaken || highs->mistaken)
+                return;
+        diag_format(&diag, "[%s] %s: %s is %s than %s, which is %s%s", section,
+                    low_last ? low : high, low_last ? low_text : high_text,
+                    low_last ? "more" : "less", low_last ? high : low,
+                    low_last ? high_text : low_text, first->turn == 0 ? " by default" : "");
+        add_error(loader, last->file, last->line, &diag);
+}
+
+static void check_bytes(Loader *loader, const char *section, const char *low, uint64_t low_bytes,
+                        const char *high, uint64_t high_bytes) {
+        char low_text[BYTES_TEXT_MAX], high_text[BYTES_TEXT_MAX];
+
+        if (high_bytes > 0 && low_bytes > high_bytes)
+                wrong_order(loader, section, low, bytes_format(low_bytes, low_text), high,
+                            bytes_format(high_bytes, high_text));
+}
+
+/* A share of the disk and an amount can only be compared where the disk is known. */
+static void check_order(Loader *loader) {
+        const Config *config = loader->config;
+
+        check_bytes(loader, "builder", "target_size", config->builder_target.bytes, "max_size",
+                    config->builder_max.bytes);
+        if (config->image_min_age_usec > config->image_max_age_usec) {
+                char min_text[SPAN_TEXT_MAX], max_text[SPAN_TEXT_MAX];
+
+                wrong_order(loader, "images", "min_age",
+                            span_format(config->image_min_age_usec, min_text), "max_age",
+                            span_format(config->image_max_age_usec, max_text));
+        }
+        check_bytes(loader, "disk", "min_free", config->min_free.bytes, "target_free",
+                    config->target_free.bytes);
+        if (config->target_free.percent > 0 &&
+            config->min_free.percent > config->target_free.percent) {
+                char min_text[16], target_text[16];
+
+                snprintf(min_text, sizeof min_text, "%u%%", config->min_free.percent);
+                snprintf(target_text, sizeof target_text, "%u%%", config->target_free.percent);
+                wrong_order(loader, "disk", "min_free", min_text, "target_free", target_text);
+        }
+}
+
 /* What no key can see alone. */
 static void check_whole(Loader *loader) {
         const Config *config = loader->config;
-        const Origin *origin = &loader->origins[key_find("images", "match") - config_keys];
+        const Origin *origin = origin_of(loader, "images", "match");
         Diag diag = DIAG_NULL;
+
+        check_order(loader);
 
         if (config->match.n > 0 || config->project)
                 return;
         diag_format(&diag, "[images] match: empty, with no project set: "
                            "no image would ever be cleared");
         add_error(loader, origin->file ? origin->file : config->file, origin->line, &diag);
+}
+
+static bool size_is_off(const Size *size) {
+        return size->bytes == 0 && size->percent == 0;
 }
 
 static int load_defaults(Config **ret) {
@@ -376,6 +445,8 @@ static int load_files(Loader *loader, const char *path) {
         for (size_t i = 0; i < loader->files.n; i++)
                 load_file(loader, loader->files.v[i]);
         check_whole(loader);
+        if (size_is_off(&loader->config->target_free))
+                loader->config->target_free = loader->config->min_free;
 
         if (loader->out_of_memory)
                 return -ENOMEM;
@@ -402,6 +473,15 @@ int config_load(const char *path, Config **ret, ConfigErrors *reterr_errors) {
         }
         *ret = TAKE_PTR(config);
         return 0;
+}
+
+uint64_t size_of(const Size *size, uint64_t whole_bytes) {
+        uint64_t share =
+                whole_bytes / 100 * size->percent + whole_bytes % 100 * size->percent / 100;
+
+        if (size->percent == 0)
+                return size->bytes > 0 ? size->bytes : UINT64_MAX;
+        return size->bytes > 0 ? MIN(size->bytes, share) : share;
 }
 
 int config_copy(const Config *config, Config **ret) {

@@ -1,284 +1,38 @@
 /* SPDX-License-Identifier: MIT */
 
+/* What is done with a key, by the kind of its field. */
+
 #include "conf/keys.h"
 
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/un.h>
 
+#include "base/bytes.h"
+#include "base/decimal.h"
 #include "base/span.h"
-
-#define PATH_TEXT_MAX (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
-#define LETTERS "abcdefghijklmnopqrstuvwxyz"
-#define CAPITALS "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-#define DIGITS "0123456789"
-
-/* The tag is PREFIX-<12 of the image's id>; a tag has at most 128 characters. */
-#define TAG_PREFIX_MAX 100
-
-static int check_socket(const char **text, Diag *diag) {
-        const char *path = *text;
-
-        if (path[0] != '/')
-                return diag_set(diag, -EINVAL, "'%s' is not an absolute path", path);
-        if (path[strlen(path) - 1] == '/')
-                return diag_set(diag, -EINVAL, "'%s' is a directory, not a socket", path);
-        if (strlen(path) > PATH_TEXT_MAX)
-                return diag_set(diag, -EINVAL,
-                                "the path has %zu characters; a socket's may have %zu",
-                                strlen(path), PATH_TEXT_MAX);
-        return 0;
-}
-
-static int check_host(const char **text, Diag *diag) {
-        static const char scheme[] = "unix://";
-        const char *host = *text;
-
-        if (strncmp(host, scheme, strlen(scheme)) == 0) {
-                *text += strlen(scheme);
-                return check_socket(text, diag);
-        }
-        if (host[0] == '/')
-                return diag_set(diag, -EINVAL, "'%s' lacks its scheme; did you mean '%s%s'?", host,
-                                scheme, host);
-        if (strstr(host, "://"))
-                return diag_set(diag, -EINVAL,
-                                "'%s' is not a local socket, and only those are supported: "
-                                "what wpcached clears and measures is on its own host",
-                                host);
-        return diag_set(diag, -EINVAL, "'%s' is not unix:// and an absolute path", host);
-}
-
-/* What docker/name.h can match against; conf/ stands beside docker/ and can't ask it. */
-static int check_glob(const char **text, Diag *diag) {
-        const char *glob = *text;
-
-        if (strpbrk(glob, " \t"))
-                return diag_set(diag, -EINVAL,
-                                "'%s' has a blank in it; commas separate the globs of a list",
-                                glob);
-        for (const char *p = glob; *p; p++) {
-                if (*p == ']')
-                        return diag_set(diag, -EINVAL, "'%s' has a ']' without its '['", glob);
-                if (*p == '\\') {
-                        if (*++p == '\0')
-                                return diag_set(diag, -EINVAL, "'%s' ends in a backslash", glob);
-                        continue;
-                }
-                if (*p != '[')
-                        continue;
-                p += 1 + (p[1] == '!' || p[1] == '^');
-                if (*p == ']') /* the first is one of the set */
-                        p++;
-                p += strcspn(p, "]/");
-                if (*p != ']')
-                        return diag_set(diag, -EINVAL, "'%s' has a '[' without its ']'", glob);
-        }
-        return 0;
-}
-
-static int check_project(const char **text, Diag *diag) {
-        const char *project = *text;
-
-        if (*project == '\0') {
-                *text = NULL;
-                return 0;
-        }
-        if (!strchr(LETTERS DIGITS, *project) ||
-            project[strspn(project, LETTERS DIGITS "_-")] != '\0')
-                return diag_set(diag, -EINVAL,
-                                "'%s' is no name of a compose project: those have a-z 0-9 _ - and "
-                                "start with a letter or digit",
-                                project);
-        return 0;
-}
-
-static int check_tag(const char **text, Diag *diag) {
-        const char *tag = *text;
-
-        if (*tag == '\0')
-                return diag_set(diag, -EINVAL, "may not be empty");
-        if (!strchr(LETTERS CAPITALS DIGITS "_", *tag) ||
-            tag[strspn(tag, LETTERS CAPITALS DIGITS "_.-")] != '\0')
-                return diag_set(diag, -EINVAL,
-                                "'%s' can't begin a tag: those have A-Z a-z 0-9 _ . - and start "
-                                "with none of the last two",
-                                tag);
-        if (strlen(tag) > TAG_PREFIX_MAX)
-                return diag_set(diag, -EINVAL, "has %zu characters; %d are possible", strlen(tag),
-                                TAG_PREFIX_MAX);
-        return 0;
-}
-
-/* Syntax alone, in systemd's relaxed sense; whether it exists is found out when it is resolved. */
-static int check_operator(const char **text, Diag *diag) {
-        static const char prefix[] = "user:";
-        const char *name = *text;
-
-        if (strncmp(name, prefix, strlen(prefix)) == 0)
-                name += strlen(prefix);
-        if (*name == '\0' || *name == '-' || strpbrk(name, " \t:/") ||
-            name[strspn(name, DIGITS)] == '\0')
-                return diag_set(diag, -EINVAL, "'%s' is neither the name of a group nor user:NAME",
-                                *text);
-        return 0;
-}
-
-#define FIELD(name) .offset = offsetof(Config, name)
-
-const Key config_keys[] = {
-        {
-                .section = "docker",
-                .name = "host",
-                .fallback = "unix:///run/docker.sock",
-                .about = "The engine's socket on this host.",
-                FIELD(docker_socket),
-                .kind = KEY_TEXT,
-                .check = check_host,
-        },
-        {
-                .section = "docker",
-                .name = "timeout",
-                .fallback = "30s",
-                .about = "How long one call to the engine may take, prunes aside.",
-                FIELD(timeout_usec),
-                .kind = KEY_SPAN,
-                .least_usec = USEC_PER_SEC,
-                .most_usec = USEC_PER_HOUR,
-        },
-        {
-                .section = "docker",
-                .name = "prune_timeout",
-                .fallback = "30min",
-                .about = "How long one prune may take.",
-                FIELD(prune_timeout_usec),
-                .kind = KEY_SPAN,
-                .least_usec = USEC_PER_SEC,
-                .most_usec = USEC_PER_DAY,
-        },
-        {
-                .section = "poll",
-                .name = "interval",
-                .fallback = "60s",
-                .about = "How often the engine is looked at for status.",
-                FIELD(poll_interval_usec),
-                .kind = KEY_SPAN,
-                .least_usec = USEC_PER_SEC,
-                .most_usec = USEC_PER_DAY,
-        },
-        {
-                .section = "builder",
-                .name = "external_builders",
-                .fallback = "report",
-                .about =
-                        "A buildx builder in a container of its own has a cache that a clear does\n"
-                        "not reach: \"report\" it, and be not fresh, or \"ignore\" it.",
-                FIELD(external_builders_ignore),
-                .kind = KEY_FLAG,
-                .words = { "report", "ignore" },
-        },
-        {
-                .section = "images",
-                .name = "match",
-                .fallback = "watchparty-*",
-                .about = "Images of the application: globs, separated by commas. One without '/'\n"
-                         "is matched against the last component of the repository; one with a\n"
-                         "':' must match the tag as well.",
-                FIELD(match),
-                .kind = KEY_LIST,
-                .check = check_glob,
-        },
-        {
-                .section = "images",
-                .name = "project",
-                .fallback = "",
-                .about = "Also the images that docker compose labelled with this project.",
-                FIELD(project),
-                .kind = KEY_TEXT,
-                .check = check_project,
-        },
-        {
-                .section = "images",
-                .name = "protect",
-                .fallback = "",
-                .about = "Images never touched, though they match: globs.",
-                FIELD(protect),
-                .kind = KEY_LIST,
-                .check = check_glob,
-        },
-        {
-                .section = "images",
-                .name = "base",
-                .fallback = "",
-                .about = "Images that builds start from: globs. Neither cleared nor counted as a\n"
-                         "source of cached layers.",
-                FIELD(base),
-                .kind = KEY_LIST,
-                .check = check_glob,
-        },
-        {
-                .section = "images",
-                .name = "dangling",
-                .fallback = "matched",
-                .about = "Which untagged images a clear removes: those that are the application's\n"
-                         "(\"matched\"), or \"all\".",
-                FIELD(dangling_all),
-                .kind = KEY_FLAG,
-                .words = { "matched", "all" },
-        },
-        {
-                .section = "images",
-                .name = "rollback_tag",
-                .fallback = "wpcache-rollback",
-                .about = "An image in use is tagged REPOSITORY:THIS-ID before a clear takes its\n"
-                         "names away.",
-                FIELD(rollback_tag),
-                .kind = KEY_TEXT,
-                .check = check_tag,
-        },
-        {
-                .section = "control",
-                .name = "socket",
-                .fallback = "/run/wpcache/io.watchparty.Cache",
-                .about = "Where wpcachectl finds the daemon; wpcached.socket has the same path.\n"
-                         "Takes effect after a restart.",
-                FIELD(control_socket),
-                .kind = KEY_TEXT,
-                .check = check_socket,
-                .restart = true,
-        },
-        {
-                .section = "control",
-                .name = "operators",
-                .fallback = "wpcache",
-                .about = "Who may clear and roll back, besides root: groups, and users as\n"
-                         "user:NAME, separated by commas.",
-                FIELD(operators),
-                .kind = KEY_LIST,
-                .check = check_operator,
-        },
-        {
-                .section = "control",
-                .name = "readers",
-                .fallback = "wpcache",
-                .about = "Who may look, besides operators and root.",
-                FIELD(readers),
-                .kind = KEY_LIST,
-                .check = check_operator,
-        },
-};
-
-const size_t n_config_keys = ELEMENTSOF(config_keys);
-static_assert(ELEMENTSOF(config_keys) <= KEYS_MAX, "raise KEYS_MAX");
 
 const Key *key_find(const char *section, const char *name) {
         for (size_t i = 0; i < n_config_keys; i++)
-                if ((!section || strcmp(config_keys[i].section, section) == 0) &&
+                if (strcmp(config_keys[i].section, section) == 0 &&
                     strcmp(config_keys[i].name, name) == 0)
                         return &config_keys[i];
         return NULL;
+}
+
+const char *key_homes(const char *name, char buffer[static KEY_HOMES_MAX]) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < n_config_keys; i++)
+                if (strcmp(config_keys[i].name, name) == 0) {
+                        int r = snprintf(buffer + n, KEY_HOMES_MAX - n, "%s[%s]",
+                                         n > 0 ? " or " : "", config_keys[i].section);
+
+                        assert(r > 0 && (size_t)r < KEY_HOMES_MAX - n);
+                        n += (size_t)r;
+                }
+        return n > 0 ? buffer : NULL;
 }
 
 const char *key_nearest(const char *section, const char *name) {
@@ -314,6 +68,15 @@ static const void *const_field(const Key *key, const Config *config) {
         return (const char *)config + key->offset;
 }
 
+/* A value that is not `what`. */
+static int no_such(const Key *key, const char *text, const char *what, Diag *diag) {
+        if (!key->none)
+                return diag_set(diag, -EINVAL, "'%s' is not %s", text, what);
+        if (strcmp(text, key->none) == 0)
+                return diag_set(diag, -EINVAL, "'%s' stands alone", text);
+        return diag_set(diag, -EINVAL, "'%s' is neither '%s' nor %s", text, key->none, what);
+}
+
 static int parse_text(const Key *key, const char *text, char **ret, Diag *diag) {
         char *copy = NULL;
         int r;
@@ -345,6 +108,8 @@ static int parse_list(const Key *key, const char *text, Strv *ret, Diag *diag) {
                 if (r < 0)
                         return r;
         }
+        if (list.n == 0 && key->none)
+                return diag_set(diag, -EINVAL, "may not be empty; did you mean '%s'?", key->none);
         strv_done(ret);
         *ret = list;
         list = STRV_NULL;
@@ -352,21 +117,117 @@ static int parse_list(const Key *key, const char *text, Strv *ret, Diag *diag) {
 }
 
 static int parse_span(const Key *key, const char *text, uint64_t *ret, Diag *diag) {
-        char limit[SPAN_TEXT_MAX];
+        char limit[SPAN_TEXT_MAX], near[SPAN_TEXT_MAX];
         uint64_t usec;
         int r;
 
         r = span_parse(text, &usec);
         if (r == -EINVAL)
-                return diag_set(diag, r, "'%s' is no span of time as in 90s, 5min or 1h 30min",
-                                text);
+                return no_such(key, text, "a span of time as in 90s, 5min or 1h 30min", diag);
         if (r == 0 && usec < key->least_usec)
                 return diag_set(diag, -EINVAL, "'%s' is too short; the least is %s", text,
                                 span_format(key->least_usec, limit));
         if (r < 0 || usec > key->most_usec)
                 return diag_set(diag, -EINVAL, "'%s' is too long; the most is %s", text,
                                 span_format(key->most_usec, limit));
+        if (key->step_usec > 0 && usec % key->step_usec > 0) {
+                usec += key->step_usec - usec % key->step_usec;
+                return diag_set(diag, -EINVAL, "'%s' is no multiple of %s; did you mean '%s'?",
+                                text, span_format(key->step_usec, limit), span_format(usec, near));
+        }
         *ret = usec;
+        return 0;
+}
+
+static int parse_count(const Key *key, const char *text, uint64_t *ret, Diag *diag) {
+        const char *p = text;
+        Decimal number;
+        int r;
+
+        r = decimal_read(&p, &number);
+        if (r == 0)
+                r = *p ? -EINVAL : decimal_scale(&number, 1, key->most_count, ret);
+        if (r < 0)
+                return diag_set(diag, -EINVAL, "'%s' is not a number from 0 to %" PRIu64, text,
+                                key->most_count);
+        return 0;
+}
+
+static int too_little(const Key *key, const char *text, const char *least, Diag *diag) {
+        if (!key->none)
+                return diag_set(diag, -EINVAL, "'%s' is too little; the least is %s", text, least);
+        return diag_set(diag, -EINVAL, "'%s' is too little; the least is %s, and '%s' is no limit",
+                        text, least, key->none);
+}
+
+static int parse_share(const Key *key, const char *text, unsigned *ret, Diag *diag) {
+        const char *p = text;
+        uint64_t percent = 0;
+        Decimal number;
+        int r;
+
+        r = decimal_read(&p, &number);
+        if (r == 0) {
+                p += *p == ' ';
+                r = strcmp(p, "%") == 0 ? decimal_scale(&number, 1, key->most_percent, &percent)
+                                        : -EINVAL;
+        }
+        if (r == -EINVAL)
+                return no_such(key, text, "a share in whole percents as in 20%", diag);
+        if (r < 0)
+                return diag_set(diag, -EINVAL, "'%s' is too much; the most is %u%%", text,
+                                key->most_percent);
+        if (percent == 0)
+                return too_little(key, text, "1%", diag);
+        *ret = (unsigned)percent;
+        return 0;
+}
+
+/* A number alone is refused: 10 may be meant as 10GB or as 10%, and never as ten bytes. */
+static int parse_amount(const Key *key, const char *text, uint64_t *ret, Diag *diag) {
+        char limit[BYTES_TEXT_MAX];
+        uint64_t bytes;
+        int r;
+
+        r = strchr("0123456789", text[strlen(text) - 1]) ? -EINVAL : bytes_parse(text, &bytes);
+        if (r == -EINVAL)
+                return no_such(key, text, "an amount as in 10GB or a share as in 20%", diag);
+        if (r < 0)
+                return diag_set(diag, -EINVAL, "'%s' is too much; the most is %s", text,
+                                bytes_format(INT64_MAX, limit));
+        if (bytes == 0)
+                return too_little(key, text, "1B", diag);
+        *ret = bytes;
+        return 0;
+}
+
+static int parse_size(const Key *key, const char *text, Size *ret, Diag *diag) {
+        cleanup(strv_done) Strv items = STRV_NULL;
+        Size size = SIZE_OFF;
+        int r;
+
+        r = strv_split(&items, text);
+        if (r < 0)
+                return r;
+        if (items.n == 0)
+                return no_such(key, text, "an amount as in 10GB or a share as in 20%", diag);
+        if (items.n > 1 && !key->both)
+                return diag_set(diag, -EINVAL, "'%s' is more than one; an amount or a share", text);
+        for (size_t i = 0; i < items.n; i++) {
+                const char *item = items.v[i];
+                bool share = item[strlen(item) - 1] == '%';
+
+                if (share ? size.percent > 0 : size.bytes > 0)
+                        return diag_set(diag, -EINVAL,
+                                        "'%s' has two %s; one amount and one share are possible, "
+                                        "and the smaller counts",
+                                        text, share ? "shares" : "amounts");
+                r = share ? parse_share(key, item, &size.percent, diag)
+                          : parse_amount(key, item, &size.bytes, diag);
+                if (r < 0)
+                        return r;
+        }
+        *ret = size;
         return 0;
 }
 
@@ -386,8 +247,28 @@ static int parse_flag(const Key *key, const char *text, bool *ret, Diag *diag) {
                         key->words[1]);
 }
 
+static void set_none(const Key *key, Config *config) {
+        void *value = field(key, config);
+
+        if (key->kind == KEY_LIST)
+                strv_done(value);
+        else if (key->kind == KEY_SPAN)
+                *(uint64_t *)value = USEC_INFINITY;
+        else if (key->kind == KEY_SIZE)
+                *(Size *)value = SIZE_OFF;
+        else if (key->kind == KEY_SHARE)
+                *(unsigned *)value = 0;
+        else
+                assert(false);
+}
+
 int key_parse(const Key *key, const char *text, Config *config, Diag *reterr_diag) {
         void *value = field(key, config);
+
+        if (key->none && strcmp(text, key->none) == 0) {
+                set_none(key, config);
+                return 0;
+        }
 
         switch (key->kind) {
         case KEY_TEXT:
@@ -398,6 +279,12 @@ int key_parse(const Key *key, const char *text, Config *config, Diag *reterr_dia
                 return parse_span(key, text, value, reterr_diag);
         case KEY_FLAG:
                 return parse_flag(key, text, value, reterr_diag);
+        case KEY_SIZE:
+                return parse_size(key, text, value, reterr_diag);
+        case KEY_COUNT:
+                return parse_count(key, text, value, reterr_diag);
+        case KEY_SHARE:
+                return parse_share(key, text, value, reterr_diag);
         }
         assert(false);
         return -EINVAL;
@@ -417,10 +304,17 @@ int key_copy(const Key *key, const Config *from, Config *to) {
         case KEY_LIST:
                 return strv_copy(copy, value);
         case KEY_SPAN:
+        case KEY_COUNT:
                 *(uint64_t *)copy = *(const uint64_t *)value;
                 return 0;
         case KEY_FLAG:
                 *(bool *)copy = *(const bool *)value;
+                return 0;
+        case KEY_SIZE:
+                *(Size *)copy = *(const Size *)value;
+                return 0;
+        case KEY_SHARE:
+                *(unsigned *)copy = *(const unsigned *)value;
                 return 0;
         }
         assert(false);
@@ -439,9 +333,17 @@ bool key_equal(const Key *key, const Config *a, const Config *b) {
         case KEY_LIST:
                 return strv_equal(x, y);
         case KEY_SPAN:
+        case KEY_COUNT:
                 return *(const uint64_t *)x == *(const uint64_t *)y;
         case KEY_FLAG:
                 return *(const bool *)x == *(const bool *)y;
+        case KEY_SIZE: {
+                const Size *s = x, *t = y;
+
+                return s->bytes == t->bytes && s->percent == t->percent;
+        }
+        case KEY_SHARE:
+                return *(const unsigned *)x == *(const unsigned *)y;
         }
         assert(false);
         return false;

@@ -16,6 +16,9 @@
 #include "conf/config.h"
 #include "conf/keys.h"
 
+/* Errors that no line alone shows come last, in an order of their own. */
+#define WHOLE_ERRORS_MAX 4
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 static int load(const char *text, size_t n, Config **ret) {
@@ -37,7 +40,8 @@ static int load(const char *text, size_t n, Config **ret) {
                 cleanup_free char *cleaned = line ? strdup(line) : NULL;
 
                 assert(cleaned && strcmp(text_clean(cleaned), line) == 0);
-                assert(i == 0 || errors.v[i].line >= errors.v[i - 1].line || i + 1 == errors.n);
+                assert(i == 0 || errors.v[i].line >= errors.v[i - 1].line ||
+                       i + WHOLE_ERRORS_MAX >= errors.n);
         }
         config_errors_done(&errors);
         return r;
@@ -46,6 +50,41 @@ static int load(const char *text, size_t n, Config **ret) {
 static void assert_same(const Config *a, const Config *b) {
         for (size_t i = 0; i < n_config_keys; i++)
                 assert(key_equal(&config_keys[i], a, b));
+}
+
+static void assert_size(const Size *size) {
+        assert(size->percent <= 100 && size->bytes <= INT64_MAX);
+        assert(size_of(size, 100) <= 100 || size->percent == 0);
+        assert(size_of(size, UINT64_MAX) > 0);
+}
+
+/* What the rest of the daemon relies on. */
+static void assert_sound(const Config *config) {
+        assert(config->match.n > 0 || config->project);
+        assert(config->docker_socket[0] == '/' && strlen(config->docker_socket) < 108);
+        assert_size(&config->builder_max);
+        assert_size(&config->builder_target);
+        assert_size(&config->min_free);
+        assert_size(&config->target_free);
+        assert(config->builder_target.bytes > 0 || config->builder_target.percent > 0);
+        assert(config->builder_max.bytes == 0 ||
+               config->builder_target.bytes <= config->builder_max.bytes);
+        assert(config->builder_age_usec == USEC_INFINITY ||
+               (config->builder_age_usec >= USEC_PER_HOUR &&
+                config->builder_age_usec % USEC_PER_HOUR == 0));
+        assert(config->image_min_age_usec <= config->image_max_age_usec);
+        assert(config->keep_last <= 1000);
+        if (config->target_free.percent > 0)
+                assert(config->min_free.percent <= config->target_free.percent);
+        else if (config->target_free.bytes > 0)
+                assert(config->min_free.bytes <= config->target_free.bytes);
+        else
+                assert(size_of(&config->min_free, 100) == UINT64_MAX);
+        assert(config->min_free_inodes_percent < 100);
+        for (size_t i = 0; i < config->disk_paths.n; i++)
+                assert(config->disk_paths.v[i][0] == '/');
+        assert(!config->metrics_textfile || config->metrics_textfile[0] == '/');
+        assert(!config->alarm_command || config->alarm_command[0] != '\0');
 }
 
 /* Takes what the format allows around values away, by itself: blank lines and comments, the byte
@@ -93,8 +132,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
                 abort();
         assert_same(config, copy);
         assert(keys.n == 0);
-        assert(config->match.n > 0 || config->project);
-        assert(config->docker_socket[0] == '/' && strlen(config->docker_socket) < 108);
+        assert_sound(config);
 
         out = open_memstream(&normal, &normal_n);
         if (!out || !text)

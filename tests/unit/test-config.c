@@ -68,6 +68,11 @@ static void assert_same(const Config *a, const Config *b) {
                         fail_msg("[%s] %s differs", config_keys[i].section, config_keys[i].name);
 }
 
+static void assert_size(const Size *size, uint64_t bytes, unsigned percent) {
+        assert_int_equal(size->bytes, bytes);
+        assert_int_equal(size->percent, percent);
+}
+
 static void test_defaults(void **state) {
         cleanup(config_free) Config *config = NULL;
         ConfigErrors errors;
@@ -80,6 +85,13 @@ static void test_defaults(void **state) {
         assert_int_equal(config->timeout_usec, 30 * USEC_PER_SEC);
         assert_int_equal(config->prune_timeout_usec, 30 * USEC_PER_MINUTE);
         assert_int_equal(config->poll_interval_usec, USEC_PER_MINUTE);
+        assert_true(config->events);
+        assert_false(config->observe_only);
+        assert_int_equal(config->grace_usec, USEC_PER_DAY);
+        assert_int_equal(config->quiet_usec, 5 * USEC_PER_MINUTE);
+        assert_size(&config->builder_max, UINT64_C(10000000000), 20);
+        assert_size(&config->builder_target, 0, 80);
+        assert_true(config->builder_age_usec == USEC_INFINITY);
         assert_false(config->external_builders_ignore);
         assert_int_equal(config->match.n, 1);
         assert_string_equal(config->match.v[0], "watchparty-*");
@@ -88,6 +100,17 @@ static void test_defaults(void **state) {
         assert_null(config->project);
         assert_false(config->dangling_all);
         assert_string_equal(config->rollback_tag, "wpcache-rollback");
+        assert_int_equal(config->image_max_age_usec, 30 * USEC_PER_DAY);
+        assert_int_equal(config->image_min_age_usec, USEC_PER_HOUR);
+        assert_int_equal(config->keep_last, 2);
+        assert_int_equal(config->dangling_max_age_usec, USEC_PER_DAY);
+        assert_size(&config->min_free, 0, 15);
+        assert_size(&config->target_free, 0, 20);
+        assert_int_equal(config->min_free_inodes_percent, 5);
+        assert_int_equal(config->disk_paths.n, 0);
+        assert_int_equal(config->retention_usec, 90 * USEC_PER_DAY);
+        assert_null(config->metrics_textfile);
+        assert_null(config->alarm_command);
         assert_string_equal(config->control_socket, "/run/wpcache/io.watchparty.Cache");
         assert_int_equal(config->operators.n, 1);
         assert_string_equal(config->operators.v[0], "wpcache");
@@ -102,7 +125,15 @@ static void test_every_key(void **state) {
                                                         "prune_timeout=1h 30min\n"
                                                         "[poll]\n"
                                                         "interval=1d\n"
+                                                        "events=no\n"
+                                                        "[policy]\n"
+                                                        "mode=observe\n"
+                                                        "grace=0\n"
+                                                        "quiet=90s\n"
                                                         "[builder]\n"
+                                                        "max_size=30%, 2 GiB\n"
+                                                        "target_size=1.5GB\n"
+                                                        "max_age=1w 2h\n"
                                                         "external_builders=ignore\n"
                                                         "[images]\n"
                                                         "match=a-*,\tteam/b-?:v[0-9] , c[!]]\n"
@@ -111,6 +142,21 @@ static void test_every_key(void **state) {
                                                         "base=python, node\n"
                                                         "dangling=all\n"
                                                         "rollback_tag=_old\n"
+                                                        "max_age=2h\n"
+                                                        "min_age=0\n"
+                                                        "keep_last=7\n"
+                                                        "dangling_max_age=off\n"
+                                                        "[disk]\n"
+                                                        "min_free=5GB\n"
+                                                        "target_free=10 %\n"
+                                                        "min_free_inodes=9%\n"
+                                                        "paths=/a, /b/\n"
+                                                        "[history]\n"
+                                                        "retention=1d\n"
+                                                        "[metrics]\n"
+                                                        "textfile=/m/w.prom\n"
+                                                        "[alarm]\n"
+                                                        "command=mail -s \"$A;b\" x, y ; me\n"
                                                         "[control]\n"
                                                         "socket=/tmp/c\n"
                                                         "operators=docker, user:ann, a.b@c\n"
@@ -122,6 +168,13 @@ static void test_every_key(void **state) {
         assert_int_equal(config->timeout_usec, 5 * USEC_PER_SEC);
         assert_int_equal(config->prune_timeout_usec, 90 * USEC_PER_MINUTE);
         assert_int_equal(config->poll_interval_usec, USEC_PER_DAY);
+        assert_false(config->events);
+        assert_true(config->observe_only);
+        assert_int_equal(config->grace_usec, 0);
+        assert_int_equal(config->quiet_usec, 90 * USEC_PER_SEC);
+        assert_size(&config->builder_max, UINT64_C(2) << 30, 30);
+        assert_size(&config->builder_target, 1500000000, 0);
+        assert_int_equal(config->builder_age_usec, 170 * USEC_PER_HOUR);
         assert_true(config->external_builders_ignore);
         assert_int_equal(config->match.n, 3);
         assert_string_equal(config->match.v[1], "team/b-?:v[0-9]");
@@ -131,6 +184,18 @@ static void test_every_key(void **state) {
         assert_int_equal(config->base.n, 2);
         assert_true(config->dangling_all);
         assert_string_equal(config->rollback_tag, "_old");
+        assert_int_equal(config->image_max_age_usec, 2 * USEC_PER_HOUR);
+        assert_int_equal(config->image_min_age_usec, 0);
+        assert_int_equal(config->keep_last, 7);
+        assert_true(config->dangling_max_age_usec == USEC_INFINITY);
+        assert_size(&config->min_free, UINT64_C(5000000000), 0);
+        assert_size(&config->target_free, 0, 10);
+        assert_int_equal(config->min_free_inodes_percent, 9);
+        assert_int_equal(config->disk_paths.n, 2);
+        assert_string_equal(config->disk_paths.v[1], "/b/");
+        assert_int_equal(config->retention_usec, USEC_PER_DAY);
+        assert_string_equal(config->metrics_textfile, "/m/w.prom");
+        assert_string_equal(config->alarm_command, "mail -s \"$A;b\" x, y");
         assert_string_equal(config->control_socket, "/tmp/c");
         assert_int_equal(config->operators.n, 3);
         assert_string_equal(config->operators.v[1], "user:ann");
@@ -211,11 +276,12 @@ static void test_mistakes(void **state) {
                 { "[Docker]\ntimeout=x\n",
                   "f:1: [Docker]: unknown section; did you mean [docker]?" },
                 { "[ docker ]\n", "f:1: [ docker ]: unknown section; did you mean [docker]?" },
-                { "[policy]\nmode=observe\n[poll]\ninterval=0\n",
-                  "f:1: [policy]: unknown section\n"
+                { "[volumes]\nmode=observe\n[poll]\ninterval=0\n",
+                  "f:1: [volumes]: unknown section\n"
                   "f:4: [poll] interval: '0' is too short; the least is 1s" },
                 { "[]\n", "f:1: []: unknown section" },
-                { "[metrics]\n", "f:1: [metrics]: unknown section" },
+                { "[app web]\n", "f:1: [app web]: unknown section" },
+                { "[metric]\n", "f:1: [metric]: unknown section; did you mean [metrics]?" },
 
                 /* keys */
                 { "[images]\nmach=x\n", "f:2: [images] mach: unknown key; did you mean 'match'?" },
@@ -223,6 +289,10 @@ static void test_mistakes(void **state) {
                   "f:2: [images] Match: unknown key; did you mean 'match'?" },
                 { "[poll]\ntimeout=1s\n",
                   "f:2: [poll] timeout: unknown key; it belongs to [docker]" },
+                { "[policy]\nmax_age=1d\n",
+                  "f:2: [policy] max_age: unknown key; it belongs to [builder] or [images]" },
+                { "max_age=1d\n",
+                  "f:1: max_age: a key outside a section; it belongs to [builder] or [images]" },
                 { "[poll]\nzzz=1s\n", "f:2: [poll] zzz: unknown key" },
                 { "[images]\nmatch=a\n\n[images]\nmatch=b\n",
                   "f:5: [images] match: set twice, before in line 2" },
@@ -244,9 +314,9 @@ static void test_mistakes(void **state) {
                   "f:2: [docker] host: 'ssh://x' is not a local socket, and only those are "
                   "supported: what wpcached clears and measures is on its own host" },
                 { "[docker]\ntimeout=\n",
-                  "f:2: [docker] timeout: '' is no span of time as in 90s, 5min or 1h 30min" },
+                  "f:2: [docker] timeout: '' is not a span of time as in 90s, 5min or 1h 30min" },
                 { "[docker]\ntimeout=5x\n",
-                  "f:2: [docker] timeout: '5x' is no span of time as in 90s, 5min or 1h 30min" },
+                  "f:2: [docker] timeout: '5x' is not a span of time as in 90s, 5min or 1h 30min" },
                 { "[docker]\ntimeout=2h\n",
                   "f:2: [docker] timeout: '2h' is too long; the most is 1h" },
                 { "[poll]\ninterval=999ms\n",
@@ -324,6 +394,293 @@ static void test_mistakes(void **state) {
                 assert_null(load(-EINVAL, errors, sizeof errors));
                 assert_string_equal(errors, table[i].errors);
         }
+}
+
+/* A value of a key, and what is wrong with it; NULL: nothing. */
+static void test_values(void **state) {
+        static const struct {
+                const char *section, *name, *value, *error;
+        } table[] = {
+                { "builder", "max_size", "10GB", NULL },
+                { "builder", "max_size", "10GB,20%", NULL },
+                { "builder", "max_size", "20%, 10 GB", NULL },
+                { "builder", "max_size", "1%", NULL },
+                { "builder", "max_size", "100%", NULL },
+                { "builder", "max_size", "5MB", NULL },
+                { "builder", "max_size", "9223372036854775807B", NULL },
+                { "builder", "max_size", "off", NULL },
+                { "builder", "max_size", ",10GB,", NULL },
+                { "builder", "max_size", "",
+                  "'' is neither 'off' nor an amount as in 10GB or a share as in 20%" },
+                { "builder", "max_size", "ten",
+                  "'ten' is neither 'off' nor an amount as in 10GB or a share as in 20%" },
+                { "builder", "max_size", "10",
+                  "'10' is neither 'off' nor an amount as in 10GB or a share as in 20%" },
+                { "builder", "max_size", "0",
+                  "'0' is neither 'off' nor an amount as in 10GB or a share as in 20%" },
+                { "builder", "max_size", "OFF",
+                  "'OFF' is neither 'off' nor an amount as in 10GB or a share as in 20%" },
+                { "builder", "max_size", "20%%",
+                  "'20%%' is neither 'off' nor a share in whole percents as in 20%" },
+                { "builder", "max_size", "10GB 20%",
+                  "'10GB 20%' is neither 'off' nor a share in whole percents as in 20%" },
+                { "builder", "max_size", "off, 20%", "'off' stands alone" },
+                { "builder", "max_size", "12.5%",
+                  "'12.5%' is neither 'off' nor a share in whole percents as in 20%" },
+                { "builder", "max_size", "-1%",
+                  "'-1%' is neither 'off' nor a share in whole percents as in 20%" },
+                { "builder", "max_size", "101%", "'101%' is too much; the most is 100%" },
+                { "builder", "max_size", "99999999999999999999%",
+                  "'99999999999999999999%' is too much; the most is 100%" },
+                { "builder", "max_size", "10000PB", "'10000PB' is too much; the most is 9.223EB" },
+                { "builder", "max_size", "0GB",
+                  "'0GB' is too little; the least is 1B, and 'off' is no limit" },
+                { "builder", "max_size", "10GB, 0%",
+                  "'0%' is too little; the least is 1%, and 'off' is no limit" },
+                { "builder", "max_size", "10GB, 5GB",
+                  "'10GB, 5GB' has two amounts; one amount and one share are possible, and the smaller counts" },
+                { "builder", "max_size", "1%,2%",
+                  "'1%,2%' has two shares; one amount and one share are possible, and the smaller counts" },
+                { "builder", "target_size", "1%", NULL },
+                { "builder", "target_size", "100%", NULL },
+                { "builder", "target_size", "8GB", NULL },
+                { "builder", "target_size", "off",
+                  "'off' is not an amount as in 10GB or a share as in 20%" },
+                { "builder", "target_size", "0%", "'0%' is too little; the least is 1%" },
+                { "builder", "target_size", "8GB, 10%",
+                  "'8GB, 10%' is more than one; an amount or a share" },
+                { "builder", "max_age", "off", NULL },
+                { "builder", "max_age", "1h", NULL },
+                { "builder", "max_age", "60min", NULL },
+                { "builder", "max_age", "36h", NULL },
+                { "builder", "max_age", "3650d", NULL },
+                { "builder", "max_age", "never",
+                  "'never' is neither 'off' nor a span of time as in 90s, 5min or 1h 30min" },
+                { "builder", "max_age", "",
+                  "'' is neither 'off' nor a span of time as in 90s, 5min or 1h 30min" },
+                { "builder", "max_age", "59min", "'59min' is too short; the least is 1h" },
+                { "builder", "max_age", "90min",
+                  "'90min' is no multiple of 1h; did you mean '2h'?" },
+                { "builder", "max_age", "1d 1h 1us",
+                  "'1d 1h 1us' is no multiple of 1h; did you mean '1d 2h'?" },
+                { "builder", "max_age", "3651d", "'3651d' is too long; the most is 3650d" },
+                { "poll", "events", "yes", NULL },
+                { "poll", "events", "no", NULL },
+                { "poll", "events", "true", "'true' is neither 'no' nor 'yes'" },
+                { "policy", "mode", "enforce", NULL },
+                { "policy", "mode", "observe", NULL },
+                { "policy", "mode", "observed",
+                  "'observed' is neither 'enforce' nor 'observe'; did you mean 'observe'?" },
+                { "policy", "grace", "0", NULL },
+                { "policy", "grace", "3650d", NULL },
+                { "policy", "grace", "off",
+                  "'off' is not a span of time as in 90s, 5min or 1h 30min" },
+                { "policy", "grace", "3651d", "'3651d' is too long; the most is 3650d" },
+                { "policy", "quiet", "0s", NULL },
+                { "policy", "quiet", "1d", NULL },
+                { "policy", "quiet", "25h", "'25h' is too long; the most is 1d" },
+                { "images", "max_age", "off", NULL },
+                { "images", "max_age", "1h", NULL },
+                { "images", "max_age", "3650d", NULL },
+                { "images", "max_age", "59s", "'59s' is too short; the least is 1min" },
+                { "images", "max_age", "30days old",
+                  "'30days old' is neither 'off' nor a span of time as in 90s, 5min or 1h 30min" },
+                { "images", "min_age", "0", NULL },
+                { "images", "min_age", "30d", NULL },
+                { "images", "min_age", "off",
+                  "'off' is not a span of time as in 90s, 5min or 1h 30min" },
+                { "images", "keep_last", "0", NULL },
+                { "images", "keep_last", "1", NULL },
+                { "images", "keep_last", "1000", NULL },
+                { "images", "keep_last", "007", NULL },
+                { "images", "keep_last", "", "'' is not a number from 0 to 1000" },
+                { "images", "keep_last", "-1", "'-1' is not a number from 0 to 1000" },
+                { "images", "keep_last", "1001", "'1001' is not a number from 0 to 1000" },
+                { "images", "keep_last", "2.0", "'2.0' is not a number from 0 to 1000" },
+                { "images", "keep_last", "two", "'two' is not a number from 0 to 1000" },
+                { "images", "keep_last", "2 releases",
+                  "'2 releases' is not a number from 0 to 1000" },
+                { "images", "keep_last", "99999999999999999999",
+                  "'99999999999999999999' is not a number from 0 to 1000" },
+                { "images", "dangling_max_age", "off", NULL },
+                { "images", "dangling_max_age", "1min", NULL },
+                { "images", "dangling_max_age", "0", "'0' is too short; the least is 1min" },
+                { "disk", "min_free", "1%", NULL },
+                { "disk", "min_free", "20%", NULL },
+                { "disk", "min_free", "1GB", NULL },
+                { "disk", "min_free", "off", NULL },
+                { "disk", "min_free", "10%, 1GB",
+                  "'10%, 1GB' is more than one; an amount or a share" },
+                { "disk", "min_free", "100%", "'100%' is too much; the most is 99%" },
+                { "disk", "target_free", "99%", NULL },
+                { "disk", "target_free", "15%", NULL },
+                { "disk", "target_free", "1GB", NULL },
+                { "disk", "target_free", "off", NULL },
+                { "disk", "target_free", "",
+                  "'' is neither 'off' nor an amount as in 10GB or a share as in 20%" },
+                { "disk", "min_free_inodes", "1%", NULL },
+                { "disk", "min_free_inodes", "99 %", NULL },
+                { "disk", "min_free_inodes", "off", NULL },
+                { "disk", "min_free_inodes", "",
+                  "'' is neither 'off' nor a share in whole percents as in 20%" },
+                { "disk", "min_free_inodes", "5",
+                  "'5' is neither 'off' nor a share in whole percents as in 20%" },
+                { "disk", "min_free_inodes", "5GB",
+                  "'5GB' is neither 'off' nor a share in whole percents as in 20%" },
+                { "disk", "min_free_inodes", "1.5%",
+                  "'1.5%' is neither 'off' nor a share in whole percents as in 20%" },
+                { "disk", "min_free_inodes", "5% ,",
+                  "'5% ,' is neither 'off' nor a share in whole percents as in 20%" },
+                { "disk", "min_free_inodes", "0%",
+                  "'0%' is too little; the least is 1%, and 'off' is no limit" },
+                { "disk", "min_free_inodes", "100%", "'100%' is too much; the most is 99%" },
+                { "disk", "paths", "auto", NULL },
+                { "disk", "paths", "/", NULL },
+                { "disk", "paths", "/var/lib/docker, /mnt", NULL },
+                { "disk", "paths", "", "may not be empty; did you mean 'auto'?" },
+                { "disk", "paths", ",", "may not be empty; did you mean 'auto'?" },
+                { "disk", "paths", "auto, /mnt", "'auto' is not an absolute path" },
+                { "disk", "paths", "/mnt, var", "'var' is not an absolute path" },
+                { "history", "retention", "1d", NULL },
+                { "history", "retention", "3650d", NULL },
+                { "history", "retention", "23h", "'23h' is too short; the least is 1d" },
+                { "history", "retention", "11w 3650d",
+                  "'11w 3650d' is too long; the most is 3650d" },
+                { "history", "retention", "off",
+                  "'off' is not a span of time as in 90s, 5min or 1h 30min" },
+                { "metrics", "textfile", "", NULL },
+                { "metrics", "textfile", "/x/wpcache.prom", NULL },
+                { "metrics", "textfile", "wpcache.prom", "'wpcache.prom' is not an absolute path" },
+                { "metrics", "textfile", "/x/",
+                  "'/x/' is a directory; did you mean '/x/wpcache.prom'?" },
+                { "metrics", "textfile", "/x",
+                  "'/x' does not end in '.prom', and node_exporter reads only what does; did you mean '/x.prom'?" },
+                { "metrics", "textfile", "/x/a.prom.bak",
+                  "'/x/a.prom.bak' does not end in '.prom', and node_exporter reads only what does; did you mean '/x/a.prom.bak.prom'?" },
+                { "alarm", "command", "", NULL },
+                { "alarm", "command", "logger \"$WPCACHE_ALARM_MESSAGE\"", NULL },
+                { "alarm", "command", "a;b", NULL },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                const char *section = table[i].section, *name = table[i].name;
+                cleanup(config_free) Config *config = NULL;
+                char text[256], expected[512], errors[1024];
+
+                snprintf(text, sizeof text, "[%s]\n%s=%s\n", section, name, table[i].value);
+                snprintf(expected, sizeof expected, "f:2: [%s] %s: %s", section, name,
+                         table[i].error ? table[i].error : "");
+                write_file("f", text);
+                config = load(table[i].error ? -EINVAL : 0, errors, sizeof errors);
+                assert_string_equal(errors, table[i].error ? expected : "");
+        }
+}
+
+/* A mistake leaves what was there, of whatever kind. */
+static void test_mistake_changes_nothing(void **state) {
+        cleanup(config_free) Config *config = NULL, *copy = NULL;
+        ConfigErrors errors;
+
+        (void)state;
+        assert_int_equal(config_load(NULL, &config, &errors), 0);
+        assert_int_equal(config_copy(config, &copy), 0);
+        for (size_t i = 0; i < n_config_keys; i++)
+                if (strcmp(config_keys[i].name, "command") != 0) /* any text will do */
+                        assert_int_equal(key_parse(&config_keys[i], "- -", config, NULL), -EINVAL);
+        assert_same(config, copy);
+}
+
+/* What two keys get wrong is told of the one that was set last. */
+static void test_order(void **state) {
+        static const struct {
+                const char *text, *drop_in, *errors;
+        } table[] = {
+                { "[builder]\nmax_size=10GB\ntarget_size=10GB\n", "", NULL },
+                { "[builder]\nmax_size=20%\ntarget_size=12GB\n", "", NULL },
+                { "[builder]\nmax_size=off\ntarget_size=12GB\n", "", NULL },
+                { "[builder]\nmax_size=1%\ntarget_size=100%\n", "", NULL },
+                { "[builder]\nmax_size=5GB\ntarget_size=8GB\n", "[builder]\nmax_size=8GB\n", NULL },
+                { "[builder]\ntarget_size=12GB\n", "",
+                  "f:2: [builder] target_size: 12GB is more than max_size, which is 10GB by "
+                  "default" },
+                { "[builder]\nmax_size=5GB, 50%\ntarget_size=8GB\n", "",
+                  "f:3: [builder] target_size: 8GB is more than max_size, which is 5GB" },
+                { "[builder]\ntarget_size=8GB\n\nmax_size=5GB\n", "",
+                  "f:4: [builder] max_size: 5GB is less than target_size, which is 8GB" },
+                { "\n\n[builder]\ntarget_size=8GB\n", "[builder]\nmax_size=5GB\n",
+                  "f.d/x.conf:2: [builder] max_size: 5GB is less than target_size, which is 8GB" },
+                { "[images]\nmin_age=30d\n", "", NULL },
+                { "[images]\nmin_age=60d\nmax_age=off\n", "", NULL },
+                { "[images]\nmin_age=60d\n", "",
+                  "f:2: [images] min_age: 60d is more than max_age, which is 30d by default" },
+                { "[images]\nmax_age=59min\n", "",
+                  "f:2: [images] max_age: 59min is less than min_age, which is 1h by default" },
+                { "[disk]\nmin_free=20%\n", "", NULL },
+                { "[disk]\nmin_free=50%\ntarget_free=1GB\n", "", NULL },
+                { "[disk]\nmin_free=50GB\n", "", NULL },
+                { "[disk]\nmin_free=off\ntarget_free=1%\n", "", NULL },
+                { "[disk]\nmin_free=50%\ntarget_free=off\n", "", NULL },
+                { "[disk]\nmin_free=25%\n", "",
+                  "f:2: [disk] min_free: 25% is more than target_free, which is 20% by default" },
+                { "[disk]\nmin_free=2GB\ntarget_free=1GB\n", "",
+                  "f:3: [disk] target_free: 1GB is less than min_free, which is 2GB" },
+                /* of a value that is a mistake itself, nothing more is said */
+                { "[builder]\nmax_size=20\ntarget_size=12GB\n", "",
+                  "f:2: [builder] max_size: '20' is neither 'off' nor an amount as in 10GB or a "
+                  "share as in 20%" },
+                /* all of them */
+                { "[disk]\nmin_free=25%\n[images]\nmin_age=60d\nkeep_last=x\n", "",
+                  "f:5: [images] keep_last: 'x' is not a number from 0 to 1000\n"
+                  "f:4: [images] min_age: 60d is more than max_age, which is 30d by default\n"
+                  "f:2: [disk] min_free: 25% is more than target_free, which is 20% by default" },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                cleanup(config_free) Config *config = NULL;
+                char errors[1024];
+
+                write_file("f", table[i].text);
+                write_file("f.d/x.conf", table[i].drop_in);
+                config = load(table[i].errors ? -EINVAL : 0, errors, sizeof errors);
+                assert_string_equal(errors, table[i].errors ? table[i].errors : "");
+        }
+        assert_int_equal(unlink("f.d/x.conf"), 0);
+}
+
+static void test_target_free_off(void **state) {
+        cleanup(config_free) Config *config = load_text("[disk]\nmin_free=50%\ntarget_free=off\n");
+        cleanup(config_free) Config *neither = load_text("[disk]\nmin_free=off\ntarget_free=off\n");
+
+        (void)state;
+        assert_size(&config->target_free, 0, 50);
+        assert_size(&neither->target_free, 0, 0);
+}
+
+static void test_size_of(void **state) {
+        static const struct {
+                Size size;
+                uint64_t whole_bytes, bytes;
+        } table[] = {
+                { { 0, 0 }, 0, UINT64_MAX },
+                { { 0, 0 }, 1000, UINT64_MAX },
+                { { 10, 0 }, 0, 10 },
+                { { 10, 0 }, 1000, 10 },
+                { { 0, 20 }, 1000, 200 },
+                { { 0, 20 }, 0, 0 },
+                { { 0, 33 }, 199, 65 },
+                { { 0, 1 }, 99, 0 },
+                { { 0, 100 }, UINT64_MAX, UINT64_MAX },
+                { { 0, 50 }, UINT64_MAX, UINT64_MAX / 2 },
+                { { 10, 20 }, 1000, 10 },
+                { { 500, 20 }, 1000, 200 },
+                { { 200, 20 }, 1000, 200 },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(table); i++)
+                assert_true(size_of(&table[i].size, table[i].whole_bytes) == table[i].bytes);
 }
 
 static void test_nul(void **state) {
@@ -467,19 +824,55 @@ static void test_copy(void **state) {
         ConfigErrors errors;
 
         (void)state;
-        config = load_text("[docker]\ntimeout=5s\n[images]\nmatch=a,b\nproject=p\ndangling=all\n");
+        config = load_text("[docker]\ntimeout=5s\n[images]\nmatch=a,b\nproject=p\ndangling=all\n"
+                           "keep_last=3\nmax_age=off\n[builder]\nmax_size=7GB, 7%\n"
+                           "[disk]\nmin_free_inodes=off\npaths=/a\n[alarm]\ncommand=x\n");
         assert_int_equal(config_copy(config, &copy), 0);
         assert_same(config, copy);
         assert_string_equal(copy->file, "f");
         assert_ptr_not_equal(copy->project, config->project);
         config_free(TAKE_PTR(config));
         assert_string_equal(copy->match.v[1], "b");
+        assert_size(&copy->builder_max, UINT64_C(7000000000), 7);
+        assert_string_equal(copy->alarm_command, "x");
 
         assert_int_equal(config_load(NULL, &defaults, &errors), 0);
         assert_int_equal(config_copy(defaults, &bare), 0);
         assert_same(defaults, bare);
         assert_null(bare->file);
         assert_null(config_free(NULL));
+}
+
+/* Every part of every value counts. */
+static void test_equal(void **state) {
+        static const struct {
+                const char *section, *name, *a, *b;
+        } table[] = {
+                { "poll", "events", "yes", "no" },
+                { "policy", "grace", "0", "1us" },
+                { "builder", "max_size", "10GB, 20%", "10GB, 21%" },
+                { "builder", "max_size", "10GB, 20%", "11GB, 20%" },
+                { "builder", "max_size", "10GB, 20%", "20%" },
+                { "builder", "max_size", "10GB", "off" },
+                { "builder", "max_age", "off", "3650d" },
+                { "images", "keep_last", "2", "3" },
+                { "disk", "min_free_inodes", "5%", "off" },
+                { "disk", "paths", "auto", "/" },
+                { "metrics", "textfile", "", "/x.prom" },
+                { "alarm", "command", "a", "b" },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                const Key *key = key_find(table[i].section, table[i].name);
+                cleanup(config_free) Config *a = load_text(""), *b = load_text("");
+
+                assert_int_equal(key_parse(key, table[i].a, a, NULL), 0);
+                assert_int_equal(key_parse(key, table[i].a, b, NULL), 0);
+                assert_true(key_equal(key, a, b));
+                assert_int_equal(key_parse(key, table[i].b, b, NULL), 0);
+                assert_false(key_equal(key, a, b));
+        }
 }
 
 static void test_restart_keys(void **state) {
@@ -550,13 +943,26 @@ static void test_manual(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_defaults),     cmocka_unit_test(test_every_key),
-                cmocka_unit_test(test_syntax),       cmocka_unit_test(test_long_comment),
-                cmocka_unit_test(test_mistakes),     cmocka_unit_test(test_nul),
-                cmocka_unit_test(test_long_lines),   cmocka_unit_test(test_limits),
-                cmocka_unit_test(test_files),        cmocka_unit_test(test_drop_ins),
-                cmocka_unit_test(test_copy),         cmocka_unit_test(test_restart_keys),
-                cmocka_unit_test(test_shipped_file), cmocka_unit_test(test_manual),
+                cmocka_unit_test(test_defaults),
+                cmocka_unit_test(test_every_key),
+                cmocka_unit_test(test_syntax),
+                cmocka_unit_test(test_long_comment),
+                cmocka_unit_test(test_mistakes),
+                cmocka_unit_test(test_values),
+                cmocka_unit_test(test_mistake_changes_nothing),
+                cmocka_unit_test(test_order),
+                cmocka_unit_test(test_target_free_off),
+                cmocka_unit_test(test_size_of),
+                cmocka_unit_test(test_equal),
+                cmocka_unit_test(test_nul),
+                cmocka_unit_test(test_long_lines),
+                cmocka_unit_test(test_limits),
+                cmocka_unit_test(test_files),
+                cmocka_unit_test(test_drop_ins),
+                cmocka_unit_test(test_copy),
+                cmocka_unit_test(test_restart_keys),
+                cmocka_unit_test(test_shipped_file),
+                cmocka_unit_test(test_manual),
         };
 
         return cmocka_run_group_tests(tests, setup, teardown);
