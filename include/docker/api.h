@@ -37,7 +37,7 @@ void docker_interrupt(Docker *docker);
 void docker_resume(Docker *docker);
 
 /* From any thread: when the call in progress will have ended at the latest (CLOCK_BOOTTIME,
- * microseconds); 0 while there is none. */
+ * microseconds); 0 while there is none, or one without a deadline (docker_watch()). */
 uint64_t docker_call_deadline(Docker *docker);
 
 /*
@@ -77,6 +77,21 @@ int docker_container(Docker *docker, const char *id, ContainerDetail *ret,
  */
 int docker_prune_build_cache(Docker *docker, const char *type, size_t *ret_n, uint64_t *ret_bytes,
                              Diag *reterr_diag) must_check;
+
+/*
+ * POST /build/prune?all=1 down to `keep_bytes` (> 0, else -EINVAL): as keep-storage below API 1.48,
+ * as reserved-space from there on, alone, since engines below 28 ignore the newer words and would
+ * prune everything. The engine deletes one record at a time, by its own order, until what is not
+ * shared with images is less than keep_bytes; where it is less already, nothing. Retried like
+ * docker_prune_build_cache().
+ */
+int docker_prune_build_cache_to(Docker *docker, uint64_t keep_bytes, size_t *ret_n,
+                                uint64_t *ret_bytes, Diag *reterr_diag) must_check;
+
+/* POST /build/prune?all=1 of records not used for `hours` (> 0 and at most a century, else -EINVAL),
+ * by LastUsedAt and the engine's clock. Retried like docker_prune_build_cache(). */
+int docker_prune_build_cache_unused(Docker *docker, unsigned hours, size_t *ret_n,
+                                    uint64_t *ret_bytes, Diag *reterr_diag) must_check;
 
 /* POST /images/{id}/tag. Moves the name if another image bears it. Sent at most once, like all that
  * changes something: -ECONNRESET and -ETIMEDOUT leave open whether it was done. */

@@ -7,14 +7,21 @@
 #include "docker/http.h"
 #include "docker/records.h"
 
+/* A path, with its query and without the version, from that API version on. */
+typedef struct VersionedPath {
+        unsigned api_minor;
+        const char *path;
+} VersionedPath;
+
 typedef struct Request {
         const char *method;
-        const char *path; /* with its query, without the version */
-        /* instead of `path` where it depends on the version agreed on */
-        const char *(*path_by_version)(const EngineInfo *info);
-        long status; /* of success; anything else is mapped to an error. 0: 200 */
-        uint64_t deadline_usec;
-        bool prune; /* may have to be waited for */
+        const char *path;
+        /* instead of `path` where it depends on the version agreed on: newest first, to minor 0 */
+        const VersionedPath *paths;
+        long status;                      /* of success; the rest are errors. 0: 200 */
+        uint64_t deadline_usec;           /* USEC_INFINITY: none, once a version is agreed on */
+        bool prune;                       /* may have to be waited for */
+        void (*on_begin)(void *userdata); /* see HttpRequest */
 } Request;
 
 /* CLOCK_MONOTONIC; the time by which a call that starts now must be over. */

@@ -26,10 +26,11 @@ typedef int (*HttpSink)(void *userdata, const char *data, size_t n, Diag *reterr
 typedef struct HttpRequest {
         const char *method;    /* "GET", "POST", "DELETE" */
         const char *path;      /* with its query, encoded: "/v1.41/system/df?type=build-cache" */
-        uint64_t timeout_usec; /* for the whole call */
+        uint64_t timeout_usec; /* for the whole call; USEC_INFINITY: none */
         bool same_connection;  /* only on the connection of the call before, see -ESTALE */
         bool uncut;            /* once begun, http_interrupt() waits for it; the timeout stands */
-        HttpSink sink;         /* NULL: the body is dropped */
+        void (*on_begin)(void *userdata); /* the headers of a 2xx answer are here; or NULL */
+        HttpSink sink;                    /* NULL: the body is dropped */
         void *userdata;
 } HttpRequest;
 

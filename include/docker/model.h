@@ -11,7 +11,7 @@
 
 #define IMAGE_ID_MAX 72     /* "sha256:" and 64 hex digits, and NUL */
 #define CONTAINER_ID_MAX 65 /* 64 hex digits and NUL */
-#define RECORD_ID_MAX 32    /* BuildKit's are 25 characters */
+#define RECORD_ID_MAX 28    /* BuildKit's are 25 characters */
 
 /* Types of build cache records; BuildKit client.UsageRecordType* */
 typedef enum RecordType {
@@ -32,6 +32,7 @@ RecordType record_type_from_string(const char *text);
 /* One build cache record. Kept small: an engine may hold a hundred thousand. */
 typedef struct BuildRecord {
         char id[RECORD_ID_MAX];
+        uint32_t usage_count; /* saturates */
         uint64_t size_bytes;
         int64_t last_used_sec; /* -1: null, which is old to BuildKit's prune filters */
         uint32_t parents;      /* index of the first in RecordSet.parents */
@@ -115,6 +116,7 @@ typedef struct ImageDetail {
         char *docker_version; /* set by the classic builder and commit, or "" */
         Strv names;
         int64_t created_sec;
+        int64_t last_tagged_sec; /* Metadata.LastTagTime; 0: never or not told */
 } ImageDetail;
 
 void image_detail_done(ImageDetail *detail);

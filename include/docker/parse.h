@@ -12,7 +12,7 @@
 #include <sys/types.h>
 
 #include "base/diag.h"
-#include "docker/api.h"
+#include "docker/watch.h"
 
 /* RFC 3339 as Go prints it, "2026-11-20T12:10:55.842172277Z" or with an offset; seconds since
  * 1970, 0 for anything earlier (Go's zero time is in the year 1). -EBADMSG for anything else. */
@@ -48,6 +48,26 @@ int parse_pruned(char *text, size_t n, size_t *ret_n, uint64_t *ret_bytes,
 
 /* The answer of DELETE /images: how many it says are "Deleted". */
 int parse_deleted(const char *text, size_t n, size_t *ret_n, Diag *reterr_diag) must_check;
+
+/*
+ * One event; hands it to `sink` and passes its errors through. One of a type or an action that
+ * docker_watch() does not ask for is passed over.
+ */
+int parse_event(const char *text, size_t n, DockerEventSink sink, void *userdata,
+                Diag *reterr_diag) must_check;
+
+/* The same for a stream of them in pieces of any size, each ended by a newline; empty lines are
+ * passed over. -EBADMSG for a longer line; after an error the lines are spent. */
+#define EVENT_LINE_MAX (64U * 1024U)
+
+typedef struct EventLines {
+        char *text; /* the line in progress */
+        size_t n, size;
+} EventLines;
+
+int event_lines_feed(EventLines *lines, const char *data, size_t n, DockerEventSink sink,
+                     void *userdata, Diag *reterr_diag) must_check;
+void event_lines_done(EventLines *lines);
 
 /* What an error's body says: its "message", or its text. */
 void parse_message(const char *body, char *ret, size_t size);

@@ -7,6 +7,7 @@
 
 #include "docker/api.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +18,9 @@
 
 #define API_MINOR_DF_TYPE 42
 #define API_MINOR_DF_VERBOSE 52
+#define API_MINOR_RESERVED_SPACE 48
+
+#define UNUSED_HOURS_MAX (100U * 366U * 24U) /* far from where Go's durations end */
 
 #define BODY_MAX (8U * 1024U * 1024U)     /* an answer that is held whole */
 #define PRUNED_MAX (64U * 1024U * 1024U)  /* the ids of a prune */
@@ -34,14 +38,6 @@ static char *format_path(const char *format, ...) {
         r = vasprintf(&path, format, ap);
         va_end(ap);
         return r < 0 ? NULL : path;
-}
-
-static const char *usage_path(const EngineInfo *info) {
-        if (info->api_minor >= API_MINOR_DF_VERBOSE)
-                return "/system/df?type=build-cache&verbose=1";
-        if (info->api_minor >= API_MINOR_DF_TYPE)
-                return "/system/df?type=build-cache";
-        return "/system/df";
 }
 
 typedef struct Usage {
@@ -70,12 +66,17 @@ static int on_record(void *userdata, const char *text, size_t n, Diag *reterr_di
 }
 
 int docker_build_cache(Docker *docker, DockerRecord add, void *userdata, Diag *reterr_diag) {
-        static const char *const paths[] = { "BuildCache", "BuildCacheUsage.Items", NULL };
+        static const char *const arrays[] = { "BuildCache", "BuildCacheUsage.Items", NULL };
+        static const VersionedPath paths[] = {
+                { API_MINOR_DF_VERBOSE, "/system/df?type=build-cache&verbose=1" },
+                { API_MINOR_DF_TYPE, "/system/df?type=build-cache" },
+                { 0, "/system/df" },
+        };
         Usage usage = { add, userdata };
         uint64_t delay_usec = 0;
         const Request request = {
                 .method = "GET",
-                .path_by_version = usage_path,
+                .paths = paths,
                 .deadline_usec = docker_deadline(docker, false),
         };
 
@@ -84,8 +85,8 @@ int docker_build_cache(Docker *docker, DockerRecord add, void *userdata, Diag *r
                 HttpResponse response;
                 int r;
 
-                r = docker_call_list(docker, &request, paths, USAGE_MAX, on_record, on_record_plain,
-                                     &usage, &response, &diag);
+                r = docker_call_list(docker, &request, arrays, USAGE_MAX, on_record,
+                                     on_record_plain, &usage, &response, &diag);
                 /* Engine 20.10 allows one df at a time, whoever asks. */
                 if (r == -EREMOTEIO && response.status == 500 &&
                     strstr(response.error, "disk usage operation is already running")) {
@@ -204,37 +205,21 @@ int docker_container(Docker *docker, const char *id, ContainerDetail *ret, Diag 
 }
 
 /*
- * Queries that look narrow wipe everything with a 200 on one engine or another, so only two are
- * ever made: everything, and everything of one type that is known here, since the value of a filter
+ * Queries that look narrow wipe everything with a 200 on one engine or another, so four are ever
+ * made: everything; everything of one type that is known here; down to an amount; unused for some
+ * hours. None is combined with another, and no value is anybody's text, since the value of a filter
  * is pasted into BuildKit's own filter language.
  */
-static char *prune_path(const char *type) {
-        cleanup_free char *filters = NULL, *encoded = NULL;
-
-        if (!type)
-                return strdup("/build/prune?all=1");
-
-        filters = format_path("{\"type\":[\"%s\"]}", type);
-        encoded = filters ? http_encode(filters) : NULL;
-        return encoded ? format_path("/build/prune?all=1&filters=%s", encoded) : NULL;
-}
-
-int docker_prune_build_cache(Docker *docker, const char *type, size_t *ret_n, uint64_t *ret_bytes,
-                             Diag *reterr_diag) {
-        Request request = {
+static int prune(Docker *docker, const char *path, const VersionedPath *paths, size_t *ret_n,
+                 uint64_t *ret_bytes, Diag *reterr_diag) {
+        const Request request = {
                 .method = "POST",
+                .path = path,
+                .paths = paths,
                 .prune = true,
                 .deadline_usec = docker_deadline(docker, true),
         };
-        cleanup_free char *path = NULL;
         uint64_t delay_usec = 0;
-
-        if (type && record_type_from_string(type) == RECORD_OTHER)
-                return diag_set(reterr_diag, -EINVAL, "\"%s\" is no type of build cache", type);
-
-        request.path = path = prune_path(type);
-        if (!path)
-                return -ENOMEM;
 
         for (;;) {
                 cleanup(body_done) Body body = { .max = PRUNED_MAX };
@@ -257,6 +242,60 @@ int docker_prune_build_cache(Docker *docker, const char *type, size_t *ret_n, ui
                         *reterr_diag = diag;
                 return r;
         }
+}
+
+static int prune_filtered(Docker *docker, const char *filters, size_t *ret_n, uint64_t *ret_bytes,
+                          Diag *reterr_diag) {
+        cleanup_free char *encoded = http_encode(filters), *path = NULL;
+
+        path = encoded ? format_path("/build/prune?all=1&filters=%s", encoded) : NULL;
+        if (!path)
+                return -ENOMEM;
+
+        return prune(docker, path, NULL, ret_n, ret_bytes, reterr_diag);
+}
+
+int docker_prune_build_cache(Docker *docker, const char *type, size_t *ret_n, uint64_t *ret_bytes,
+                             Diag *reterr_diag) {
+        char filters[64];
+
+        if (!type)
+                return prune(docker, "/build/prune?all=1", NULL, ret_n, ret_bytes, reterr_diag);
+        if (record_type_from_string(type) == RECORD_OTHER)
+                return diag_set(reterr_diag, -EINVAL, "\"%s\" is no type of build cache", type);
+
+        snprintf(filters, sizeof(filters), "{\"type\":[\"%s\"]}", type);
+        return prune_filtered(docker, filters, ret_n, ret_bytes, reterr_diag);
+}
+
+int docker_prune_build_cache_to(Docker *docker, uint64_t keep_bytes, size_t *ret_n,
+                                uint64_t *ret_bytes, Diag *reterr_diag) {
+        char keep_storage[64], reserved_space[64];
+        const VersionedPath paths[] = {
+                { API_MINOR_RESERVED_SPACE, reserved_space },
+                { 0, keep_storage },
+        };
+
+        if (keep_bytes == 0 || keep_bytes > INT64_MAX)
+                return diag_set(reterr_diag, -EINVAL, "%" PRIu64 " is no amount of cache to keep",
+                                keep_bytes);
+
+        snprintf(reserved_space, sizeof(reserved_space),
+                 "/build/prune?all=1&reserved-space=%" PRIu64, keep_bytes);
+        snprintf(keep_storage, sizeof(keep_storage), "/build/prune?all=1&keep-storage=%" PRIu64,
+                 keep_bytes);
+        return prune(docker, NULL, paths, ret_n, ret_bytes, reterr_diag);
+}
+
+int docker_prune_build_cache_unused(Docker *docker, unsigned hours, size_t *ret_n,
+                                    uint64_t *ret_bytes, Diag *reterr_diag) {
+        char filters[64];
+
+        if (hours == 0 || hours > UNUSED_HOURS_MAX)
+                return diag_set(reterr_diag, -EINVAL, "%u hours is no age of unused cache", hours);
+
+        snprintf(filters, sizeof(filters), "{\"until\":[\"%uh\"]}", hours);
+        return prune_filtered(docker, filters, ret_n, ret_bytes, reterr_diag);
 }
 
 int docker_tag(Docker *docker, const char *id, const char *repository, const char *tag,

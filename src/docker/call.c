@@ -119,8 +119,11 @@ static int timed_call(Docker *docker, const HttpRequest *request, uint64_t deadl
         if (now >= deadline_usec)
                 return diag_set(reterr_diag, -ETIMEDOUT, "no time left to ask the engine");
 
-        timed.timeout_usec = deadline_usec - now;
-        docker->call_deadline_usec = now_boottime_usec() + timed.timeout_usec;
+        timed.timeout_usec = USEC_INFINITY;
+        if (deadline_usec != USEC_INFINITY) {
+                timed.timeout_usec = deadline_usec - now;
+                docker->call_deadline_usec = now_boottime_usec() + timed.timeout_usec;
+        }
         r = http_call(docker->http, &timed, ret, reterr_diag);
         docker->call_deadline_usec = 0;
 
@@ -274,14 +277,19 @@ static int call_once(Docker *docker, const Request *request, bool same_connectio
         HttpRequest http_request = {
                 .method = request->method,
                 .same_connection = same_connection,
+                .on_begin = request->on_begin,
                 .sink = sink,
                 .userdata = userdata,
                 .uncut = request->prune && info->api_minor < API_MINOR_PRUNE_CUT,
         };
+        const VersionedPath *versioned = request->paths;
         cleanup_free char *path = NULL;
 
+        while (versioned && info->api_minor < versioned->api_minor)
+                versioned++;
+
         if (asprintf(&path, "/v%s%s", info->api_version,
-                     request->path ? request->path : request->path_by_version(info)) < 0) {
+                     versioned ? versioned->path : request->path) < 0) {
                 path = NULL;
                 return -ENOMEM;
         }
@@ -297,7 +305,9 @@ int docker_call(Docker *docker, const Request *request, HttpSink sink, void *use
 
         for (unsigned i = 0; i < 2 && r == -ESTALE; i++) {
                 if (!docker->agreed) {
-                        r = negotiate(docker, request->deadline_usec, reterr_diag);
+                        uint64_t deadline = docker_deadline(docker, false);
+
+                        r = negotiate(docker, MIN(deadline, request->deadline_usec), reterr_diag);
                         if (r < 0)
                                 break;
                 }
@@ -370,4 +380,8 @@ int docker_pause(Docker *docker, uint64_t *delay_usec, uint64_t deadline_usec) {
 
         *delay_usec = MIN(delay * 2, RETRY_MAX_USEC);
         return http_wait(docker->http, delay);
+}
+
+int docker_wait(Docker *docker, uint64_t usec) {
+        return http_wait(docker->http, usec);
 }

@@ -104,6 +104,13 @@ static void header_copy(char *ret, size_t size, const char *line, size_t n, cons
         ret[n] = '\0';
 }
 
+static bool succeeded(Http *http) {
+        long status = 0;
+
+        curl_easy_getinfo(http->easy, CURLINFO_RESPONSE_CODE, &status);
+        return status >= 200 && status < 300;
+}
+
 static size_t on_header(char *line, size_t size, size_t n, void *userdata) {
         Call *call = &((Http *)userdata)->call;
         HttpResponse *response = call->response;
@@ -119,6 +126,8 @@ static size_t on_header(char *line, size_t size, size_t n, void *userdata) {
                 call->headers_complete = false; /* also what follows a 100 Continue */
                 response->server[0] = response->api_version[0] = '\0';
         } else if (n <= 2 && (*line == '\r' || *line == '\n')) {
+                if (!call->headers_complete && call->request->on_begin && succeeded(userdata))
+                        call->request->on_begin(call->request->userdata);
                 call->headers_complete = true;
         } else if (!call->headers_complete) {
                 header_copy(response->server, sizeof(response->server), line, n, "Server");
@@ -132,14 +141,12 @@ static size_t on_header(char *line, size_t size, size_t n, void *userdata) {
 static size_t on_body(char *data, size_t size, size_t n, void *userdata) {
         Http *http = userdata;
         Call *call = &http->call;
-        long status = 0;
 
         n *= size;
         if (cut_now(http))
                 return 0;
 
-        curl_easy_getinfo(http->easy, CURLINFO_RESPONSE_CODE, &status);
-        if (status >= 200 && status < 300) {
+        if (succeeded(http)) {
                 if (!call->request->sink)
                         return n;
                 call->sink_error =
@@ -233,6 +240,7 @@ static int set_request(Http *http, const HttpRequest *request) {
         bool post = strcmp(request->method, "POST") == 0;
         bool get = strcmp(request->method, "GET") == 0;
         long timeout_msec = (long)MIN(request->timeout_usec / USEC_PER_MSEC, (uint64_t)INT_MAX);
+        bool bounded = request->timeout_usec != USEC_INFINITY;
         CURLcode r = CURLE_OK;
 
         r |= curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
@@ -243,7 +251,7 @@ static int set_request(Http *http, const HttpRequest *request) {
         }
         r |= curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, post || get ? NULL : request->method);
         r |= curl_easy_setopt(easy, CURLOPT_REQUEST_TARGET, request->path);
-        r |= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, MAX(timeout_msec, 1L));
+        r |= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, bounded ? MAX(timeout_msec, 1L) : 0L);
 
         return r == CURLE_OK ? 0 : -ENOMEM;
 }

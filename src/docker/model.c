@@ -8,6 +8,8 @@
 
 #include "base/array.h"
 
+_Static_assert(sizeof(BuildRecord) == 56, "a hundred thousand of them are 5.6 MB");
+
 static const char *const record_types[RECORD_TYPE_MAX] = {
         [RECORD_REGULAR] = "regular",
         [RECORD_SOURCE_LOCAL] = "source.local",

@@ -253,7 +253,8 @@ int parse_image_detail(const char *text, size_t n, ImageDetail *ret, Diag *reter
             (r = read_string(json, "Comment", &detail.comment)) < 0 ||
             (r = read_string(json, "DockerVersion", &detail.docker_version)) < 0 ||
             (r = read_names(json, "RepoTags", "<none>:<none>", false, &detail.names)) < 0 ||
-            (r = read_time(json, "Created", &detail.created_sec)) < 0)
+            (r = read_time(json, "Created", &detail.created_sec)) < 0 ||
+            (r = read_time(json_get(json, "Metadata"), "LastTagTime", &detail.last_tagged_sec)) < 0)
                 return diag_set(reterr_diag, r, "what the engine says of an image is malformed");
 
         *ret = detail;

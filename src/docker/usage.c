@@ -59,7 +59,7 @@ int parse_record(const char *text, size_t n, DockerRecord add, void *userdata, D
         cleanup(json_free) Json *json = NULL;
         cleanup_free const char **parents = NULL;
         size_t n_parents = 0, n_max = 1;
-        int64_t size = 0;
+        int64_t size = 0, usage_count = 0;
         int r;
 
         r = json_parse(text, n, &json);
@@ -71,7 +71,8 @@ int parse_record(const char *text, size_t n, DockerRecord add, void *userdata, D
         if (json_read_string(json, "Type", &type) < 0 ||
             json_read_bool(json, "InUse", &in_use) < 0 ||
             json_read_bool(json, "Shared", &shared) < 0 || json_read_int(json, "Size", &size) < 0 ||
-            size < 0 || json_read_string(json, "LastUsedAt", &last_used) < 0 ||
+            size < 0 || json_read_int(json, "UsageCount", &usage_count) < 0 || usage_count < 0 ||
+            json_read_string(json, "LastUsedAt", &last_used) < 0 ||
             (last_used && parse_time(last_used, strlen(last_used), &record.last_used_sec) < 0))
                 return diag_set(reterr_diag, -EBADMSG, "build cache record %s is malformed", id);
 
@@ -95,6 +96,7 @@ int parse_record(const char *text, size_t n, DockerRecord add, void *userdata, D
         record.in_use = in_use;
         record.shared = shared;
         record.size_bytes = (uint64_t)size;
+        record.usage_count = (uint32_t)MIN(usage_count, (int64_t)UINT32_MAX);
         return add(userdata, &record, parents, n_parents);
 }
 
@@ -298,6 +300,7 @@ ssize_t parse_record_plain(const char *text, size_t n, DockerRecord add, void *u
 
         record.in_use = in_use;
         record.shared = shared;
+        record.usage_count = (uint32_t)MIN(count, (uint64_t)UINT32_MAX);
         r = add(userdata, &record, pointers, n_parents);
         return r < 0 ? r : p - text;
 }

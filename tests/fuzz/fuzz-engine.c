@@ -33,7 +33,8 @@ static void check_equal(const RecordSet *a, const RecordSet *b) {
                 const BuildRecord *x = &a->v[i], *y = &b->v[i];
 
                 assert(strcmp(x->id, y->id) == 0);
-                assert(x->size_bytes == y->size_bytes && x->last_used_sec == y->last_used_sec);
+                assert(x->size_bytes == y->size_bytes && x->usage_count == y->usage_count);
+                assert(x->last_used_sec == y->last_used_sec);
                 assert(x->parents == y->parents && x->n_parents == y->n_parents);
                 assert(x->type == y->type && x->in_use == y->in_use && x->shared == y->shared);
         }
@@ -115,7 +116,7 @@ static void try_objects(const char *text, size_t n) {
         if (parse_image_detail(text, n, &image_detail, &diag) == 0) {
                 check_id(image_detail.id, sizeof(image_detail.id));
                 assert(image_detail.comment && image_detail.docker_version);
-                assert(image_detail.created_sec >= 0);
+                assert(image_detail.created_sec >= 0 && image_detail.last_tagged_sec >= 0);
                 image_detail_done(&image_detail);
         }
         if (parse_container(text, n, &container, &diag) == 0) {

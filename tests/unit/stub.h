@@ -21,6 +21,7 @@
 #include "base/macro.h"
 
 #define STUB_REQUESTS_MAX 256
+#define STUB_REQUEST_MAX 512
 
 typedef struct Stub Stub;
 
@@ -36,7 +37,7 @@ struct Stub {
         pthread_t thread;
 
         pthread_mutex_t mutex;
-        char requests[STUB_REQUESTS_MAX][256];
+        char requests[STUB_REQUESTS_MAX][STUB_REQUEST_MAX];
         char raw[4096]; /* of the last one */
         size_t n_requests, n_connections;
 };
@@ -77,6 +78,23 @@ static inline bool stub_reply(Stub *stub, int fd, int status, const char *header
         snprintf(head, sizeof(head), "HTTP/1.1 %d Status\r\n%sContent-Length: %zu\r\n\r\n", status,
                  headers, strlen(body));
         return stub_text(stub, fd, head) && stub_text(stub, fd, body);
+}
+
+/* An answer that has no end yet, and more of it. */
+static inline bool stub_begin(Stub *stub, int fd) {
+        return stub_text(stub, fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+}
+
+static inline bool stub_chunk(Stub *stub, int fd, const char *text) {
+        char head[32];
+
+        snprintf(head, sizeof(head), "%zx\r\n", strlen(text));
+        return stub_text(stub, fd, head) && stub_text(stub, fd, text) &&
+               stub_text(stub, fd, "\r\n");
+}
+
+static inline bool stub_end(Stub *stub, int fd) {
+        return stub_text(stub, fd, "0\r\n\r\n");
 }
 
 /* Says nothing until the peer goes away or the stub is to stop. */
@@ -121,6 +139,15 @@ static inline size_t stub_count(Stub *stub, const char *request) {
                 n += strcmp(stub->requests[i], request) == 0;
         pthread_mutex_unlock(&stub->mutex);
         return n;
+}
+
+/* What was asked last, as long as it fits. */
+static inline void stub_last(Stub *stub, char ret[static STUB_REQUEST_MAX]) {
+        pthread_mutex_lock(&stub->mutex);
+        *ret = '\0';
+        if (stub->n_requests > 0)
+                strcpy(ret, stub->requests[stub->n_requests - 1]);
+        pthread_mutex_unlock(&stub->mutex);
 }
 
 static inline void stub_forget(Stub *stub) {
@@ -169,7 +196,7 @@ static inline void *stub_thread(void *userdata) {
         for (;;) {
                 struct pollfd p[] = { { stub->listen_fd, POLLIN, 0 },
                                       { stub->stop_fd, POLLIN, 0 } };
-                char request[256];
+                char request[STUB_REQUEST_MAX];
                 int fd;
 
                 if (poll(p, 2, -1) < 0 || p[1].revents)

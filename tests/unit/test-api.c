@@ -67,6 +67,7 @@ static void test_build_cache(void **state) {
                         assert_int_equal(record->type, RECORD_REGULAR);
                         assert_int_equal(record->size_bytes, cases[i].size_bytes);
                         assert_int_equal(record->last_used_sec, cases[i].last_used_sec);
+                        assert_int_equal(record->usage_count, 1);
                         assert_false(record->in_use);
                         assert_false(record->shared);
                         assert_int_equal(record->n_parents, 1);
@@ -167,6 +168,7 @@ static void test_image(void **state) {
         assert_string_equal(detail.docker_version, "");
         assert_string_equal(detail.parent_id, "");
         assert_int_equal(detail.created_sec, 1795176655);
+        assert_int_equal(detail.last_tagged_sec, 1795176655);
         assert_int_equal(detail.names.n, 1);
         image_detail_done(&detail);
 
@@ -224,7 +226,7 @@ static void test_containers(void **state) {
         assert_int_equal(docker_container(docker, "", &detail, NULL), -EINVAL);
 }
 
-/* These two queries and no others: see docker/api.h. */
+/* These queries, those of the next two tests, and no others: see docker/api.h. */
 static void test_prune(void **state) {
         Engine engine = {
                 ENGINE_28,
@@ -264,6 +266,101 @@ static void test_prune(void **state) {
         assert_int_equal(
                 docker_prune_build_cache(docker, "regular,type!=internal", &n, &bytes, NULL),
                 -EINVAL);
+        assert_int_equal(stub_n_requests(stub), 0);
+}
+
+/* The word that engines below 28 know is all they get, since they ignore the other and its limit. */
+static void test_prune_to(void **state) {
+        static const struct {
+                const char *api_version, *request;
+        } cases[] = {
+                { "1.40", "POST /v1.40/build/prune?all=1&keep-storage=8000000000" },
+                { "1.41", "POST /v1.41/build/prune?all=1&keep-storage=8000000000" },
+                { "1.47", "POST /v1.47/build/prune?all=1&keep-storage=8000000000" },
+                { "1.48", "POST /v1.48/build/prune?all=1&reserved-space=8000000000" },
+                { "1.51", "POST /v1.51/build/prune?all=1&reserved-space=8000000000" },
+                { "1.55", "POST /v1.55/build/prune?all=1&reserved-space=8000000000" },
+                { "1.60", "POST /v1.55/build/prune?all=1&reserved-space=8000000000" },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Engine engine = {
+                        "Docker/x (linux)",
+                        cases[i].api_version,
+                        "@20-info.json",
+                        .answers = { { "POST /", 409, PRUNE_BUSY, 1 },
+                                     { "POST /", 200,
+                                       "{\"CachesDeleted\":[\"a\"],\"SpaceReclaimed\":5}" } },
+                };
+                cleanup(stub_free) Stub *stub = stub_new(serve, &engine);
+                cleanup(docker_free) Docker *docker = connect_to(stub);
+                uint64_t bytes = 0;
+                size_t n = 0;
+
+                assert_int_equal(docker_prune_build_cache_to(docker, 8000000000, &n, &bytes, NULL),
+                                 0);
+                assert_int_equal(n, 1);
+                assert_int_equal(bytes, 5);
+                assert_int_equal(stub_count(stub, cases[i].request), 2);
+                assert_int_equal(stub_n_requests(stub), 4);
+                /* no form either */
+                assert_non_null(strstr(stub->raw, "\r\nContent-Length: 0\r\n"));
+
+                stub_forget(stub);
+                assert_int_equal(docker_prune_build_cache_to(docker, 0, &n, &bytes, NULL), -EINVAL);
+                assert_int_equal(docker_prune_build_cache_to(docker, (uint64_t)INT64_MAX + 1, &n,
+                                                             &bytes, NULL),
+                                 -EINVAL);
+                assert_int_equal(stub_n_requests(stub), 0);
+        }
+}
+
+/* An engine of another age takes the place of the first between two prunes, or under one. */
+static void test_prune_to_replaced(void **state) {
+        Engine new = { ENGINE_28, .answers = { { "POST /v1.51/build/prune", 200, "{}" } } };
+        Engine old = { ENGINE_20, .answers = { { "POST /v1.41/build/prune", 200, "{}" } } };
+        cleanup(stub_free) Stub *stub = stub_new(serve, &new);
+        cleanup(docker_free) Docker *docker = connect_to(stub);
+        uint64_t bytes;
+        size_t n;
+
+        (void)state;
+        assert_int_equal(docker_prune_build_cache_to(docker, 7, &n, &bytes, NULL), 0);
+        assert_int_equal(stub_count(stub, "POST /v1.51/build/prune?all=1&reserved-space=7"), 1);
+        stub_stop(stub);
+        stub->userdata = &old;
+        stub_run(stub, serve);
+        stub_forget(stub);
+        assert_int_equal(docker_prune_build_cache_to(docker, 7, &n, &bytes, NULL), 0);
+        assert_int_equal(stub_count(stub, "POST /v1.41/build/prune?all=1&keep-storage=7"), 1);
+        assert_int_equal(stub_n_requests(stub), 3);
+}
+
+static void test_prune_unused(void **state) {
+#define UNUSED(hours) \
+        "POST /v1.51/build/prune?all=1&filters=%7B%22until%22%3A%5B%22" hours "h%22%5D%7D"
+        Engine engine = { ENGINE_28, .answers = { { "POST /v1.51/build/prune?all=1&filters=", 200,
+                                                    "{\"CachesDeleted\":[\"a\",\"b\"]}" } } };
+        cleanup(stub_free) Stub *stub = stub_new(serve, &engine);
+        cleanup(docker_free) Docker *docker = connect_to(stub);
+        uint64_t bytes;
+        size_t n = 0;
+
+        (void)state;
+        assert_int_equal(docker_prune_build_cache_unused(docker, 24, &n, &bytes, NULL), 0);
+        assert_int_equal(n, 2);
+        assert_int_equal(stub_count(stub, UNUSED("24")), 1);
+        assert_int_equal(docker_prune_build_cache_unused(docker, 1, &n, &bytes, NULL), 0);
+        assert_int_equal(stub_count(stub, UNUSED("1")), 1);
+        assert_int_equal(docker_prune_build_cache_unused(docker, 876600, &n, &bytes, NULL), 0);
+        assert_int_equal(stub_count(stub, UNUSED("876600")), 1);
+
+        stub_forget(stub);
+        assert_int_equal(docker_prune_build_cache_unused(docker, 0, &n, &bytes, NULL), -EINVAL);
+        /* what Go's durations don't hold */
+        assert_int_equal(docker_prune_build_cache_unused(docker, 2562048, &n, &bytes, NULL),
+                         -EINVAL);
         assert_int_equal(stub_n_requests(stub), 0);
 }
 
@@ -409,17 +506,13 @@ static void test_untag(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_build_cache),
-                cmocka_unit_test(test_build_cache_busy),
-                cmocka_unit_test(test_images),
-                cmocka_unit_test(test_image),
-                cmocka_unit_test(test_containers),
-                cmocka_unit_test(test_prune),
-                cmocka_unit_test(test_prune_answers),
-                cmocka_unit_test(test_prune_busy),
-                cmocka_unit_test(test_tag),
-                cmocka_unit_test(test_untag),
-                cmocka_unit_test(test_untag_containerd),
+                cmocka_unit_test(test_build_cache),  cmocka_unit_test(test_build_cache_busy),
+                cmocka_unit_test(test_images),       cmocka_unit_test(test_image),
+                cmocka_unit_test(test_containers),   cmocka_unit_test(test_prune),
+                cmocka_unit_test(test_prune_to),     cmocka_unit_test(test_prune_to_replaced),
+                cmocka_unit_test(test_prune_unused), cmocka_unit_test(test_prune_answers),
+                cmocka_unit_test(test_prune_busy),   cmocka_unit_test(test_tag),
+                cmocka_unit_test(test_untag),        cmocka_unit_test(test_untag_containerd),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -138,6 +138,43 @@ static bool serve_endless_error(Stub *stub, int fd, const char *request) {
         return stub_endless(stub, fd, "and so on ");
 }
 
+static void count(void *userdata) {
+        ++*(int *)userdata;
+}
+
+static bool serve_continued(Stub *stub, int fd, const char *request) {
+        (void)request;
+        stub_text(stub, fd, "HTTP/1.1 100 Continue\r\n\r\n");
+        stub_begin(stub, fd);
+        return stub_text(stub, fd, "0\r\nServer: trailer\r\n\r\n");
+}
+
+/* Once, before the body, and only for an answer that has one for us. */
+static void test_begin(void **state) {
+        static const struct {
+                StubHandler handler;
+                int n;
+        } cases[] = {
+                { serve_plain, 1 },
+                { serve_chunked, 1 },
+                { serve_continued, 1 },
+                { serve_error, 0 },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                cleanup(stub_free) Stub *stub = stub_new(cases[i].handler, NULL);
+                cleanup(http_free) Http *http = client(stub);
+                int n = 0;
+                HttpRequest request = { "GET", "/", 10 * USEC_PER_SEC, .on_begin = count,
+                                        .userdata = &n };
+                HttpResponse response;
+
+                assert_int_equal(http_call(http, &request, &response, NULL), 0);
+                assert_int_equal(n, cases[i].n);
+        }
+}
+
 static void test_error_body(void **state) {
         cleanup(stub_free) Stub *stub = stub_new(serve_error, NULL);
         cleanup(http_free) Http *http = client(stub);
@@ -409,6 +446,35 @@ static void test_interrupt_uncut(void **state) {
         assert_int_equal(interrupted_call(stub, true, 200 * USEC_PER_MSEC, &took), -ETIMEDOUT);
 }
 
+static bool serve_after_pauses(Stub *stub, int fd, const char *request) {
+        (void)request;
+        usleep(300 * 1000);
+        stub_begin(stub, fd);
+        usleep(300 * 1000);
+        return stub_chunk(stub, fd, "late") && stub_end(stub, fd);
+}
+
+/* USEC_INFINITY is no short time, nor one that can't be interrupted. */
+static void test_no_deadline(void **state) {
+        cleanup(stub_free) Stub *stub = stub_new(serve_after_pauses, NULL);
+        cleanup(http_free) Http *http = client(stub);
+        Text text = { .n = 0 };
+        HttpRequest request = { "GET", "/", USEC_PER_MINUTE, .sink = collect, .userdata = &text };
+        HttpResponse response;
+        uint64_t took;
+
+        (void)state;
+        assert_int_equal(http_call(http, &request, &response, NULL), 0);
+        request.timeout_usec = USEC_INFINITY; /* after one that had a deadline */
+        assert_int_equal(http_call(http, &request, &response, NULL), 0);
+        assert_string_equal(text.text, "latelate");
+
+        stub_stop(stub);
+        stub_run(stub, serve_hang_in_body);
+        assert_int_equal(interrupted_call(stub, false, USEC_INFINITY, &took), -ECANCELED);
+        assert_true(took < 5 * USEC_PER_SEC);
+}
+
 static void test_wait(void **state) {
         cleanup(stub_free) Stub *stub = stub_new(serve_plain, NULL);
         cleanup(http_free) Http *http = client(stub);
@@ -548,6 +614,7 @@ int main(void) {
                 cmocka_unit_test(test_plain),
                 cmocka_unit_test(test_chunked),
                 cmocka_unit_test(test_sink_error),
+                cmocka_unit_test(test_begin),
                 cmocka_unit_test(test_error_body),
                 cmocka_unit_test(test_broken),
                 cmocka_unit_test(test_too_much),
@@ -555,6 +622,7 @@ int main(void) {
                 cmocka_unit_test(test_full_queue),
                 cmocka_unit_test(test_interrupt),
                 cmocka_unit_test(test_interrupt_uncut),
+                cmocka_unit_test(test_no_deadline),
                 cmocka_unit_test(test_wait),
                 cmocka_unit_test(test_closed_meanwhile),
                 cmocka_unit_test(test_dies_after_request),

@@ -16,8 +16,8 @@ static void test_build_cache_errors(void **state) {
                 { 200, "{}", 0, 0 },
                 { 200, RECORD("\"ID\":\"b\",\"Unknown\":[1,{}],\"LastUsedAt\":null"), 0, 2 },
                 { 200, RECORD("\"ID\":\"b\",\"Type\":null,\"Size\":null,\"InUse\":null"), 0, 2 },
-                { 200, RECORD("\"ID\":\"0123456789012345678901234567890\""), 0, 2 },
-                { 200, RECORD("\"ID\":\"01234567890123456789012345678901\""), -EBADMSG, 1 },
+                { 200, RECORD("\"ID\":\"012345678901234567890123456\""), 0, 2 },
+                { 200, RECORD("\"ID\":\"0123456789012345678901234567\""), -EBADMSG, 1 },
                 { 200, RECORD("\"ID\":\"\""), -EBADMSG, 1 },
                 { 200, RECORD("\"ID\":\"a\\u001b[2J\""), -EBADMSG, 1 },
                 { 200, RECORD("\"ID\":7"), -EBADMSG, 1 },
@@ -26,6 +26,10 @@ static void test_build_cache_errors(void **state) {
                 { 200, RECORD("\"ID\":\"b\",\"Size\":1e15"), -EBADMSG, 1 },
                 { 200, RECORD("\"ID\":\"b\",\"Size\":1.5"), -EBADMSG, 1 },
                 { 200, RECORD("\"ID\":\"b\",\"Size\":\"1\""), -EBADMSG, 1 },
+                { 200, RECORD("\"ID\":\"b\",\"UsageCount\":null"), 0, 2 },
+                { 200, RECORD("\"ID\":\"b\",\"UsageCount\":-1"), -EBADMSG, 1 },
+                { 200, RECORD("\"ID\":\"b\",\"UsageCount\":1.5"), -EBADMSG, 1 },
+                { 200, RECORD("\"ID\":\"b\",\"UsageCount\":\"1\""), -EBADMSG, 1 },
                 { 200, RECORD("\"ID\":\"b\",\"InUse\":1"), -EBADMSG, 1 },
                 { 200, RECORD("\"ID\":\"b\",\"Shared\":\"true\""), -EBADMSG, 1 },
                 { 200, RECORD("\"ID\":\"b\",\"LastUsedAt\":\"yesterday\""), -EBADMSG, 1 },
@@ -243,7 +247,7 @@ static void test_record_plain(void **state) {
                 { "{\"ID\":\"\"" TAIL, 0 },
                 { "{\"ID\":\"a\\n\"" TAIL, 0 },
                 { "{\"ID\":\"a\n\"" TAIL, 0 },
-                { "{\"ID\":\"01234567890123456789012345678901\"" TAIL, 0 },
+                { "{\"ID\":\"0123456789012345678901234567\"" TAIL, 0 },
                 { "{\"ID\":\"a\",\" Parents\":[]" TAIL, 0 },
                 { "{\"ID\":\"a\",\" Parents\":[\"b\"" TAIL, 0 },
                 { "{\"ID\":\"a\",\" Parents\":[\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\"]" TAIL,
@@ -298,6 +302,8 @@ static void test_record_plain(void **state) {
                         const BuildRecord *a = &plain.set.v[j], *b = &slow.set.v[j];
 
                         assert_string_equal(a->id, b->id);
+                        assert_int_equal(a->usage_count, b->usage_count);
+                        assert_true(a->usage_count > 0);
                         assert_int_equal(a->size_bytes, b->size_bytes);
                         assert_int_equal(a->last_used_sec, b->last_used_sec);
                         assert_int_equal(a->n_parents, b->n_parents);
@@ -307,6 +313,67 @@ static void test_record_plain(void **state) {
                 }
                 record_set_done(&plain.set);
                 record_set_done(&slow.set);
+        }
+}
+
+static void test_usage_count(void **state) {
+        static const struct {
+                const char *text;
+                uint32_t count;
+        } cases[] = {
+                { "0", 0 },
+                { "7", 7 },
+                { "4294967295", UINT32_MAX },
+                { "4294967296", UINT32_MAX },
+                { "999999999999999", UINT32_MAX },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Seen seen = { .error = 0 };
+                char text[512];
+
+                snprintf(text, sizeof(text),
+                         "{\"ID\":\"a\",\"Type\":\"regular\",\"Description\":\"\","
+                         "\"InUse\":false,\"Shared\":true,\"Size\":3,\"CreatedAt\":\"\","
+                         "\"LastUsedAt\":null,\"UsageCount\":%s}",
+                         cases[i].text);
+                assert_int_equal(parse_record_plain(text, strlen(text), keep_record, &seen),
+                                 strlen(text));
+                assert_int_equal(parse_record(text, strlen(text), keep_record, &seen, NULL), 0);
+                assert_int_equal(seen.set.n, 2);
+                for (size_t j = 0; j < seen.set.n; j++)
+                        assert_int_equal(seen.set.v[j].usage_count, cases[i].count);
+                record_set_done(&seen.set);
+        }
+}
+
+static void test_last_tagged(void **state) {
+        static const struct {
+                const char *metadata;
+                int error;
+                int64_t sec;
+        } cases[] = {
+                { "null", 0, 0 },
+                { "{}", 0, 0 },
+                { "{\"LastTagTime\":null}", 0, 0 },
+                { "{\"LastTagTime\":\"\"}", 0, 0 },
+                { "{\"LastTagTime\":\"0001-01-01T00:00:00Z\"}", 0, 0 },
+                { "{\"LastTagTime\":\"2026-11-20T12:10:55.842172277Z\"}", 0, 1795176655 },
+                { "{\"LastTagTime\":\"2026-11-20T14:10:55.8+02:00\"}", 0, 1795176655 },
+                { "{\"LastTagTime\":\"today\"}", -EBADMSG, 0 },
+                { "{\"LastTagTime\":7}", -EBADMSG, 0 },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                cleanup(image_detail_done) ImageDetail detail = { 0 };
+                char text[256];
+
+                snprintf(text, sizeof(text), "{\"Id\":\"a\",\"Metadata\":%s}", cases[i].metadata);
+                assert_int_equal(parse_image_detail(text, strlen(text), &detail, NULL),
+                                 cases[i].error);
+                assert_int_equal(detail.last_tagged_sec, cases[i].sec);
         }
 }
 
@@ -341,6 +408,8 @@ int main(void) {
                 cmocka_unit_test(test_container_names),
                 cmocka_unit_test(test_time),
                 cmocka_unit_test(test_record_plain),
+                cmocka_unit_test(test_usage_count),
+                cmocka_unit_test(test_last_tagged),
                 cmocka_unit_test(test_message),
         };
 
