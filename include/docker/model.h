@@ -34,8 +34,8 @@ typedef struct BuildRecord {
         char id[RECORD_ID_MAX];
         uint32_t usage_count; /* saturates */
         uint64_t size_bytes;
-        int64_t last_used_sec; /* -1: null, which is old to BuildKit's prune filters */
-        uint32_t parents;      /* index of the first in RecordSet.parents */
+        int64_t last_used_nsec; /* since 1970; -1: null, which is old to BuildKit's prune filters */
+        uint32_t parents;       /* index of the first in RecordSet.parents */
         uint16_t n_parents;
         uint8_t type; /* RecordType */
         bool in_use : 1;

@@ -17,6 +17,8 @@
 /* RFC 3339 as Go prints it, "2026-11-20T12:10:55.842172277Z" or with an offset; seconds since
  * 1970, 0 for anything earlier (Go's zero time is in the year 1). -EBADMSG for anything else. */
 int parse_time(const char *text, size_t n, int64_t *ret_sec) must_check;
+/* The same in nanoseconds: BuildKit ranks records by them. At most INT64_MAX, in the year 2262. */
+int parse_time_nsec(const char *text, size_t n, int64_t *ret_nsec) must_check;
 
 /* One element of BuildCache; hands it to `add` and passes its errors through. */
 int parse_record(const char *text, size_t n, DockerRecord add, void *userdata,

@@ -17,3 +17,22 @@ int act_images(Docker *docker, const ClearPlan *plan, const Reporter *reporter, 
 
 int act_builder(Docker *docker, const ClearOptions *options, Receipt *receipt,
                 Diag *reterr_diag) must_check;
+
+/*
+ * Takes a name off this image if it still is its: 1 when it is off, 0 when the engine refused, or the
+ * name is gone or another image's. `*ret_sent` tells whether the engine was asked: after an error the
+ * name may be off then.
+ */
+int act_take_name(Docker *docker, const char *name, const char *id, bool *ret_sent,
+                  Diag *reterr_diag) must_check;
+
+/*
+ * Removes an image without a name by a trash tag: 1 when the tag is off again and the engine said how
+ * many images it deleted with it, 0 when the image is left: a container holds it, it has a name by
+ * now, the engine refused. One that has a digest goes by a trash tag in the digest's repository, since
+ * the engine drops digests with the last tag beside them. -EAGAIN: a container was made from an id at
+ * `since_sec` (wall time) or later, which may be a step of a classic build; nothing untagged may go
+ * then.
+ */
+int act_take_untagged(Docker *docker, const char *id, const char *digest, int64_t since_sec,
+                      size_t *ret_deleted, Diag *reterr_diag) must_check;

@@ -11,7 +11,7 @@
  */
 
 #include "janitor/plan.h"
-#include "janitor/state.h"
+#include "store/store.h"
 
 /* How a job tells where it is and waits. Called on the worker thread. */
 typedef struct Reporter {
@@ -26,13 +26,13 @@ typedef struct Reporter {
 
 /*
  * Runs one clear, or with options->dry_run plans it. Fills `receipt`, of which the caller has set
- * id, target, who, started_sec and keep_mounts, and writes it to `state`.
+ * id, target, who, started_sec and keep_mounts, and writes it to `store`.
  *
  * 0: the receipt holds an outcome; with dry_run `*ret_plan` is the plan (type Plan). On an error
  * (those of docker/api.h) receipt->passes is 0 if nothing was touched; otherwise the outcome is
- * OUTCOME_FAILED, or OUTCOME_INTERRUPTED after -ECANCELED, and the receipt is on disk.
+ * OUTCOME_FAILED, or OUTCOME_INTERRUPTED after -ECANCELED, and the receipt is stored.
  * `*reterr_local` is set if it was not the engine that failed, but something here (the disk).
  */
-int clear_run(Docker *docker, const Config *config, StateDir *state, const ClearOptions *options,
+int clear_run(Docker *docker, const Config *config, Store *store, const ClearOptions *options,
               const Reporter *reporter, Receipt *receipt, Json **ret_plan, bool *reterr_local,
               Diag *reterr_diag) must_check;

@@ -29,6 +29,7 @@ typedef struct ImageFacts {
         char id[IMAGE_ID_MAX];
         ImageKind kind;
         InlineCache inline_cache;
+        int64_t last_tagged_sec; /* when it was looked at; 0: never or not told */
 } ImageFacts;
 
 typedef struct FactSet {
@@ -39,11 +40,39 @@ typedef struct FactSet {
 const ImageFacts *fact_set_find(const FactSet *facts, const char *id);
 void fact_set_done(FactSet *facts);
 
+/* A file system that Docker keeps its data on. */
+typedef struct Disk {
+        char *path;
+        uint64_t total_bytes, free_bytes;   /* free: for those who are not root */
+        uint64_t total_inodes, free_inodes; /* 0 of 0: it has no fixed number */
+} Disk;
+
+typedef struct Disks {
+        Disk *v;
+        size_t n, size;
+} Disks;
+
+void disks_done(Disks *disks);
+
+/*
+ * The file systems of [disk] paths, each once; "auto": of Docker's data root, and on the containerd
+ * store of /var/lib/containerd, where an engine that did not start its own containerd keeps images.
+ * A path that can't be looked at is left out.
+ */
+int disks_observe(const Config *config, const EngineInfo *engine, Disks *ret) must_check;
+
 typedef struct Inventory {
+        EngineInfo engine; /* who answered */
         ImageStore image_store;
-        RecordSet records;
-        size_t n_in_use;
-        uint64_t record_bytes; /* of all records */
+        /* Figures of the whole build cache, kept or not. */
+        size_t n_records, n_in_use;
+        uint64_t record_bytes;  /* of all records */
+        uint64_t private_bytes; /* of those not shared with an image: what BuildKit counts */
+        uint64_t in_use_private_bytes;
+        uint64_t in_use_hash;      /* of the ids in use, in any order; 0: none */
+        uint64_t build_cache_usec; /* what the engine took for its answer */
+        RecordSet records;         /* empty with OBSERVE_FIGURES */
+        Disks disks;
         ImageSet images;
         ContainerSet containers; /* `image` is as at create, also where the list has an id */
         FactSet facts;
@@ -60,14 +89,19 @@ typedef struct Inventory {
  * over. */
 #define CLASSIC_COMMIT_SEC 600
 
+typedef enum Observe {
+        OBSERVE_ALL,
+        OBSERVE_FIGURES, /* keeps no build record and looks closely at no image: for a poll */
+} Observe;
+
 /*
  * Reads everything. `ret` must be INVENTORY_NULL or a former inventory of the same job, of which
  * only the facts are kept. On error it is empty but for the facts. `known` are images that were
  * steps of a finished image, or that one, when last looked at: without a name they are left-overs,
  * however young, and no sign of a build.
  */
-int inventory_observe(Docker *docker, const NamedImages *known, Inventory *ret,
-                      Diag *reterr_diag) must_check;
+int inventory_observe(Docker *docker, const Config *config, Observe what, const NamedImages *known,
+                      Inventory *ret, Diag *reterr_diag) must_check;
 void inventory_done(Inventory *inventory);
 static inline void inventory_donep(Inventory *inventory) {
         inventory_done(inventory);
@@ -83,24 +117,8 @@ bool image_has_children(const Inventory *inventory, const Image *image);
 /* True while anything builds: BuildKit (a record in use) or the classic builder. */
 bool inventory_building(const Inventory *inventory);
 
-/* The figures of `status`, by one streaming reading that keeps no record. */
-typedef struct Summary {
-        EngineInfo engine;
-        uint64_t records, records_in_use, record_bytes, record_shared_bytes;
-        uint64_t images, images_matching, images_untagged, rollback_tags;
-        uint64_t disk_total_bytes, disk_free_bytes; /* 0: could not be read */
-        uint64_t build_cache_usec;                  /* what the engine took for its answer */
-        int64_t observed_sec;
-} Summary;
-
-int summary_observe(Docker *docker, const Config *config, Summary *ret,
-                    Diag *reterr_diag) must_check;
-void summary_done(Summary *summary);
-static inline void summary_donep(Summary *summary) {
-        summary_done(summary);
-}
-
-/* Names the janitor gives: "wpcache-trash:ID" and "REPO:wpcache-rollback-ID". */
+/* Names the janitor gives: "wpcache-trash:ID", "REPO:wpcache-trash-ID" to an image that has but a digest
+ * in that repository, and "REPO:wpcache-rollback-ID". */
 #define TRASH_REPOSITORY "wpcache-trash"
 bool name_is_trash(const char *name);
 bool name_is_rollback(const Config *config, const char *name);

@@ -7,10 +7,18 @@
  * time. All functions here but those said otherwise are the loop thread's.
  */
 
-#include "janitor/clear.h"
-#include "janitor/state.h"
+#include "janitor/pass.h"
 
-typedef enum JobKind { JOB_POLL, JOB_CLEAR, JOB_ROLLBACK } JobKind;
+typedef enum JobKind {
+        JOB_POLL,
+        JOB_CLEAR,
+        JOB_ROLLBACK,
+        JOB_PASS, /* "policy" on the wire */
+        JOB_PLAN, /* what policy would do */
+        JOB_EXPLAIN,
+        JOB_HISTORY, /* the reader's */
+        JOB_TEXTFILE /* the reader's */
+} JobKind;
 
 const char *job_kind_to_string(JobKind kind);
 
@@ -24,17 +32,23 @@ typedef struct Job {
         unsigned generation;  /* of the configuration: counts reloads */
         ClearOptions options; /* clear */
         Who who;              /* clear */
-        char *receipt_id;     /* rollback: NULL for the newest */
+        Strv notes;           /* clear: for its receipt, before what it notes itself */
+        char *receipt_id;     /* rollback: NULL for the newest; history: NULL for the list */
+        Surroundings around;  /* poll, pass, plan, explain */
+        char *object;         /* explain */
+        int64_t since_sec;    /* history */
+        size_t limit;         /* history */
+        char *text;           /* textfile: its content */
 
         /* out, once done */
         int error; /* 0 or -errno */
         Diag diag;
         bool local_failure; /* not the engine's */
-        Json *result; /* Receipt, Plan, or Rollback's reply; after a failed clear that had touched
-                          * something, its receipt */
-        Outcome outcome; /* clear */
-        size_t n_remaining;
-        Summary summary; /* poll */
+        Json *result; /* Receipt, Plan, PolicyPlan, Verdict, or the reply of Rollback or GetHistory;
+                          * after a failed clear or pass that had touched something, its record */
+        Outcome outcome;    /* clear */
+        size_t n_remaining; /* clear, pass */
+        Summary summary;    /* poll */
 
         struct Job *next;
 } Job;
@@ -52,7 +66,8 @@ typedef struct JobEvent {
         JobEventKind kind;
         char job_id[RECEIPT_ID_MAX];
         JobKind job_kind;
-        Target target; /* clear */
+        Target target;    /* clear */
+        char damage[512]; /* what the store says of a file it had to set aside, or "" */
         char step[32];
         char message[256];
         unsigned pass;
@@ -67,9 +82,12 @@ DEFINE_CLEANUP(JobEvent *, job_event_free);
 
 typedef struct Worker Worker;
 
-/* Starts the thread. `state` is borrowed and used by the thread alone until worker_free(). Signals
- * must be blocked already. */
-int worker_new(StateDir *state, Worker **ret) must_check;
+/* The janitor does all jobs but the reader's, which must not wait for a clear. */
+typedef enum WorkerKind { WORKER_JANITOR, WORKER_READER } WorkerKind;
+
+/* Starts the thread. `store` is borrowed and used by the thread alone until worker_free(); a reader's
+ * may be opened for reading only. Signals must be blocked already. */
+int worker_new(WorkerKind kind, Store *store, Worker **ret) must_check;
 /* Waits for the thread to end; ask it to with worker_stop() first. */
 Worker *worker_free(Worker *worker);
 DEFINE_CLEANUP(Worker *, worker_free);
@@ -79,8 +97,9 @@ int worker_fd(const Worker *worker);
 /* The next event, or NULL. */
 JobEvent *worker_next_event(Worker *worker);
 
-/* Queues a job and takes it over. Polls go behind, and an undone poll is not queued twice (it is
- * freed then). */
+/* Queues a job and takes it over. Clears and rollbacks go first, then passes, plans and
+ * explanations, then polls; an undone poll, pass or text file is not queued twice (the newer is freed
+ * then). */
 void worker_submit(Worker *worker, Job *job);
 
 /* Takes a job that has not started back from the queue; NULL if it has, or is not known. */
@@ -93,7 +112,7 @@ Job *worker_withdraw(Worker *worker, const char *job_id);
 bool worker_find_clear(Worker *worker, const ClearOptions *options, unsigned generation,
                        char ret_id[static RECEIPT_ID_MAX]);
 
-/* Jobs waiting, polls not counted. */
+/* Clears and rollbacks waiting. */
 size_t worker_queued(Worker *worker);
 
 /* Ends the job in progress at its next safe point, drops the queue (each job is done with

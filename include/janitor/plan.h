@@ -64,6 +64,25 @@ typedef int (*UnclaimedImage)(void *userdata, const Image *image);
 int plan_unclaimed(const Inventory *inventory, const Config *config, const NamedImages *suspects,
                    UnclaimedImage found, void *userdata) must_check;
 
+/* The parent of each image as an index, malloc'ed; PLAN_NO_PARENT where it has none or none that is
+ * there. */
+#define PLAN_NO_PARENT SIZE_MAX
+int plan_parents(const Inventory *inventory, size_t **ret) must_check;
+
+typedef enum Claim { CLAIM_NONE, CLAIM_OURS, CLAIM_FOREIGN } Claim;
+
+/* Whose each image without a name is (all of them ours with dangling=all), malloc'ed; CLAIM_NONE for
+ * those that have one. `parents` by plan_parents(). */
+int plan_claims(const Inventory *inventory, const Config *config, const NamedImages *suspects,
+                const size_t *parents, Claim **ret) must_check;
+
+/*
+ * The name that an untagged image in use went by: a rebuild takes the name from a release that still
+ * runs, and its container remembers. NULL if it has none in scope; else malloc'ed into `*ret`.
+ */
+int plan_former_name(const Inventory *inventory, const Config *config, const Image *image,
+                     char **ret) must_check;
+
 /* The container that holds an image, or NULL; running ones first. */
 const Container *container_of_image(const Inventory *inventory, const char *image_id);
 

@@ -9,9 +9,10 @@
 #include <sys/types.h>
 
 #include "docker/model.h"
+#include "store/store.h"
 #include "wire/json.h"
 
-#define RECEIPT_ID_MAX 32
+#define RECEIPT_ID_MAX RUN_ID_MAX
 
 typedef enum Target {
         TARGET_BUILDER = 1 << 0,
@@ -117,7 +118,7 @@ typedef struct Receipt {
 
 /* An id from the time, CLOCK_REALTIME: ids sort in the order they were made. */
 void receipt_id_make(char ret_id[static RECEIPT_ID_MAX], uint64_t now_usec);
-/* Whether text could be an id at all (it becomes part of a file name). */
+/* Whether text could be an id at all. */
 bool receipt_id_valid(const char *text);
 
 void receipt_done(Receipt *receipt);
@@ -126,6 +127,9 @@ static inline void receipt_donep(Receipt *receipt) {
 }
 
 Json *receipt_json(const Receipt *receipt);
+
+/* The receipt in short, for the store. */
+void receipt_run(const Receipt *receipt, Run *ret);
 
 /* Called before the first removal, notes what is free below root_dir; called again, what was
  * freed since. Where it can't be read, the figure stays 0. */

@@ -4,12 +4,13 @@
 /* Puts the names of a receipt back on their images. Runs on the worker thread. */
 
 #include "docker/api.h"
-#include "janitor/state.h"
+#include "janitor/receipt.h"
+#include "store/store.h"
 
 /*
  * `id` NULL: the newest receipt that took a name. `*ret` is the reply of Rollback. A name that
  * another image bears by now, or whose image is gone, is skipped and told. -ENOENT: no such
  * receipt, or none that took a name. `*reterr_local` as in clear_run().
  */
-int rollback_run(Docker *docker, StateDir *state, const char *id, Json **ret, bool *reterr_local,
+int rollback_run(Docker *docker, Store *store, const char *id, Json **ret, bool *reterr_local,
                  Diag *reterr_diag) must_check;

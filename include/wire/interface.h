@@ -15,6 +15,7 @@ extern const char interface_text[];
 #define ERROR_ENGINE_UNAVAILABLE INTERFACE_NAME ".EngineUnavailable"
 #define ERROR_UNKNOWN_TARGET INTERFACE_NAME ".UnknownTarget"
 #define ERROR_UNKNOWN_RECEIPT INTERFACE_NAME ".UnknownReceipt"
+#define ERROR_UNKNOWN_OBJECT INTERFACE_NAME ".UnknownObject"
 #define ERROR_BUSY INTERFACE_NAME ".Busy"
 #define ERROR_CONFIG_INVALID INTERFACE_NAME ".ConfigInvalid"
 #define ERROR_JOB_FAILED INTERFACE_NAME ".JobFailed"

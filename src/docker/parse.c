@@ -33,14 +33,15 @@ static int64_t days_from_civil(unsigned year, unsigned month, unsigned day) {
         return (int64_t)y * 365 + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 865565;
 }
 
-int parse_time(const char *text, size_t n, int64_t *ret_sec) {
+/* `ret_nsec`: the part below a second. */
+static int parse_time_parts(const char *text, size_t n, int64_t *ret_sec, int64_t *ret_nsec) {
         static const unsigned char month_days[] = {
                 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31
         };
         unsigned year, month, day, hour, minute, second, offset_minutes = 0;
         const char *p = text + 19, *end = text + n;
         bool bad = false;
-        int64_t sec;
+        int64_t sec, nsec = 0;
 
         if (n < 20)
                 return -EBADMSG;
@@ -61,10 +62,12 @@ int parse_time(const char *text, size_t n, int64_t *ret_sec) {
         if (*p == '.') {
                 const char *fraction = ++p;
 
-                while (p < end && *p >= '0' && *p <= '9')
-                        p++;
+                for (; p < end && p - fraction < 10 && *p >= '0' && *p <= '9'; p++)
+                        nsec = nsec * 10 + (*p - '0');
                 if (p == fraction || p - fraction > 9)
                         return -EBADMSG;
+                for (ptrdiff_t i = p - fraction; i < 9; i++)
+                        nsec *= 10;
         }
 
         if (end - p == 6 && (*p == '+' || *p == '-') && p[3] == ':') {
@@ -81,6 +84,26 @@ int parse_time(const char *text, size_t n, int64_t *ret_sec) {
         sec += (*p == '-' ? 60 : -60) * (int64_t)offset_minutes;
 
         *ret_sec = MAX(sec, INT64_C(0));
+        *ret_nsec = sec < 0 ? 0 : nsec;
+        return 0;
+}
+
+int parse_time(const char *text, size_t n, int64_t *ret_sec) {
+        int64_t nsec;
+
+        return parse_time_parts(text, n, ret_sec, &nsec);
+}
+
+int parse_time_nsec(const char *text, size_t n, int64_t *ret_nsec) {
+        int64_t sec, nsec;
+        int r;
+
+        r = parse_time_parts(text, n, &sec, &nsec);
+        if (r < 0)
+                return r;
+        if (__builtin_mul_overflow(sec, NSEC_PER_SEC, &sec) ||
+            __builtin_add_overflow(sec, nsec, ret_nsec))
+                *ret_nsec = INT64_MAX;
         return 0;
 }
 

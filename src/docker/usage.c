@@ -53,7 +53,7 @@ static int read_parents(const Json *json, const char *name, const char **parents
 int parse_record(const char *text, size_t n, DockerRecord add, void *userdata, Diag *reterr_diag) {
         /* Engine 23 to 29 prints the key with a leading space, a slip in a struct tag */
         static const char *const parent_keys[] = { "Parent", "Parents", " Parents" };
-        BuildRecord record = { .last_used_sec = -1 };
+        BuildRecord record = { .last_used_nsec = -1 };
         const char *id = NULL, *type = NULL, *last_used = NULL;
         bool in_use = false, shared = false;
         cleanup(json_free) Json *json = NULL;
@@ -73,7 +73,8 @@ int parse_record(const char *text, size_t n, DockerRecord add, void *userdata, D
             json_read_bool(json, "Shared", &shared) < 0 || json_read_int(json, "Size", &size) < 0 ||
             size < 0 || json_read_int(json, "UsageCount", &usage_count) < 0 || usage_count < 0 ||
             json_read_string(json, "LastUsedAt", &last_used) < 0 ||
-            (last_used && parse_time(last_used, strlen(last_used), &record.last_used_sec) < 0))
+            (last_used &&
+             parse_time_nsec(last_used, strlen(last_used), &record.last_used_nsec) < 0))
                 return diag_set(reterr_diag, -EBADMSG, "build cache record %s is malformed", id);
 
         for (size_t i = 0; i < ELEMENTSOF(parent_keys); i++)
@@ -235,7 +236,7 @@ static inline const char *plain_type(const char *p, const char *end, uint8_t *re
         return p;
 }
 
-static inline const char *plain_time(const char *p, const char *end, int64_t *ret_sec) {
+static inline const char *plain_time(const char *p, const char *end, int64_t *ret_nsec) {
         const char *text;
         size_t n;
 
@@ -244,14 +245,14 @@ static inline const char *plain_time(const char *p, const char *end, int64_t *re
 
         p = plain_literal(p, end, "\"");
         p = plain_text(p, end, &text, &n);
-        return p && parse_time(text, n, ret_sec) >= 0 ? p : NULL;
+        return p && parse_time_nsec(text, n, ret_nsec) >= 0 ? p : NULL;
 }
 
 ssize_t parse_record_plain(const char *text, size_t n, DockerRecord add, void *userdata) {
         char parents[PLAIN_PARENTS_MAX][RECORD_ID_MAX];
         const char *pointers[PLAIN_PARENTS_MAX];
         const char *p = text, *end = text + n, *q;
-        BuildRecord record = { .last_used_sec = -1 };
+        BuildRecord record = { .last_used_nsec = -1 };
         size_t n_parents = 0;
         bool in_use, shared;
         uint64_t count;
@@ -291,7 +292,7 @@ ssize_t parse_record_plain(const char *text, size_t n, DockerRecord add, void *u
         p = plain_literal(p, end, ",\"CreatedAt\":\"");
         p = plain_skip(p, end);
         p = plain_literal(p, end, ",\"LastUsedAt\":");
-        p = plain_time(p, end, &record.last_used_sec);
+        p = plain_time(p, end, &record.last_used_nsec);
         p = plain_literal(p, end, ",\"UsageCount\":");
         p = plain_number(p, end, &count);
         p = plain_literal(p, end, "}");

@@ -54,36 +54,44 @@ static int act_rollback_tag(Docker *docker, const NamedImage *tag, Receipt *rece
         return named_images_add(&receipt->rollback_tags, tag->name, tag->id);
 }
 
-static int act_name(Docker *docker, const NamedImage *name, Receipt *receipt, Diag *reterr_diag) {
+static int untag(Docker *docker, const char *name, size_t *ret_deleted, Diag *reterr_diag) {
+        int r;
+
+        r = docker_untag(docker, name, ret_deleted, reterr_diag);
+        if (r < 0)
+                return is_refusal(r) ? 0 : r;
+        return 1;
+}
+
+int act_take_name(Docker *docker, const char *name, const char *id, bool *ret_sent,
+                  Diag *reterr_diag) {
         cleanup(image_detail_done) ImageDetail now = { 0 };
         size_t deleted;
         int r;
 
-        r = docker_image(docker, name->name, &now, reterr_diag);
+        *ret_sent = false;
+        r = docker_image(docker, name, &now, reterr_diag);
         if (r < 0)
                 return is_refusal(r) ? 0 : r;
-        if (strcmp(now.id, name->id) != 0)
+        if (strcmp(now.id, id) != 0)
                 return 0; /* another image's by now */
-        r = docker_untag(docker, name->name, &deleted, reterr_diag);
-        if (r < 0 && is_refusal(r))
-                return 0;
+        *ret_sent = true;
+        return untag(docker, name, &deleted, reterr_diag);
+}
+
+static int act_name(Docker *docker, const NamedImage *name, Receipt *receipt, Diag *reterr_diag) {
+        bool sent;
+        int r;
+
+        r = act_take_name(docker, name->name, name->id, &sent, reterr_diag);
+        if (r == 0 || !sent)
+                return r;
         /* After a call that was cut off the name may be gone as well, so it is kept to be put back. */
         if (named_images_add_once(&receipt->names, name->name, name->id) < 0)
                 return -ENOMEM;
         if (r < 0)
                 return r;
         receipt->removed[REMOVED_NAMES].objects++;
-        return 0;
-}
-
-static int act_trash(Docker *docker, const char *name, Receipt *receipt, Diag *reterr_diag) {
-        size_t deleted;
-        int r;
-
-        r = docker_untag(docker, name, &deleted, reterr_diag);
-        if (r < 0)
-                return is_refusal(r) ? 0 : r;
-        receipt->removed[REMOVED_UNTAGGED].objects += deleted;
         return 0;
 }
 
@@ -116,26 +124,35 @@ static int may_trash(Docker *docker, const char *id, int64_t since_sec, Diag *re
         return now.names.n == 0;
 }
 
-static int act_untagged(Docker *docker, const char *id, int64_t since_sec, Receipt *receipt,
-                        Diag *reterr_diag) {
+int act_take_untagged(Docker *docker, const char *id, const char *digest, int64_t since_sec,
+                      size_t *ret_deleted, Diag *reterr_diag) {
+        cleanup_free char *repository = NULL, *tag = NULL, *name = NULL;
         const char *hex = strchr(id, ':');
-        char name[sizeof(TRASH_REPOSITORY) + IMAGE_ID_MAX];
         int r;
 
         hex = hex ? hex + 1 : id;
         r = may_trash(docker, id, since_sec, reterr_diag);
         if (r <= 0)
                 return r;
-        r = docker_tag(docker, id, TRASH_REPOSITORY, hex, reterr_diag);
+        if (digest)
+                r = asprintf(&tag, TRASH_REPOSITORY "-%.12s", hex);
+        else
+                r = asprintf(&tag, "%s", hex);
+        if (r < 0)
+                return -ENOMEM;
+        repository = digest ? strndup(digest, strcspn(digest, "@")) : strdup(TRASH_REPOSITORY);
+        if (!repository || asprintf(&name, "%s:%s", repository, tag) < 0)
+                return -ENOMEM;
+        r = docker_tag(docker, id, repository, tag, reterr_diag);
         if (r < 0)
                 return is_refusal(r) ? 0 : r;
-        snprintf(name, sizeof(name), "%s:%s", TRASH_REPOSITORY, hex);
-        return act_trash(docker, name, receipt, reterr_diag);
+        return untag(docker, name, ret_deleted, reterr_diag);
 }
 
 int act_images(Docker *docker, const ClearPlan *plan, const Reporter *reporter, Receipt *receipt,
                Diag *reterr_diag) {
         int64_t since_sec = (int64_t)(now_realtime_usec() / USEC_PER_SEC) - 1;
+        size_t deleted;
         int r = 0;
 
         for (size_t i = 0; i < plan->rollback_tags.n && r >= 0; i++)
@@ -149,14 +166,21 @@ int act_images(Docker *docker, const ClearPlan *plan, const Reporter *reporter, 
                                    receipt->removed[REMOVED_RECORDS].engine_bytes);
                 r = act_name(docker, &plan->names.v[i], receipt, reterr_diag);
         }
-        for (size_t i = 0; i < plan->trash.n && r >= 0; i++)
-                r = act_trash(docker, plan->trash.v[i], receipt, reterr_diag);
+        for (size_t i = 0; i < plan->trash.n && r >= 0; i++) {
+                r = untag(docker, plan->trash.v[i], &deleted, reterr_diag);
+                if (r > 0)
+                        receipt->removed[REMOVED_UNTAGGED].objects += deleted;
+        }
         if (r >= 0 && plan->untagged.n > 0)
                 reporter->progress(reporter->userdata, "images", "Removing untagged images",
                                    receipt->passes, receipt->removed[REMOVED_RECORDS].engine_bytes);
-        for (size_t i = 0; i < plan->untagged.n && r >= 0; i++)
-                r = act_untagged(docker, plan->untagged.v[i], since_sec, receipt, reterr_diag);
-        return r == -EAGAIN ? 0 : r;
+        for (size_t i = 0; i < plan->untagged.n && r >= 0; i++) {
+                r = act_take_untagged(docker, plan->untagged.v[i], NULL, since_sec, &deleted,
+                                      reterr_diag);
+                if (r > 0)
+                        receipt->removed[REMOVED_UNTAGGED].objects += deleted;
+        }
+        return r == -EAGAIN ? 0 : MIN(r, 0);
 }
 
 /* With a type filter the engine deletes leaves of that type alone, so types are taken in turn

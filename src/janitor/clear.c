@@ -25,13 +25,13 @@
 typedef struct Clear {
         Docker *docker;
         const Config *config;
-        StateDir *state;
+        Store *store;
         const ClearOptions *options;
         const Reporter *reporter;
         Receipt *receipt;
 
-        Memory memory;     /* of it, images are the suspects of this clear, too */
-        bool memory_dirty; /* differs from what is on disk */
+        Suspects suspects; /* of earlier clears and of this one */
+        bool dirty;        /* they differ from what is stored */
         Inventory inventory;
         ClearPlan plan;
         uint64_t observe_usec; /* what the last observation took */
@@ -39,7 +39,7 @@ typedef struct Clear {
 } Clear;
 
 static void clear_done(Clear *clear) {
-        memory_done(&clear->memory);
+        suspects_done(&clear->suspects);
         inventory_done(&clear->inventory);
         clear_plan_done(&clear->plan);
 }
@@ -65,40 +65,50 @@ static int observe(Clear *clear, Diag *reterr_diag) {
         int r;
 
         clear_plan_done(&clear->plan);
-        r = inventory_observe(clear->docker, &clear->memory.images, &clear->inventory, reterr_diag);
+        r = inventory_observe(clear->docker, clear->config, OBSERVE_ALL, &clear->suspects.images,
+                              &clear->inventory, reterr_diag);
         if (r < 0)
                 return r;
         clear->observe_usec = now_boottime_usec() - begin_usec;
         if (clear->options->target & TARGET_IMAGES) {
-                size_t n = clear->memory.images.n;
+                size_t n = clear->suspects.images.n;
 
-                r = plan_suspects(&clear->inventory, clear->config, &clear->memory.images);
+                r = plan_suspects(&clear->inventory, clear->config, &clear->suspects.images);
                 if (r < 0)
                         return r;
-                clear->memory_dirty |= clear->memory.images.n != n;
+                clear->dirty |= clear->suspects.images.n != n;
         }
-        r = plan_clear(&clear->inventory, clear->config, clear->options, &clear->memory.images,
+        r = plan_clear(&clear->inventory, clear->config, clear->options, &clear->suspects.images,
                        &clear->plan);
-        if (r >= 0 && clear->plan.matches && !clear->memory.ever_matched)
-                clear->memory.ever_matched = clear->memory_dirty = true;
+        if (r >= 0 && clear->plan.matches && !clear->suspects.ever_matched)
+                clear->suspects.ever_matched = clear->dirty = true;
         return r;
 }
 
+static int store_receipt(Clear *clear, const Json *json, Diag *reterr_diag) {
+        Run run;
+
+        if (!json)
+                return -ENOMEM;
+        receipt_run(clear->receipt, &run);
+        run.took_names = json_first(json_get(json, "names")); /* or is about to */
+        return store_write_run(clear->store, &run, json, reterr_diag);
+}
+
 static int write_receipt(Clear *clear, const Json *json, Diag *reterr_diag) {
-        int r = json ? state_write_receipt(clear->state, clear->receipt->id, json, reterr_diag)
-                     : -ENOMEM;
+        int r = store_receipt(clear, json, reterr_diag);
 
         clear->local = clear->local || r < 0;
         return r;
 }
 
-static int write_memory(Clear *clear, Diag *reterr_diag) {
+static int write_suspects(Clear *clear, Diag *reterr_diag) {
         int r;
 
-        if (!clear->memory_dirty)
+        if (!clear->dirty)
                 return 0;
-        r = state_write_memory(clear->state, &clear->memory, reterr_diag);
-        clear->memory_dirty = r < 0;
+        r = store_write_suspects(clear->store, &clear->suspects, reterr_diag);
+        clear->dirty = r < 0;
         clear->local = clear->local || r < 0;
         return r;
 }
@@ -120,7 +130,7 @@ static int write_ahead(Clear *clear, Diag *reterr_diag) {
         named_images_done(&names);
         if (r >= 0)
                 r = write_receipt(clear, json, reterr_diag);
-        return r < 0 ? r : write_memory(clear, reterr_diag);
+        return r < 0 ? r : write_suspects(clear, reterr_diag);
 }
 
 static int act(Clear *clear, Diag *reterr_diag) {
@@ -231,7 +241,7 @@ static int add_notes(Clear *clear, Strv *notes) {
 
         if (!match || !others)
                 return -ENOMEM;
-        if (clear->options->target & TARGET_IMAGES && !clear->memory.ever_matched)
+        if (clear->options->target & TARGET_IMAGES && !clear->suspects.ever_matched)
                 r = note(notes,
                          "NO IMAGE EVER MATCHED [images] match=%s: is that what this host's images "
                          "are called? Compose names them PROJECT-SERVICE or PROJECT_SERVICE where "
@@ -250,10 +260,10 @@ static int add_notes(Clear *clear, Strv *notes) {
 static int judge(Clear *clear, RemainingList *ret_remaining, Strv *ret_assumes, Strv *ret_notes) {
         int r;
 
-        r = proof_remaining(&clear->inventory, clear->config, clear->options, &clear->memory.images,
-                            &clear->plan, ret_remaining);
+        r = proof_remaining(&clear->inventory, clear->config, clear->options,
+                            &clear->suspects.images, &clear->plan, ret_remaining);
         if (r >= 0)
-                r = proof_assumes(&clear->inventory, clear->options, &clear->memory.images,
+                r = proof_assumes(&clear->inventory, clear->options, &clear->suspects.images,
                                   ret_assumes);
         if (r >= 0)
                 r = add_notes(clear, ret_notes);
@@ -261,12 +271,12 @@ static int judge(Clear *clear, RemainingList *ret_remaining, Strv *ret_assumes, 
 }
 
 /* Forgets what is gone. */
-static int trim_memory(Clear *clear) {
+static int trim_suspects(Clear *clear) {
         NamedImages kept = { 0 };
         int r = 0;
 
-        for (size_t i = 0; i < clear->memory.images.n && r >= 0; i++) {
-                const NamedImage *entry = &clear->memory.images.v[i];
+        for (size_t i = 0; i < clear->suspects.images.n && r >= 0; i++) {
+                const NamedImage *entry = &clear->suspects.images.v[i];
 
                 if (image_set_find(&clear->inventory.images, entry->id))
                         r = named_images_add_once(&kept, entry->name, entry->id);
@@ -275,9 +285,9 @@ static int trim_memory(Clear *clear) {
                 named_images_done(&kept);
                 return r;
         }
-        clear->memory_dirty |= kept.n != clear->memory.images.n;
-        named_images_done(&clear->memory.images);
-        clear->memory.images = kept;
+        clear->dirty = true; /* the store may have had to begin anew meanwhile */
+        named_images_done(&clear->suspects.images);
+        clear->suspects.images = kept;
         return 0;
 }
 
@@ -297,8 +307,8 @@ static int finish(Clear *clear, Diag *reterr_diag) {
         else
                 receipt->outcome = clean ? OUTCOME_CLEARED : OUTCOME_NOT_CLEARED;
         receipt->finished_sec = clear->inventory.observed_sec;
-        r = trim_memory(clear);
-        return r < 0 ? r : write_memory(clear, reterr_diag);
+        r = trim_suspects(clear);
+        return r < 0 ? r : write_suspects(clear, reterr_diag);
 }
 
 /* What would be done, and what would be left then. */
@@ -314,10 +324,10 @@ static int make_plan(Clear *clear, Json **ret_plan, Diag *reterr_diag) {
                 return r;
         plan = clear->plan;
         clear->plan = (ClearPlan){ 0 };
-        r = plan_predict(clear->config, &plan, &clear->memory.images, &clear->inventory);
+        r = plan_predict(clear->config, &plan, &clear->suspects.images, &clear->inventory);
         if (r >= 0)
                 r = plan_clear(&clear->inventory, clear->config, clear->options,
-                               &clear->memory.images, &clear->plan);
+                               &clear->suspects.images, &clear->plan);
         if (r >= 0)
                 r = judge(clear, &remaining, &assumes, &notes);
         if (r < 0)
@@ -349,34 +359,31 @@ static void record_failure(Clear *clear, int error, Diag *reterr_diag) {
         receipt->finished_sec = (int64_t)(now_realtime_usec() / USEC_PER_SEC);
         receipt->error = strdup(diag_text(reterr_diag, error));
         json = receipt_json(receipt);
-        if (!json || state_write_receipt(clear->state, receipt->id, json, &diag) < 0)
+        if (store_receipt(clear, json, &diag) < 0)
                 diag_wrap(reterr_diag, error, "(and the receipt could not be written: %s)",
                           diag_text(&diag, -ENOMEM));
 }
 
-int clear_run(Docker *docker, const Config *config, StateDir *state, const ClearOptions *options,
+int clear_run(Docker *docker, const Config *config, Store *store, const ClearOptions *options,
               const Reporter *reporter, Receipt *receipt, Json **ret_plan, bool *reterr_local,
               Diag *reterr_diag) {
         cleanup(clear_done) Clear clear = {
                 .docker = docker,
                 .config = config,
-                .state = state,
+                .store = store,
                 .options = options,
                 .reporter = reporter,
                 .receipt = receipt,
                 .inventory = INVENTORY_NULL,
         };
         cleanup(json_free) Json *json = NULL;
-        Diag damaged = DIAG_NULL;
         int r;
 
-        r = state_read_memory(state, &clear.memory, &damaged);
+        r = store_read_suspects(store, &clear.suspects, reterr_diag);
         if (r < 0) {
                 *reterr_local = true;
-                return diag_set(reterr_diag, r, "%s", diag_text(&damaged, r));
+                return r;
         }
-        if (r > 0 && strv_add(&receipt->notes, damaged.text) < 0)
-                return -ENOMEM;
         progress(&clear, "observe", "Looking at images, containers and build cache");
         r = describe_engine(&clear, reterr_diag);
         if (r < 0)

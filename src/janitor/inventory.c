@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include "base/array.h"
@@ -21,6 +22,7 @@
 #include "wire/json.h"
 
 #define IMAGE_CONFIG_BYTES_MAX (4U * 1024U * 1024U)
+#define CONTAINERD_ROOT "/var/lib/containerd"
 
 const ImageFacts *fact_set_find(const FactSet *facts, const char *id) {
         for (size_t i = 0; i < facts->n; i++)
@@ -34,10 +36,65 @@ void fact_set_done(FactSet *facts) {
         *facts = (FactSet){ 0 };
 }
 
+void disks_done(Disks *disks) {
+        for (size_t i = 0; i < disks->n; i++)
+                free(disks->v[i].path);
+        free(disks->v);
+        *disks = (Disks){ 0 };
+}
+
+static inline void disks_donep(Disks *disks) {
+        disks_done(disks);
+}
+
+/* Paths of one file system are one disk, under the first of them. */
+static int add_disk(Disks *disks, const char *path) {
+        cleanup_free char *copy = NULL;
+        struct stat st, other;
+        struct statvfs fs;
+
+        if (stat(path, &st) < 0 || statvfs(path, &fs) < 0)
+                return 0;
+        for (size_t i = 0; i < disks->n; i++)
+                if (stat(disks->v[i].path, &other) >= 0 && other.st_dev == st.st_dev)
+                        return 0;
+        copy = strdup(path);
+        if (!copy || array_grow(disks->v, disks->n, disks->size) < 0)
+                return -ENOMEM;
+        disks->v[disks->n++] = (Disk){
+                .path = TAKE_PTR(copy),
+                .total_bytes = (uint64_t)fs.f_blocks * fs.f_frsize,
+                .free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize,
+                .total_inodes = fs.f_files,
+                .free_inodes = fs.f_favail,
+        };
+        return 0;
+}
+
+int disks_observe(const Config *config, const EngineInfo *engine, Disks *ret) {
+        cleanup(disks_done) Disks disks = { 0 };
+        int r = 0;
+
+        for (size_t i = 0; i < config->disk_paths.n && r >= 0; i++)
+                r = add_disk(&disks, config->disk_paths.v[i]);
+        if (config->disk_paths.n == 0) {
+                r = add_disk(&disks, engine->root_dir);
+                if (r >= 0 && engine->image_store == IMAGE_STORE_CONTAINERD)
+                        r = add_disk(&disks, CONTAINERD_ROOT);
+        }
+        if (r < 0)
+                return r;
+        *ret = disks;
+        disks = (Disks){ 0 };
+        return 0;
+}
+
 /* Empties all but the facts. */
 static void inventory_reset(Inventory *inventory) {
         FactSet facts = inventory->facts;
 
+        engine_info_done(&inventory->engine);
+        disks_done(&inventory->disks);
         record_set_done(&inventory->records);
         image_set_done(&inventory->images);
         container_set_done(&inventory->containers);
@@ -75,17 +132,23 @@ bool image_has_children(const Inventory *inventory, const Image *image) {
         return false;
 }
 
+/* A tag of "PREFIX-..." */
+static bool has_tag_prefix(const char *name, const char *prefix) {
+        const char *tag = name_tag(name);
+        size_t n = strlen(prefix);
+
+        return tag && strncmp(tag, prefix, n) == 0 && tag[n] == '-';
+}
+
 bool name_is_trash(const char *name) {
         size_t n = name_repository_length(name);
 
-        return n == strlen(TRASH_REPOSITORY) && strncmp(name, TRASH_REPOSITORY, n) == 0;
+        return (n == strlen(TRASH_REPOSITORY) && strncmp(name, TRASH_REPOSITORY, n) == 0) ||
+               has_tag_prefix(name, TRASH_REPOSITORY);
 }
 
 bool name_is_rollback(const Config *config, const char *name) {
-        const char *tag = name_tag(name);
-        size_t n = strlen(config->rollback_tag);
-
-        return tag && strncmp(tag, config->rollback_tag, n) == 0 && tag[n] == '-';
+        return has_tag_prefix(name, config->rollback_tag);
 }
 
 bool name_is_ours(const Config *config, const Image *image, const char *name) {
@@ -101,13 +164,60 @@ bool name_in_scope(const Config *config, const Image *image, const char *name) {
                !name_matches_any(&config->base, name);
 }
 
-static int add_record(void *userdata, const BuildRecord *record, const char *const *parents,
-                      size_t n_parents) {
+/* FNV-1a */
+static uint64_t hash_text(const char *text) {
+        uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+        for (; *text; text++)
+                hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+        return hash;
+}
+
+/*
+ * On the containerd store a look during a build makes the engine take that build's records for
+ * private until it restarts (refs.go, layerDigestChainCache). Its own prune counts by the same flag,
+ * so the figure is what a prune goes by, right or wrong, and is used as it is; what is in use stays
+ * either way.
+ */
+static int count_record(void *userdata, const BuildRecord *record, const char *const *parents,
+                        size_t n_parents) {
         Inventory *inventory = userdata;
 
-        inventory->n_in_use += record->in_use;
+        (void)parents;
+        (void)n_parents;
+        inventory->n_records++;
         inventory->record_bytes += record->size_bytes;
+        if (!record->shared)
+                inventory->private_bytes += record->size_bytes;
+        if (!record->in_use)
+                return 0;
+        inventory->n_in_use++;
+        if (!record->shared)
+                inventory->in_use_private_bytes += record->size_bytes;
+        inventory->in_use_hash += hash_text(record->id); /* a sum has no order */
+        return 0;
+}
+
+static int keep_record(void *userdata, const BuildRecord *record, const char *const *parents,
+                       size_t n_parents) {
+        Inventory *inventory = userdata;
+
+        count_record(inventory, record, parents, n_parents);
         return record_set_add(&inventory->records, record, parents, n_parents);
+}
+
+static int observe_records(Docker *docker, Observe what, Inventory *inventory, Diag *reterr_diag) {
+        uint64_t begin_usec = now_boottime_usec();
+        int r;
+
+        r = docker_build_cache(docker, what == OBSERVE_ALL ? keep_record : count_record, inventory,
+                               reterr_diag);
+        if (r < 0)
+                return r;
+        inventory->build_cache_usec = now_boottime_usec() - begin_usec;
+        if (inventory->n_in_use > 0 && inventory->in_use_hash == 0)
+                inventory->in_use_hash = 1;
+        return 0;
 }
 
 /* BuildKit signs the last layer's comment and the engine's own import as well; what is left was
@@ -157,25 +267,27 @@ static int look_closely(Docker *docker, const EngineInfo *engine, const Image *i
         *entry = (ImageFacts){
                 .kind = kind_from_comment(detail.comment),
                 .inline_cache = read_inline_cache(engine, image->id),
+                .last_tagged_sec = detail.last_tagged_sec,
         };
         strcpy(entry->id, image->id);
         return 0;
 }
 
-static int observe_images(Docker *docker, const EngineInfo *engine, Inventory *inventory,
-                          Diag *reterr_diag) {
+static int observe_images(Docker *docker, Observe what, Inventory *inventory, Diag *reterr_diag) {
         int r;
 
         r = docker_images(docker, &inventory->images, reterr_diag);
-        if (r < 0)
+        if (r < 0 || what != OBSERVE_ALL)
                 return r;
         for (size_t i = 0; i < inventory->images.n; i++) {
                 const Image *image = &inventory->images.v[i];
 
-                /* One with a parent is the classic builder's: no more need be known. */
-                if (image->parent_id[0] || fact_set_find(&inventory->facts, image->id))
+                /* One with a parent is the classic builder's, and of a step without a name no more
+                 * need be known. */
+                if ((image->parent_id[0] && image->names.n == 0) ||
+                    fact_set_find(&inventory->facts, image->id))
                         continue;
-                r = look_closely(docker, engine, image, &inventory->facts, reterr_diag);
+                r = look_closely(docker, &inventory->engine, image, &inventory->facts, reterr_diag);
                 if (r < 0 && r != -ENOENT)
                         return r;
         }
@@ -253,106 +365,30 @@ static int observe_classic_builds(Docker *docker, const NamedImages *known, Inve
         return 0;
 }
 
-int inventory_observe(Docker *docker, const NamedImages *known, Inventory *ret, Diag *reterr_diag) {
-        cleanup(engine_info_done) EngineInfo info = { 0 };
+int inventory_observe(Docker *docker, const Config *config, Observe what, const NamedImages *known,
+                      Inventory *ret, Diag *reterr_diag) {
         const EngineInfo *engine;
         int r;
 
         inventory_reset(ret);
         r = docker_negotiate(docker, &engine, reterr_diag);
+        if (r >= 0)
+                r = engine_info_copy(engine, &ret->engine);
         if (r < 0)
                 return r;
-        r = engine_info_copy(engine, &info);
-        if (r < 0)
-                return r;
-        ret->image_store = info.image_store;
+        ret->image_store = ret->engine.image_store;
         ret->observed_sec = (int64_t)(now_realtime_usec() / USEC_PER_SEC);
 
-        r = docker_build_cache(docker, add_record, ret, reterr_diag);
+        r = observe_records(docker, what, ret, reterr_diag);
         if (r >= 0)
                 r = docker_containers(docker, &ret->containers, reterr_diag);
         if (r >= 0)
-                r = observe_images(docker, &info, ret, reterr_diag);
+                r = observe_images(docker, what, ret, reterr_diag);
         if (r >= 0)
                 r = observe_classic_builds(docker, known, ret, reterr_diag);
+        if (r >= 0)
+                r = disks_observe(config, &ret->engine, &ret->disks);
         if (r < 0)
                 inventory_reset(ret);
         return r;
-}
-
-void summary_done(Summary *summary) {
-        engine_info_done(&summary->engine);
-        *summary = (Summary){ 0 };
-}
-
-static int count_record(void *userdata, const BuildRecord *record, const char *const *parents,
-                        size_t n_parents) {
-        Summary *summary = userdata;
-
-        (void)parents;
-        (void)n_parents;
-        summary->records++;
-        summary->records_in_use += record->in_use;
-        summary->record_bytes += record->size_bytes;
-        if (record->shared)
-                summary->record_shared_bytes += record->size_bytes;
-        return 0;
-}
-
-static void count_image(const Config *config, const Image *image, Summary *summary) {
-        bool ours = false;
-
-        /* An untagged parent is a step of an image, not an image of its own. */
-        for (size_t i = 0; i < image->names.n; i++) {
-                ours = ours || name_is_ours(config, image, image->names.v[i]);
-                summary->rollback_tags += name_is_rollback(config, image->names.v[i]);
-        }
-        summary->images++;
-        summary->images_matching += ours;
-        summary->images_untagged += image->names.n == 0 && image->digests.n == 0;
-}
-
-static int disk_usage(const char *path, uint64_t *ret_total_bytes, uint64_t *ret_free_bytes) {
-        struct statvfs fs;
-
-        if (statvfs(path, &fs) < 0)
-                return -errno;
-        *ret_total_bytes = (uint64_t)fs.f_blocks * fs.f_frsize;
-        *ret_free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
-        return 0;
-}
-
-int summary_observe(Docker *docker, const Config *config, Summary *ret, Diag *reterr_diag) {
-        cleanup(summary_done) Summary summary = { 0 };
-        cleanup(image_set_done) ImageSet images = { 0 };
-        const EngineInfo *engine;
-        uint64_t begin_usec;
-        int r;
-
-        r = docker_negotiate(docker, &engine, reterr_diag);
-        if (r < 0)
-                return r;
-        r = engine_info_copy(engine, &summary.engine);
-        if (r < 0)
-                return r;
-        r = docker_images(docker, &images, reterr_diag);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < images.n; i++)
-                count_image(config, &images.v[i], &summary);
-
-        begin_usec = now_boottime_usec();
-        r = docker_build_cache(docker, count_record, &summary, reterr_diag);
-        if (r < 0)
-                return r;
-        summary.build_cache_usec = now_boottime_usec() - begin_usec;
-
-        /* A data root that can't be seen from here leaves the figures at 0, "not known". */
-        if (disk_usage(summary.engine.root_dir, &summary.disk_total_bytes,
-                       &summary.disk_free_bytes) < 0)
-                summary.disk_total_bytes = summary.disk_free_bytes = 0;
-        summary.observed_sec = (int64_t)(now_realtime_usec() / USEC_PER_SEC);
-        *ret = summary;
-        summary = (Summary){ 0 };
-        return 0;
 }

@@ -2,19 +2,22 @@
 
 /*
  * A queue in, a queue out, one mutex for both, an eventfd to wake the loop. The mutex is never
- * held while the engine is asked. The trap is joining: a second caller may share a clear only if
+ * held while the engine or the store is asked. The trap is joining: a second caller may share a clear only if
  * everything will be looked at once more after it asked, so `proving` is set before each look that
  * may be the last and read under the same mutex.
  */
 
+#include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
+#include "base/io.h"
 #include "base/log.h"
 #include "base/span.h"
+#include "janitor/history.h"
 #include "janitor/job.h"
 #include "janitor/rollback.h"
 
@@ -24,13 +27,14 @@
 #define HUNG_USEC (30 * USEC_PER_SEC)
 
 struct Worker {
+        WorkerKind kind;
         pthread_t thread;
         int event_fd;
-        StateDir *state;
+        Store *store;
 
         pthread_mutex_t mutex;
         pthread_cond_t wake; /* a job, or stop */
-        Job *queue;          /* first in, first out */
+        Job *queue;          /* in the order they will be done */
         Job *running;
         bool proving; /* of the running job */
         bool stop, stopped;
@@ -38,6 +42,8 @@ struct Worker {
         Docker *docker; /* changed under the mutex, used by the thread */
 
         /* The thread's own. */
+        Memory memory; /* the janitor's */
+        Diag damage;   /* to be told with the next job that is done, or "" */
         char *docker_socket;
         uint64_t timeout_usec, prune_timeout_usec;
         Receipt settling;     /* of the last clear */
@@ -45,7 +51,11 @@ struct Worker {
 };
 
 const char *job_kind_to_string(JobKind kind) {
-        static const char *const names[] = { "poll", "clear", "rollback" };
+        static const char *const names[] = {
+                [JOB_POLL] = "poll",       [JOB_CLEAR] = "clear",       [JOB_ROLLBACK] = "rollback",
+                [JOB_PASS] = "policy",     [JOB_PLAN] = "plan",         [JOB_EXPLAIN] = "explain",
+                [JOB_HISTORY] = "history", [JOB_TEXTFILE] = "textfile",
+        };
 
         return names[kind];
 }
@@ -55,7 +65,10 @@ Job *job_free(Job *job) {
                 config_free(job->config);
                 free(job->who.user);
                 free(job->who.command);
+                strv_done(&job->notes);
                 free(job->receipt_id);
+                free(job->object);
+                free(job->text);
                 json_free(job->result);
                 summary_done(&job->summary);
                 free(job);
@@ -183,13 +196,15 @@ static int use_docker(Worker *worker, const Config *config) {
 static void settle(Worker *worker) {
         cleanup(json_free) Json *json = NULL;
         Receipt *receipt = &worker->settling;
+        Run run;
 
         if (worker->settle_usec == 0)
                 return;
         worker->settle_usec = 0;
         receipt_measure_disk(receipt);
+        receipt_run(receipt, &run);
         json = receipt_json(receipt);
-        if (json && state_write_receipt(worker->state, receipt->id, json, NULL) < 0)
+        if (!json || store_write_run(worker->store, &run, json, NULL) < 0)
                 log_debug("Receipt %s stays without its final figure of freed disk", receipt->id);
         receipt_done(receipt);
 }
@@ -211,10 +226,12 @@ static int run_clear(Worker *worker, Job *job, Receipt *receipt) {
                 .who = job->who,
                 .started_sec = job->started_sec,
                 .keep_mounts = job->options.keep_mounts,
+                .notes = job->notes,
         };
         job->who.user = job->who.command = NULL; /* the receipt's now */
+        job->notes = STRV_NULL;
         strcpy(receipt->id, job->id);
-        r = clear_run(worker->docker, job->config, worker->state, &job->options, &reporter, receipt,
+        r = clear_run(worker->docker, job->config, worker->store, &job->options, &reporter, receipt,
                       &job->result, &job->local_failure, &job->diag);
         job->outcome = receipt->outcome;
         job->n_remaining = receipt->remaining.n;
@@ -226,7 +243,94 @@ static int run_clear(Worker *worker, Job *job, Receipt *receipt) {
         return r;
 }
 
-static void run(Worker *worker, Job *job) {
+static int run_rollback(Worker *worker, Job *job) {
+        Run run = { .kind = "rollback", .started_sec = job->started_sec };
+        int r;
+
+        r = rollback_run(worker->docker, worker->store, job->receipt_id, &job->result,
+                         &job->local_failure, &job->diag);
+        if (r < 0)
+                return r;
+        strcpy(run.id, job->id);
+        if (job->who.user)
+                snprintf(run.who, sizeof(run.who), "%s", job->who.user);
+        run.finished_sec = (int64_t)(now_realtime_usec() / USEC_PER_SEC);
+        run.n_remaining = json_size(json_get(job->result, "skipped"));
+        strcpy(run.outcome, run.n_remaining > 0 ? "left" : "done");
+        r = store_write_run(worker->store, &run, job->result, &job->diag);
+        if (r < 0) {
+                job->local_failure = true;
+                diag_wrap(&job->diag, r, "the names are back, but that could not be recorded");
+        }
+        return r;
+}
+
+static int run_pass(Worker *worker, Job *job) {
+        Reporter reporter = { on_progress, on_proving, on_pause, worker };
+
+        return pass_run(worker->docker, job->config, &worker->memory, &job->around, job->id,
+                        &reporter, &job->result, &job->n_remaining, &job->local_failure,
+                        &job->diag);
+}
+
+static int write_textfile(Job *job) {
+        const char *path = job->config->metrics_textfile;
+        int r;
+
+        r = file_write_atomic(AT_FDCWD, path, job->text, strlen(job->text), 0644);
+        return r < 0 ? diag_set(&job->diag, r, "%s", error_text(r)) : 0;
+}
+
+static bool needs_docker(JobKind kind) {
+        return kind != JOB_HISTORY && kind != JOB_TEXTFILE;
+}
+
+static int run_job(Worker *worker, Job *job, Receipt *receipt) {
+        int r;
+
+        if (needs_docker(job->kind)) {
+                r = use_docker(worker, job->config);
+                if (r < 0)
+                        return r;
+        }
+        switch (job->kind) {
+        case JOB_POLL:
+                return poll_run(worker->docker, job->config, &worker->memory, &job->around,
+                                &job->summary, &job->diag);
+        case JOB_CLEAR:
+                return run_clear(worker, job, receipt);
+        case JOB_ROLLBACK:
+                return run_rollback(worker, job);
+        case JOB_PASS:
+                return run_pass(worker, job);
+        case JOB_PLAN:
+                return plan_run(worker->docker, job->config, &worker->memory, &job->around,
+                                &job->result, &job->diag);
+        case JOB_EXPLAIN:
+                return explain_run(worker->docker, job->config, &worker->memory, &job->around,
+                                   job->object, &job->result, &job->diag);
+        case JOB_HISTORY:
+                return history_run(worker->store, job->since_sec, job->limit, job->receipt_id,
+                                   &job->result, &job->diag);
+        case JOB_TEXTFILE:
+                return write_textfile(job);
+        }
+        return -EINVAL;
+}
+
+/* What the store lost is told with the job that found it. */
+static void take_damage(Worker *worker, JobEvent *done) {
+        Diag damage;
+
+        if (store_take_damage(worker->store, &damage)) {
+                worker->damage = damage;
+                worker->memory.sampled_age_sec = -1; /* what is in memory is stored anew */
+        }
+        snprintf(done->damage, sizeof(done->damage), "%s", worker->damage.text);
+        worker->damage = DIAG_NULL;
+}
+
+static void run(Worker *worker, Job *job, bool stop) {
         cleanup(receipt_done) Receipt receipt = { 0 };
         JobEvent *done;
         int r;
@@ -237,23 +341,14 @@ static void run(Worker *worker, Job *job) {
 
         if (job->kind != JOB_POLL)
                 settle(worker); /* as far as it came: what follows moves the figure */
-        post(worker, event_new(JOB_EVENT_STARTED, job));
-        r = use_docker(worker, job->config);
-        if (r >= 0) {
-                switch (job->kind) {
-                case JOB_POLL:
-                        r = summary_observe(worker->docker, job->config, &job->summary, &job->diag);
-                        break;
-                case JOB_CLEAR:
-                        r = run_clear(worker, job, &receipt);
-                        break;
-                case JOB_ROLLBACK:
-                        r = rollback_run(worker->docker, worker->state, job->receipt_id,
-                                         &job->result, &job->local_failure, &job->diag);
-                        break;
-                }
+        if (stop) {
+                r = -ECANCELED;
+        } else {
+                post(worker, event_new(JOB_EVENT_STARTED, job));
+                r = run_job(worker, job, &receipt);
         }
         job->error = r;
+        take_damage(worker, done);
 
         pthread_mutex_lock(&worker->mutex);
         worker->running = NULL;
@@ -264,12 +359,38 @@ static void run(Worker *worker, Job *job) {
                 settle_later(worker, &receipt);
 }
 
+static void recall(Worker *worker) {
+        int r;
+
+        if (worker->kind != WORKER_JANITOR)
+                return;
+        r = memory_load(worker->store, &worker->memory, &worker->damage);
+        if (r < 0)
+                diag_wrap(&worker->damage, r, "what was remembered of images cannot be read");
+}
+
+static void keep(Worker *worker) {
+        Diag diag = DIAG_NULL;
+        int r;
+
+        if (worker->kind != WORKER_JANITOR)
+                return;
+        r = memory_save(&worker->memory, &diag);
+        if (r < 0)
+                log_debug("What was remembered of images since the last poll is lost: %s",
+                          diag_text(&diag, r));
+        memory_done(&worker->memory);
+}
+
 static void *worker_main(void *userdata) {
         Worker *worker = userdata;
 
+        pthread_setname_np(pthread_self(), worker->kind == WORKER_JANITOR ? "janitor" : "reader");
+        recall(worker);
         pthread_mutex_lock(&worker->mutex);
         for (;;) {
                 Job *job;
+                bool stop;
 
                 while (!worker->queue && !worker->stop && worker->settle_usec == 0)
                         pthread_cond_wait(&worker->wake, &worker->mutex);
@@ -293,20 +414,24 @@ static void *worker_main(void *userdata) {
                 job->started_sec = (int64_t)(now_realtime_usec() / USEC_PER_SEC);
                 worker->running = job;
                 worker->proving = false;
+                stop = worker->stop;
                 pthread_mutex_unlock(&worker->mutex);
 
-                run(worker, job);
+                run(worker, job, stop);
                 malloc_trim(0); /* an inventory is large, an idle daemon is not */
 
                 pthread_mutex_lock(&worker->mutex);
         }
+        pthread_mutex_unlock(&worker->mutex);
+        keep(worker);
+        pthread_mutex_lock(&worker->mutex);
         worker->stopped = true;
         pthread_mutex_unlock(&worker->mutex);
         eventfd_write(worker->event_fd, 1);
         return NULL;
 }
 
-int worker_new(StateDir *state, Worker **ret) {
+int worker_new(WorkerKind kind, Store *store, Worker **ret) {
         pthread_condattr_t attr;
         Worker *worker;
         int r;
@@ -314,7 +439,8 @@ int worker_new(StateDir *state, Worker **ret) {
         worker = calloc(1, sizeof(*worker));
         if (!worker)
                 return -ENOMEM;
-        worker->state = state;
+        worker->kind = kind;
+        worker->store = store;
         worker->events_tail = &worker->events;
         worker->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (worker->event_fd < 0) {
@@ -379,18 +505,39 @@ JobEvent *worker_next_event(Worker *worker) {
         return event;
 }
 
+/* Lower goes first. */
+static int turn(JobKind kind) {
+        switch (kind) {
+        case JOB_CLEAR:
+        case JOB_ROLLBACK:
+        case JOB_HISTORY:
+                return 0;
+        case JOB_PASS:
+        case JOB_PLAN:
+        case JOB_EXPLAIN:
+                return 1;
+        default:
+                return 2;
+        }
+}
+
+static bool is_once(JobKind kind) {
+        return kind == JOB_POLL || kind == JOB_PASS || kind == JOB_TEXTFILE;
+}
+
 void worker_submit(Worker *worker, Job *job) {
         Job **at;
+        bool queued = false;
 
         pthread_mutex_lock(&worker->mutex);
-        /* Clears before polls, otherwise in order. */
-        for (at = &worker->queue; *at; at = &(*at)->next) {
-                if ((*at)->kind == JOB_POLL)
-                        break;
-        }
-        if (*at && job->kind == JOB_POLL) {
+        for (const Job *other = worker->queue; other; other = other->next)
+                queued = queued || other->kind == job->kind;
+        if (queued && is_once(job->kind)) {
                 job_free(job);
         } else {
+                for (at = &worker->queue; *at; at = &(*at)->next)
+                        if (turn((*at)->kind) > turn(job->kind))
+                                break;
                 job->next = *at;
                 *at = job;
         }
@@ -443,7 +590,7 @@ size_t worker_queued(Worker *worker) {
 
         pthread_mutex_lock(&worker->mutex);
         for (const Job *job = worker->queue; job; job = job->next)
-                n += job->kind != JOB_POLL;
+                n += job->kind == JOB_CLEAR || job->kind == JOB_ROLLBACK;
         pthread_mutex_unlock(&worker->mutex);
         return n;
 }

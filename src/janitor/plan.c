@@ -48,17 +48,31 @@ static bool image_is_nameless(const Config *config, const Image *image) {
         return true;
 }
 
-/* The next image down the parent chain, or NULL where the chain reaches what FROM named. */
+/* Whether a parent belongs to the chain; where not, it is what FROM named. */
+static bool chain_takes(const Inventory *inventory, const Config *config, const Image *parent) {
+        return image_is_classic(inventory, parent) &&
+               (image_is_nameless(config, parent) || image_is_ours(config, parent));
+}
+
+/* The next image down the parent chain, or NULL at its end. */
 static const Image *chain_next(const Inventory *inventory, const Config *config,
                                const Image *image) {
-        const Image *parent;
+        const Image *parent = NULL;
 
-        if (!image->parent_id[0])
-                return NULL;
-        parent = image_set_find(&inventory->images, image->parent_id);
-        if (!parent || !image_is_classic(inventory, parent))
-                return NULL;
-        return image_is_nameless(config, parent) || image_is_ours(config, parent) ? parent : NULL;
+        if (image->parent_id[0])
+                parent = image_set_find(&inventory->images, image->parent_id);
+        return parent && chain_takes(inventory, config, parent) ? parent : NULL;
+}
+
+/* The same by index, for whole sets. */
+static size_t chain_next_index(const Inventory *inventory, const Config *config,
+                               const size_t *parents, size_t image) {
+        size_t parent = parents[image];
+
+        if (parent == PLAN_NO_PARENT ||
+            !chain_takes(inventory, config, &inventory->images.v[parent]))
+                return PLAN_NO_PARENT;
+        return parent;
 }
 
 /*
@@ -82,12 +96,8 @@ static int add_member(NamedImages *suspects, const char *id) {
                                                             : named_images_add(suspects, "", id);
 }
 
-/*
- * The name that an untagged image in use went by: a rebuild takes the name from a release that still
- * runs, and its container remembers. NULL if it has none in scope; else malloc'ed into `*ret`.
- */
-static int former_name(const Inventory *inventory, const Config *config, const Image *image,
-                       char **ret) {
+int plan_former_name(const Inventory *inventory, const Config *config, const Image *image,
+                     char **ret) {
         const Container *container = container_of_image(inventory, image->id);
         cleanup_free char *name = NULL;
 
@@ -111,7 +121,7 @@ int plan_suspects(const Inventory *inventory, const Config *config, NamedImages 
                 const Image *next;
                 bool taken = false;
 
-                if (former_name(inventory, config, image, &former) < 0)
+                if (plan_former_name(inventory, config, image, &former) < 0)
                         return -ENOMEM;
                 if (former) {
                         taken = true;
@@ -139,76 +149,140 @@ int plan_suspects(const Inventory *inventory, const Config *config, NamedImages 
         return 0;
 }
 
-typedef enum Claim { CLAIM_NONE, CLAIM_OURS, CLAIM_FOREIGN } Claim;
-
-static Claim claim_by_project(const Inventory *inventory, const Config *config,
-                              const Image *image) {
-        if (!image->project)
-                return CLAIM_NONE;
-        if (config->project && strcmp(config->project, image->project) == 0)
-                return CLAIM_OURS;
+static bool project_is_ours(const Inventory *inventory, const Config *config, const char *project) {
+        if (config->project && strcmp(config->project, project) == 0)
+                return true;
         for (size_t i = 0; i < inventory->images.n; i++) {
                 const Image *other = &inventory->images.v[i];
 
-                if (other->project && strcmp(other->project, image->project) == 0 &&
+                if (other->project && strcmp(other->project, project) == 0 &&
                     image_is_ours(config, other))
-                        return CLAIM_OURS;
-        }
-        return CLAIM_FOREIGN;
-}
-
-/* Whether `ancestor` stands in the parent chain of `image`. */
-static bool chain_has(const Inventory *inventory, const Config *config, const Image *image,
-                      const char *ancestor) {
-        for (const Image *member = image; member; member = chain_next(inventory, config, member))
-                if (strcmp(member->id, ancestor) == 0)
                         return true;
+        }
         return false;
 }
 
-static Claim claim_by_chain(const Inventory *inventory, const Config *config, const Image *image,
-                            const NamedImages *suspects) {
+typedef struct Link {
+        const char *id;
+        size_t image;
+} Link;
+
+static int compare_links(const void *a, const void *b) {
+        const Link *x = a, *y = b;
+
+        return strcmp(x->id, y->id);
+}
+
+int plan_parents(const Inventory *inventory, size_t **ret) {
+        const ImageSet *images = &inventory->images;
+        cleanup_free Link *index = calloc(images->n + 1, sizeof(*index));
+        size_t *parents = calloc(images->n + 1, sizeof(*parents));
+
+        if (!index || !parents) {
+                free(parents);
+                return -ENOMEM;
+        }
+        for (size_t i = 0; i < images->n; i++)
+                index[i] = (Link){ images->v[i].id, i };
+        qsort(index, images->n, sizeof(*index), compare_links);
+        for (size_t i = 0; i < images->n; i++) {
+                const Link key = { .id = images->v[i].parent_id };
+                const Link *found = NULL;
+
+                if (key.id[0])
+                        found = bsearch(&key, index, images->n, sizeof(*index), compare_links);
+                parents[i] = found ? found->image : PLAN_NO_PARENT;
+        }
+        *ret = parents;
+        return 0;
+}
+
+/* Who has an image in the parent chain of one that bears a name. */
+#define OWNED_BY_US 1U
+#define OWNED_BY_OTHERS 2U
+
+/* Marks the parent chain of each named image with its owner. What follows a mark has it already. */
+static void mark_owners(const Inventory *inventory, const Config *config, const size_t *parents,
+                        unsigned char *owners) {
+        for (size_t i = 0; i < inventory->images.n; i++) {
+                const Image *image = &inventory->images.v[i];
+                unsigned char mark;
+
+                if (image_is_nameless(config, image))
+                        continue;
+                mark = image_is_ours(config, image) ? OWNED_BY_US : OWNED_BY_OTHERS;
+                for (size_t j = i; j != PLAN_NO_PARENT && !(owners[j] & mark);
+                     j = chain_next_index(inventory, config, parents, j))
+                        owners[j] |= mark;
+        }
+}
+
+static Claim claim_by_chain(const Inventory *inventory, const Config *config,
+                            const NamedImages *suspects, const size_t *parents,
+                            const unsigned char *owners, size_t image) {
+        size_t n_left = inventory->images.n; /* in case an answer has a circle */
         Claim claim = CLAIM_NONE;
 
-        for (const Image *member = image; member; member = chain_next(inventory, config, member)) {
-                if (named_images_contain_id(suspects, member->id))
+        for (size_t i = image; i != PLAN_NO_PARENT && n_left > 0; n_left--) {
+                if (owners[i] & OWNED_BY_US ||
+                    named_images_contain_id(suspects, inventory->images.v[i].id))
                         return CLAIM_OURS;
-                for (size_t i = 0; i < inventory->images.n; i++) {
-                        const Image *other = &inventory->images.v[i];
-
-                        if (other == image || image_is_nameless(config, other) ||
-                            !chain_has(inventory, config, other, member->id))
-                                continue;
-                        if (image_is_ours(config, other))
-                                return CLAIM_OURS;
+                if (owners[i] & OWNED_BY_OTHERS)
                         claim = CLAIM_FOREIGN;
-                }
+                i = chain_next_index(inventory, config, parents, i);
         }
         return claim;
 }
 
-/* Whose an untagged image is. */
-static Claim image_claim(const Inventory *inventory, const Config *config, const Image *image,
-                         const NamedImages *suspects) {
-        Claim claim;
+int plan_claims(const Inventory *inventory, const Config *config, const NamedImages *suspects,
+                const size_t *parents, Claim **ret) {
+        const ImageSet *images = &inventory->images;
+        cleanup_free unsigned char *owners = calloc(images->n + 1, sizeof(*owners));
+        Claim *claims = calloc(images->n + 1, sizeof(*claims));
 
-        if (config->dangling_all || named_images_contain_id(suspects, image->id))
-                return CLAIM_OURS;
-        claim = claim_by_project(inventory, config, image);
-        if (claim == CLAIM_NONE)
-                claim = claim_by_chain(inventory, config, image, suspects);
-        return claim;
+        if (!owners || !claims) {
+                free(claims);
+                return -ENOMEM;
+        }
+        mark_owners(inventory, config, parents, owners);
+        for (size_t i = 0; i < images->n; i++) {
+                const Image *image = &images->v[i];
+
+                if (image->names.n > 0)
+                        claims[i] = CLAIM_NONE;
+                else if (config->dangling_all || named_images_contain_id(suspects, image->id))
+                        claims[i] = CLAIM_OURS;
+                else if (image->project)
+                        claims[i] = project_is_ours(inventory, config, image->project)
+                                            ? CLAIM_OURS
+                                            : CLAIM_FOREIGN;
+                else
+                        claims[i] = claim_by_chain(inventory, config, suspects, parents, owners, i);
+        }
+        *ret = claims;
+        return 0;
+}
+
+static int make_claims(const Inventory *inventory, const Config *config,
+                       const NamedImages *suspects, Claim **ret) {
+        cleanup_free size_t *parents = NULL;
+        int r = plan_parents(inventory, &parents);
+
+        return r < 0 ? r : plan_claims(inventory, config, suspects, parents, ret);
 }
 
 int plan_unclaimed(const Inventory *inventory, const Config *config, const NamedImages *suspects,
                    UnclaimedImage found, void *userdata) {
+        cleanup_free Claim *claims = NULL;
+        int r = make_claims(inventory, config, suspects, &claims);
+
+        if (r < 0)
+                return r;
         for (size_t i = 0; i < inventory->images.n; i++) {
                 const Image *image = &inventory->images.v[i];
-                int r;
 
                 if (!image_is_untagged(image) || !image_is_classic(inventory, image) ||
-                    image_has_children(inventory, image) ||
-                    image_claim(inventory, config, image, suspects) != CLAIM_NONE)
+                    image_has_children(inventory, image) || claims[i] != CLAIM_NONE)
                         continue;
                 r = found(userdata, image);
                 if (r < 0)
@@ -243,14 +317,14 @@ static int plan_rollback_tag(const Inventory *inventory, const Config *config, c
         return 0;
 }
 
-static int plan_image(const Inventory *inventory, const Config *config, const NamedImages *suspects,
+static int plan_image(const Inventory *inventory, const Config *config, Claim claim,
                       const Image *image, ClearPlan *plan) {
         const Container *container = container_of_image(inventory, image->id);
         cleanup_free char *former = NULL;
         const char *first = NULL;
         int r;
 
-        r = former_name(inventory, config, image, &former);
+        r = plan_former_name(inventory, config, image, &former);
         first = former;
 
         for (size_t i = 0; i < image->names.n && r >= 0; i++) {
@@ -268,8 +342,7 @@ static int plan_image(const Inventory *inventory, const Config *config, const Na
         if (r >= 0 && first && container)
                 r = plan_rollback_tag(inventory, config, image, first, plan);
         if (r >= 0 && image_is_untagged(image) && !container &&
-            !image_has_children(inventory, image) &&
-            image_claim(inventory, config, image, suspects) == CLAIM_OURS)
+            !image_has_children(inventory, image) && claim == CLAIM_OURS)
                 r = strv_add(&plan->untagged, image->id);
         return r;
 }
@@ -403,11 +476,16 @@ static int plan_records(const Inventory *inventory, const ClearOptions *options,
 int plan_clear(const Inventory *inventory, const Config *config, const ClearOptions *options,
                const NamedImages *suspects, ClearPlan *ret) {
         cleanup(clear_plan_done) ClearPlan plan = { 0 };
-        int r = 0;
+        cleanup_free Claim *claims = NULL;
+        int r;
 
+        r = make_claims(inventory, config, suspects, &claims);
+        if (r < 0)
+                return r;
         if (options->target & TARGET_IMAGES)
                 for (size_t i = 0; i < inventory->images.n && r >= 0; i++)
-                        r = plan_image(inventory, config, suspects, &inventory->images.v[i], &plan);
+                        r = plan_image(inventory, config, claims[i], &inventory->images.v[i],
+                                       &plan);
         if (r >= 0 && options->target & TARGET_BUILDER)
                 r = plan_records(inventory, options, &plan);
         if (r >= 0 && options->target & TARGET_BUILDER)
@@ -441,37 +519,44 @@ static int predict_names(const ClearPlan *plan, Image *image) {
         return 0;
 }
 
-/* Drops one image that nothing holds any more; false if there is none. */
-static bool predict_removal(const Config *config, const ClearPlan *plan,
-                            const NamedImages *suspects, Inventory *inventory) {
+/* Drops one image that nothing holds any more: 1; 0 if there is none. */
+static int predict_removal(const Config *config, const ClearPlan *plan, const NamedImages *suspects,
+                           Inventory *inventory) {
         ImageSet *images = &inventory->images;
+        cleanup_free Claim *claims = NULL;
+        int r = make_claims(inventory, config, suspects, &claims);
 
+        if (r < 0)
+                return r;
         for (size_t i = 0; i < images->n; i++) {
                 Image *image = &images->v[i];
 
                 if (!image_is_untagged(image) || container_of_image(inventory, image->id) ||
                     image_has_children(inventory, image) ||
-                    (!strv_contains(&plan->untagged, image->id) &&
-                     image_claim(inventory, config, image, suspects) != CLAIM_OURS))
+                    (!strv_contains(&plan->untagged, image->id) && claims[i] != CLAIM_OURS))
                         continue;
                 image_done(image);
                 memmove(image, image + 1, (images->n - i - 1) * sizeof(*image));
                 images->n--;
-                return true;
+                return 1;
         }
-        return false;
+        return 0;
 }
 
 int plan_predict(const Config *config, const ClearPlan *plan, const NamedImages *suspects,
                  Inventory *inventory) {
         RecordSet *records = &inventory->records;
         size_t n_kept = 0;
+        int r;
 
         for (size_t i = 0; i < inventory->images.n; i++)
                 if (predict_names(plan, &inventory->images.v[i]) < 0)
                         return -ENOMEM;
-        while (predict_removal(config, plan, suspects, inventory))
-                ;
+        do
+                r = predict_removal(config, plan, suspects, inventory);
+        while (r > 0);
+        if (r < 0)
+                return r;
         if (plan->n_records > 0) {
                 for (size_t i = 0; i < records->n; i++)
                         if (records->v[i].in_use ||

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Receipts as values and as JSON. The file is the JSON of the wire, so that what `history` shows,
- * what `clear --json` printed and what lies on disk can't drift apart.
+ * Receipts as values and as JSON. What is stored is the JSON of the wire, so that what `history`
+ * shows, what `clear --json` printed and what lies on disk can't drift apart.
  */
 
 #include <stdio.h>
@@ -179,13 +179,17 @@ static Json *removed_json(const Receipt *receipt) {
         return TAKE_PTR(array);
 }
 
-Json *receipt_json(const Receipt *receipt) {
-        cleanup(json_free) Json *json = json_new_object();
-        uint64_t engine_bytes = 0;
-        int r;
+static uint64_t engine_bytes(const Receipt *receipt) {
+        uint64_t bytes = 0;
 
         for (RemovedStep step = 0; step < REMOVED_MAX; step++)
-                engine_bytes += receipt->removed[step].engine_bytes;
+                bytes += receipt->removed[step].engine_bytes;
+        return bytes;
+}
+
+Json *receipt_json(const Receipt *receipt) {
+        cleanup(json_free) Json *json = json_new_object();
+        int r;
 
         r = json_add_string(json, "id", receipt->id);
         r |= json_add_string(json, "target", target_to_string(receipt->target));
@@ -204,13 +208,34 @@ Json *receipt_json(const Receipt *receipt) {
         r |= json_add(json, "assumes", json_new_strings(&receipt->assumes));
         r |= json_add(json, "notes", json_new_strings(&receipt->notes));
         r |= json_add(json, "removed", removed_json(receipt));
-        r |= json_add_int(json, "engineReportedBytes", (int64_t)engine_bytes);
+        r |= json_add_int(json, "engineReportedBytes", (int64_t)engine_bytes(receipt));
         r |= json_add_int(json, "diskFreedBytes", (int64_t)receipt->disk_freed_bytes);
         r |= json_add(json, "names", named_images_json(&receipt->names));
         r |= json_add(json, "rollbackTags", named_images_json(&receipt->rollback_tags));
         r |= json_add(json, "keptMounts", json_new_strings(&receipt->kept_mounts));
         r |= json_add_string(json, "error", receipt->error);
         return r < 0 ? NULL : TAKE_PTR(json);
+}
+
+void receipt_run(const Receipt *receipt, Run *ret) {
+        *ret = (Run){
+                .kind = "clear",
+                .started_sec = receipt->started_sec,
+                .finished_sec = receipt->finished_sec,
+                .n_remaining = receipt->remaining.n,
+                .engine_bytes = engine_bytes(receipt),
+                .freed_bytes = receipt->disk_freed_bytes,
+                .took_names = receipt->names.n > 0,
+        };
+        for (RemovedStep step = 0; step < REMOVED_MAX; step++)
+                ret->n_removed += receipt->removed[step].objects;
+        strcpy(ret->id, receipt->id);
+        snprintf(ret->target, sizeof(ret->target), "%s", target_to_string(receipt->target));
+        snprintf(ret->outcome, sizeof(ret->outcome), "%s", outcome_to_string(receipt->outcome));
+        if (receipt->who.user)
+                snprintf(ret->who, sizeof(ret->who), "%s", receipt->who.user);
+        else
+                snprintf(ret->who, sizeof(ret->who), "%u", (unsigned)receipt->who.uid);
 }
 
 void receipt_measure_disk(Receipt *receipt) {

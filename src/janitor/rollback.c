@@ -52,36 +52,42 @@ static int restore(Rollback *rollback, const char *name, const char *id, Diag *r
         return r < 0 ? -ENOMEM : json_add(rollback->restored, NULL, TAKE_PTR(entry));
 }
 
-/* The newest receipt that took a name. */
-static int newest(StateDir *state, Json **ret, Diag *reterr_diag) {
-        cleanup(strv_done) Strv ids = STRV_NULL;
-        int r;
+static int took_names(void *userdata, const Run *run) {
+        char *id = userdata;
 
-        r = state_list_receipts(state, &ids, reterr_diag);
-        if (r < 0)
-                return r;
-        for (size_t i = ids.n; i > 0; i--) {
-                cleanup(json_free) Json *receipt = NULL;
-
-                r = state_read_receipt(state, ids.v[i - 1], &receipt, reterr_diag);
-                if (r < 0)
-                        return r;
-                if (json_first(json_get(receipt, "names"))) {
-                        *ret = TAKE_PTR(receipt);
-                        return 0;
-                }
-        }
-        return diag_set(reterr_diag, -ENOENT, "no receipt took a name away");
+        if (!run->took_names)
+                return 0;
+        strcpy(id, run->id);
+        return 1;
 }
 
-int rollback_run(Docker *docker, StateDir *state, const char *id, Json **ret, bool *reterr_local,
+static int read_receipt(Store *store, const char *id, Json **ret, Diag *reterr_diag) {
+        char newest[RUN_ID_MAX] = "";
+        int r;
+
+        if (!id) {
+                r = store_list_runs(store, "clear", 0, SIZE_MAX, took_names, newest, reterr_diag);
+                if (r < 0)
+                        return r;
+                if (!newest[0])
+                        return diag_set(reterr_diag, -ENOENT, "no receipt took a name away");
+                id = newest;
+        }
+        r = store_read_run(store, id, ret, reterr_diag);
+        if (r == -ENOENT)
+                return diag_set(reterr_diag, r, "there is no receipt %s", id);
+        if (r >= 0 && !json_get(*ret, "names"))
+                return diag_set(reterr_diag, -ENOENT, "run %s is no clear and has no receipt", id);
+        return r;
+}
+
+int rollback_run(Docker *docker, Store *store, const char *id, Json **ret, bool *reterr_local,
                  Diag *reterr_diag) {
         cleanup(json_free) Json *receipt = NULL, *reply = json_new_object();
         Rollback rollback = { .docker = docker };
         int r;
 
-        r = id ? state_read_receipt(state, id, &receipt, reterr_diag)
-               : newest(state, &receipt, reterr_diag);
+        r = read_receipt(store, id, &receipt, reterr_diag);
         if (r < 0) {
                 *reterr_local = true;
                 return r;

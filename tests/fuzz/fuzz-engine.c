@@ -21,7 +21,7 @@ static void check_id(const char *id, size_t size) {
 static int add(void *userdata, const BuildRecord *record, const char *const *parents,
                size_t n_parents) {
         check_id(record->id, sizeof(record->id));
-        assert(record->last_used_sec >= -1 && record->type < RECORD_TYPE_MAX);
+        assert(record->last_used_nsec >= -1 && record->type < RECORD_TYPE_MAX);
         for (size_t i = 0; i < n_parents; i++)
                 check_id(parents[i], RECORD_ID_MAX);
         return record_set_add(userdata, record, parents, n_parents);
@@ -34,7 +34,7 @@ static void check_equal(const RecordSet *a, const RecordSet *b) {
 
                 assert(strcmp(x->id, y->id) == 0);
                 assert(x->size_bytes == y->size_bytes && x->usage_count == y->usage_count);
-                assert(x->last_used_sec == y->last_used_sec);
+                assert(x->last_used_nsec == y->last_used_nsec);
                 assert(x->parents == y->parents && x->n_parents == y->n_parents);
                 assert(x->type == y->type && x->in_use == y->in_use && x->shared == y->shared);
         }

@@ -8,23 +8,40 @@
 
 #include "test.h"
 
+#include "janitor/policy.h"
 #include "janitor/proof.h"
+
+#define HOUR 3600
+#define DAY (24 * HOUR)
+#define WALL_NOW INT64_C(1800000000)
+#define AGE_NOW (400 * (int64_t)DAY)
 
 typedef struct Host {
         Config config;
         ClearOptions options;
         Inventory inventory;
         NamedImages suspects;
+        SeenImages seen;
+        PolicyNow now;
 } Host;
 
 static inline Host host_new(void) {
         Host h = {
+                .config = {
+                        .rollback_tag = (char *)"wpcache-rollback",
+                        .builder_age_usec = USEC_INFINITY,
+                        .image_max_age_usec = 30 * USEC_PER_DAY,
+                        .image_min_age_usec = USEC_PER_HOUR,
+                        .dangling_max_age_usec = USEC_PER_DAY,
+                        .quiet_usec = 5 * USEC_PER_MINUTE,
+                },
                 .options = { .target = TARGET_ALL },
                 .inventory = INVENTORY_NULL,
+                .now = { .wall_sec = WALL_NOW, .age_sec = AGE_NOW, .quiet_sec = DAY },
         };
 
         assert_int_equal(strv_add(&h.config.match, "watchparty-*"), 0);
-        h.config.rollback_tag = (char *)"wpcache-rollback";
+        h.inventory.observed_sec = WALL_NOW;
         return h;
 }
 
@@ -34,6 +51,7 @@ static inline void host_done(Host *h) {
         strv_done(&h->config.base);
         inventory_done(&h->inventory);
         named_images_done(&h->suspects);
+        seen_images_done(&h->seen);
 }
 
 /* "sha256:NAME"; valid until the fourth next call. */
@@ -119,6 +137,68 @@ static inline ClearPlan host_plan(Host *h) {
 
 static inline int host_add_unclaimed(void *userdata, const Image *image) {
         return strv_add(userdata, image->id);
+}
+
+/* What is remembered of an image: as a new one if nothing is yet. */
+static inline SeenImage *host_seen(Host *h, const char *id) {
+        SeenImage *seen = seen_images_find(&h->seen, host_id(id));
+
+        if (seen)
+                return seen;
+        h->seen.v = reallocarray(h->seen.v, h->seen.n + 1, sizeof(*h->seen.v));
+        assert_non_null(h->seen.v);
+        seen = &h->seen.v[h->seen.n++];
+        *seen = (SeenImage){
+                .first_seen_sec = h->now.age_sec,
+                .named_sec = h->now.age_sec,
+                .used_sec = -1,
+                .running_since_sec = -1,
+        };
+        strcpy(seen->id, host_id(id));
+        return seen;
+}
+
+static inline SeenImage *host_aged(Host *h, const char *id, int64_t age_sec) {
+        SeenImage *seen = host_seen(h, id);
+
+        seen->first_seen_sec = seen->named_sec = h->now.age_sec - age_sec;
+        return seen;
+}
+
+/* An image of BuildKit's that was named so long ago. */
+static inline Image *host_release(Host *h, const char *id, const char *name, int64_t age_sec) {
+        host_image(h, id, name, NULL, IMAGE_KIND_BUILDKIT);
+        host_aged(h, id, age_sec);
+        return host_find(h, id);
+}
+
+static inline void host_disk(Host *h, uint64_t total_bytes, uint64_t free_bytes) {
+        Disks *disks = &h->inventory.disks;
+
+        disks->v = reallocarray(disks->v, disks->n + 1, sizeof(*disks->v));
+        assert_non_null(disks->v);
+        disks->v[disks->n++] = (Disk){
+                .path = strdup("/var/lib/docker"),
+                .total_bytes = total_bytes,
+                .free_bytes = free_bytes,
+        };
+}
+
+static inline PolicyPlan host_decide(const Host *h) {
+        PolicyPlan plan;
+
+        assert_int_equal(
+                policy_decide(&h->inventory, &h->seen, &h->suspects, &h->config, &h->now, &plan),
+                0);
+        return plan;
+}
+
+static inline size_t host_index(Host *h, const char *id) {
+        return (size_t)(host_find(h, id) - h->inventory.images.v);
+}
+
+static inline const ImageVerdict *host_verdict(Host *h, const PolicyPlan *plan, const char *id) {
+        return &plan->images[host_index(h, id)];
 }
 
 static inline void host_unclaimed(Host *h, Strv *ret) {

@@ -66,7 +66,8 @@ static void test_build_cache(void **state) {
                         n_found++;
                         assert_int_equal(record->type, RECORD_REGULAR);
                         assert_int_equal(record->size_bytes, cases[i].size_bytes);
-                        assert_int_equal(record->last_used_sec, cases[i].last_used_sec);
+                        assert_int_equal(record->last_used_nsec / NSEC_PER_SEC,
+                                         cases[i].last_used_sec);
                         assert_int_equal(record->usage_count, 1);
                         assert_false(record->in_use);
                         assert_false(record->shared);

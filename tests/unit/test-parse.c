@@ -305,7 +305,7 @@ static void test_record_plain(void **state) {
                         assert_int_equal(a->usage_count, b->usage_count);
                         assert_true(a->usage_count > 0);
                         assert_int_equal(a->size_bytes, b->size_bytes);
-                        assert_int_equal(a->last_used_sec, b->last_used_sec);
+                        assert_int_equal(a->last_used_nsec, b->last_used_nsec);
                         assert_int_equal(a->n_parents, b->n_parents);
                         assert_int_equal(a->type, b->type);
                         assert_int_equal(a->in_use, b->in_use);

@@ -293,6 +293,41 @@ static void test_predict(void **state) {
         host_done(&h);
 }
 
+/* Parents by index, and owners of a whole set; an answer that has parents in a circle ends, too. */
+static void test_claims(void **state) {
+        Host h = host_new();
+        cleanup_free size_t *parents = NULL;
+        cleanup_free Claim *claims = NULL;
+
+        (void)state;
+        host_image(&h, "a", NULL, "b", IMAGE_KIND_CLASSIC);
+        host_image(&h, "b", NULL, "a", IMAGE_KIND_CLASSIC);
+        host_image(&h, "c", NULL, "gone", IMAGE_KIND_CLASSIC);
+        host_image(&h, "top", "watchparty-web:1", "mid", IMAGE_KIND_CLASSIC);
+        host_image(&h, "mid", NULL, "low", IMAGE_KIND_CLASSIC);
+        host_image(&h, "shop", "shop:1", "low", IMAGE_KIND_CLASSIC);
+        host_image(&h, "low", NULL, NULL, IMAGE_KIND_CLASSIC);
+        host_image(&h, "left", NULL, "low", IMAGE_KIND_CLASSIC);
+        host_image(&h, "cart", NULL, "shop", IMAGE_KIND_CLASSIC);
+
+        assert_int_equal(plan_parents(&h.inventory, &parents), 0);
+        assert_int_equal(parents[0], 1);
+        assert_int_equal(parents[1], 0);
+        assert_int_equal(parents[2], PLAN_NO_PARENT);
+        assert_int_equal(parents[3], 4);
+        assert_int_equal(parents[4], 6);
+        assert_int_equal(parents[6], PLAN_NO_PARENT);
+        assert_int_equal(plan_claims(&h.inventory, &h.config, &h.suspects, parents, &claims), 0);
+        assert_int_equal(claims[0], CLAIM_NONE);
+        assert_int_equal(claims[2], CLAIM_NONE);
+        assert_int_equal(claims[3], CLAIM_NONE); /* it has a name */
+        assert_int_equal(claims[4], CLAIM_OURS);
+        assert_int_equal(claims[6], CLAIM_OURS); /* of both */
+        assert_int_equal(claims[7], CLAIM_OURS);
+        assert_int_equal(claims[8], CLAIM_NONE); /* its chain ends at what FROM named */
+        host_done(&h);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_names),
@@ -305,6 +340,7 @@ int main(void) {
                 cmocka_unit_test(test_predict),
                 cmocka_unit_test(test_running_untagged),
                 cmocka_unit_test(test_equal),
+                cmocka_unit_test(test_claims),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

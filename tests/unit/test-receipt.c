@@ -1,32 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Receipts, their files, and the memory beside them. */
+/* Receipts: their ids, their JSON, and what the store lists of them. */
 
 #include <stdio.h>
 #include <string.h>
 
 #include "test.h"
 
-#include "base/io.h"
-#include "janitor/state.h"
-
-#include <fcntl.h>
-
-static char *scratch(void) {
-        char *path = strdup("/tmp/wpcache-test-XXXXXX");
-
-        assert_non_null(path);
-        assert_non_null(mkdtemp(path));
-        return path;
-}
-
-static void scratch_done(char *path) {
-        char command[128];
-
-        snprintf(command, sizeof(command), "rm -rf '%s'", path);
-        assert_int_equal(system(command), 0);
-        free(path);
-}
+#include "janitor/receipt.h"
 
 static void test_targets(void **state) {
         Target target;
@@ -96,79 +77,54 @@ static void test_json(void **state) {
         assert_null(json_get(json, "fresh"));
 }
 
-static void test_files(void **state) {
-        char *path = scratch();
-        cleanup(state_close) StateDir *dir = NULL;
-        StateDir *second = NULL;
-        cleanup(json_free) Json *json = json_new_object(), *back = NULL;
-        cleanup(strv_done) Strv ids = STRV_NULL;
-        Diag diag = DIAG_NULL;
+static void test_run(void **state) {
+        cleanup(receipt_done) Receipt receipt = {
+                .target = TARGET_IMAGES,
+                .outcome = OUTCOME_NOT_CLEARED,
+                .who.uid = 4000000000,
+                .started_sec = 5,
+                .finished_sec = 9,
+                .disk_freed_bytes = 13,
+        };
+        Run run;
 
         (void)state;
-        assert_int_equal(state_open(path, &dir, &diag), 0);
-        assert_int_equal(state_open(path, &second, &diag), -EBUSY);
-        assert_non_null(strstr(diag.text, "another wpcached"));
-
-        assert_int_equal(json_add_string(json, "id", "x"), 0);
-        for (int i = 0; i < RECEIPTS_KEPT + 5; i++) {
-                char id[RECEIPT_ID_MAX];
-
-                snprintf(id, sizeof(id), "20260101-%06d-abcd", i);
-                assert_int_equal(state_write_receipt(dir, id, json, &diag), 0);
-                assert_int_equal(state_write_receipt(dir, id, json, &diag), 0);
+        strcpy(receipt.id, "1-2-3");
+        for (RemovedStep step = 0; step < REMOVED_MAX; step++) {
+                receipt.removed[step].objects = 10 + step;
+                receipt.removed[step].engine_bytes = 100 + step;
         }
-        assert_int_equal(state_list_receipts(dir, &ids, &diag), 0);
-        assert_int_equal(ids.n, RECEIPTS_KEPT);
-        assert_string_equal(ids.v[0], "20260101-000005-abcd");
-        assert_int_equal(state_read_receipt(dir, ids.v[0], &back, &diag), 0);
-        assert_string_equal(json_get_string(back, "id", ""), "x");
+        assert_int_equal(remaining_add(&receipt.remaining, REMAINING_RECORD, "r", "in use", NULL),
+                         0);
+        receipt_run(&receipt, &run);
+        assert_string_equal(run.id, "1-2-3");
+        assert_string_equal(run.kind, "clear");
+        assert_string_equal(run.target, "images");
+        assert_string_equal(run.outcome, "notCleared");
+        assert_string_equal(run.who, "4000000000");
+        assert_int_equal(run.started_sec, 5);
+        assert_int_equal(run.finished_sec, 9);
+        assert_int_equal(run.n_removed, 33);
+        assert_int_equal(run.n_remaining, 1);
+        assert_int_equal(run.engine_bytes, 303);
+        assert_int_equal(run.freed_bytes, 13);
+        assert_false(run.took_names);
 
-        back = json_free(back);
-        assert_int_equal(state_read_receipt(dir, "20250101-000000-abcd", &back, &diag), -ENOENT);
-        assert_int_equal(state_read_receipt(dir, "../memory", &back, &diag), -ENOENT);
-        dir = state_close(dir);
-        scratch_done(path);
-}
-
-static void test_memory(void **state) {
-        char *path = scratch();
-        cleanup(state_close) StateDir *dir = NULL;
-        cleanup(memory_done) Memory memory = { 0 }, back = { 0 };
-        Diag diag = DIAG_NULL;
-        char file[64];
-
-        (void)state;
-        assert_int_equal(state_open(path, &dir, &diag), 0);
-        assert_int_equal(state_read_memory(dir, &back, &diag), 0);
-        assert_int_equal(back.images.n, 0);
-        assert_false(back.ever_matched);
-
-        memory.ever_matched = true;
-        assert_int_equal(named_images_add(&memory.images, "a:1", "sha256:1"), 0);
-        assert_int_equal(named_images_add(&memory.images, "", "sha256:2"), 0);
-        assert_int_equal(state_write_memory(dir, &memory, &diag), 0);
-        assert_int_equal(state_read_memory(dir, &back, &diag), 0);
-        assert_true(back.ever_matched);
-        assert_int_equal(back.images.n, 2);
-        assert_true(named_images_contain_id(&back.images, "sha256:2"));
-        memory_done(&back);
-
-        /* A damaged file is set aside and told, once. */
-        snprintf(file, sizeof(file), "%s/memory.json", path);
-        assert_int_equal(file_write_atomic(AT_FDCWD, file, "{\"images\": [", 12, 0600), 0);
-        assert_int_equal(state_read_memory(dir, &back, &diag), 1);
-        assert_non_null(strstr(diag.text, "memory.json.damaged"));
-        assert_int_equal(back.images.n, 0);
-        assert_int_equal(state_read_memory(dir, &back, &diag), 0);
-        dir = state_close(dir);
-        scratch_done(path);
+        assert_int_equal(named_images_add(&receipt.names, "a:1", "sha256:1"), 0);
+        receipt.who.user = strdup(
+                "somebody whose name is longer than any name should be, and not by a little");
+        receipt_run(&receipt, &run);
+        assert_true(run.took_names);
+        assert_int_equal(strlen(run.who), sizeof(run.who) - 1);
+        assert_memory_equal(run.who, receipt.who.user, sizeof(run.who) - 1);
 }
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_targets), cmocka_unit_test(test_ids),
-                cmocka_unit_test(test_json),    cmocka_unit_test(test_files),
-                cmocka_unit_test(test_memory),
+                cmocka_unit_test(test_targets),
+                cmocka_unit_test(test_ids),
+                cmocka_unit_test(test_json),
+                cmocka_unit_test(test_run),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

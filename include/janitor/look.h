@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * One look of the daemon on its own, and what policy says to it: what polls, passes, plans and
+ * explanations have in common.
+ */
+
+#include "janitor/pass.h"
+
+typedef struct Look {
+        Inventory inventory;
+        PolicyNow now;
+        PolicyPlan plan; /* borrows from the inventory, the memory and the configuration */
+} Look;
+
+#define LOOK_NULL ((Look){ .inventory = INVENTORY_NULL })
+
+/* Observes, brings the memory up to it, and decides. `ret` must be LOOK_NULL, and stays to be freed
+ * after an error. Errors: those of docker/api.h; the store's are kept in memory->store_diag. */
+int look_run(Docker *docker, const Config *config, Observe what, Memory *memory,
+             const Surroundings *around, Look *ret, Diag *reterr_diag) must_check;
+void look_done(Look *look);
+static inline void look_donep(Look *look) {
+        look_done(look);
+}
+
+/* A failure of the store is kept until a poll tells it; the first one, which the others follow from.
+ * Nothing where `error` is 0. */
+void memory_store_failed(Memory *memory, int error, const Diag *diag);
+
+/* Types of the interface; NULL on out of memory. `full_sec`: the first disk's forecast, -1: none. */
+Json *look_policy_json(const Look *look, const Config *config);
+Json *look_disks_json(const Look *look, const Config *config, int64_t full_sec);
+Json *look_image_json(const Look *look, size_t image);
+Json *look_record_json(const Look *look, size_t record, const RecordVerdict *verdict);

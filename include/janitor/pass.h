@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The daemon's own looks and passes. Run on the worker thread and block it.
+ *
+ * A poll looks at figures, images and containers, updates the memory, and says what policy would do.
+ * A pass looks at everything anew, decides, says each removal with its rule (Reporter.progress, step
+ * "policy") and carries out exactly that plan, each object looked at again immediately before: an
+ * image that got a name, a container or a build meanwhile is left for the next pass.
+ */
+
+#include "janitor/clear.h"
+#include "janitor/policy.h"
+
+/* What the worker keeps between jobs. */
+typedef struct Memory {
+        Store *store;
+        bool loaded; /* it could be read; nothing is written before */
+        char boot_id[BOOT_ID_MAX];
+        AgeClock clock;
+        SeenImages seen;
+        Suspects suspects; /* as last read */
+        bool pressure, inode_pressure;
+        bool changed;            /* seen by some look, and no poll told it yet */
+        int64_t sampled_age_sec; /* when the last sample was stored; -1: never */
+        int64_t trimmed_age_sec; /* when the store was last trimmed; -1: never */
+        int64_t full_sec;        /* forecast_full_sec() then */
+        int64_t spared_age_sec;  /* when no record was found to go by its age; -1: some may */
+        Diag store_diag;         /* how the store failed, if no poll told it yet */
+} Memory;
+
+/* What the loop thread knows and the worker does not. */
+typedef struct Surroundings {
+        int64_t quiet_sec; /* since the last event */
+        size_t n_inhibitors;
+} Surroundings;
+
+/*
+ * `store` is borrowed. After an error `ret` is an empty memory: looks go on with it, try again to read
+ * the store, and write nothing to it until they could.
+ */
+int memory_load(Store *store, Memory *ret, Diag *reterr_diag) must_check;
+/* Writes what is not stored yet; for the end of the daemon. */
+int memory_save(Memory *memory, Diag *reterr_diag) must_check;
+void memory_done(Memory *memory);
+
+/* How things stand, for status, metrics and alarms. */
+typedef struct Summary {
+        EngineInfo engine;
+        uint64_t records, records_in_use, record_bytes, record_private_bytes;
+        uint64_t in_use_hash; /* of the records in use; 0: none */
+        uint64_t images, images_matching, images_untagged, image_bytes, rollback_tags;
+        Disks disks;
+        Json *disks_json;          /* type Disk[] of the interface */
+        uint64_t build_cache_usec; /* what the engine took for its answer */
+        int64_t observed_sec;      /* wall time; 0: never */
+        Json *policy;              /* type Policy of the interface */
+        bool due;                  /* the plan is not empty and nothing holds it */
+        bool wanted;               /* the plan is not empty */
+        Hold hold;
+        int64_t hold_left_sec;
+        bool pressure;
+        char *pins;        /* what pins the bytes, under pressure; or NULL */
+        bool changed;      /* something came, went or was renamed since the last look, or builds */
+        char *store_error; /* the store failed since the last poll, which went on; or NULL */
+} Summary;
+
+void summary_done(Summary *summary);
+static inline void summary_donep(Summary *summary) {
+        summary_done(summary);
+}
+
+int poll_run(Docker *docker, const Config *config, Memory *memory, const Surroundings *around,
+             Summary *ret, Diag *reterr_diag) must_check;
+
+/*
+ * One pass. 0: `*ret` is its record (type PolicyRun), or NULL where there was nothing to do or a hold
+ * came up; `*ret_n_left` counts objects of the plan that are still there afterwards (the engine
+ * refused). On an error of the engine `*ret` tells how far it came, if it had begun. Where its record
+ * can't be stored, the next poll's store_error tells.
+ */
+int pass_run(Docker *docker, const Config *config, Memory *memory, const Surroundings *around,
+             const char *id, const Reporter *reporter, Json **ret, size_t *ret_n_left,
+             bool *reterr_local, Diag *reterr_diag) must_check;
+
+/* What policy would do and why, touching nothing (type PolicyPlan). */
+int plan_run(Docker *docker, const Config *config, Memory *memory, const Surroundings *around,
+             Json **ret, Diag *reterr_diag) must_check;
+
+/*
+ * The verdict on one image (name, or id of at least 4 digits, with or without "sha256:") or build
+ * record (id, or the beginning of one). -ENOENT: nothing is called that; -ENOTUNIQ: several are, the
+ * diag names them. `*ret` is type Verdict.
+ */
+int explain_run(Docker *docker, const Config *config, Memory *memory, const Surroundings *around,
+                const char *object, Json **ret, Diag *reterr_diag) must_check;

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Remembering images from one observation to the next: what store/store.h keeps of each. Pure.
+ */
+
+#include "janitor/inventory.h"
+#include "store/store.h"
+
+/* A moment of use that is remembered as of at most so long before. */
+#define SEEN_USED_COARSE_SEC 3600
+
+/*
+ * Brings the list up to an inventory, and in order of ids: adds what is new, updates names and use,
+ * drops what is gone. Where the inventory has facts (OBSERVE_ALL), a LastTagTime that differs from the
+ * mark counts as a new name, since a rebuild from the cache gives an image the name it has; on the
+ * containerd store a later one, since there it goes back as names are taken away. Losing a name is no
+ * naming. used_sec is exact here and as of the hour in the store. -ENOMEM leaves the list usable.
+ *
+ * `*ret_changed` (may be NULL): since the last time an image came, went, or got or lost a name, or the
+ * first running container of one came or its last went; false at the first observation of all.
+ */
+int seen_update(SeenImages *list, const Inventory *inventory, const Config *config,
+                int64_t age_now_sec, bool *ret_changed) must_check;

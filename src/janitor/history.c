@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+
+#include <string.h>
+
+#include "janitor/history.h"
+
+Json *run_json(const Run *run) {
+        cleanup(json_free) Json *json = json_new_object();
+        int r;
+
+        r = json_add_string(json, "id", run->id);
+        r |= json_add_string(json, "kind", run->kind);
+        if (run->target[0])
+                r |= json_add_string(json, "target", run->target);
+        r |= json_add_string(json, "outcome", run->outcome);
+        if (run->who[0])
+                r |= json_add_string(json, "who", run->who);
+        r |= json_add_int(json, "startedAt", run->started_sec);
+        if (run->finished_sec > 0)
+                r |= json_add_int(json, "finishedAt", run->finished_sec);
+        r |= json_add_int(json, "removed", (int64_t)run->n_removed);
+        r |= json_add_int(json, "remaining", (int64_t)run->n_remaining);
+        r |= json_add_int(json, "engineReportedBytes", (int64_t)run->engine_bytes);
+        r |= json_add_int(json, "diskFreedBytes", (int64_t)run->freed_bytes);
+        return r < 0 ? NULL : TAKE_PTR(json);
+}
+
+static int add_run(void *userdata, const Run *run) {
+        return json_add(userdata, NULL, run_json(run));
+}
+
+static Json *samples_json(const Sample *samples, size_t n) {
+        cleanup(json_free) Json *array = json_new_array();
+
+        for (size_t i = 0; i < n; i++) {
+                cleanup(json_free) Json *json = json_new_object();
+                int r;
+
+                r = json_add_int(json, "at", samples[i].at_sec);
+                r |= json_add_int(json, "builderBytes", (int64_t)samples[i].builder_bytes);
+                r |= json_add_int(json, "imageBytes", (int64_t)samples[i].image_bytes);
+                r |= json_add_int(json, "diskTotalBytes", (int64_t)samples[i].disk_total_bytes);
+                r |= json_add_int(json, "diskFreeBytes", (int64_t)samples[i].disk_free_bytes);
+                r |= json_add(array, NULL, TAKE_PTR(json));
+                if (r < 0)
+                        return NULL;
+        }
+        return TAKE_PTR(array);
+}
+
+static int list(Store *store, int64_t since_sec, size_t limit, Json *reply, Diag *reterr_diag) {
+        cleanup(json_free) Json *runs = json_new_array();
+        cleanup_free Sample *samples = NULL;
+        size_t n;
+        int r;
+
+        if (!runs)
+                return -ENOMEM;
+        r = store_list_runs(store, NULL, since_sec, MIN(limit, (size_t)HISTORY_RUNS_MAX), add_run,
+                            runs, reterr_diag);
+        if (r >= 0)
+                r = store_list_samples(store, since_sec, HISTORY_SAMPLES_MAX, &samples, &n,
+                                       reterr_diag);
+        if (r < 0)
+                return r;
+        r = json_add(reply, "runs", TAKE_PTR(runs));
+        r |= json_add(reply, "samples", samples_json(samples, n));
+        return r < 0 ? -ENOMEM : 0;
+}
+
+typedef struct Wanted {
+        const char *id;
+        Run run;
+        bool found;
+} Wanted;
+
+/* They come by id, the greatest first. */
+static int find_run(void *userdata, const Run *run) {
+        Wanted *wanted = userdata;
+        int c = strcmp(run->id, wanted->id);
+
+        if (c > 0)
+                return 0;
+        wanted->run = *run;
+        wanted->found = c == 0;
+        return 1;
+}
+
+/* A rollback is told whole by its run. */
+static int one(Store *store, const char *id, Json *reply, Diag *reterr_diag) {
+        cleanup(json_free) Json *details = NULL, *runs = NULL;
+        Wanted wanted = { .id = id };
+        int r;
+
+        r = store_list_runs(store, NULL, INT64_MIN, SIZE_MAX, find_run, &wanted, reterr_diag);
+        if (r < 0)
+                return r;
+        if (!wanted.found)
+                return diag_set(reterr_diag, -ENOENT, "nothing is known of a run %s", id);
+        if (strcmp(wanted.run.kind, "rollback") == 0) {
+                runs = json_new_array();
+                if (json_add(runs, NULL, run_json(&wanted.run)) < 0)
+                        return -ENOMEM;
+                return json_add(reply, "runs", TAKE_PTR(runs));
+        }
+        r = store_read_run(store, id, &details, reterr_diag);
+        if (r < 0)
+                return r;
+        return json_add(reply, strcmp(wanted.run.kind, "clear") == 0 ? "receipt" : "policyRun",
+                        TAKE_PTR(details));
+}
+
+int history_run(Store *store, int64_t since_sec, size_t limit, const char *receipt_id, Json **ret,
+                Diag *reterr_diag) {
+        cleanup(json_free) Json *reply = json_new_object();
+        int r;
+
+        if (!reply)
+                return -ENOMEM;
+        r = receipt_id ? one(store, receipt_id, reply, reterr_diag)
+                       : list(store, since_sec, limit, reply, reterr_diag);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(reply);
+        return 0;
+}

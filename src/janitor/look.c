@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The store may fail while the engine answers, and a full disk is when policy matters most: a look
+ * goes on with what is in memory. The trap is a memory that could not be read at the start: what is
+ * written from an empty one would wipe what is stored, so nothing is until it was read; and without
+ * age time no grace is over, so nothing is removed either.
+ */
+
+#include <string.h>
+
+#include "base/span.h"
+#include "janitor/look.h"
+
+void memory_done(Memory *memory) {
+        seen_images_done(&memory->seen);
+        suspects_done(&memory->suspects);
+        *memory = (Memory){ 0 };
+}
+
+void memory_store_failed(Memory *memory, int error, const Diag *diag) {
+        if (error < 0 && !memory->store_diag.text[0])
+                diag_format(&memory->store_diag, "%s", diag_text(diag, error));
+}
+
+/* All or nothing. */
+static int recall(Memory *memory, Diag *reterr_diag) {
+        cleanup(seen_images_done) SeenImages seen = { 0 };
+        AgeClock clock;
+        int r;
+
+        r = boot_id_read(memory->boot_id);
+        if (r < 0)
+                return diag_set(reterr_diag, r, "cannot read the kernel's boot id: %s",
+                                error_text(r));
+        r = store_read_clock(memory->store, &clock, reterr_diag);
+        if (r >= 0)
+                r = store_read_seen(memory->store, &seen, reterr_diag);
+        if (r < 0)
+                return r;
+        seen_images_done(&memory->seen);
+        memory->seen = seen;
+        seen = (SeenImages){ 0 };
+        memory->clock = clock;
+        memory->loaded = true;
+        return 0;
+}
+
+int memory_load(Store *store, Memory *ret, Diag *reterr_diag) {
+        *ret = (Memory){
+                .store = store,
+                .sampled_age_sec = -1,
+                .trimmed_age_sec = -1,
+                .full_sec = -1,
+                .spared_age_sec = -1,
+        };
+        return recall(ret, reterr_diag);
+}
+
+int memory_save(Memory *memory, Diag *reterr_diag) {
+        int r;
+
+        if (!memory->loaded)
+                return 0;
+        r = store_write_seen(memory->store, &memory->seen, reterr_diag);
+        return r < 0 ? r : store_write_clock(memory->store, &memory->clock, reterr_diag);
+}
+
+/* What is read at each look: clears change the suspects. */
+static void refresh(Memory *memory) {
+        Suspects suspects = { 0 };
+        Diag diag = DIAG_NULL;
+        int r = 0;
+
+        if (!memory->loaded)
+                r = recall(memory, &diag);
+        if (r >= 0)
+                r = store_read_suspects(memory->store, &suspects, &diag);
+        if (r >= 0) {
+                suspects_done(&memory->suspects);
+                memory->suspects = suspects;
+        }
+        memory_store_failed(memory, r, &diag);
+}
+
+/* Without the records nobody can tell whether one goes by its age, which is of whole hours: what was
+ * found when they were last looked at is good for one. */
+static void recall_spared(Memory *memory, Observe what, Look *look) {
+        BuilderPlan *builder = &look->plan.builder;
+
+        if (what == OBSERVE_ALL)
+                memory->spared_age_sec = builder->unused_hours == 0 ? look->now.age_sec : -1;
+        else if (memory->spared_age_sec >= 0 && look->now.age_sec - memory->spared_age_sec < 3600)
+                builder->unused_hours = 0;
+}
+
+int look_run(Docker *docker, const Config *config, Observe what, Memory *memory,
+             const Surroundings *around, Look *ret, Diag *reterr_diag) {
+        uint64_t wall_usec;
+        bool changed = false;
+        int r;
+
+        refresh(memory);
+        r = inventory_observe(docker, config, what, &memory->suspects.images, &ret->inventory,
+                              reterr_diag);
+        if (r < 0)
+                return r;
+        wall_usec = now_realtime_usec();
+        ret->now = (PolicyNow){
+                .wall_sec = (int64_t)(wall_usec / USEC_PER_SEC),
+                .age_sec = ageclock_advance(&memory->clock, memory->boot_id, now_boottime_usec(),
+                                            wall_usec),
+                .steady_since_sec = memory->clock.steady_since_sec,
+                .n_inhibitors = around->n_inhibitors,
+                .pressure = memory->pressure,
+                .inode_pressure = memory->inode_pressure,
+        };
+        r = seen_update(&memory->seen, &ret->inventory, config, ret->now.age_sec, &changed);
+        if (r < 0)
+                return r;
+        memory->changed |= changed;
+        if (!memory->changed && !inventory_building(&ret->inventory))
+                ret->now.quiet_sec = around->quiet_sec;
+        r = policy_decide(&ret->inventory, &memory->seen, &memory->suspects.images, config,
+                          &ret->now, &ret->plan);
+        if (r < 0)
+                return r;
+        recall_spared(memory, what, ret);
+        memory->pressure = ret->plan.pressure;
+        memory->inode_pressure = ret->plan.inode_pressure;
+        return 0;
+}
+
+void look_done(Look *look) {
+        policy_plan_done(&look->plan);
+        inventory_done(&look->inventory);
+        *look = LOOK_NULL;
+}
+
+Json *look_policy_json(const Look *look, const Config *config) {
+        cleanup(json_free) Json *json = json_new_object();
+        cleanup_free char *next = policy_plan_sentence(&look->plan);
+        const PolicyPlan *plan = &look->plan;
+        int r;
+
+        if (!next)
+                return NULL;
+        r = json_add_string(json, "mode", config->observe_only ? "observe" : "enforce");
+        if (plan->hold != HOLD_NONE)
+                r |= json_add_string(json, "hold", hold_to_string(plan->hold));
+        if (plan->hold != HOLD_NONE && plan->hold_left_sec >= 0)
+                r |= json_add_int(json, "holdUntil", look->now.wall_sec + plan->hold_left_sec);
+        r |= json_add_string(json, "next", next);
+        r |= json_add_int(json, "images", (int64_t)plan->n_remove);
+        r |= json_add_int(json, "imageBytes", (int64_t)plan->remove_bytes);
+        r |= json_add_int(json, "builderBytes", (int64_t)plan->builder.expected_bytes);
+        return r < 0 ? NULL : TAKE_PTR(json);
+}
+
+static Json *disk_json(const Disk *disk, const DiskVerdict *verdict, const Config *config,
+                       int64_t full_sec) {
+        cleanup(json_free) Json *json = json_new_object();
+        uint64_t min_free = size_of(&config->min_free, disk->total_bytes);
+        int r;
+
+        r = json_add_string(json, "path", disk->path);
+        r |= json_add_int(json, "totalBytes", (int64_t)disk->total_bytes);
+        r |= json_add_int(json, "freeBytes", (int64_t)disk->free_bytes);
+        r |= json_add_int(json, "totalInodes", (int64_t)disk->total_inodes);
+        r |= json_add_int(json, "freeInodes", (int64_t)disk->free_inodes);
+        r |= json_add_bool(json, "pressure", verdict->pressure || verdict->inode_pressure);
+        if (min_free != UINT64_MAX)
+                r |= json_add_int(json, "minFreeBytes", (int64_t)min_free);
+        if (full_sec >= 0)
+                r |= json_add_int(json, "fullInSec", full_sec);
+        return r < 0 ? NULL : TAKE_PTR(json);
+}
+
+Json *look_disks_json(const Look *look, const Config *config, int64_t full_sec) {
+        cleanup(json_free) Json *array = json_new_array();
+        const Disks *disks = &look->inventory.disks;
+
+        for (size_t i = 0; i < disks->n; i++)
+                if (json_add(array, NULL,
+                             disk_json(&disks->v[i], &look->plan.disks[i], config,
+                                       i == 0 ? full_sec : -1)) < 0)
+                        return NULL;
+        return TAKE_PTR(array);
+}
+
+Json *look_image_json(const Look *look, size_t image) {
+        cleanup_free char *sentence = policy_image_sentence(&look->inventory, &look->plan, image);
+        const ImageVerdict *verdict = &look->plan.images[image];
+        const Image *object = &look->inventory.images.v[image];
+        cleanup(json_free) Json *json = json_new_object();
+        int r;
+
+        if (!sentence)
+                return NULL;
+        r = json_add_string(json, "kind", "image");
+        r |= json_add_string(json, "object", object->names.n > 0 ? object->names.v[0] : object->id);
+        r |= json_add_string(json, "imageId", object->id);
+        r |= json_add(json, "names", json_new_strings(&object->names));
+        r |= json_add_bool(json, "remove", verdict->remove);
+        r |= json_add_string(json, "rule", rule_to_string(verdict->rule));
+        r |= json_add_string(json, "sentence", sentence);
+        r |= json_add_int(json, "bytes", (int64_t)object->size_bytes);
+        if (verdict->age_sec >= 0)
+                r |= json_add_int(json, "ageSec", verdict->age_sec);
+        return r < 0 ? NULL : TAKE_PTR(json);
+}
+
+Json *look_record_json(const Look *look, size_t record, const RecordVerdict *verdict) {
+        cleanup_free char *sentence =
+                policy_record_sentence(&look->inventory, &look->plan, record, verdict);
+        const BuildRecord *object = &look->inventory.records.v[record];
+        cleanup(json_free) Json *json = json_new_object();
+        int r;
+
+        if (!sentence)
+                return NULL;
+        r = json_add_string(json, "kind", "record");
+        r |= json_add_string(json, "object", object->id);
+        r |= json_add_bool(json, "remove", verdict->remove);
+        r |= json_add_string(json, "rule", rule_to_string(verdict->rule));
+        r |= json_add_string(json, "sentence", sentence);
+        r |= json_add_int(json, "bytes", (int64_t)object->size_bytes);
+        if (verdict->age_sec >= 0)
+                r |= json_add_int(json, "ageSec", verdict->age_sec);
+        return r < 0 ? NULL : TAKE_PTR(json);
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * A poll keeps no build record: figures are summed as they arrive, so the daemon's memory does not
+ * grow with the cache it watches.
+ */
+
+#include <string.h>
+
+#include "janitor/forecast.h"
+#include "janitor/look.h"
+
+#define SAMPLE_SEC 600
+#define TRIM_SEC (24 * 3600)
+/* What a forecast is drawn from. */
+#define FORECAST_SEC (7 * 24 * 3600)
+#define FORECAST_SAMPLES (FORECAST_SEC / SAMPLE_SEC)
+
+void summary_done(Summary *summary) {
+        engine_info_done(&summary->engine);
+        disks_done(&summary->disks);
+        json_free(summary->disks_json);
+        json_free(summary->policy);
+        free(summary->pins);
+        free(summary->store_error);
+        *summary = (Summary){ 0 };
+}
+
+static void count_image(const Inventory *inventory, const Config *config, const Image *image,
+                        Summary *summary) {
+        bool ours = false;
+
+        for (size_t i = 0; i < image->names.n; i++) {
+                ours = ours || name_is_ours(config, image, image->names.v[i]);
+                summary->rollback_tags += name_is_rollback(config, image->names.v[i]);
+        }
+        summary->images++;
+        summary->images_matching += ours;
+        summary->images_untagged += image_is_untagged(image);
+        /* A step's layers are counted with the image that stands on it. */
+        if (!image_is_untagged(image) || !image_has_children(inventory, image))
+                summary->image_bytes += image->size_bytes;
+}
+
+static void count(const Inventory *inventory, const Config *config, Summary *summary) {
+        summary->records = inventory->n_records;
+        summary->records_in_use = inventory->n_in_use;
+        summary->record_bytes = inventory->record_bytes;
+        summary->record_private_bytes = inventory->private_bytes;
+        summary->in_use_hash = inventory->in_use_hash;
+        summary->build_cache_usec = inventory->build_cache_usec;
+        summary->observed_sec = inventory->observed_sec;
+        for (size_t i = 0; i < inventory->images.n; i++)
+                count_image(inventory, config, &inventory->images.v[i], summary);
+}
+
+static int store_sample(Memory *memory, const Look *look, const Summary *summary,
+                        Diag *reterr_diag) {
+        const Disks *disks = &look->inventory.disks;
+        cleanup_free Sample *samples = NULL;
+        Sample sample = {
+                .at_sec = look->now.wall_sec,
+                .age_sec = look->now.age_sec,
+                .builder_bytes = summary->record_bytes,
+                .image_bytes = summary->image_bytes,
+                .disk_total_bytes = disks->n > 0 ? disks->v[0].total_bytes : 0,
+                .disk_free_bytes = disks->n > 0 ? disks->v[0].free_bytes : 0,
+        };
+        size_t n;
+        int r;
+
+        r = store_add_sample(memory->store, &sample, reterr_diag);
+        if (r >= 0)
+                r = store_write_clock(memory->store, &memory->clock, reterr_diag);
+        if (r >= 0)
+                r = store_list_samples(memory->store, look->now.wall_sec - FORECAST_SEC,
+                                       FORECAST_SAMPLES, &samples, &n, reterr_diag);
+        if (r < 0)
+                return r;
+        memory->full_sec = forecast_full_sec(samples, n);
+        memory->sampled_age_sec = look->now.age_sec;
+        return 0;
+}
+
+/* Where the wall clock was set within the day, it can't tell what is old: the number alone counts. */
+static int trim(Memory *memory, const Config *config, const PolicyNow *now, Diag *reterr_diag) {
+        int64_t retention_sec = (int64_t)(config->retention_usec / USEC_PER_SEC);
+        bool steady = now->age_sec - now->steady_since_sec >= TRIM_SEC;
+        int r;
+
+        r = store_trim(memory->store, steady ? now->wall_sec - retention_sec : INT64_MIN,
+                       reterr_diag);
+        if (r >= 0)
+                memory->trimmed_age_sec = now->age_sec;
+        return r;
+}
+
+static bool is_due(int64_t last_age_sec, int64_t age_sec, int64_t every_sec) {
+        return last_age_sec < 0 || age_sec - last_age_sec >= every_sec;
+}
+
+static bool any_dirty(const SeenImages *seen) {
+        for (size_t i = 0; i < seen->n; i++)
+                if (seen->v[i].dirty)
+                        return true;
+        return false;
+}
+
+/* Writes what is new; what can't be written is tried again at the next poll. */
+static int keep(Memory *memory, const Config *config, const Look *look, const Summary *summary,
+                Diag *reterr_diag) {
+        bool sample = is_due(memory->sampled_age_sec, look->now.age_sec, SAMPLE_SEC);
+        int r = 0;
+
+        if (!memory->loaded)
+                return 0;
+        if (sample || memory->changed || any_dirty(&memory->seen))
+                r = store_write_seen(memory->store, &memory->seen, reterr_diag);
+        if (r >= 0 && sample)
+                r = store_sample(memory, look, summary, reterr_diag);
+        if (r >= 0 && is_due(memory->trimmed_age_sec, look->now.age_sec, TRIM_SEC))
+                r = trim(memory, config, &look->now, reterr_diag);
+        return r;
+}
+
+static int describe(Memory *memory, const Config *config, Look *look, Summary *summary) {
+        const PolicyPlan *plan = &look->plan;
+
+        summary->policy = look_policy_json(look, config);
+        summary->disks_json = look_disks_json(look, config, memory->full_sec);
+        if (!summary->policy || !summary->disks_json)
+                return -ENOMEM;
+        summary->hold = plan->hold;
+        summary->hold_left_sec = plan->hold_left_sec;
+        summary->wanted = !policy_plan_empty(plan);
+        summary->due = summary->wanted && plan->hold == HOLD_NONE;
+        summary->pressure = plan->pressure || plan->inode_pressure;
+        if (summary->pressure) {
+                summary->pins = policy_pins(&look->inventory, plan);
+                if (!summary->pins)
+                        return -ENOMEM;
+        }
+        summary->changed = memory->changed || inventory_building(&look->inventory);
+        if (memory->store_diag.text[0]) {
+                summary->store_error = strdup(memory->store_diag.text);
+                if (!summary->store_error)
+                        return -ENOMEM;
+        }
+        summary->engine = look->inventory.engine;
+        look->inventory.engine = (EngineInfo){ 0 };
+        summary->disks = look->inventory.disks;
+        look->inventory.disks = (Disks){ 0 };
+        return 0;
+}
+
+int poll_run(Docker *docker, const Config *config, Memory *memory, const Surroundings *around,
+             Summary *ret, Diag *reterr_diag) {
+        cleanup(summary_done) Summary summary = { 0 };
+        cleanup(look_done) Look look = LOOK_NULL;
+        Diag diag = DIAG_NULL;
+        int r;
+
+        r = look_run(docker, config, OBSERVE_FIGURES, memory, around, &look, reterr_diag);
+        if (r < 0)
+                return r;
+        count(&look.inventory, config, &summary);
+        r = keep(memory, config, &look, &summary, &diag);
+        memory_store_failed(memory, r, &diag);
+        r = describe(memory, config, &look, &summary);
+        if (r < 0)
+                return r;
+        memory->changed = false;
+        memory->store_diag = DIAG_NULL;
+        *ret = summary;
+        summary = (Summary){ 0 };
+        return 0;
+}

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+
+/* What is remembered from one look to the next. */
+
+#include "host.h"
+
+static bool look(Host *h, int64_t after_sec) {
+        bool changed;
+
+        h->now.age_sec += after_sec;
+        h->now.wall_sec += after_sec;
+        h->inventory.observed_sec = h->now.wall_sec;
+        assert_int_equal(seen_update(&h->seen, &h->inventory, &h->config, h->now.age_sec, &changed),
+                         0);
+        assert_int_equal(h->seen.n, h->inventory.images.n);
+        for (size_t i = 1; i < h->seen.n; i++)
+                assert_true(strcmp(h->seen.v[i - 1].id, h->seen.v[i].id) < 0);
+        return changed;
+}
+
+static const SeenImage *seen(const Host *h, const char *id) {
+        const SeenImage *found = seen_images_find(&h->seen, host_id(id));
+
+        assert_non_null(found);
+        return found;
+}
+
+static void clean(Host *h) {
+        for (size_t i = 0; i < h->seen.n; i++)
+                h->seen.v[i].dirty = false;
+}
+
+static void drop_name(Host *h, const char *id, size_t i) {
+        Strv *names = &host_find(h, id)->names;
+
+        free(names->v[i]);
+        names->v[i] = names->v[--names->n];
+}
+
+static void drop_image(Host *h, size_t i) {
+        ImageSet *images = &h->inventory.images;
+
+        image_done(&images->v[i]);
+        images->v[i] = images->v[--images->n];
+}
+
+static void drop_container(Host *h, size_t i) {
+        ContainerSet *containers = &h->inventory.containers;
+
+        container_done(&containers->v[i]);
+        containers->v[i] = containers->v[--containers->n];
+}
+
+static void test_first_and_last(void **state) {
+        Host h = host_new();
+
+        (void)state;
+        assert_false(look(&h, 0));
+        host_image(&h, "b", "watchparty-web:1", NULL, IMAGE_KIND_BUILDKIT);
+        host_image(&h, "a", "redis:7", NULL, IMAGE_KIND_OTHER);
+        host_image(&h, "c", NULL, NULL, IMAGE_KIND_OTHER);
+        host_container(&h, "web", "a", "running");
+        assert_false(look(&h, 0)); /* the first that shows any */
+        assert_int_equal(seen(&h, "b")->first_seen_sec, AGE_NOW);
+        assert_int_equal(seen(&h, "b")->named_sec, AGE_NOW);
+        assert_int_equal(seen(&h, "b")->used_sec, -1);
+        assert_int_equal(seen(&h, "b")->running_since_sec, -1);
+        assert_string_equal(seen(&h, "b")->repository, "watchparty-web");
+        assert_null(seen(&h, "a")->repository);
+        assert_null(seen(&h, "c")->repository);
+        assert_true(seen(&h, "c")->dirty);
+
+        clean(&h);
+        assert_false(look(&h, 60));
+        assert_false(seen(&h, "b")->dirty || seen(&h, "a")->dirty || seen(&h, "c")->dirty);
+        assert_int_equal(seen(&h, "b")->first_seen_sec, AGE_NOW);
+
+        host_image(&h, "0", "watchparty-web:2", NULL, IMAGE_KIND_BUILDKIT);
+        assert_true(look(&h, 60));
+        assert_int_equal(seen(&h, "0")->first_seen_sec, AGE_NOW + 120);
+        assert_false(look(&h, 60));
+        drop_image(&h, 1);
+        assert_true(look(&h, 60));
+        assert_null(seen_images_find(&h.seen, host_id("a")));
+        while (h.inventory.images.n > 0)
+                drop_image(&h, 0);
+        assert_true(look(&h, 60));
+        host_done(&h);
+}
+
+/* Names that come make an image newer, those that go do not; its repository stays with it. */
+static void test_names(void **state) {
+        Host h = host_new();
+
+        (void)state;
+        host_image(&h, "x", "watchparty-web:1", NULL, IMAGE_KIND_BUILDKIT);
+        look(&h, 0);
+        clean(&h);
+        host_name(&h, "x", "watchparty-web:latest");
+        assert_true(look(&h, 10));
+        assert_int_equal(seen(&h, "x")->named_sec, AGE_NOW + 10);
+        assert_true(seen(&h, "x")->dirty);
+
+        drop_name(&h, "x", 0);
+        clean(&h);
+        assert_true(look(&h, 10));
+        assert_int_equal(seen(&h, "x")->named_sec, AGE_NOW + 10);
+        assert_true(seen(&h, "x")->dirty);
+
+        /* one for another */
+        drop_name(&h, "x", 0);
+        host_name(&h, "x", "localhost:5000/t/watchparty-api:1");
+        assert_true(look(&h, 10));
+        assert_int_equal(seen(&h, "x")->named_sec, AGE_NOW + 30);
+        assert_string_equal(seen(&h, "x")->repository, "localhost:5000/t/watchparty-api");
+
+        drop_name(&h, "x", 0);
+        assert_true(look(&h, 10));
+        assert_int_equal(seen(&h, "x")->named_sec, AGE_NOW + 30);
+        assert_string_equal(seen(&h, "x")->repository, "localhost:5000/t/watchparty-api");
+        assert_false(look(&h, 10));
+
+        /* the order of names means nothing */
+        host_name(&h, "x", "watchparty-b:1");
+        host_name(&h, "x", "watchparty-a:1");
+        look(&h, 10);
+        assert_string_equal(seen(&h, "x")->repository, "watchparty-a");
+        drop_name(&h, "x", 0);
+        host_name(&h, "x", "watchparty-b:1");
+        clean(&h);
+        assert_false(look(&h, 10));
+        assert_false(seen(&h, "x")->dirty);
+
+        /* it stays with the repository it was of while it has a name there */
+        host_name(&h, "x", "watchparty-0:1");
+        look(&h, 10);
+        assert_string_equal(seen(&h, "x")->repository, "watchparty-a");
+        host_done(&h);
+}
+
+/* What may not be touched, and what is the janitor's own, makes no member. */
+static void test_repositories(void **state) {
+        static const char *const names[] = {
+                "watchparty-db:1", "watchparty-base:1", "watchparty-web:wpcache-rollback-1",
+                "wpcache-trash:1", "redis:7",
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                Host h = host_new();
+
+                assert_int_equal(strv_add(&h.config.protect, "watchparty-db"), 0);
+                assert_int_equal(strv_add(&h.config.base, "watchparty-base"), 0);
+                host_image(&h, "x", names[i], NULL, IMAGE_KIND_BUILDKIT);
+                look(&h, 0);
+                assert_null(seen(&h, "x")->repository);
+                host_name(&h, "x", "watchparty-web:1");
+                look(&h, 0);
+                assert_string_equal(seen(&h, "x")->repository, "watchparty-web");
+                host_done(&h);
+        }
+}
+
+/* A release that runs and lost its name before it was ever seen. */
+static void test_former_name(void **state) {
+        Host h = host_new();
+
+        (void)state;
+        host_image(&h, "x", NULL, NULL, IMAGE_KIND_BUILDKIT);
+        host_image(&h, "y", NULL, NULL, IMAGE_KIND_BUILDKIT);
+        host_container(&h, "web", "x", "running");
+        host_container(&h, "shop", "y", "running");
+        free(h.inventory.containers.v[0].image);
+        h.inventory.containers.v[0].image = strdup("localhost:5000/watchparty-web");
+        look(&h, 0);
+        assert_string_equal(seen(&h, "x")->repository, "localhost:5000/watchparty-web");
+        assert_null(seen(&h, "y")->repository);
+        drop_container(&h, 0);
+        look(&h, 60);
+        assert_string_equal(seen(&h, "x")->repository, "localhost:5000/watchparty-web");
+        host_done(&h);
+}
+
+static void test_use(void **state) {
+        Host h = host_new();
+
+        (void)state;
+        host_image(&h, "x", "watchparty-web:1", NULL, IMAGE_KIND_BUILDKIT);
+        look(&h, 0);
+        clean(&h);
+
+        host_container(&h, "web", "x", "exited");
+        look(&h, 10);
+        assert_int_equal(seen(&h, "x")->used_sec, AGE_NOW + 10);
+        assert_int_equal(seen(&h, "x")->running_since_sec, -1);
+        assert_true(seen(&h, "x")->dirty);
+        clean(&h);
+
+        host_container(&h, "web2", "x", "running");
+        assert_true(look(&h, 10));
+        assert_int_equal(seen(&h, "x")->running_since_sec, AGE_NOW + 20);
+        assert_true(seen(&h, "x")->dirty);
+        clean(&h);
+
+        assert_false(look(&h, 10));
+        assert_int_equal(seen(&h, "x")->running_since_sec, AGE_NOW + 20);
+        assert_int_equal(seen(&h, "x")->used_sec, AGE_NOW + 30);
+        assert_false(seen(&h, "x")->dirty); /* AGE_NOW is a whole hour */
+        assert_false(look(&h, 3600 - 31));
+        assert_false(seen(&h, "x")->dirty);
+        assert_false(look(&h, 1));
+        assert_true(seen(&h, "x")->dirty);
+
+        drop_container(&h, 1);
+        assert_true(look(&h, 10));
+        assert_int_equal(seen(&h, "x")->running_since_sec, -1);
+        drop_container(&h, 0);
+        look(&h, 10);
+        assert_int_equal(seen(&h, "x")->used_sec, AGE_NOW + 3600 + 10);
+        look(&h, 90 * DAY);
+        assert_int_equal(seen(&h, "x")->used_sec, AGE_NOW + 3600 + 10);
+        host_done(&h);
+}
+
+/* LastTagTime: a rebuild from the cache gives an image the name it has. */
+static void test_marks(void **state) {
+        static const struct {
+                const char *what;
+                ImageStore store;
+                int64_t mark, tagged; /* before now; 0: none */
+                int64_t named_sec;    /* before now; the image was first seen 10 days ago */
+                bool changed;
+        } table[] = {
+                { "not told", IMAGE_STORE_GRAPHDRIVER, 5 * DAY, 0, 10 * DAY, false },
+                { "the same", IMAGE_STORE_GRAPHDRIVER, 5 * DAY, 5 * DAY, 10 * DAY, false },
+                { "later", IMAGE_STORE_GRAPHDRIVER, 5 * DAY, DAY, 0, true },
+                { "earlier, by a clock set back", IMAGE_STORE_GRAPHDRIVER, 5 * DAY, 6 * DAY, 0,
+                  true },
+                { "later, containerd", IMAGE_STORE_CONTAINERD, 5 * DAY, DAY, 0, true },
+                { "a name went, containerd", IMAGE_STORE_CONTAINERD, 5 * DAY, 6 * DAY, 10 * DAY,
+                  false },
+                { "the first look, before it was seen", IMAGE_STORE_GRAPHDRIVER, 0, 11 * DAY,
+                  10 * DAY, false },
+                { "the first look, since", IMAGE_STORE_GRAPHDRIVER, 0, 3 * DAY, 3 * DAY, false },
+                { "the first look, ahead of the clock", IMAGE_STORE_GRAPHDRIVER, 0, -3 * DAY, 0,
+                  false },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                Host h = host_new();
+                bool changed;
+
+                host_image(&h, "x", "watchparty-web:1", NULL, IMAGE_KIND_BUILDKIT);
+                look(&h, 0);
+                host_aged(&h, "x", 10 * DAY);
+                host_seen(&h, "x")->tag_mark = table[i].mark ? WALL_NOW - table[i].mark : 0;
+                h.inventory.image_store = table[i].store;
+                if (table[i].tagged)
+                        host_facts(&h, "x")->last_tagged_sec = WALL_NOW - table[i].tagged;
+                clean(&h);
+                changed = look(&h, 0);
+                if (changed != table[i].changed ||
+                    seen(&h, "x")->named_sec != AGE_NOW - table[i].named_sec)
+                        fail_msg("%s: named %lld s before", table[i].what,
+                                 (long long)(AGE_NOW - seen(&h, "x")->named_sec));
+                clean(&h);
+                assert_false(look(&h, 0));
+                assert_false(seen(&h, "x")->dirty);
+                host_done(&h);
+        }
+}
+
+int main(void) {
+        static const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_first_and_last),
+                cmocka_unit_test(test_names),
+                cmocka_unit_test(test_repositories),
+                cmocka_unit_test(test_former_name),
+                cmocka_unit_test(test_use),
+                cmocka_unit_test(test_marks),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
