@@ -12,9 +12,9 @@
 void methods_on_call(void *userdata, Connection *connection, const VarlinkCall *call);
 void methods_on_gone(void *userdata, Connection *connection);
 
-/* Tells everybody concerned of an event of the worker. */
-void methods_tell(Manager *manager, const JobEvent *event);
-/* Tells monitors something that is no job's: `what` is an event name of Monitor. */
-void methods_tell_monitors(Manager *manager, const char *what, const char *message);
+#define COMMAND_MAX 256
 
-void waiters_free(Manager *manager);
+/* Joins a clear that will still look at everything, or queues this one; `job` is taken over. The
+ * answer is the Waiter's. */
+void methods_submit_clear(Manager *manager, Connection *connection, Job *job, bool more,
+                          uint64_t wait_usec);

@@ -29,7 +29,7 @@ static void help(void) {
              "\n"
              "  -c, --config FILE     configuration (default " CONFIG_PATH ", if it exists)\n"
              "      --check-config    say what is wrong with the configuration, and exit\n"
-             "      --state DIR       where receipts are kept (default $STATE_DIRECTORY,\n"
+             "      --state DIR       where the database is kept (default $STATE_DIRECTORY,\n"
              "                        " STATE_PATH " for root, else ~/.local/state/wpcache)\n"
              "      --log-level LEVEL error, warning, notice, info (default) or debug\n"
              "  -h, --help\n"
@@ -181,6 +181,7 @@ int main(int argc, char **argv) {
         sigaddset(&mask, SIGTERM);
         sigaddset(&mask, SIGINT);
         sigaddset(&mask, SIGHUP);
+        sigaddset(&mask, SIGCHLD); /* of the alarm command */
         if (sigprocmask(SIG_BLOCK, &mask, NULL) < 0)
                 return log_error_errno(-errno, "Cannot block signals"), EXIT_FAILURE;
         signal(SIGPIPE, SIG_IGN);

@@ -4,6 +4,9 @@
  * What GetStatus says: always of what is known already, never asked of the engine for the occasion.
  */
 
+#include <string.h>
+
+#include "base/span.h"
 #include "daemon/manager.h"
 
 static Json *config_status(const Manager *manager) {
@@ -16,30 +19,111 @@ static Json *config_status(const Manager *manager) {
         return r < 0 ? NULL : TAKE_PTR(json);
 }
 
-static int add_summary(const Summary *summary, Json *status) {
-        cleanup(json_free) Json *builder = json_new_object(), *images = json_new_object();
-        cleanup(json_free) Json *disk = json_new_object();
+void manager_builder_limits(const Manager *manager, uint64_t *ret_max_bytes,
+                            uint64_t *ret_target_bytes) {
+        const Disks *disks = &manager->summary.disks;
+        uint64_t total_bytes = disks->n > 0 ? disks->v[0].total_bytes : 0, max_bytes;
+        Size max = manager->config->builder_max;
+
+        if (total_bytes == 0)
+                max.percent = 0; /* of a disk that is not known: as policy has it */
+        max_bytes = size_of(&max, total_bytes);
+        *ret_max_bytes = max_bytes;
+        *ret_target_bytes =
+                max_bytes == UINT64_MAX
+                        ? UINT64_MAX
+                        : MIN(size_of(&manager->config->builder_target, max_bytes), max_bytes);
+}
+
+static Json *builder_json(const Manager *manager) {
+        cleanup(json_free) Json *json = json_new_object();
+        const Summary *summary = &manager->summary;
+        uint64_t max_bytes, target_bytes;
+        int r;
+
+        r = json_add_int(json, "records", (int64_t)summary->records);
+        r |= json_add_int(json, "inUse", (int64_t)summary->records_in_use);
+        r |= json_add_int(json, "bytes", (int64_t)summary->record_bytes);
+        r |= json_add_int(json, "privateBytes", (int64_t)summary->record_private_bytes);
+        manager_builder_limits(manager, &max_bytes, &target_bytes);
+        if (max_bytes < UINT64_MAX) {
+                r |= json_add_int(json, "maxBytes", (int64_t)max_bytes);
+                r |= json_add_int(json, "targetBytes", (int64_t)target_bytes);
+        }
+        return r < 0 ? NULL : TAKE_PTR(json);
+}
+
+static Json *images_json(const Summary *summary) {
+        cleanup(json_free) Json *json = json_new_object();
+        int r;
+
+        r = json_add_int(json, "matching", (int64_t)summary->images_matching);
+        r |= json_add_int(json, "untagged", (int64_t)summary->images_untagged);
+        r |= json_add_int(json, "total", (int64_t)summary->images);
+        r |= json_add_int(json, "bytes", (int64_t)summary->image_bytes);
+        r |= json_add_int(json, "rollbackTags", (int64_t)summary->rollback_tags);
+        return r < 0 ? NULL : TAKE_PTR(json);
+}
+
+/* `said` is of an earlier look; inhibitors come and go faster. */
+static Hold hold_now(const Manager *manager, Hold said) {
+        if (said == HOLD_OBSERVE || said == HOLD_GRACE)
+                return said;
+        if (inhibit_count(manager) > 0)
+                return HOLD_INHIBITED;
+        if (said != HOLD_INHIBITED)
+                return said;
+        return (uint64_t)schedule_quiet_sec(manager) * USEC_PER_SEC < manager->config->quiet_usec
+                       ? HOLD_QUIET
+                       : HOLD_NONE;
+}
+
+Hold manager_hold(const Manager *manager) {
+        return hold_now(manager, manager->summary.hold);
+}
+
+static Hold hold_from_string(const char *text) {
+        for (Hold hold = HOLD_NONE + 1; text && hold < HOLD_MAX; hold++)
+                if (strcmp(text, hold_to_string(hold)) == 0)
+                        return hold;
+        return HOLD_NONE;
+}
+
+Json *manager_policy(const Manager *manager, const Json *policy) {
+        Hold said = hold_from_string(json_get_string(policy, "hold", NULL));
+        Hold now = hold_now(manager, said);
+        cleanup(json_free) Json *json = json_new_object();
+        int r = 0;
+
+        json_foreach (member, policy) {
+                const char *name = json_name(member);
+
+                if (strcmp(name, "events") == 0 || strcmp(name, "lastRun") == 0 ||
+                    (now != said && (strcmp(name, "hold") == 0 || strcmp(name, "holdUntil") == 0)))
+                        continue;
+                r |= json_add(json, name, json_copy(member));
+        }
+        if (now != said && now != HOLD_NONE)
+                r |= json_add_string(json, "hold", hold_to_string(now));
+        r |= json_add_bool(json, "events", schedule_hears_events(manager));
+        if (manager->last_pass)
+                r |= json_add(json, "lastRun", json_copy(manager->last_pass));
+        return r < 0 ? NULL : TAKE_PTR(json);
+}
+
+static int add_summary(const Manager *manager, Json *status) {
+        const Summary *summary = &manager->summary;
         int r;
 
         if (summary->observed_sec == 0)
                 return 0;
         r = json_add_int(status, "observedAt", summary->observed_sec);
-        r |= json_add_int(builder, "records", (int64_t)summary->records);
-        r |= json_add_int(builder, "inUse", (int64_t)summary->records_in_use);
-        r |= json_add_int(builder, "bytes", (int64_t)summary->record_bytes);
-        r |= json_add_int(builder, "sharedBytes", (int64_t)summary->record_shared_bytes);
-        r |= json_add_int(images, "matching", (int64_t)summary->images_matching);
-        r |= json_add_int(images, "untagged", (int64_t)summary->images_untagged);
-        r |= json_add_int(images, "total", (int64_t)summary->images);
-        r |= json_add_int(images, "rollbackTags", (int64_t)summary->rollback_tags);
-        r |= json_add(status, "builder", TAKE_PTR(builder));
-        r |= json_add(status, "images", TAKE_PTR(images));
-        if (summary->disk_total_bytes > 0) {
-                r |= json_add_string(disk, "path", summary->engine.root_dir);
-                r |= json_add_int(disk, "totalBytes", (int64_t)summary->disk_total_bytes);
-                r |= json_add_int(disk, "freeBytes", (int64_t)summary->disk_free_bytes);
-                r |= json_add(status, "disk", TAKE_PTR(disk));
-        }
+        r |= json_add(status, "builder", builder_json(manager));
+        r |= json_add(status, "images", images_json(summary));
+        if (summary->disks_json)
+                r |= json_add(status, "disks", json_copy(summary->disks_json));
+        if (summary->policy)
+                r |= json_add(status, "policy", manager_policy(manager, summary->policy));
         return r;
 }
 
@@ -57,10 +141,11 @@ static Json *present_json(const Present *present) {
         return r < 0 ? NULL : TAKE_PTR(json);
 }
 
-Json *manager_status(Manager *manager) {
+Json *manager_status(const Manager *manager) {
         const EngineInfo *engine =
                 manager->engine_known && !manager->engine_reason ? &manager->summary.engine : NULL;
         cleanup(json_free) Json *json = json_new_object();
+        size_t n_queued = worker_queued(manager->worker) + inhibit_waiting(manager);
         int r;
 
         r = json_add_string(json, "version", WPCACHE_VERSION);
@@ -68,10 +153,12 @@ Json *manager_status(Manager *manager) {
         r |= json_add(json, "config", config_status(manager));
         r |= json_add(json, "engine",
                       engine_json(manager->config->docker_socket, engine, manager->engine_reason));
-        r |= add_summary(&manager->summary, json);
+        r |= add_summary(manager, json);
+        r |= json_add(json, "inhibitors", inhibit_json(manager));
+        r |= json_add(json, "alarms", alarms_json(manager));
         if (manager->present.id[0] && manager->present.kind != JOB_POLL)
                 r |= json_add(json, "job", present_json(&manager->present));
-        r |= json_add_int(json, "queued", (int64_t)worker_queued(manager->worker));
+        r |= json_add_int(json, "queued", (int64_t)n_queued);
         if (manager->last_clear)
                 r |= json_add(json, "lastClear", json_copy(manager->last_clear));
         return r < 0 ? NULL : TAKE_PTR(json);

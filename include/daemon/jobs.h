@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The workers as the loop thread has them: what is submitted, what they tell, what is kept of it.
+ * Part of the manager; manager_submit() and its kin are here too. */
+
+#include "daemon/manager.h"
+
+/* What is known of earlier clears and passes, from the store; before the workers have it. */
+int jobs_remember(Manager *manager, Diag *reterr_diag) must_check;
+int jobs_start(Manager *manager) must_check;
+void jobs_free(Manager *manager);

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* Small answers, and the check of parameters, which all method handlers share. */
+
+#include "daemon/server.h"
+
+/* An error with one string parameter, or none where `name` is NULL. */
+void reply_error(Connection *connection, const char *error, const char *name, const char *value);
+/* The same with two. */
+void reply_error2(Connection *connection, const char *error, const char *name, const char *value,
+                  const char *name2, const char *value2);
+void reply_no_memory(Connection *connection);
+
+/* Answers with one member, which is taken over. */
+void reply_member(Connection *connection, const char *name, Json *value, bool continues);
+
+/* Whether all parameters are in the NULL-terminated list; if not, that was answered. */
+bool check_parameters(Connection *connection, const Json *parameters, const char *const *known);

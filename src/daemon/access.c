@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * NSS may ask the network, so names are resolved when the configuration is loaded and never on
+ * behalf of a client.
+ */
+
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "daemon/access.h"
+
+void role_done(Role *role) {
+        free(role->gids);
+        free(role->uids);
+        *role = (Role){ 0 };
+}
+
+static int role_add(Role *role, const char *key, const char *name) {
+        if (strncmp(name, "user:", strlen("user:")) == 0) {
+                const struct passwd *user = getpwnam(name + strlen("user:"));
+                uid_t *uids;
+
+                if (!user) {
+                        log_warning("[control] %s: there is no user '%s'", key,
+                                    name + strlen("user:"));
+                        return 0;
+                }
+                uids = reallocarray(role->uids, role->n_uids + 1, sizeof(*uids));
+                if (!uids)
+                        return -ENOMEM;
+                role->uids = uids;
+                role->uids[role->n_uids++] = user->pw_uid;
+        } else {
+                const struct group *group = getgrnam(name);
+                gid_t *gids;
+
+                if (!group) {
+                        log_warning("[control] %s: there is no group '%s'", key, name);
+                        return 0;
+                }
+                gids = reallocarray(role->gids, role->n_gids + 1, sizeof(*gids));
+                if (!gids)
+                        return -ENOMEM;
+                role->gids = gids;
+                role->gids[role->n_gids++] = group->gr_gid;
+        }
+        return 0;
+}
+
+int role_resolve(const char *key, const Strv *names, Role *ret) {
+        cleanup(role_done) Role role = { 0 };
+
+        for (size_t i = 0; i < names->n; i++) {
+                int r = role_add(&role, key, names->v[i]);
+
+                if (r < 0)
+                        return r;
+        }
+        *ret = role;
+        role = (Role){ 0 };
+        return 0;
+}
+
+bool role_has(const Role *role, const Peer *peer) {
+        for (size_t i = 0; i < role->n_uids; i++)
+                if (role->uids[i] == peer->uid)
+                        return true;
+        for (size_t i = 0; i < role->n_gids; i++) {
+                if (role->gids[i] == peer->gid)
+                        return true;
+                for (size_t j = 0; j < peer->n_groups; j++)
+                        if (role->gids[i] == peer->groups[j])
+                                return true;
+        }
+        return false;
+}
+
+char *user_name(uid_t uid) {
+        FILE *file = fopen("/etc/passwd", "re");
+        struct passwd *entry;
+        char *name = NULL;
+
+        if (!file)
+                return NULL;
+        while ((entry = fgetpwent(file)))
+                if (entry->pw_uid == uid) {
+                        name = strdup(entry->pw_name);
+                        break;
+                }
+        fclose(file);
+        return name;
+}

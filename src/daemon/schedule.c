@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Timers run on the loop's clock; what is compared with the watcher's times or is an age for policy
+ * runs on now_boottime_usec(), which tests move.
+ */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/log.h"
+#include "base/span.h"
+#include "daemon/manager.h"
+#include "janitor/history.h"
+
+#define BACKOFF_FIRST_USEC (2 * USEC_PER_SEC)
+/* The engine shall spend less than this share of its time on our polls. */
+#define POLL_SHARE 100
+/* Events come in swarms: a poll waits for this much silence, but not for longer than that. */
+#define NEWS_SETTLE_USEC (2 * USEC_PER_SEC)
+#define NEWS_WAIT_MAX_USEC (10 * USEC_PER_SEC)
+#define CALM_INTERVALS 5
+#define CALM_USEC (10 * USEC_PER_MINUTE)
+/* Freed space shows a moment later. */
+#define PASS_SETTLE_USEC (2 * USEC_PER_SEC)
+#define PASS_BACKOFF_MAX_USEC USEC_PER_HOUR
+
+static uint64_t loop_now_usec(const Manager *manager) {
+        uint64_t usec = 0;
+
+        if (sd_event_now(manager->event, CLOCK_BOOTTIME, &usec) < 0)
+                return 0;
+        return usec;
+}
+
+static void arm(Manager *manager) {
+        Schedule *schedule = &manager->schedule;
+        uint64_t usec = MIN(schedule->next_usec, schedule->wanted_usec);
+
+        if (schedule->polling || manager->stopping)
+                return;
+        if (schedule->news_first_usec > 0)
+                usec = MIN(usec, MIN(schedule->news_last_usec + NEWS_SETTLE_USEC,
+                                     schedule->news_first_usec + NEWS_WAIT_MAX_USEC));
+        sd_event_source_set_time(schedule->timer, usec);
+        sd_event_source_set_enabled(schedule->timer, SD_EVENT_ONESHOT);
+}
+
+void schedule_poll_within(Manager *manager, uint64_t usec) {
+        Schedule *schedule = &manager->schedule;
+
+        schedule->wanted_usec = MIN(schedule->wanted_usec, loop_now_usec(manager) + usec);
+        arm(manager);
+}
+
+int64_t schedule_quiet_sec(const Manager *manager) {
+        uint64_t now_usec = now_boottime_usec();
+
+        return now_usec < manager->schedule.activity_usec
+                       ? 0
+                       : (int64_t)((now_usec - manager->schedule.activity_usec) / USEC_PER_SEC);
+}
+
+bool schedule_hears_events(const Manager *manager) {
+        return manager->schedule.watching && !manager->engine_reason;
+}
+
+Surroundings schedule_surroundings(const Manager *manager) {
+        return (Surroundings){
+                .quiet_sec = schedule_quiet_sec(manager),
+                .n_inhibitors = inhibit_count(manager),
+        };
+}
+
+static int submit(Manager *manager, JobKind kind, char ret_id[static RECEIPT_ID_MAX]) {
+        Job *job = calloc(1, sizeof(*job));
+
+        if (!job)
+                return -ENOMEM;
+        job->kind = kind;
+        job->around = schedule_surroundings(manager);
+        return manager_submit(manager, job, ret_id);
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+        Manager *manager = userdata;
+        Schedule *schedule = &manager->schedule;
+        char id[RECEIPT_ID_MAX];
+
+        (void)source;
+        (void)usec;
+        schedule->wanted_usec = USEC_INFINITY;
+        schedule->news_first_usec = schedule->news_last_usec = 0;
+        if (submit(manager, JOB_POLL, id) < 0) {
+                schedule->next_usec = loop_now_usec(manager) + manager->config->poll_interval_usec;
+                arm(manager);
+        } else {
+                schedule->polling = true;
+        }
+        return 0;
+}
+
+/*
+ * On the containerd store a df in the middle of a build makes the engine count its records as not
+ * shared, until it is restarted. While its events are heard nothing is missed by looking less often,
+ * but for the disk that fills by other hands: so not for long.
+ */
+static bool may_be_calm(const Manager *manager) {
+        return manager->summary.engine.image_store == IMAGE_STORE_CONTAINERD &&
+               schedule_hears_events(manager) && !manager->summary.pressure;
+}
+
+static uint64_t interval_usec(const Manager *manager) {
+        const Summary *summary = &manager->summary;
+        uint64_t interval = manager->config->poll_interval_usec, usec = interval;
+
+        usec = MAX(usec, summary->build_cache_usec * POLL_SHARE);
+        if (may_be_calm(manager))
+                usec = MAX(usec, MIN(interval * CALM_INTERVALS, CALM_USEC));
+        if (summary->wanted && summary->hold_left_sec >= 0)
+                usec = MIN(usec, ((uint64_t)summary->hold_left_sec + 1) * USEC_PER_SEC);
+        return usec;
+}
+
+/* Policy has its turn when the last poll says so, and nothing else that removes is under way. */
+static void maybe_pass(Manager *manager) {
+        Schedule *schedule = &manager->schedule;
+
+        if (!manager->summary.due || schedule->pass_id[0] || manager->removals ||
+            !inhibit_idle(manager) || manager->stopping)
+                return;
+        if (loop_now_usec(manager) < schedule->pass_after_usec) {
+                schedule->next_usec = MIN(schedule->next_usec, schedule->pass_after_usec);
+                return;
+        }
+        if (submit(manager, JOB_PASS, schedule->pass_id) < 0) {
+                schedule->pass_id[0] = '\0';
+                log_error("Out of memory: policy has to wait");
+        }
+}
+
+static void poll_failed(Manager *manager, const Job *job) {
+        Schedule *schedule = &manager->schedule;
+        uint64_t backoff_usec = BACKOFF_FIRST_USEC << MIN(schedule->n_failures, 10U);
+
+        if (schedule->n_failures++ == 0)
+                schedule->failing_since_usec = now_boottime_usec();
+        manager->counters.poll_failures++;
+        manager_engine_is(manager, diag_text(&job->diag, job->error));
+        schedule->next_usec =
+                loop_now_usec(manager) + MIN(backoff_usec, manager->config->poll_interval_usec);
+}
+
+void schedule_poll_done(Manager *manager, Job *job) {
+        Schedule *schedule = &manager->schedule;
+
+        schedule->polling = false;
+        if (job->error == -ECANCELED)
+                return;
+        manager->counters.polls++;
+        if (job->error < 0) {
+                poll_failed(manager, job);
+        } else {
+                schedule->n_failures = 0;
+                summary_done(&manager->summary);
+                manager->summary = job->summary;
+                job->summary = (Summary){ 0 };
+                if (manager->summary.changed)
+                        schedule->activity_usec = now_boottime_usec();
+                manager_engine_is(manager, NULL);
+                schedule->next_usec = loop_now_usec(manager) + interval_usec(manager);
+                maybe_pass(manager);
+        }
+        arm(manager);
+        alarms_update(manager);
+        metrics_write(manager);
+}
+
+static int keep_last_pass(Manager *manager, const Job *job) {
+        Run run = {
+                .kind = "policy",
+                .started_sec = json_get_int(job->result, "startedAt", 0),
+                .finished_sec = json_get_int(job->result, "finishedAt", 0),
+                .n_removed = json_size(json_get(job->result, "removed")) +
+                             (uint64_t)json_get_int(job->result, "records", 0),
+                .n_remaining = job->n_remaining,
+                .engine_bytes = (uint64_t)json_get_int(job->result, "engineReportedBytes", 0),
+                .freed_bytes = (uint64_t)json_get_int(job->result, "diskFreedBytes", 0),
+        };
+        Json *json;
+
+        strcpy(run.id, job->id);
+        snprintf(run.outcome, sizeof(run.outcome), "%s",
+                 json_get_string(job->result, "outcome", "failed"));
+        json = run_json(&run);
+        if (!json)
+                return -ENOMEM;
+        json_free(manager->last_pass);
+        manager->last_pass = json;
+        manager->counters.images_removed += json_size(json_get(job->result, "removed"));
+        manager->counters.records_removed += (uint64_t)json_get_int(job->result, "records", 0);
+        manager->counters.policy_engine_bytes += run.engine_bytes;
+        manager->counters.policy_freed_bytes += run.freed_bytes;
+        return 0;
+}
+
+static void log_pass(const Job *job) {
+        char engine[BYTES_TEXT_MAX], freed[BYTES_TEXT_MAX];
+        const char *outcome = json_get_string(job->result, "outcome", "failed");
+        cleanup_free char *fields = NULL;
+
+        if (asprintf(&fields, "WPCACHE_JOB=policy\nWPCACHE_OUTCOME=%s\nWPCACHE_RECEIPT=%s", outcome,
+                     job->id) < 0)
+                fields = NULL;
+        if (job->error < 0) {
+                log_full(LOG_ERR, 0, fields, "Policy pass failed: %s",
+                         diag_text(&job->diag, job->error));
+                return;
+        }
+        bytes_format((uint64_t)json_get_int(job->result, "engineReportedBytes", 0), engine);
+        bytes_format((uint64_t)json_get_int(job->result, "diskFreedBytes", 0), freed);
+        log_full(job->n_remaining > 0 ? LOG_WARNING : LOG_NOTICE, 0, fields,
+                 "Policy pass ended: %s, %zu images and %lli build cache records removed, %zu "
+                 "objects left, %s by the engine, %s freed so far (run %s)",
+                 outcome, json_size(json_get(job->result, "removed")),
+                 (long long)json_get_int(job->result, "records", 0), job->n_remaining, engine,
+                 freed, job->id);
+}
+
+/* Whether a pass that had its turn helped; one that did not would be due again at once. */
+static bool was_in_vain(const Job *job) {
+        return job->error < 0 || job->n_remaining > 0 ||
+               (json_size(json_get(job->result, "removed")) == 0 &&
+                json_get_int(job->result, "records", 0) == 0 &&
+                json_get_int(job->result, "engineReportedBytes", 0) == 0);
+}
+
+void schedule_pass_done(Manager *manager, const Job *job) {
+        Schedule *schedule = &manager->schedule;
+        uint64_t backoff_usec = 0;
+
+        schedule->pass_id[0] = '\0';
+        if (job->error == -ECANCELED && !job->result)
+                return;
+        if (job->result || job->error < 0) {
+                manager->counters.passes++;
+                manager->counters.pass_failures += job->error < 0;
+                log_pass(job);
+        }
+        if (job->result && keep_last_pass(manager, job) < 0)
+                log_error("Out of memory");
+        if (!job->result && job->error >= 0) {
+                backoff_usec = manager->config->poll_interval_usec; /* a hold came up */
+        } else if (was_in_vain(job)) {
+                backoff_usec = manager->config->poll_interval_usec << MIN(schedule->n_vain, 10U);
+                schedule->n_vain++;
+        } else {
+                schedule->n_vain = 0;
+        }
+        schedule->pass_after_usec =
+                loop_now_usec(manager) + MIN(backoff_usec, PASS_BACKOFF_MAX_USEC);
+        alarms_pass_done(manager, job); /* the poll that follows tells what became of it */
+        metrics_write(manager);
+        schedule_poll_within(manager, PASS_SETTLE_USEC);
+}
+
+void schedule_withdraw_pass(Manager *manager) {
+        Schedule *schedule = &manager->schedule;
+
+        if (schedule->pass_id[0] && manager_withdraw(manager, schedule->pass_id))
+                schedule->pass_id[0] = '\0';
+}
+
+static int on_watcher(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        Manager *manager = userdata;
+        Schedule *schedule = &manager->schedule;
+        WatcherNews news = watcher_news(schedule->watcher);
+
+        (void)source;
+        (void)fd;
+        (void)revents;
+        if (news.connected != schedule->watching)
+                log_debug("The engine's events are %s", news.connected ? "heard" : "not heard");
+        schedule->watching = news.connected;
+        if (news.n_events == 0)
+                return 0;
+        manager->counters.events += news.n_events;
+        schedule->activity_usec = MAX(schedule->activity_usec, news.last_usec);
+        schedule->news_last_usec = loop_now_usec(manager);
+        if (schedule->news_first_usec == 0)
+                schedule->news_first_usec = schedule->news_last_usec;
+        arm(manager);
+        return 0;
+}
+
+static void drop_watcher(Schedule *schedule) {
+        schedule->watcher_source = sd_event_source_disable_unref(schedule->watcher_source);
+        schedule->watcher = watcher_free(schedule->watcher);
+        free(schedule->watched_socket);
+        schedule->watched_socket = NULL;
+        schedule->watching = false;
+}
+
+/* Listens to the engine's events, or not, as the configuration has it. */
+static int follow_events(Manager *manager) {
+        Schedule *schedule = &manager->schedule;
+        const char *socket = manager->config->docker_socket;
+        int r;
+
+        if (schedule->watcher &&
+            (!manager->config->events || strcmp(schedule->watched_socket, socket) != 0))
+                drop_watcher(schedule);
+        if (schedule->watcher || !manager->config->events)
+                return 0;
+        schedule->watched_socket = strdup(socket);
+        if (!schedule->watched_socket)
+                return -ENOMEM;
+        r = watcher_new(socket, &schedule->watcher);
+        if (r >= 0)
+                r = sd_event_add_io(manager->event, &schedule->watcher_source,
+                                    watcher_fd(schedule->watcher), EPOLLIN, on_watcher, manager);
+        if (r < 0)
+                drop_watcher(schedule);
+        return r;
+}
+
+int schedule_start(Manager *manager) {
+        Schedule *schedule = &manager->schedule;
+        int r;
+
+        schedule->wanted_usec = USEC_INFINITY;
+        schedule->next_usec = loop_now_usec(manager);
+        schedule->activity_usec = now_boottime_usec();
+        r = sd_event_add_time(manager->event, &schedule->timer, CLOCK_BOOTTIME, 0,
+                              10 * USEC_PER_MSEC, on_timer, manager);
+        if (r < 0)
+                return r;
+        arm(manager);
+        return follow_events(manager);
+}
+
+void schedule_reload(Manager *manager) {
+        int r = follow_events(manager);
+
+        if (r < 0)
+                log_warning_errno(r, "Cannot listen to the engine's events; polling alone");
+        manager->schedule.n_vain = 0;
+        manager->schedule.pass_after_usec = 0;
+        schedule_poll_within(manager, 0);
+}
+
+void schedule_stop(Manager *manager) {
+        sd_event_source_set_enabled(manager->schedule.timer, SD_EVENT_OFF);
+        drop_watcher(&manager->schedule);
+}
+
+void schedule_free(Manager *manager) {
+        drop_watcher(&manager->schedule);
+        sd_event_source_disable_unref(manager->schedule.timer);
+}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/span.h"
+#include "daemon/manager.h"
+#include "daemon/reply.h"
+#include "wire/interface.h"
+
+static Waiter *waiter_new(Manager *manager, Connection *connection) {
+        Waiter *waiter = calloc(1, sizeof(*waiter));
+
+        if (!waiter)
+                return NULL;
+        waiter->manager = manager;
+        waiter->connection = connection;
+        waiter->generation = manager->generation;
+        waiter->next = manager->waiters;
+        manager->waiters = waiter;
+        return waiter;
+}
+
+static void waiter_free(Waiter *waiter) {
+        for (Waiter **at = &waiter->manager->waiters; *at; at = &(*at)->next)
+                if (*at == waiter) {
+                        *at = waiter->next;
+                        break;
+                }
+        sd_event_source_disable_unref(waiter->timer);
+        free(waiter);
+}
+
+void waiters_free(Manager *manager) {
+        while (manager->waiters)
+                waiter_free(manager->waiters);
+}
+
+/* Whether others wait for the same job. */
+static bool waits_alone(const Waiter *waiter) {
+        for (const Waiter *other = waiter->manager->waiters; other; other = other->next)
+                if (other != waiter && strcmp(other->job_id, waiter->job_id) == 0)
+                        return false;
+        return true;
+}
+
+void waiters_on_gone(Manager *manager, Connection *connection) {
+        for (Waiter *waiter = manager->waiters, *next; waiter; waiter = next) {
+                next = waiter->next;
+                if (waiter->connection != connection)
+                        continue;
+                if (waiter->looks && waits_alone(waiter))
+                        manager_withdraw(manager, waiter->job_id);
+                waiter_free(waiter);
+        }
+}
+
+/* The job did not start in time. A job that others wait for as well stays queued for them. */
+static int on_wait_over(sd_event_source *source, uint64_t usec, void *userdata) {
+        Waiter *waiter = userdata;
+        Manager *manager = waiter->manager;
+        Connection *connection = waiter->connection;
+        cleanup_free char *text = manager_busy_text(manager);
+
+        (void)source;
+        (void)usec;
+        if (waits_alone(waiter))
+                manager_withdraw(manager, waiter->job_id);
+        waiter_free(waiter);
+        reply_error(connection, ERROR_BUSY, "reason", text ?: "another job is in progress");
+        return 0;
+}
+
+void waiter_add_for_job(Manager *manager, Connection *connection, const char *job_id, JobKind kind,
+                        bool looks, bool more, uint64_t wait_usec) {
+        Waiter *waiter = waiter_new(manager, connection);
+
+        if (!waiter) {
+                reply_no_memory(connection);
+                return;
+        }
+        strcpy(waiter->job_id, job_id);
+        waiter->kind = kind;
+        waiter->looks = looks;
+        waiter->more = more;
+        if (strcmp(manager->present.id, job_id) == 0)
+                return; /* it runs */
+        /* A poll in progress is nobody's fault and ends soon. */
+        if (manager->present.id[0] == '\0' || manager->present.kind == JOB_POLL)
+                wait_usec += 4 * manager->config->timeout_usec;
+        if (sd_event_add_time_relative(manager->event, &waiter->timer, CLOCK_BOOTTIME, wait_usec,
+                                       10 * USEC_PER_MSEC, on_wait_over, waiter) < 0) {
+                waiter_free(waiter);
+                reply_no_memory(connection);
+        }
+}
+
+int waiter_add_monitor(Manager *manager, Connection *connection) {
+        return waiter_new(manager, connection) ? 0 : -ENOMEM;
+}
+
+const char *waiters_find_plan(const Manager *manager) {
+        for (const Waiter *waiter = manager->waiters; waiter; waiter = waiter->next)
+                if (waiter->kind == JOB_PLAN && waiter->timer &&
+                    waiter->generation == manager->generation)
+                        return waiter->job_id;
+        return NULL;
+}
+
+static Json *progress_json(const Manager *manager, const JobEvent *event) {
+        cleanup(json_free) Json *json = json_new_object();
+        int r;
+
+        r = json_add_string(json, "jobId", event->job_id);
+        r |= json_add_string(json, "step", event->step);
+        r |= json_add_string(json, "message", event->message);
+        r |= json_add_int(json, "pass", event->pass);
+        r |= json_add_int(json, "elapsedSec", event->time_sec - manager->present.started_sec);
+        r |= json_add_int(json, "engineReportedBytes", (int64_t)event->engine_bytes);
+        return r < 0 ? NULL : TAKE_PTR(json);
+}
+
+static void reply_plan(const Manager *manager, Connection *connection, const Job *job) {
+        cleanup(json_free) Json *plan = json_copy(job->result);
+
+        if (json_replace(plan, "policy", manager_policy(manager, json_get(plan, "policy"))) < 0)
+                reply_no_memory(connection);
+        else
+                reply_member(connection, "policy", TAKE_PTR(plan), false);
+}
+
+static void reply_result(const Manager *manager, Connection *connection, const Job *job) {
+        switch (job->kind) {
+        case JOB_ROLLBACK:
+        case JOB_HISTORY:
+                connection_reply(connection, job->result, false);
+                break;
+        case JOB_PLAN:
+                reply_plan(manager, connection, job);
+                break;
+        case JOB_EXPLAIN:
+                reply_member(connection, "verdict", json_copy(job->result), false);
+                break;
+        default:
+                reply_member(connection, job->options.dry_run ? "plan" : "receipt",
+                             json_copy(job->result), false);
+        }
+}
+
+static void reply_failure(Connection *connection, const Job *job) {
+        const char *reason = diag_text(&job->diag, job->error);
+        cleanup(json_free) Json *parameters = NULL;
+        bool local = job->local_failure || job->kind == JOB_HISTORY;
+
+        if (job->error == -ECANCELED && !job->result) {
+                reply_error(connection, ERROR_SHUTTING_DOWN, NULL, NULL);
+        } else if (job->error == -ENOENT &&
+                   (job->kind == JOB_ROLLBACK || job->kind == JOB_HISTORY)) {
+                reply_error2(connection, ERROR_UNKNOWN_RECEIPT, "receipt", job->receipt_id ?: "",
+                             "reason", reason);
+        } else if (job->kind == JOB_EXPLAIN && (job->error == -ENOENT || job->error == -ENOTUNIQ)) {
+                reply_error2(connection, ERROR_UNKNOWN_OBJECT, "object", job->object, "reason",
+                             reason);
+        } else {
+                parameters = json_new_object();
+                if (json_add_string(parameters, "reason", reason) < 0 ||
+                    (job->result && json_add(parameters, "receipt", json_copy(job->result)) < 0))
+                        reply_no_memory(connection);
+                else
+                        connection_error(connection,
+                                         job->result || local ? ERROR_JOB_FAILED
+                                                              : ERROR_ENGINE_UNAVAILABLE,
+                                         parameters);
+        }
+}
+
+/* What monitors hear of a job that is done. */
+static int done_json(const Job *job, Json *parameters) {
+        const char *event = job->kind == JOB_CLEAR ? "receipt" : job_kind_to_string(job->kind);
+        const char *member = job->kind == JOB_CLEAR ? "receipt" : "policyRun";
+        int r;
+
+        r = json_add_string(parameters, "event", event);
+        if (job->error < 0)
+                r |= json_add_string(parameters, "message", diag_text(&job->diag, job->error));
+        else if (job->kind == JOB_ROLLBACK)
+                r |= json_add_string(parameters, "message", "names put back");
+        if (job->result && job->kind != JOB_ROLLBACK)
+                r |= json_add(parameters, member, json_copy(job->result));
+        return r;
+}
+
+static void tell_monitor(const Manager *manager, Connection *connection, const JobEvent *event) {
+        cleanup(json_free) Json *parameters = json_new_object();
+        const Job *job = event->job;
+        int r;
+
+        if (event->kind == JOB_EVENT_PROGRESS) {
+                r = json_add_string(parameters, "event", "progress");
+                r |= json_add(parameters, "progress", progress_json(manager, event));
+        } else if (event->kind == JOB_EVENT_DONE &&
+                   (job->kind == JOB_ROLLBACK ||
+                    (job->kind == JOB_PASS &&
+                     (job->result || (job->error < 0 && job->error != -ECANCELED))) ||
+                    (job->kind == JOB_CLEAR && !job->options.dry_run))) {
+                r = done_json(job, parameters);
+        } else {
+                return;
+        }
+        if (r >= 0)
+                connection_reply(connection, parameters, true);
+}
+
+void waiters_tell(Manager *manager, const JobEvent *event) {
+        for (Waiter *waiter = manager->waiters, *next; waiter; waiter = next) {
+                Connection *connection = waiter->connection;
+
+                next = waiter->next;
+                if (waiter->job_id[0] == '\0') {
+                        tell_monitor(manager, connection, event);
+                        continue;
+                }
+                if (strcmp(waiter->job_id, event->job_id) != 0)
+                        continue;
+                if (event->kind == JOB_EVENT_STARTED) {
+                        waiter->timer = sd_event_source_disable_unref(waiter->timer);
+                } else if (event->kind == JOB_EVENT_PROGRESS && waiter->more) {
+                        reply_member(connection, "progress", progress_json(manager, event), true);
+                } else if (event->kind == JOB_EVENT_DONE) {
+                        waiter_free(waiter);
+                        if (event->job->error >= 0)
+                                reply_result(manager, connection, event->job);
+                        else
+                                reply_failure(connection, event->job);
+                }
+        }
+}
+
+void waiters_tell_monitors(Manager *manager, const char *what, const char *message) {
+        for (Waiter *waiter = manager->waiters; waiter; waiter = waiter->next) {
+                cleanup(json_free) Json *parameters = NULL;
+
+                if (waiter->job_id[0] != '\0')
+                        continue;
+                parameters = json_new_object();
+                if (json_add_string(parameters, "event", what) >= 0 &&
+                    json_add_string(parameters, "message", message) >= 0)
+                        connection_reply(waiter->connection, parameters, true);
+        }
+}
