@@ -12,11 +12,14 @@
 
 /* How long the daemon may take for an answer that costs it nothing. */
 #define CLIENT_TIMEOUT_USEC (10 * USEC_PER_SEC)
+/* And where it may have to ask the engine, after the job in progress: it knows when to give up. */
+#define CLIENT_LOOK_TIMEOUT_USEC (15 * USEC_PER_MINUTE)
 
 typedef struct Client Client;
 
-/* Connects; -errno of connect(2). */
-int client_open(const Ctl *ctl, Client **ret) must_check;
+/* Connects; -errno of connect(2), -ETIMEDOUT where the daemon takes no connections. With a timeout of
+ * 0, tries once. */
+int client_open(const Ctl *ctl, uint64_t timeout_usec, Client **ret) must_check;
 Client *client_free(Client *client);
 DEFINE_CLEANUP(Client *, client_free);
 
@@ -24,6 +27,10 @@ DEFINE_CLEANUP(Client *, client_free);
  * client_signal() says which it was. */
 int client_catch_signals(Client *client) must_check;
 int client_signal(const Client *client);
+
+/* Becomes readable when client_reply() has something to tell; still, more than one reply may have
+ * come at once. Borrowed. */
+int client_fd(const Client *client);
 
 /* Sends one call. */
 int client_send(Client *client, const char *method, const Json *parameters, bool more,
@@ -47,3 +54,6 @@ int client_fail_connection(const Ctl *ctl, int error, const Diag *diag);
 int client_fail_reply(const VarlinkReply *reply);
 /* "wpcachectl: " and the text on stderr. Returns `status`. */
 int client_fail(int status, const char *format, ...) printf_like(2, 3);
+
+/* Prints the daemon's answer as JSON. Returns the exit status. */
+int client_print_json(const Ctl *ctl, const Json *json);

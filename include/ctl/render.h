@@ -3,6 +3,7 @@
 
 /* What stdout is, and how things are written there. */
 
+#include "base/bytes.h"
 #include "base/macro.h"
 #include "base/span.h"
 #include "wire/json.h"
@@ -20,6 +21,7 @@ typedef struct Render {
         JsonFormat json;
         bool terminal; /* stdout can rewrite its last line */
         bool color;
+        bool utf8; /* by the locale */
 } Render;
 
 /* Looks at stdout, $TERM and $NO_COLOR. */
@@ -36,6 +38,29 @@ int render_json(const Render *render, const Json *json) must_check;
 /* "2h 3min ago"; "just now" below a second and for what lies ahead. Returns `buffer`. */
 char *render_age(int64_t then_sec, char buffer[static SPAN_TEXT_MAX]);
 
+/* "in 2h 3min"; "now" for what is over. Returns `buffer`. */
+char *render_ahead(int64_t then_sec, char buffer[static SPAN_TEXT_MAX]);
+
+/* "2026-11-20 14:39" by the local clock. Returns `buffer`. */
+#define RENDER_TIME_MAX 32
+char *render_time(int64_t sec, char buffer[static RENDER_TIME_MAX]);
+
+/* A member that is an amount of bytes; absent or negative: 0. */
+uint64_t render_amount(const Json *object, const char *name);
+/* "2.5GB" of it. Returns `buffer`. */
+char *render_bytes(const Json *object, const char *name, char buffer[static BYTES_TEXT_MAX]);
+
+/* "[####----]"; full from 100 on. */
+void render_bar(const Render *render, Style style, uint64_t percent);
+
+/* Why policy does nothing now, and until when; "" if nothing stands against it. Returns `buffer`. */
+#define RENDER_HOLD_MAX 160
+char *render_hold(const Json *policy, char buffer[static RENDER_HOLD_MAX]);
+
+/* "deploy (pid 42)", "uid 1000 (pid 42)". Returns `buffer`. */
+#define RENDER_WHO_MAX 96
+char *render_who(const Json *who, char buffer[static RENDER_WHO_MAX]);
+
 /* "1 name", "2 names" */
 #define RENDER_COUNT_MAX 64
 char *render_count(int64_t n, const char *singular, char buffer[static RENDER_COUNT_MAX]);
@@ -45,6 +70,9 @@ int render_id_length(const char *id);
 
 /* "a, b, c and 3 more" from the strings of an array, or from its members' strings `name`. */
 void render_list(const Json *array, const char *name, size_t max);
+
+/* How wide the terminal is. */
+size_t render_columns(void);
 
 /* One live line at the bottom of the terminal, cut to its width; the next one overwrites it.
  * render_live_clear() takes it away before anything else is printed. */

@@ -7,11 +7,9 @@
  * a receipt that says fresh, has nothing remaining, and is the answer to what was asked.
  */
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/bytes.h"
 #include "ctl/client.h"
 #include "wire/interface.h"
 
@@ -136,23 +134,18 @@ static void print_success(const Ctl *ctl) {
                        good, plain, ctl->target);
 }
 
-static void print_receipt(Clear *clear, const Json *receipt, bool good) {
-        const Json *names = json_get(receipt, "names"), *kept = json_get(receipt, "keptMounts");
+void print_clear_result(const Ctl *ctl, const Json *receipt, bool settled) {
+        uint64_t disk_bytes = render_amount(receipt, "diskFreedBytes");
+        uint64_t engine_bytes = render_amount(receipt, "engineReportedBytes");
         char disk[BYTES_TEXT_MAX], engine[BYTES_TEXT_MAX], count[RENDER_COUNT_MAX];
-        uint64_t disk_bytes, engine_bytes;
-        const Ctl *ctl = clear->ctl;
+        const Json *kept = json_get(receipt, "keptMounts");
 
-        /* the builder may have had nothing to do, and so no step of its own */
-        if (!clear->said_words && strcmp(ctl->target, "images") != 0)
-                print_line(clear, seeds_words);
         print_remaining(ctl, json_get(receipt, "remaining"));
-
-        disk_bytes = (uint64_t)MAX(json_get_int(receipt, "diskFreedBytes", 0), 0);
-        engine_bytes = (uint64_t)MAX(json_get_int(receipt, "engineReportedBytes", 0), 0);
         bytes_format(disk_bytes, disk);
         bytes_format(engine_bytes, engine);
         /* the disk gives space back a moment after the engine's answer */
-        printf("Total reclaimed space: %s%s", disk, disk_bytes < engine_bytes ? " so far" : "");
+        printf("Total reclaimed space: %s%s", disk,
+               !settled && disk_bytes < engine_bytes ? " so far" : "");
         if (strcmp(disk, engine) != 0)
                 printf(" (engine reported %s)", engine);
         putchar('\n');
@@ -162,6 +155,16 @@ static void print_receipt(Clear *clear, const Json *receipt, bool good) {
                        render_count((int64_t)json_size(kept), "build cache record", count));
         print_texts("NOTE", json_get(receipt, "notes"));
         print_texts("ASSUMES", json_get(receipt, "assumes"));
+}
+
+static void print_receipt(Clear *clear, const Json *receipt, bool good) {
+        const Json *names = json_get(receipt, "names");
+        const Ctl *ctl = clear->ctl;
+
+        /* the builder may have had nothing to do, and so no step of its own */
+        if (!clear->said_words && strcmp(ctl->target, "images") != 0)
+                print_line(clear, seeds_words);
+        print_clear_result(ctl, receipt, false);
         if (json_size(names) > 0) {
                 printf("docker compose up will now build: ");
                 render_list(names, "name", NAMES_SHOWN);
@@ -224,20 +227,10 @@ static int on_receipt(Clear *clear, const Json *receipt) {
                            json_get_string(receipt, "error", "no reason given"));
 }
 
-static int on_plan(const Ctl *ctl, const Json *plan) {
+void print_clear_plan(const Ctl *ctl, const Json *plan) {
         const Json *names = json_get(plan, "names"), *tags = json_get(plan, "rollbackTags");
         const Json *untagged = json_get(plan, "untagged"), *remaining = json_get(plan, "remaining");
         char bytes[BYTES_TEXT_MAX], count[RENDER_COUNT_MAX];
-
-        if (strcmp(json_get_string(plan, "target", ""), ctl->target) != 0)
-                return client_fail(CTL_FAILED, "wpcached answered with no plan for target '%s'",
-                                   ctl->target);
-        if (ctl->render.json != JSON_FORMAT_OFF)
-                return render_json(&ctl->render, plan) < 0
-                               ? client_fail(CTL_FAILED, "out of memory")
-                               : CTL_DONE;
-        if (ctl->quiet)
-                return CTL_DONE;
 
         printf("Clearing '%s' would:\n", ctl->target);
         json_foreach (name, names) {
@@ -262,22 +255,55 @@ static int on_plan(const Ctl *ctl, const Json *plan) {
         }
         printf("  prune     %s, %s\n",
                render_count(json_get_int(plan, "records", 0), "build cache record", count),
-               bytes_format((uint64_t)MAX(json_get_int(plan, "recordBytes", 0), 0), bytes));
+               render_bytes(plan, "recordBytes", bytes));
         if (json_size(remaining) > 0)
                 printf("In the way now:\n");
         print_remaining(ctl, remaining);
         print_texts("NOTE", json_get(plan, "notes"));
         print_texts("ASSUMES", json_get(plan, "assumes"));
+}
+
+static int on_plan(const Ctl *ctl, const Json *plan) {
+        if (strcmp(json_get_string(plan, "target", ""), ctl->target) != 0)
+                return client_fail(CTL_FAILED, "wpcached answered with no plan for target '%s'",
+                                   ctl->target);
+        if (ctl->render.json != JSON_FORMAT_OFF)
+                return client_print_json(ctl, plan);
+        if (!ctl->quiet)
+                print_clear_plan(ctl, plan);
         return CTL_DONE;
+}
+
+/* It waits for inhibitors, and would be forgotten with this connection; unless just now its turn has
+ * come. */
+static bool waits_for_inhibitors(const Clear *clear) {
+        return strcmp(clear->step, "waiting") == 0 && !clear->job_id[0];
 }
 
 /* The connection ended, but not the clear. */
 static int fail_lost(const Clear *clear, int error, const Diag *diag) {
+        const char *id = clear->job_id;
+
+        if (waits_for_inhibitors(clear))
+                return client_fail(CTL_FAILED,
+                                   "lost wpcached while the clear waited for inhibitors: %s; it is "
+                                   "forgotten, unless wpcachectl status shows it",
+                                   diag_text(diag, error));
         return client_fail(CTL_FAILED,
                            "lost wpcached during the clear%s%s: %s; it may go on: wpcachectl "
-                           "status shows the last clear, its receipt is RECEIPT-ID.json in the "
-                           "daemon's state directory",
-                           clear->job_id[0] ? ", job " : "", clear->job_id, diag_text(diag, error));
+                           "history%s%s tells how it ended",
+                           id[0] ? ", job " : "", id, diag_text(diag, error), id[0] ? " " : "", id);
+}
+
+static int fail_interrupted(const Clear *clear, int number) {
+        if (waits_for_inhibitors(clear))
+                client_fail(0,
+                            "interrupted while the clear waited for inhibitors; it is forgotten, "
+                            "unless wpcachectl status shows it");
+        else
+                client_fail(0, "interrupted, but the clear goes on in wpcached; wpcachectl watch "
+                               "shows how, wpcachectl status how it ended");
+        return 128 + number;
 }
 
 /* JobFailed may bring a receipt that tells how far it came. */
@@ -308,6 +334,9 @@ static int make_parameters(const Ctl *ctl, Json **ret) {
                 r |= json_add_bool(parameters, "dryRun", true);
         if (ctl->wait_sec >= 0)
                 r |= json_add_int(parameters, "waitSec", ctl->wait_sec);
+        r |= json_add_string(parameters, "inhibitor", ctl->inhibitor);
+        if (ctl->ignore_inhibitors)
+                r |= json_add_bool(parameters, "ignoreInhibitors", true);
         r |= json_add_string(parameters, "command", ctl->command);
         if (r < 0)
                 return -ENOMEM;
@@ -332,11 +361,8 @@ static int follow(Clear *clear, Client *client) {
                 }
                 if (clear->lines && ctl->render.terminal && (r < 0 || !reply.continues))
                         render_live_clear();
-                if (r == -EINTR) {
-                        client_fail(0, "interrupted, but the clear goes on in wpcached; wpcachectl "
-                                       "watch shows how, wpcachectl status how it ended");
-                        return 128 + client_signal(client);
-                }
+                if (r == -EINTR)
+                        return fail_interrupted(clear, client_signal(client));
                 if (r < 0)
                         return fail_lost(clear, r, &diag);
                 if (reply.error)
@@ -365,7 +391,7 @@ int verb_clear(const Ctl *ctl) {
 
         r = make_parameters(ctl, &parameters);
         if (r >= 0)
-                r = client_open(ctl, &client);
+                r = client_open(ctl, CLIENT_TIMEOUT_USEC, &client);
         if (r >= 0 && !ctl->dry_run)
                 r = client_catch_signals(client);
         if (r >= 0)

@@ -30,10 +30,10 @@ struct Client {
 };
 
 /* Returns the connected socket. */
-static int connect_to(const char *path) {
+static int connect_to(const char *path, uint64_t timeout_usec) {
         cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         struct sockaddr_un address = { .sun_family = AF_UNIX };
-        uint64_t deadline = now_boottime_usec() + CLIENT_TIMEOUT_USEC;
+        uint64_t deadline = now_boottime_usec() + timeout_usec;
 
         if (fd < 0)
                 return -errno;
@@ -50,14 +50,14 @@ static int connect_to(const char *path) {
         return TAKE_FD(fd);
 }
 
-int client_open(const Ctl *ctl, Client **ret) {
+int client_open(const Ctl *ctl, uint64_t timeout_usec, Client **ret) {
         cleanup(client_free) Client *client = malloc(sizeof(*client));
 
         if (!client)
                 return -ENOMEM;
         *client = (Client){ .ctl = ctl, .signal_fd = -EBADF };
         frame_reader_init(&client->reader, REPLY_MAX);
-        client->fd = connect_to(ctl->socket_path);
+        client->fd = connect_to(ctl->socket_path, timeout_usec);
         if (client->fd < 0)
                 return client->fd;
         *ret = TAKE_PTR(client);
@@ -90,6 +90,10 @@ int client_catch_signals(Client *client) {
 
 int client_signal(const Client *client) {
         return client->signal;
+}
+
+int client_fd(const Client *client) {
+        return client->fd;
 }
 
 /* Waits for `events` on the socket. */
@@ -193,7 +197,7 @@ int client_call(const Ctl *ctl, const char *method, const Json *parameters, uint
         Diag diag = DIAG_NULL;
         int r;
 
-        r = client_open(ctl, &client);
+        r = client_open(ctl, CLIENT_TIMEOUT_USEC, &client);
         if (r >= 0)
                 r = client_send(client, method, parameters, false, &diag);
         if (r >= 0)
@@ -283,7 +287,10 @@ int client_fail_reply(const VarlinkReply *reply) {
                                    json_get_string(parameters, "target", "?"),
                                    join(json_get(parameters, "known"), known, sizeof(known)));
         if (strcmp(error, ERROR_UNKNOWN_RECEIPT) == 0)
-                return client_fail(CTL_FAILED, "cannot roll back: %s", reason);
+                return client_fail(CTL_FAILED, "%s; see wpcachectl history", reason);
+        if (strcmp(error, ERROR_UNKNOWN_OBJECT) == 0)
+                return client_fail(CTL_FAILED, "'%s': %s",
+                                   json_get_string(parameters, "object", "?"), reason);
         if (strcmp(error, ERROR_BUSY) == 0)
                 return client_fail(CTL_BUSY, "busy: %s; see wpcachectl status", reason);
         if (strcmp(error, ERROR_CONFIG_INVALID) == 0)
@@ -303,4 +310,10 @@ int client_fail_reply(const VarlinkReply *reply) {
         return client_fail(CTL_FAILED,
                            "wpcached answers %s; is it of another version? wpcachectl version",
                            error);
+}
+
+int client_print_json(const Ctl *ctl, const Json *json) {
+        if (render_json(&ctl->render, json) < 0)
+                return client_fail(CTL_FAILED, "out of memory");
+        return CTL_DONE;
 }

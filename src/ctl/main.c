@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Options may stand anywhere on the line, as with systemd's tools; those that belong to one verb
- * are refused with another. SIGPIPE is ignored: a clear whose output nobody reads any more still
- * ends with the right exit status.
+ * Options may stand anywhere on the line, as with systemd's tools; those that belong to some verbs
+ * are refused with others. What follows `inhibit` is a command, whose options are its own. SIGPIPE is
+ * ignored: a clear whose output nobody reads any more still ends with the right exit status.
  */
 
 #include <getopt.h>
@@ -11,10 +11,14 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/strv.h"
 #include "ctl/client.h"
 #include "wire/interface.h"
+
+#define TTL_SEC_DEFAULT 3600
+#define ARGUMENTS_MAX 2 /* the verb and one more */
 
 static int verb_help(const Ctl *ctl);
 static int verb_version(const Ctl *ctl);
@@ -24,19 +28,54 @@ static const struct {
         int (*run)(const Ctl *ctl);
 } verbs[] = {
         { "status", NULL, "How the caches stand (the default)", verb_status },
-        { "clear", "TARGET", "Clear caches, look again, say if the next build is fresh",
+        { "clear", "[TARGET]", "Clear caches, look again, say if the next build is fresh",
           verb_clear },
-        { "rollback", "RECEIPT", "Put the names that a clear took back on their images",
+        { "rollback", "[RECEIPT]", "Put the names that a clear took back on their images",
           verb_rollback },
+        { "plan", "[TARGET]", "What would go and what stays, and why", verb_plan },
+        { "explain", "OBJECT", "Why an image or a build cache record goes or stays", verb_explain },
+        { "inhibit", "COMMAND...", "Have policy remove nothing while a command runs",
+          verb_inhibit },
+        { "history", "[RECEIPT]", "What was done, and how the sizes went; or one run in full",
+          verb_history },
         { "watch", NULL, "Jobs and events as they happen", verb_watch },
+        { "metrics", NULL, "Figures for Prometheus", verb_metrics },
         { "reload", NULL, "Have the daemon read its configuration again", verb_reload },
         { "version", NULL, "Versions of client and daemon", verb_version },
         { "help", NULL, "This text", verb_help },
 };
 
-enum { ARG_JSON = 256, ARG_SOCKET, ARG_COLOR, ARG_NO_PAGER, ARG_VERSION, ARG_CLEAR };
+enum { ARG_JSON = 256, ARG_SOCKET, ARG_COLOR, ARG_NO_PAGER, ARG_VERSION, ARG_OWNED };
 
-enum { ARG_TARGET = ARG_CLEAR, ARG_KEEP_MOUNTS, ARG_WAIT, ARG_NO_WAIT, ARG_DRY_RUN };
+/* Those that not every verb takes. */
+enum {
+        ARG_TARGET = ARG_OWNED,
+        ARG_KEEP_MOUNTS,
+        ARG_WAIT,
+        ARG_NO_WAIT,
+        ARG_DRY_RUN,
+        ARG_IGNORE_INHIBITORS,
+        ARG_WHY,
+        ARG_TTL,
+        ARG_REQUIRE,
+        ARG_SINCE,
+        ARG_END,
+};
+
+static const struct {
+        const char *option, *verbs[2];
+} owners[ARG_END - ARG_OWNED] = {
+        [ARG_TARGET - ARG_OWNED] = { "target", { "clear", "plan" } },
+        [ARG_KEEP_MOUNTS - ARG_OWNED] = { "keep-mounts", { "clear", "plan" } },
+        [ARG_WAIT - ARG_OWNED] = { "wait", { "clear", "inhibit" } },
+        [ARG_NO_WAIT - ARG_OWNED] = { "no-wait", { "clear", "inhibit" } },
+        [ARG_DRY_RUN - ARG_OWNED] = { "dry-run", { "clear" } },
+        [ARG_IGNORE_INHIBITORS - ARG_OWNED] = { "ignore-inhibitors", { "clear" } },
+        [ARG_WHY - ARG_OWNED] = { "why", { "inhibit" } },
+        [ARG_TTL - ARG_OWNED] = { "ttl", { "inhibit" } },
+        [ARG_REQUIRE - ARG_OWNED] = { "require", { "inhibit" } },
+        [ARG_SINCE - ARG_OWNED] = { "since", { "history" } },
+};
 
 static const struct option options[] = {
         { "json", optional_argument, NULL, ARG_JSON },
@@ -51,8 +90,23 @@ static const struct option options[] = {
         { "wait", required_argument, NULL, ARG_WAIT },
         { "no-wait", no_argument, NULL, ARG_NO_WAIT },
         { "dry-run", no_argument, NULL, ARG_DRY_RUN },
+        { "ignore-inhibitors", no_argument, NULL, ARG_IGNORE_INHIBITORS },
+        { "why", required_argument, NULL, ARG_WHY },
+        { "ttl", required_argument, NULL, ARG_TTL },
+        { "require", no_argument, NULL, ARG_REQUIRE },
+        { "since", required_argument, NULL, ARG_SINCE },
         { NULL, 0, NULL, 0 },
 };
+
+/* The command line: options as far as they are not in `ctl` yet, and what is left. */
+typedef struct Line {
+        JsonFormat json;
+        ColorMode color;
+        const char *owned[ARG_END - ARG_OWNED]; /* those given, by their names */
+        const char *arguments[ARGUMENTS_MAX + 1];
+        size_t n_arguments; /* one too many at most */
+        bool done;          /* an option that was all that was asked */
+} Line;
 
 static int verb_help(const Ctl *ctl) {
         (void)ctl;
@@ -61,12 +115,10 @@ static int verb_help(const Ctl *ctl) {
                "Keeps the caches of a Docker-built application under control, by wpcached.\n"
                "\n");
         for (size_t i = 0; i < ELEMENTSOF(verbs); i++) {
-                const char *argument = verbs[i].argument;
+                const char *argument = verbs[i].argument ? verbs[i].argument : "";
 
-                printf("  %s%s%s%s%*s%s\n", verbs[i].name, argument ? " [" : "",
-                       argument ? argument : "", argument ? "]" : "",
-                       20 - (int)(strlen(verbs[i].name) + (argument ? strlen(argument) + 3 : 0)),
-                       "", verbs[i].help);
+                printf("  %s %-*s%s\n", verbs[i].name, 20 - (int)strlen(verbs[i].name), argument,
+                       verbs[i].help);
         }
         printf("\n"
                "  --json[=short|pretty] the daemon's answer as JSON\n"
@@ -78,15 +130,31 @@ static int verb_help(const Ctl *ctl) {
                "  -h, --help            this text\n"
                "  --version             the version of wpcachectl\n"
                "\n"
-               "Of clear:\n"
-               "  --target TARGET       all (default), docker, builder or images\n"
+               "Of clear and plan:\n"
+               "  --target TARGET       all, docker, builder or images; default of clear: all,\n"
+               "                        of plan: what policy would do\n"
                "  --keep-mounts         keep the content of RUN --mount=type=cache\n"
-               "  --wait SPAN           wait this long for builds under way, default 30min\n"
-               "  --no-wait             the same as --wait 0\n"
+               "\n"
+               "Of clear:\n"
                "  --dry-run             say what would be removed, touch nothing\n"
+               "  --ignore-inhibitors   do not wait for inhibitors\n"
+               "\n"
+               "Of clear and inhibit:\n"
+               "  --wait SPAN           wait this long for builds, jobs and inhibitors, default\n"
+               "                        30min\n"
+               "  --no-wait             the same as --wait 0\n"
+               "\n"
+               "Of inhibit:\n"
+               "  --why TEXT            for whoever is kept waiting\n"
+               "  --ttl SPAN            hold for so long at most, default 1h\n"
+               "  --require             without the inhibitor do not run the command either\n"
+               "\n"
+               "Of history:\n"
+               "  --since SPAN|DATE     as 24h, 7d (default) or 2026-11-20\n"
                "\n"
                "Exit status: 0 done, 1 failed, 2 usage, 3 not fresh, 4 not permitted,\n"
-               "5 daemon not reachable, 6 engine not available, 7 busy. See wpcachectl(1).\n");
+               "5 daemon not reachable, 6 engine not available, 7 busy, 8 alarm. Of inhibit:\n"
+               "that of the command; 125 to 127 if it was not run. See wpcachectl(1).\n");
         return CTL_DONE;
 }
 
@@ -98,7 +166,7 @@ static int verb_version(const Ctl *ctl) {
         Diag diag = DIAG_NULL;
         int r;
 
-        r = client_open(ctl, &client);
+        r = client_open(ctl, CLIENT_TIMEOUT_USEC, &client);
         if (r >= 0)
                 r = client_send(client, "org.varlink.service.GetInfo", NULL, false, &diag);
         if (r >= 0)
@@ -177,75 +245,155 @@ static int parse_color(const char *text, ColorMode *ret) {
         return CTL_DONE;
 }
 
-static int parse_wait(const char *text, int64_t *ret_sec) {
+static int parse_span(const char *option, const char *text, int64_t *ret_sec) {
         uint64_t usec;
 
         if (span_parse(text, &usec) < 0)
                 return client_fail(CTL_USAGE,
-                                   "--wait %s: not a span of time such as 90s, 30min "
-                                   "or 1h 30min",
-                                   text);
+                                   "--%s %s: not a span of time such as 90s, 30min or 1h 30min",
+                                   option, text);
         *ret_sec = (int64_t)((usec + USEC_PER_SEC - 1) / USEC_PER_SEC);
         return CTL_DONE;
 }
 
-/* Options first; `ret_clear_option` is one that only `clear` takes, if there was any. */
-static int parse_options(int argc, char **argv, Ctl *ctl, const char **ret_clear_option,
-                         bool *ret_done) {
-        JsonFormat json = JSON_FORMAT_OFF;
-        ColorMode color = COLOR_AUTO;
-        int c, index, r = CTL_DONE;
+static int parse_ttl(const char *text, int64_t *ret_sec) {
+        int r = parse_span("ttl", text, ret_sec);
+
+        if (r == CTL_DONE && *ret_sec == 0)
+                return client_fail(CTL_USAGE, "--ttl %s: holds nothing", text);
+        return r;
+}
+
+/* A date is the midnight by the local clock that it begins with. */
+static int parse_since(const char *text, int64_t *ret_sec) {
+        int64_t now_sec = (int64_t)(now_realtime_usec() / USEC_PER_SEC);
+        struct tm date = { .tm_isdst = -1 };
+        const char *end = strptime(text, "%Y-%m-%d", &date);
+        const int day = date.tm_mday;
+        uint64_t usec;
+
+        if (end && !*end) {
+                *ret_sec = (int64_t)mktime(&date);
+                /* there is no 30th of February */
+                if (*ret_sec >= 0 && date.tm_mday == day)
+                        return CTL_DONE;
+        } else if (span_parse(text, &usec) >= 0) {
+                *ret_sec = MAX(now_sec - (int64_t)(usec / USEC_PER_SEC), 0);
+                return CTL_DONE;
+        }
+        return client_fail(CTL_USAGE,
+                           "--since %s: neither a span of time such as 24h or 7d nor a "
+                           "date such as 2026-11-20",
+                           text);
+}
+
+static int on_option(int c, Ctl *ctl, Line *line) {
+        switch (c) {
+        case ARG_JSON:
+                return parse_json(optarg, &line->json);
+        case ARG_SOCKET:
+                ctl->socket_path = optarg;
+                break;
+        case ARG_COLOR:
+                return parse_color(optarg, &line->color);
+        case ARG_NO_PAGER:
+                break;
+        case 'q':
+                ctl->quiet = true;
+                break;
+        case 'h':
+                line->done = true;
+                return verb_help(ctl);
+        case ARG_VERSION:
+                line->done = true;
+                printf("wpcachectl %s\n", WPCACHE_VERSION);
+                break;
+        case ARG_TARGET:
+                ctl->target = optarg;
+                break;
+        case ARG_KEEP_MOUNTS:
+                ctl->keep_mounts = true;
+                break;
+        case ARG_WAIT:
+                return parse_span("wait", optarg, &ctl->wait_sec);
+        case ARG_NO_WAIT:
+                ctl->wait_sec = 0;
+                break;
+        case ARG_DRY_RUN:
+                ctl->dry_run = true;
+                break;
+        case ARG_IGNORE_INHIBITORS:
+                ctl->ignore_inhibitors = true;
+                break;
+        case ARG_WHY:
+                ctl->why = optarg;
+                break;
+        case ARG_TTL:
+                return parse_ttl(optarg, &ctl->ttl_sec);
+        case ARG_REQUIRE:
+                ctl->require = true;
+                break;
+        case ARG_SINCE:
+                return parse_since(optarg, &ctl->since_sec);
+        }
+        return CTL_DONE;
+}
+
+static bool is_inhibit(const Line *line) {
+        return line->n_arguments > 0 && strcmp(line->arguments[0], "inhibit") == 0;
+}
+
+/* Takes one that is no option. True: it begins a command, which goes to the end of the line. */
+static bool on_argument(Line *line, char **at, Ctl *ctl) {
+        if (is_inhibit(line)) {
+                ctl->argv = at;
+                return true;
+        }
+        if (line->n_arguments < ELEMENTSOF(line->arguments))
+                line->arguments[line->n_arguments++] = *at;
+        return false;
+}
+
+static int parse_line(int argc, char **argv, Ctl *ctl, Line *line) {
+        int c, r = CTL_DONE;
 
         opterr = 0;
-        while (r == CTL_DONE && (c = getopt_long(argc, argv, ":hq", options, &index)) >= 0) {
-                if (c >= ARG_CLEAR)
-                        *ret_clear_option = options[index].name;
-                switch (c) {
-                case ARG_JSON:
-                        r = parse_json(optarg, &json);
-                        break;
-                case ARG_SOCKET:
-                        ctl->socket_path = optarg;
-                        break;
-                case ARG_COLOR:
-                        r = parse_color(optarg, &color);
-                        break;
-                case ARG_NO_PAGER:
-                        break;
-                case 'q':
-                        ctl->quiet = true;
-                        break;
-                case 'h':
-                        *ret_done = true;
-                        return verb_help(ctl);
-                case ARG_VERSION:
-                        *ret_done = true;
-                        printf("wpcachectl %s\n", WPCACHE_VERSION);
-                        return CTL_DONE;
-                case ARG_TARGET:
-                        ctl->target = optarg;
-                        break;
-                case ARG_KEEP_MOUNTS:
-                        ctl->keep_mounts = true;
-                        break;
-                case ARG_WAIT:
-                        r = parse_wait(optarg, &ctl->wait_sec);
-                        break;
-                case ARG_NO_WAIT:
-                        ctl->wait_sec = 0;
-                        break;
-                case ARG_DRY_RUN:
-                        ctl->dry_run = true;
-                        break;
-                case ':':
+        /* "-": arguments are told in their order, as if they were of an option 1 */
+        while (r == CTL_DONE && !line->done &&
+               (c = getopt_long(argc, argv, "-:hq", options, NULL)) >= 0) {
+                if (c == ':')
                         return client_fail(CTL_USAGE, "%s wants an argument; see wpcachectl help",
                                            argv[optind - 1]);
-                default:
+                if (c == '?')
                         return unknown_option(argv[optind - 1]);
+                if (c == 1) {
+                        if (on_argument(line, argv + optind - 1, ctl))
+                                return CTL_DONE;
+                        continue;
                 }
+                if (c >= ARG_OWNED)
+                        line->owned[c - ARG_OWNED] = owners[c - ARG_OWNED].option;
+                r = on_option(c, ctl, line);
         }
-        render_init(&ctl->render, json, color);
+        for (; r == CTL_DONE && optind < argc; optind++)
+                if (on_argument(line, argv + optind, ctl))
+                        break;
         return r;
+}
+
+/* Every option given has to be one of the verb's. */
+static int check_owned(const Line *line, const char *verb) {
+        for (size_t i = 0; i < ELEMENTSOF(owners); i++) {
+                const char *const *of = owners[i].verbs;
+
+                if (!line->owned[i] || strcmp(of[0], verb) == 0 ||
+                    (of[1] && strcmp(of[1], verb) == 0))
+                        continue;
+                return client_fail(CTL_USAGE, "--%s belongs to '%s'%s%s%s; see wpcachectl help",
+                                   line->owned[i], of[0], of[1] ? " and '" : "", of[1] ? of[1] : "",
+                                   of[1] ? "'" : "");
+        }
+        return CTL_DONE;
 }
 
 /* What the receipt keeps as the caller's own words. */
@@ -262,43 +410,69 @@ static void keep_command(Ctl *ctl, int argc, char **argv) {
         text_clean(ctl->command);
 }
 
-static int run(int argc, char **argv) {
-        const char *socket_path = getenv("WPCACHE_SOCKET"), *verb, *clear_option = NULL;
+/* The argument of a verb, or that it lacks one. */
+static int take_argument(Ctl *ctl, int (*run)(const Ctl *ctl), const char *argument) {
+        if (run == verb_clear || run == verb_plan) {
+                if (argument && ctl->target && strcmp(argument, ctl->target) != 0)
+                        return client_fail(CTL_USAGE, "two targets, '%s' and '%s'", ctl->target,
+                                           argument);
+                if (!ctl->target)
+                        ctl->target = argument;
+        } else {
+                ctl->object = argument;
+        }
+        if (run == verb_clear && !ctl->target)
+                ctl->target = "all";
+        if (run == verb_plan && ctl->keep_mounts && !ctl->target)
+                return client_fail(CTL_USAGE, "--keep-mounts wants a target, such as all");
+        if (run == verb_explain && !argument)
+                return client_fail(CTL_USAGE, "explain wants an image or a build cache record");
+        if (run == verb_inhibit && !ctl->argv)
+                return client_fail(CTL_USAGE, "inhibit wants a command to run: wpcachectl inhibit "
+                                              "--why TEXT -- COMMAND");
+        if (run == verb_inhibit && (!ctl->why || !*ctl->why))
+                return client_fail(CTL_USAGE, "inhibit wants --why, for whoever is kept waiting");
+        return CTL_DONE;
+}
+
+static const char *environment(const char *name) {
+        const char *value = getenv(name);
+
+        return value && *value ? value : NULL;
+}
+
+static int run(int argc, char **argv, bool ignores_sigpipe) {
+        const char *socket_path = environment("WPCACHE_SOCKET"), *verb, *argument;
         Ctl ctl = {
-                .socket_path = socket_path && *socket_path ? socket_path : INTERFACE_SOCKET,
+                .socket_path = socket_path ? socket_path : INTERFACE_SOCKET,
+                .ignores_sigpipe = ignores_sigpipe,
+                .inhibitor = environment("WPCACHE_INHIBITOR"),
                 .wait_sec = -1,
+                .ttl_sec = TTL_SEC_DEFAULT,
+                .since_sec = -1,
         };
-        const char *argument = NULL;
-        bool done = false;
+        Line line = { .json = JSON_FORMAT_OFF };
         int r;
 
-        /* before getopt_long(3) puts the arguments in another order */
         keep_command(&ctl, argc, argv);
-        r = parse_options(argc, argv, &ctl, &clear_option, &done);
-        if (r != CTL_DONE || done)
+        r = parse_line(argc, argv, &ctl, &line);
+        if (r != CTL_DONE || line.done)
                 return r;
-        verb = optind < argc ? argv[optind++] : "status";
-        if (optind < argc)
-                argument = argv[optind++];
-        if (clear_option && strcmp(verb, "clear") != 0)
-                return client_fail(CTL_USAGE, "--%s belongs to 'clear'; see wpcachectl help",
-                                   clear_option);
+        render_init(&ctl.render, line.json, line.color);
+        verb = line.n_arguments > 0 ? line.arguments[0] : "status";
+        argument = line.n_arguments > 1 ? line.arguments[1] : NULL;
         for (size_t i = 0; i < ELEMENTSOF(verbs); i++) {
                 if (strcmp(verb, verbs[i].name) != 0)
                         continue;
-                if (optind < argc || (argument && !verbs[i].argument && verbs[i].run != verb_help))
-                        return usage("too many arguments:", optind < argc ? argv[optind] : argument,
+                r = check_owned(&line, verb);
+                if (r != CTL_DONE)
+                        return r;
+                if (line.n_arguments > ARGUMENTS_MAX ||
+                    (argument && !verbs[i].argument && verbs[i].run != verb_help))
+                        return usage("too many arguments:", line.arguments[line.n_arguments - 1],
                                      NULL);
-                if (verbs[i].run == verb_rollback)
-                        ctl.receipt = argument;
-                if (verbs[i].run == verb_clear) {
-                        if (argument && ctl.target && strcmp(argument, ctl.target) != 0)
-                                return client_fail(CTL_USAGE, "two targets, '%s' and '%s'",
-                                                   ctl.target, argument);
-                        if (!ctl.target)
-                                ctl.target = argument ? argument : "all";
-                }
-                return verbs[i].run(&ctl);
+                r = take_argument(&ctl, verbs[i].run, argument);
+                return r == CTL_DONE ? verbs[i].run(&ctl) : r;
         }
         return unknown_verb(verb);
 }
@@ -311,10 +485,10 @@ static bool reader_is_gone(void) {
 }
 
 int main(int argc, char **argv) {
+        bool ignores_sigpipe = signal(SIGPIPE, SIG_IGN) == SIG_IGN;
         int r;
 
-        signal(SIGPIPE, SIG_IGN);
-        r = run(argc, argv);
+        r = run(argc, argv, ignores_sigpipe);
         if ((fflush(stdout) != 0 || ferror(stdout)) && r == CTL_DONE && !reader_is_gone())
                 return client_fail(CTL_FAILED, "stdout did not take all of the output");
         return r;

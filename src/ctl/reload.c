@@ -17,9 +17,7 @@ int verb_reload(const Ctl *ctl) {
         if (r != CTL_DONE)
                 return r;
         if (ctl->render.json != JSON_FORMAT_OFF)
-                return render_json(&ctl->render, reply.parameters) < 0
-                               ? client_fail(CTL_FAILED, "out of memory")
-                               : CTL_DONE;
+                return client_print_json(ctl, reply.parameters);
         keys = json_get(reply.parameters, "restartNeeded");
         if (json_size(keys) > 0 && !ctl->quiet) {
                 printf("In force after systemctl restart wpcached: ");

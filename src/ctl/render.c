@@ -10,8 +10,22 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 
 #include "ctl/render.h"
+
+/* As setlocale(3) would choose, which costs more than all else here does. */
+static bool locale_is_utf8(void) {
+        static const char *const names[] = { "LC_ALL", "LC_CTYPE", "LANG" };
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                const char *value = getenv(names[i]);
+
+                if (value && *value)
+                        return strcasestr(value, "utf-8") || strcasestr(value, "utf8");
+        }
+        return false;
+}
 
 void render_init(Render *render, JsonFormat json, ColorMode color) {
         const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR");
@@ -23,6 +37,7 @@ void render_init(Render *render, JsonFormat json, ColorMode color) {
         *render = (Render){
                 .json = json,
                 .terminal = able,
+                .utf8 = locale_is_utf8(),
                 .color = color == COLOR_ALWAYS ||
                          (color == COLOR_AUTO && able && (!no_color || !*no_color)),
         };
@@ -63,6 +78,83 @@ char *render_age(int64_t then_sec, char buffer[static SPAN_TEXT_MAX]) {
         return strncat(buffer, " ago", SPAN_TEXT_MAX - strlen(buffer) - 1);
 }
 
+char *render_ahead(int64_t then_sec, char buffer[static SPAN_TEXT_MAX]) {
+        int64_t now_sec = (int64_t)(now_realtime_usec() / USEC_PER_SEC);
+        char span[SPAN_TEXT_MAX];
+
+        if (then_sec <= now_sec)
+                return strcpy(buffer, "now");
+        span_format((uint64_t)(then_sec - now_sec) * USEC_PER_SEC, span);
+        snprintf(buffer, SPAN_TEXT_MAX, "in %.*s", SPAN_TEXT_MAX - 4, span);
+        return buffer;
+}
+
+char *render_time(int64_t sec, char buffer[static RENDER_TIME_MAX]) {
+        time_t time = (time_t)sec;
+        struct tm local;
+
+        if (!localtime_r(&time, &local) ||
+            strftime(buffer, RENDER_TIME_MAX, "%Y-%m-%d %H:%M", &local) == 0)
+                strcpy(buffer, "?");
+        return buffer;
+}
+
+uint64_t render_amount(const Json *object, const char *name) {
+        return (uint64_t)MAX(json_get_int(object, name, 0), 0);
+}
+
+char *render_bytes(const Json *object, const char *name, char buffer[static BYTES_TEXT_MAX]) {
+        return bytes_format(render_amount(object, name), buffer);
+}
+
+#define BAR_WIDTH 20
+
+void render_bar(const Render *render, Style style, uint64_t percent) {
+        char bar[BAR_WIDTH + 1];
+
+        memset(bar, '-', BAR_WIDTH);
+        memset(bar, '#', (MIN(percent, UINT64_C(100)) * BAR_WIDTH + 50) / 100);
+        bar[BAR_WIDTH] = '\0';
+        printf("%s[%s]%s", render_style(render, style), bar, render_style(render, STYLE_PLAIN));
+}
+
+char *render_hold(const Json *policy, char buffer[static RENDER_HOLD_MAX]) {
+        static const struct {
+                const char *hold, *text;
+        } holds[] = {
+                { "observe", "mode=observe, policy only observes" },
+                { "grace", "new host, policy only observes" },
+                { "inhibited", "an inhibitor is held" },
+                { "building", "a build is under way" },
+                { "quiet", "something has just changed, policy waits for quiet" },
+        };
+        const char *hold = json_get_string(policy, "hold", NULL), *text = hold;
+        int64_t until_sec = json_get_int(policy, "holdUntil", -1);
+        char time[RENDER_TIME_MAX], ahead[SPAN_TEXT_MAX];
+
+        for (size_t i = 0; hold && i < ELEMENTSOF(holds); i++)
+                if (strcmp(hold, holds[i].hold) == 0)
+                        text = holds[i].text;
+        if (text && until_sec >= 0)
+                snprintf(buffer, RENDER_HOLD_MAX, "%s until %s (%s)", text,
+                         render_time(until_sec, time), render_ahead(until_sec, ahead));
+        else
+                snprintf(buffer, RENDER_HOLD_MAX, "%s", text ? text : "");
+        return buffer;
+}
+
+char *render_who(const Json *who, char buffer[static RENDER_WHO_MAX]) {
+        const char *user = json_get_string(who, "user", NULL);
+        int64_t pid = json_get_int(who, "pid", -1);
+
+        if (user)
+                snprintf(buffer, RENDER_WHO_MAX, "%s (pid %" PRIi64 ")", user, pid);
+        else
+                snprintf(buffer, RENDER_WHO_MAX, "uid %" PRIi64 " (pid %" PRIi64 ")",
+                         json_get_int(who, "uid", -1), pid);
+        return buffer;
+}
+
 char *render_count(int64_t n, const char *singular, char buffer[static RENDER_COUNT_MAX]) {
         snprintf(buffer, RENDER_COUNT_MAX, "%" PRIi64 " %s%s", n, singular, n == 1 ? "" : "s");
         return buffer;
@@ -100,14 +192,16 @@ static int cut_length(const char *text, size_t columns) {
         return (int)(p - text);
 }
 
-void render_live(const char *text) {
+size_t render_columns(void) {
         struct winsize window = { .ws_col = 0 };
-        size_t columns = 80;
 
-        if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 0)
-                columns = window.ws_col;
+        return ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 0 ? window.ws_col
+                                                                                   : 80;
+}
+
+void render_live(const char *text) {
         /* the last column stays free: some terminals wrap as soon as it is written */
-        printf("\r%.*s\033[K", cut_length(text, columns - 1), text);
+        printf("\r%.*s\033[K", cut_length(text, render_columns() - 1), text);
         fflush(stdout);
 }
 

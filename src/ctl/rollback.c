@@ -14,7 +14,7 @@ int verb_rollback(const Ctl *ctl) {
         const Json *restored, *skipped;
         int r;
 
-        if (json_add_string(parameters, "receipt", ctl->receipt) < 0)
+        if (json_add_string(parameters, "receipt", ctl->object) < 0)
                 return client_fail(CTL_FAILED, "out of memory");
         r = client_call(ctl, INTERFACE_NAME ".Rollback", parameters, ROLLBACK_TIMEOUT_USEC, &reply);
         if (r != CTL_DONE)

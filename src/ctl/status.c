@@ -4,29 +4,44 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/bytes.h"
 #include "ctl/client.h"
 #include "wire/interface.h"
 
-#define BAR_WIDTH 20
-
-static uint64_t amount(const Json *object, const char *name) {
-        return (uint64_t)MAX(json_get_int(object, name, 0), 0);
-}
+/* Inodes are worth a line when so few are left. */
+#define INODES_TIGHT_PERCENT 15
 
 static void label(const char *text) {
         printf("%11s: ", text);
 }
 
+static void print_alarms(const Ctl *ctl, const Json *alarms) {
+        char since[SPAN_TEXT_MAX];
+
+        json_foreach (alarm, alarms) {
+                const char *remedy = json_get_string(alarm, "remedy", NULL);
+
+                printf("%sALARM: %s%s (since %s)\n", render_style(&ctl->render, STYLE_BAD),
+                       json_get_string(alarm, "message", json_get_string(alarm, "kind", "?")),
+                       render_style(&ctl->render, STYLE_PLAIN),
+                       render_age(json_get_int(alarm, "since", 0), since));
+                if (remedy)
+                        printf("       end it: %s\n", remedy);
+        }
+}
+
 static void print_health(const Ctl *ctl, const Json *status) {
         const char *state = json_get_string(json_get(status, "engine"), "state", "unknown");
         const char *version = json_get_string(status, "version", "?"), *health;
-        char since[SPAN_TEXT_MAX];
+        int64_t n_alarms = (int64_t)json_size(json_get(status, "alarms"));
+        char since[SPAN_TEXT_MAX], count[RENDER_COUNT_MAX];
         Style style = STYLE_GOOD;
 
         if (strcmp(state, "unavailable") == 0) {
                 style = STYLE_BAD;
                 health = "the Docker engine is not available";
+        } else if (n_alarms > 0) {
+                style = STYLE_BAD;
+                health = render_count(n_alarms, "alarm", count);
         } else if (json_get_string(json_get(status, "config"), "error", NULL)) {
                 style = STYLE_WARN;
                 health = "a mistake in the configuration";
@@ -66,56 +81,170 @@ static void print_engine(const Ctl *ctl, const Json *engine) {
         putchar('\n');
 }
 
-static void print_builder(const Json *builder) {
-        char count[RENDER_COUNT_MAX], bytes[BYTES_TEXT_MAX];
+static uint64_t percent_of(uint64_t part, uint64_t whole) {
+        return whole > 0 ? (uint64_t)((double)part / (double)whole * 100) : 0;
+}
+
+/* `disk` is the one with Docker's data; its size is the measure of what has no limit of its own. */
+static void print_builder(const Ctl *ctl, const Json *builder, const Json *disk) {
+        uint64_t bytes = render_amount(builder, "privateBytes"), percent;
+        uint64_t shared = render_amount(builder, "bytes"), max = render_amount(builder, "maxBytes");
+        char count[RENDER_COUNT_MAX], text[BYTES_TEXT_MAX], max_text[BYTES_TEXT_MAX];
         int64_t n_in_use = json_get_int(builder, "inUse", 0);
 
         if (!builder)
                 return;
+        percent = percent_of(bytes, max > 0 ? max : render_amount(disk, "totalBytes"));
         label("Build cache");
-        printf("%s, %s", render_count(json_get_int(builder, "records", 0), "record", count),
-               bytes_format(amount(builder, "bytes"), bytes));
-        if (amount(builder, "sharedBytes") > 0)
-                printf(" (%s shared with images)",
-                       bytes_format(amount(builder, "sharedBytes"), bytes));
+        render_bar(&ctl->render, max > 0 && bytes > max ? STYLE_WARN : STYLE_GOOD, percent);
+        printf(" %s", bytes_format(bytes, text));
+        if (max > 0)
+                printf(", %" PRIu64 "%% of its limit of %s", percent, bytes_format(max, max_text));
+        printf(", in %s", render_count(json_get_int(builder, "records", 0), "record", count));
+        if (shared > bytes)
+                printf(", and %s shared with images", bytes_format(shared - bytes, text));
         if (n_in_use > 0)
                 printf(", %" PRIi64 " in use", n_in_use);
         putchar('\n');
 }
 
-static void print_images(const Json *images) {
+static void print_images(const Ctl *ctl, const Json *images, const Json *disk) {
         int64_t n_tags = json_get_int(images, "rollbackTags", 0);
-        char count[RENDER_COUNT_MAX];
+        char count[RENDER_COUNT_MAX], bytes[BYTES_TEXT_MAX];
 
         if (!images)
                 return;
         label("Images");
-        printf("%" PRIi64 " matching, %" PRIi64 " untagged, %" PRIi64 " in all",
-               json_get_int(images, "matching", 0), json_get_int(images, "untagged", 0),
-               json_get_int(images, "total", 0));
+        render_bar(&ctl->render, STYLE_GOOD,
+                   percent_of(render_amount(images, "bytes"), render_amount(disk, "totalBytes")));
+        printf(" %s, %" PRIi64 " matching, %" PRIi64 " untagged, %" PRIi64 " in all",
+               render_bytes(images, "bytes", bytes), json_get_int(images, "matching", 0),
+               json_get_int(images, "untagged", 0), json_get_int(images, "total", 0));
         if (n_tags > 0)
                 printf(", %s", render_count(n_tags, "rollback tag", count));
         putchar('\n');
 }
 
-static void print_disk(const Ctl *ctl, const Json *disk) {
-        uint64_t total = amount(disk, "totalBytes"), left = amount(disk, "freeBytes");
-        char free_text[BYTES_TEXT_MAX], total_text[BYTES_TEXT_MAX], bar[BAR_WIDTH + 1];
-        unsigned percent;
+static Style disk_style(const Json *disk, uint64_t percent) {
+        if (json_get_bool(disk, "pressure", false) || percent >= 95)
+                return STYLE_BAD;
+        return percent >= 85 ? STYLE_WARN : STYLE_GOOD;
+}
 
-        if (!disk || total == 0 || left > total)
+static void print_inodes(const Ctl *ctl, const Json *disk) {
+        uint64_t total = render_amount(disk, "totalInodes");
+        uint64_t left = render_amount(disk, "freeInodes"), percent;
+
+        /* some file systems have no number of them */
+        if (total == 0 || left > total || percent_of(left, total) >= INODES_TIGHT_PERCENT)
                 return;
-        percent = (unsigned)((total - left) * 100 / total);
-        memset(bar, '-', BAR_WIDTH);
-        memset(bar, '#', (percent * BAR_WIDTH + 50) / 100);
-        bar[BAR_WIDTH] = '\0';
+        percent = percent_of(total - left, total);
+        label("Inodes");
+        render_bar(&ctl->render, disk_style(disk, percent), percent);
+        printf(" %" PRIu64 "%% used, %" PRIu64 " of %" PRIu64 " free at %s\n", percent, left, total,
+               json_get_string(disk, "path", "?"));
+}
+
+/* One unit is as exact as that can be. */
+static void print_forecast(const Json *disk) {
+        static const struct {
+                int64_t sec;
+                const char *name;
+        } units[] = { { 86400, "day" }, { 3600, "hour" }, { 60, "minute" } };
+        int64_t sec = json_get_int(disk, "fullInSec", -1);
+        char count[RENDER_COUNT_MAX];
+        size_t i = 0;
+
+        if (sec < 0)
+                return;
+        while (i < ELEMENTSOF(units) - 1 && sec < 2 * units[i].sec)
+                i++;
+        label("Forecast");
+        printf("full in about %s at this rate\n",
+               render_count((sec + units[i].sec / 2) / units[i].sec, units[i].name, count));
+}
+
+static void print_disk(const Ctl *ctl, const Json *disk) {
+        uint64_t total = render_amount(disk, "totalBytes"), left = render_amount(disk, "freeBytes");
+        char free_text[BYTES_TEXT_MAX], total_text[BYTES_TEXT_MAX], min_text[BYTES_TEXT_MAX];
+        uint64_t percent;
+
+        if (total == 0 || left > total)
+                return;
+        percent = percent_of(total - left, total);
         label("Disk");
-        printf("%s[%s]%s %u%% used, %s of %s free at %s\n",
-               render_style(&ctl->render, percent >= 95   ? STYLE_BAD
-                                          : percent >= 85 ? STYLE_WARN
-                                                          : STYLE_GOOD),
-               bar, render_style(&ctl->render, STYLE_PLAIN), percent, bytes_format(left, free_text),
+        render_bar(&ctl->render, disk_style(disk, percent), percent);
+        printf(" %" PRIu64 "%% used, %s of %s free at %s", percent, bytes_format(left, free_text),
                bytes_format(total, total_text), json_get_string(disk, "path", "?"));
+        if (json_get_bool(disk, "pressure", false))
+                printf(", %sunder pressure%s", render_style(&ctl->render, STYLE_BAD),
+                       render_style(&ctl->render, STYLE_PLAIN));
+        if (json_get(disk, "minFreeBytes") && json_get_bool(disk, "pressure", false))
+                printf(" (min_free is %s)", render_bytes(disk, "minFreeBytes", min_text));
+        putchar('\n');
+        print_inodes(ctl, disk);
+        print_forecast(disk);
+}
+
+static void print_last_run(const Ctl *ctl, const Json *run) {
+        const char *outcome = json_get_string(run, "outcome", "?");
+        char since[SPAN_TEXT_MAX], bytes[BYTES_TEXT_MAX];
+        int64_t n_left = json_get_int(run, "remaining", 0);
+
+        if (!run)
+                return;
+        label("Last policy");
+        printf("%s%s%s, %s, %" PRIi64 " removed, ",
+               render_style(&ctl->render, strcmp(outcome, "done") == 0 ? STYLE_GOOD : STYLE_WARN),
+               outcome, render_style(&ctl->render, STYLE_PLAIN),
+               render_age(json_get_int(run, "finishedAt", json_get_int(run, "startedAt", 0)),
+                          since),
+               json_get_int(run, "removed", 0));
+        if (n_left > 0)
+                printf("%" PRIi64 " left, ", n_left);
+        printf("%s freed (run %s)\n", render_bytes(run, "diskFreedBytes", bytes),
+               json_get_string(run, "id", "?"));
+}
+
+static void print_policy(const Ctl *ctl, const Json *policy) {
+        char hold[RENDER_HOLD_MAX];
+
+        if (!policy)
+                return;
+        render_hold(policy, hold);
+        label("Policy");
+        if (hold[0])
+                printf("%sheld%s: %s\n", render_style(&ctl->render, STYLE_WARN),
+                       render_style(&ctl->render, STYLE_PLAIN), hold);
+        else
+                printf("%s\n", json_get_string(policy, "mode", "?"));
+        label("Next");
+        printf("%s\n", json_get_string(policy, "next", "?"));
+        print_last_run(ctl, json_get(policy, "lastRun"));
+}
+
+static void print_inhibitors(const Json *inhibitors) {
+        char since[SPAN_TEXT_MAX], until[SPAN_TEXT_MAX], who[RENDER_WHO_MAX];
+
+        json_foreach (inhibitor, inhibitors) {
+                label("Inhibitor");
+                printf("'%s' of %s, taken %s, ends %s at the latest\n",
+                       json_get_string(inhibitor, "why", "?"),
+                       render_who(json_get(inhibitor, "who"), who),
+                       render_age(json_get_int(inhibitor, "since", 0), since),
+                       render_ahead(json_get_int(inhibitor, "until", 0), until));
+        }
+}
+
+static void print_looked(const Json *status) {
+        int64_t observed = json_get_int(status, "observedAt", -1);
+        char since[SPAN_TEXT_MAX];
+
+        label("Looked");
+        printf("%s%s\n", observed >= 0 ? render_age(observed, since) : "never",
+               json_get_bool(json_get(status, "policy"), "events", false)
+                       ? ", and hears the engine's events"
+                       : "");
 }
 
 static void print_job(const Json *job, int64_t n_queued) {
@@ -174,16 +303,18 @@ static void print_config(const Ctl *ctl, const Json *config) {
 }
 
 static void print_status(const Ctl *ctl, const Json *status) {
-        int64_t observed = json_get_int(status, "observedAt", -1);
-        char since[SPAN_TEXT_MAX];
+        const Json *disks = json_get(status, "disks"), *data_disk = json_first(disks);
 
+        print_alarms(ctl, json_get(status, "alarms"));
         print_health(ctl, status);
         print_engine(ctl, json_get(status, "engine"));
-        print_builder(json_get(status, "builder"));
-        print_images(json_get(status, "images"));
-        print_disk(ctl, json_get(status, "disk"));
-        label("Looked");
-        printf("%s\n", observed >= 0 ? render_age(observed, since) : "never");
+        print_builder(ctl, json_get(status, "builder"), data_disk);
+        print_images(ctl, json_get(status, "images"), data_disk);
+        json_foreach (disk, disks)
+                print_disk(ctl, disk);
+        print_looked(status);
+        print_policy(ctl, json_get(status, "policy"));
+        print_inhibitors(json_get(status, "inhibitors"));
         print_job(json_get(status, "job"), json_get_int(status, "queued", 0));
         print_last_clear(ctl, json_get(status, "lastClear"));
         print_config(ctl, json_get(status, "config"));
@@ -191,7 +322,7 @@ static void print_status(const Ctl *ctl, const Json *status) {
 
 int verb_status(const Ctl *ctl) {
         cleanup(varlink_reply_done) VarlinkReply reply = { NULL };
-        const Json *status;
+        const Json *status, *alarm;
         int r;
 
         r = client_call(ctl, INTERFACE_NAME ".GetStatus", NULL, CLIENT_TIMEOUT_USEC, &reply);
@@ -200,11 +331,13 @@ int verb_status(const Ctl *ctl) {
         status = json_get(reply.parameters, "status");
         if (!json_is_object(status))
                 return client_fail(CTL_FAILED, "wpcached answered with no status");
+        alarm = json_first(json_get(status, "alarms"));
         if (ctl->render.json != JSON_FORMAT_OFF)
-                return render_json(&ctl->render, status) < 0
-                               ? client_fail(CTL_FAILED, "out of memory")
-                               : CTL_DONE;
-        if (!ctl->quiet)
+                r = client_print_json(ctl, status);
+        else if (!ctl->quiet)
                 print_status(ctl, status);
-        return CTL_DONE;
+        else if (alarm)
+                client_fail(CTL_ALARM, "alarm: %s",
+                            json_get_string(alarm, "message", json_get_string(alarm, "kind", "?")));
+        return r == CTL_DONE && alarm ? CTL_ALARM : r;
 }

@@ -7,7 +7,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/bytes.h"
 #include "ctl/client.h"
 #include "wire/interface.h"
 
@@ -23,15 +22,26 @@ static void describe_status(const Json *status) {
                 printf(", %s, %s",
                        render_count(json_get_int(builder, "records", 0), "build cache record",
                                     count),
-                       bytes_format((uint64_t)MAX(json_get_int(builder, "bytes", 0), 0), bytes));
+                       render_bytes(builder, "bytes", bytes));
         if (job)
                 printf(", %s: %s", json_get_string(job, "kind", "job"),
                        json_get_string(job, "message", json_get_string(job, "step", "?")));
 }
 
+static void describe_run(const Json *run) {
+        char count[RENDER_COUNT_MAX], records[RENDER_COUNT_MAX], disk[BYTES_TEXT_MAX];
+
+        printf("%s, %s and %s removed, %zu left, %s reclaimed (run %s)",
+               json_get_string(run, "outcome", "?"),
+               render_count((int64_t)json_size(json_get(run, "removed")), "image", count),
+               render_count(json_get_int(run, "records", 0), "build cache record", records),
+               json_size(json_get(run, "left")), render_bytes(run, "diskFreedBytes", disk),
+               json_get_string(run, "id", "?"));
+}
+
 static void describe(const Json *event) {
         const Json *status = json_get(event, "status"), *progress = json_get(event, "progress");
-        const Json *receipt = json_get(event, "receipt");
+        const Json *receipt = json_get(event, "receipt"), *run = json_get(event, "policyRun");
         const char *message = json_get_string(event, "message", NULL);
         char disk[BYTES_TEXT_MAX], count[RENDER_COUNT_MAX];
 
@@ -46,11 +56,12 @@ static void describe(const Json *event) {
                        json_get_string(receipt, "outcome", "?"),
                        render_count((int64_t)json_size(json_get(receipt, "remaining")), "source",
                                     count),
-                       bytes_format((uint64_t)MAX(json_get_int(receipt, "diskFreedBytes", 0), 0),
-                                    disk),
+                       render_bytes(receipt, "diskFreedBytes", disk),
                        json_get_string(receipt, "id", "?"));
+        else if (run)
+                describe_run(run);
         if (message)
-                printf("%s%s", status || progress || receipt ? ": " : "", message);
+                printf("%s%s", status || progress || receipt || run ? ": " : "", message);
 }
 
 static void print_event(const Ctl *ctl, const Json *event) {
@@ -60,7 +71,7 @@ static void print_event(const Ctl *ctl, const Json *event) {
 
         if (!localtime_r(&now, &local) || strftime(text, sizeof(text), "%T", &local) == 0)
                 strcpy(text, "--:--:--");
-        printf("%s%s%s %-8s ", render_style(&ctl->render, STYLE_FAINT), text,
+        printf("%s%s%s %-9s ", render_style(&ctl->render, STYLE_FAINT), text,
                render_style(&ctl->render, STYLE_PLAIN), json_get_string(event, "event", "?"));
         describe(event);
         putchar('\n');
@@ -85,7 +96,7 @@ int verb_watch(const Ctl *ctl) {
         char last[512] = "";
         int r;
 
-        r = client_open(ctl, &client);
+        r = client_open(ctl, CLIENT_TIMEOUT_USEC, &client);
         if (r >= 0)
                 r = client_send(client, INTERFACE_NAME ".Monitor", NULL, true, &diag);
         for (bool first = true; r >= 0 && !ferror(stdout); first = false) {

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import varlink_peer
-from varlink_peer import CACHE, CTL, LEFT, STATUS, ctl, final, frame, progress, receipt
+from varlink_peer import CACHE, CTL, LEFT, POLICY_RUN, STATUS, ctl, final, frame, progress, receipt
 
 peer = varlink_peer.peer  # the fixture
 
@@ -149,7 +149,8 @@ def test_dry_run(peer):
 @pytest.mark.parametrize("error, parameters, status, words", [
     (f"{CACHE}.EngineUnavailable", {"reason": "no socket"}, 6, "no socket"),
     (f"{CACHE}.UnknownTarget", {"target": "x", "known": ["all", "docker"]}, 2, "'x'; there are: all, docker"),
-    (f"{CACHE}.UnknownReceipt", {"receipt": "r", "reason": "none of this id"}, 1, "cannot roll back: none of this id"),
+    (f"{CACHE}.UnknownReceipt", {"receipt": "r", "reason": "none of this id"}, 1, "none of this id; see wpcachectl history"),
+    (f"{CACHE}.UnknownObject", {"object": "ab", "reason": "2 objects begin with ab"}, 1, "'ab': 2 objects begin"),
     (f"{CACHE}.Busy", {"reason": "too many queued"}, 7, "busy: too many queued"),
     (f"{CACHE}.ConfigInvalid", {"reason": "f:3: bad"}, 1, "f:3: bad"),
     (f"{CACHE}.JobFailed", {"reason": "engine went away"}, 1, "engine went away"),
@@ -161,7 +162,7 @@ def test_dry_run(peer):
 def test_errors(peer, error, parameters, status, words):
     p = peer({"error": error, "parameters": parameters})
     for arguments in (("status",), ("clear", "all"), ("clear", "--json"), ("clear", "--dry-run"), ("rollback",),
-                      ("watch",), ("reload",)):
+                      ("watch",), ("reload",), ("plan",), ("plan", "all"), ("explain", "x"), ("history",), ("metrics",)):
         done = ctl(p, *arguments)
         assert (done.returncode, done.stdout) == (status, ""), arguments
         assert words in done.stderr and done.stderr.count("\n") == 1
@@ -200,7 +201,6 @@ def test_may_not_open(peer, short_path):
     assert done.returncode == 4 and "Permission denied" in done.stderr
 
 
-LOST = "wpcachectl status shows the last clear, its receipt is RECEIPT-ID.json in the daemon's state directory"
 
 
 @pytest.mark.parametrize("rest", [b"", b'{"parameters":{"rec', frame(final())[:-1]])
@@ -208,13 +208,16 @@ def test_lost_in_mid_job(peer, rest):
     done = ctl(peer(progress("images", "Removing x"), rest), "clear")
     assert done.returncode == 1
     assert done.stdout == "INFO: Removing x\n"
-    assert "lost wpcached during the clear, job j1: " in done.stderr and LOST in done.stderr
+    assert "lost wpcached during the clear, job j1: " in done.stderr
+    assert "it may go on: wpcachectl history j1 tells how it ended" in done.stderr
 
 
 def test_lost_before_the_first_word(peer):
     done = ctl(peer(b""), "clear")
-    assert done.returncode == 1 and LOST in done.stderr
+    assert done.returncode == 1 and "it may go on: wpcachectl history tells how it ended" in done.stderr
     assert ctl(peer(b"")).returncode == 5
+    done = ctl(peer(progress("waiting", "waiting for inhibitor 'deploy'", jobId="")), "clear")
+    assert done.returncode == 1 and "while the clear waited for inhibitors" in done.stderr
 
 
 @pytest.mark.parametrize("garbage", [
@@ -223,7 +226,8 @@ def test_lost_before_the_first_word(peer):
     b'{"error":"not a name","parameters":{}}\0'])
 def test_garbage(peer, garbage):
     p = peer(garbage)
-    for arguments in (("status",), ("clear",), ("rollback",), ("watch",), ("reload",), ("clear", "--json")):
+    for arguments in (("status",), ("clear",), ("rollback",), ("watch",), ("reload",), ("clear", "--json"), ("plan",),
+                      ("explain", "x"), ("history",), ("metrics",), ("metrics", "--json")):
         done = ctl(p, *arguments)
         assert (done.returncode, done.stdout) == (1, ""), arguments
         assert done.stderr.startswith("wpcachectl: ") and done.stderr.count("\n") == 1
@@ -232,10 +236,14 @@ def test_garbage(peer, garbage):
 
 @pytest.mark.parametrize("parameters", [
     {}, {"status": 1}, {"receipt": 1}, {"receipt": {}}, {"receipt": []}, {"plan": "x"}, {"restored": {}},
-    {"status": None, "receipt": None, "plan": None}])
+    {"status": None, "receipt": None, "plan": None}, {"policy": {}}, {"policy": {"policy": {}}}, {"verdict": {}},
+    {"runs": {}}, {"text": 1}])
 def test_replies_of_the_wrong_shape(peer, parameters):
     p = peer({"parameters": parameters})
-    for arguments in (("status",), ("clear",), ("clear", "--dry-run"), ("rollback",), ("clear", "--json")):
+    for arguments in (("status",), ("clear",), ("clear", "--dry-run"), ("rollback",), ("clear", "--json"), ("plan",),
+                      ("plan", "all"), ("plan", "--json"), ("explain", "x"), ("history", "--json"), ("metrics",)):
+        if arguments[0] == "history" and parameters.get("receipt") == {}:
+            continue  # the shape of one run in full is the daemon's to say
         done = ctl(p, *arguments)
         assert (done.returncode, done.stdout) == (1, ""), arguments
         assert done.stderr.count("\n") == 1
@@ -302,10 +310,14 @@ def test_status(peer):
     assert re.fullmatch(r"wpcached 0\.0\.1: ok, started \d+.* ago", lines[0])
     assert re.fullmatch(r" +Client: wpcachectl \S+, another version than the daemon's", lines[1])
     for line in ("     Engine: 28.5.1, API 1.51, image store containerd at /run/docker.sock",
-                 "Build cache: 312 records, 4.1GB, 2 in use",
-                 "     Images: 2 matching, 3 untagged, 14 in all, 1 rollback tag",
-                 "       Disk: [###############-----] 75% used, 10GB of 40GB free at /var/lib/docker"):
+                 "Build cache: [################----] 4GB, 80% of its limit of 5GB, in 312 records, and 100MB shared with "
+                 "images, 2 in use",
+                 "     Images: [####----------------] 8GB, 2 matching, 3 untagged, 14 in all, 1 rollback tag",
+                 "       Disk: [###############-----] 75% used, 10GB of 40GB free at /var/lib/docker",
+                 "     Policy: enforce", "       Next: remove 2 images (1.2GB)"):
         assert line in lines
+    assert re.search(r"^     Looked: .* ago, and hears the engine's events$", done.stdout, re.M)
+    assert "Forecast" not in done.stdout and "Inodes" not in done.stdout and "Inhibitor" not in done.stdout
     assert re.search(r"^        Job: clear all: Removing x, started .* ago; 1 queued$", done.stdout, re.M)
     assert re.search(r"^ Last clear: all, notFresh, .* ago, 3 left \(receipt r1\)$", done.stdout, re.M)
     assert re.search(r"^     Config: /etc/wpcache/wpcached.conf, loaded .* ago$", done.stdout, re.M)
@@ -354,6 +366,8 @@ def test_watch(peer):
               {"event": "progress", "progress": progress("images", "Removing x")["parameters"]["progress"]},
               {"event": "progress", "progress": progress("images", "Removing x")["parameters"]["progress"]},
               {"event": "receipt", "receipt": receipt()}, {"event": "engine", "message": "the engine is gone"},
+              {"event": "inhibitor", "message": "Inhibitor 'deploy' holds"},
+              {"event": "alarm", "message": "the disk is full"}, {"event": "policy", "policyRun": POLICY_RUN},
               {"event": "new one", "message": "still told"}]
     replies = [{"parameters": event, "continues": True} for event in events]
     p = peer(*replies)
@@ -361,9 +375,11 @@ def test_watch(peer):
     assert done.returncode == 1 and done.stderr == "wpcachectl: wpcached ended the connection\n"
     assert all(re.match(r"\d\d:\d\d:\d\d ", line) for line in done.stdout.splitlines())
     assert [line[9:] for line in done.stdout.splitlines()] == [
-        "status   engine ok, 312 build cache records, 4.1GB, clear: Removing x", "progress Removing x",
-        "receipt  all: fresh, 0 sources left, 2.5GB reclaimed (receipt 20250102-030405-abcd)",
-        "engine   the engine is gone", "new one  still told"]
+        "status    engine ok, 312 build cache records, 4.1GB, clear: Removing x", "progress  Removing x",
+        "receipt   all: fresh, 0 sources left, 2.5GB reclaimed (receipt 20250102-030405-abcd)",
+        "engine    the engine is gone", "inhibitor Inhibitor 'deploy' holds", "alarm     the disk is full",
+        "policy    left, 1 image and 7 build cache records removed, 1 left, 4.1GB reclaimed (run p1)",
+        "new one   still told"]
     assert p.calls[0]["more"] is True
     lines = ctl(p, "watch", "--json").stdout.splitlines()
     assert [json.loads(line) for line in lines] == events
@@ -400,7 +416,28 @@ def test_socket_from_the_environment(peer):
     (["clear", "all", "docker"], "too many arguments: 'docker'"),
     (["status", "now"], "too many arguments: 'now'"),
     (["status", "--dry-run"], "--dry-run belongs to 'clear'"),
-    (["--wait", "3s"], "--wait belongs to 'clear'"),
+    (["--wait", "3s"], "--wait belongs to 'clear' and 'inhibit'"),
+    (["plan", "--dry-run"], "--dry-run belongs to 'clear'"),
+    (["rollback", "--target", "all"], "--target belongs to 'clear' and 'plan'"),
+    (["clear", "--why", "x"], "--why belongs to 'inhibit'"),
+    (["clear", "--since", "7d"], "--since belongs to 'history'"),
+    (["plan", "all", "docker"], "too many arguments: 'docker'"),
+    (["plan", "--target", "all", "docker"], "two targets, 'all' and 'docker'"),
+    (["plan", "--keep-mounts"], "--keep-mounts wants a target"),
+    (["explain"], "explain wants an image"),
+    (["explain", "a", "b"], "too many arguments: 'b'"),
+    (["metrics", "a"], "too many arguments: 'a'"),
+    (["history", "--since", "long ago"], "--since long ago: neither a span"),
+    (["history", "--since", "2026-02-30"], "--since 2026-02-30: neither a span"),
+    (["history", "--since", "2026-02-03 "], "--since 2026-02-03 : neither a span"),
+    (["history", "a", "b"], "too many arguments: 'b'"),
+    (["inhibit", "--why", "x"], "inhibit wants a command"),
+    (["inhibit", "--why", "x", "--"], "inhibit wants a command"),
+    (["inhibit", "true"], "inhibit wants --why"),
+    (["inhibit", "--why", "", "true"], "inhibit wants --why"),
+    (["inhibit", "--why", "x", "--ttl", "soon", "true"], "--ttl soon: not a span"),
+    (["inhibit", "--why", "x", "--ttl", "0", "true"], "--ttl 0: holds nothing"),
+    (["inhibit", "--wy", "x", "true"], "unknown option '--wy'; did you mean '--why'?"),
     (["rollback", "a", "b"], "too many arguments: 'b'")])
 def test_usage(short_path, arguments, words):
     done = subprocess.run([CTL, *arguments], capture_output=True, text=True, timeout=20,
@@ -414,7 +451,8 @@ def test_help(short_path, arguments):
     done = ctl(short_path / "none", *arguments)
     assert done.returncode == 0 and done.stderr == ""
     assert all(len(line) <= 80 for line in done.stdout.splitlines())
-    for word in ("status", "clear", "rollback", "watch", "reload", "version", "--keep-mounts", "--json"):
+    for word in ("status", "clear", "rollback", "watch", "reload", "version", "--keep-mounts", "--json", "inhibit",
+                 "plan", "explain", "history", "metrics", "--ttl", "--since", "--ignore-inhibitors"):
         assert word in done.stdout
 
 
@@ -426,7 +464,22 @@ def test_documented(short_path, page, option):
     shown = ctl(short_path / "none", "help").stdout
     verbs = re.findall(r"^  ([a-z]+)", shown, re.M)
     options = re.findall(r"^  (?:-\w, )?--([a-z-]+)", shown, re.M)
-    assert len(verbs) == 7 and len(options) == 12
+    assert len(verbs) == 12 and len(options) == 17
     text = (Path(__file__).parents[2] / page).read_text()
     for word in verbs + [option.format(name) for name in options]:
         assert re.search(re.escape(word) + r"\b", text), word
+
+
+def test_completion_knows_whose_options_are_whose(short_path):
+    """bash is offered exactly those options that a verb takes."""
+    common = {"--json", "--socket", "--color", "--no-pager", "--quiet", "--help", "--version"}
+    values = {"--target": "=all", "--wait": "=0", "--why": "=x", "--ttl": "=1h", "--since": "=1h"}
+    shown = ctl(short_path / "none", "help").stdout
+    owned = {"--" + name for name in re.findall(r"^  (?:-\w, )?--([a-z-]+)", shown, re.M)} - common
+    for verb in re.findall(r"^  ([a-z]+)", shown, re.M):
+        taken = {option for option in owned if "belongs to" not in ctl(
+            short_path / "none", option + values.get(option, ""), verb).stderr}
+        script = (f"source {Path(__file__).parents[2]}/etc/completion/wpcachectl.bash; COMP_WORDS=(wpcachectl {verb} -); "
+                  f"COMP_CWORD=2; _wpcachectl wpcachectl - {verb}; printf '%s\\n' \"${{COMPREPLY[@]}}\"")
+        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=20)
+        assert {word.partition("=")[0] for word in done.stdout.split()} == taken | common, verb

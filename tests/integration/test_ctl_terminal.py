@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 import varlink_peer
-from varlink_peer import CACHE, CTL, LEFT, STATUS, Terminal, ctl, final, frame, progress, receipt
+from varlink_peer import (CACHE, CTL, HISTORY, LEFT, PLAN, POLICY_RUN, STATUS, Terminal, ctl, final, frame, progress,
+                          receipt)
 
 peer = varlink_peer.peer  # the fixture
 
@@ -109,7 +110,14 @@ def test_control_characters(peer):
         (("rollback",), [{"parameters": replace({"receipt": "r", "restored": LEFT, "skipped": LEFT})}], 1),
         (("reload",), [{"parameters": {"restartNeeded": [EVIL]}}], 0),
         (("watch",), [{"parameters": replace({"event": "status", "status": STATUS, "message": "x"})}], 0),
-        (("version",), [{"parameters": {"version": EVIL}}], 0)]
+        (("version",), [{"parameters": {"version": EVIL}}], 0),
+        (("plan",), [{"parameters": {"policy": replace(PLAN)}}], 0),
+        (("explain", "x"), [{"parameters": {"verdict": replace(PLAN["images"][0])}}], 0),
+        (("history",), [{"parameters": replace(HISTORY)}], 0),
+        (("history", "x"), [{"parameters": {"policyRun": replace(POLICY_RUN)}}], 0),
+        (("history", "x"), [{"parameters": {"receipt": evil}}], 0),
+        (("metrics",), [{"parameters": {"text": "# HELP x {}\nx 1\n".format(EVIL.replace("\n", ""))}}], 0),
+        (("watch",), [{"parameters": replace({"event": "policy", "policyRun": POLICY_RUN})}], 0)]
     for arguments, replies, status in cases:
         done = ctl(peer(*replies), *arguments)
         assert done.returncode == status, (arguments, done)
@@ -182,3 +190,53 @@ def test_full_disk(peer):
     with open("/dev/full", "wb") as full:
         done = subprocess.run([CTL, "--socket", p.path], stdout=full, stderr=subprocess.PIPE, text=True, timeout=20)
     assert done.returncode == 1 and "did not take all" in done.stderr
+
+
+def test_graph(peer):
+    """Fits the terminal, in blocks where those can be shown, and is left out in a pipe."""
+    p = peer({"parameters": HISTORY})
+    for env, full, edge in (({"LC_ALL": "C.UTF-8"}, "█", "┤"), ({"LC_ALL": "C", "LANG": "C.UTF-8"}, "#", "|")):
+        terminal = Terminal(p, "history", TZ="UTC", **env)
+        assert terminal.wait() == 0
+        graph = terminal.screen[terminal.screen.index("") + 1:-1]
+        assert len(graph) == 5 and all(len(line) <= 59 for line in graph)
+        builder = [line.partition(edge)[2] for line in graph[:3]]
+        assert [line.partition(edge)[0].strip() for line in graph[:4]] == ["Build cache      10GB", "", "0B",
+                                                                          "Disk used      30GB"]
+        assert {len(line) for line in builder} == {36}
+        # it rises from the bottom at the left to the top at the right
+        assert builder[2][0] not in (" ", full) and builder[0][0] == builder[1][0] == " "
+        assert builder[0][-1] == builder[1][-1] == builder[2][-1] == full
+        assert len(set(graph[3].partition(edge)[2])) == 1, "nothing happened there"
+        assert graph[4].split() == ["1970-01-01", "00:00", "1970-01-01", "01:40"]
+    assert "Disk used" not in ctl(p, "history").stdout
+
+
+def test_graph_tells_no_more_than_was_seen(peer):
+    """Hours without a daemon stay empty."""
+    seen = [sample for sample in HISTORY["samples"] if not 1200 < sample["at"] < 4800]
+    terminal = Terminal(peer({"parameters": {"runs": [], "samples": seen}}), "history", TZ="UTC", LC_ALL="C")
+    assert terminal.wait() == 0
+    assert terminal.screen[0] == "Nothing was done in this time"
+    bottom = next(line for line in terminal.screen if line.lstrip().startswith("0B")).partition("|")[2]
+    assert re.fullmatch(r"[^ ]{6,9} {18,24}[^ ]{6,9}", bottom), bottom
+    few = Terminal(peer({"parameters": {"runs": [], "samples": seen[:1]}}), "history")
+    assert few.wait() == 0 and few.screen == ["Nothing was done in this time", ""]
+
+
+def test_keys_reach_the_command_once(peer, short_path):
+    """Ctrl-C goes to the whole process group: it may not be passed on as well."""
+    held = threading.Event()
+
+    def script(conn: socket.socket, _: object) -> None:
+        conn.sendall(frame({"parameters": {"token": "t" * 16}, "continues": True}))
+        held.wait(20)
+
+    count = short_path / "count"
+    command = f"trap 'echo x >>{count}' INT; echo ready; i=0; while [ $i -lt 20 ]; do sleep 0.1; i=$((i+1)); done; exit 7"
+    terminal = Terminal(peer(script), "inhibit", "--why", "test", "--", "/bin/sh", "-c", command)
+    terminal.read_until(b"ready")
+    os.write(terminal.fd, b"\x03")
+    assert terminal.wait() == 7
+    held.set()
+    assert count.read_text() == "x\n"

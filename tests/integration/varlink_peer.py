@@ -50,21 +50,26 @@ class Peer:
                 conn, _ = self.listener.accept()
             except OSError:
                 return
-            with conn:
-                data = b""
-                while not data.endswith(b"\0"):
-                    piece = conn.recv(65536)
-                    if not piece:
-                        break
-                    data += piece
-                if data:
-                    self.calls.append(json.loads(data[:-1]))
-                    try:
-                        self.script(conn, self.calls[-1])
-                    except OSError:  # the client did not wait for all of it
-                        pass
+            threading.Thread(target=self._answer, args=(conn,), daemon=True).start()
+
+    def _answer(self, conn: socket.socket) -> None:
+        with conn:
+            data = b""
+            while not data.endswith(b"\0"):
+                piece = conn.recv(65536)
+                if not piece:
+                    return
+                data += piece
+            call = json.loads(data[:-1])
+            self.calls.append(call)
+            try:
+                self.script(conn, call)
+            except OSError:  # the client did not wait for all of it
+                pass
 
     def close(self) -> None:
+        if self.listener.fileno() < 0:
+            return
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         self.path.unlink()
@@ -160,12 +165,57 @@ def final(**changes: Any) -> dict[str, Any]:
 LEFT = [{"kind": "container", "object": "web", "reason": "it holds an image", "remedy": "docker rm web"},
         {"kind": "record", "object": "abc", "reason": "in use"}]
 
+POLICY_RUN = {
+    "id": "p1", "outcome": "left", "startedAt": 1, "finishedAt": 4, "records": 7, "plannedBytes": 5_000_000_000,
+    "engineReportedBytes": 4_200_000_000, "diskFreedBytes": 4_100_000_000,
+    "removed": [{"kind": "image", "object": "web:1", "remove": True, "rule": "maxAge", "bytes": 1_200_000_000,
+                 "sentence": "web:1 goes: it is 40d old."}],
+    "left": [{"kind": "image", "object": "web:2", "remove": True, "rule": "maxAge", "bytes": 300_000_000,
+              "sentence": "web:2 goes: it is 41d old."}]}
+
 STATUS = {
     "version": "0.0.1", "startedAt": 1, "config": {"file": "/etc/wpcache/wpcached.conf", "loadedAt": 1},
     "engine": {"state": "ok", "socket": "/run/docker.sock", "version": "28.5.1", "apiVersion": "1.51",
                "imageStore": "containerd"},
-    "observedAt": 5, "builder": {"records": 312, "inUse": 2, "bytes": 4_100_000_000, "sharedBytes": 0},
-    "images": {"matching": 2, "untagged": 3, "total": 14, "rollbackTags": 1},
-    "disk": {"path": "/var/lib/docker", "totalBytes": 40_000_000_000, "freeBytes": 10_000_000_000}, "queued": 1,
+    "observedAt": 5, "builder": {"records": 312, "inUse": 2, "bytes": 4_100_000_000, "privateBytes": 4_000_000_000,
+                                 "maxBytes": 5_000_000_000, "targetBytes": 4_000_000_000},
+    "images": {"matching": 2, "untagged": 3, "total": 14, "bytes": 8_000_000_000, "rollbackTags": 1},
+    "disks": [{"path": "/var/lib/docker", "totalBytes": 40_000_000_000, "freeBytes": 10_000_000_000,
+               "totalInodes": 1000, "freeInodes": 500, "pressure": False, "minFreeBytes": 6_000_000_000}],
+    "policy": {"mode": "enforce", "next": "remove 2 images (1.2GB)", "images": 2, "imageBytes": 1_200_000_000,
+               "builderBytes": 0, "events": True},
+    "inhibitors": [], "alarms": [], "queued": 1,
     "job": {"id": "j", "kind": "clear", "target": "all", "startedAt": 1, "step": "images", "message": "Removing x"},
     "lastClear": {"id": "r1", "target": "all", "outcome": "notFresh", "finishedAt": 2, "remaining": 3}}
+
+PLAN = {
+    "policy": {**STATUS["policy"], "hold": "grace", "holdUntil": 4_000_000_000,
+               "next": "prune the build cache from 12GB to 8GB and remove 1 image (1.2GB)", "images": 1,
+               "builderBytes": 4_000_000_000},
+    "images": [
+        {"kind": "image", "object": "web:1", "imageId": "sha256:" + "a" * 64, "names": ["web:1"], "remove": True,
+         "rule": "maxAge", "sentence": "web:1 goes: it is 40d old.", "bytes": 1_200_000_000, "ageSec": 1},
+        {"kind": "image", "object": "web:3", "imageId": "sha256:" + "b" * 64, "names": ["web:3"], "remove": False,
+         "rule": "keepLast", "sentence": "web:3 stays: it is the newest.", "bytes": 1_300_000_000},
+        {"kind": "image", "object": "web:2", "imageId": "sha256:" + "c" * 64, "names": ["web:2"], "remove": False,
+         "rule": "inUse", "sentence": "web:2 stays: container web (running) uses it.", "bytes": 1_100_000_000},
+        *({"kind": "image", "object": f"other:{i}", "imageId": f"sha256:{i:064}", "names": [f"other:{i}"],
+           "remove": False, "rule": "noMatch", "sentence": "s", "bytes": 100_000_000} for i in range(7)),
+        {"kind": "image", "object": "sha256:" + "d" * 64, "imageId": "sha256:" + "d" * 64, "names": [],
+         "remove": False, "rule": "notOurs", "sentence": "s", "bytes": 1000},
+        {"kind": "image", "object": "web:9", "imageId": "x", "names": [], "remove": False, "rule": "ofTomorrow",
+         "sentence": "web:9 stays: it may.", "bytes": 1}],
+    "builder": {"records": 312, "privateBytes": 12_000_000_000, "maxBytes": 10_000_000_000, "keepBytes": 8_000_000_000,
+                "rule": "maxSize", "goes": 24, "goesBytes": 4_100_000_000,
+                "first": [{"kind": "record", "object": f"record{i}", "remove": True, "rule": "recordLru",
+                           "sentence": "s", "bytes": 1_000_000} for i in range(24)]},
+    "disks": [{**STATUS["disks"][0], "freeBytes": 5_000_000_000, "pressure": True}]}
+
+HISTORY = {
+    "runs": [{"id": "r2", "kind": "clear", "target": "all", "outcome": "fresh", "who": "root", "startedAt": 86_400,
+              "finishedAt": 86_401, "removed": 12, "remaining": 0, "engineReportedBytes": 1,
+              "diskFreedBytes": 2_500_000_000},
+             {"id": "r1", "kind": "policy", "outcome": "done", "startedAt": 60, "removed": 1234, "remaining": 0,
+              "engineReportedBytes": 1, "diskFreedBytes": 1000}],
+    "samples": [{"at": i * 60, "builderBytes": i * 100_000_000, "imageBytes": 1, "diskTotalBytes": 40_000_000_000,
+                 "diskFreeBytes": 10_000_000_000} for i in range(101)]}

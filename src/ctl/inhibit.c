@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Holds an inhibitor while a command runs, and gets in its way as little as it can: what fails here is
+ * a warning, unless --require says otherwise, and the exit status is the command's own. The command
+ * stays in the process group, so a terminal's keys reach it by themselves; what somebody sends to this
+ * process alone is passed on.
+ *
+ * The token is made here, and the daemon is told the same one again after it was restarted, so that a
+ * clear inside the command goes on being the holder's own.
+ */
+
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+
+#include "ctl/client.h"
+#include "wire/interface.h"
+
+#define WAIT_SEC_DEFAULT 1800
+/* A wait shorter than this is not worth a word. */
+#define TELL_USEC (2 * USEC_PER_SEC)
+#define RETRY_USEC USEC_PER_SEC
+#define TOKEN_BYTES 16
+
+typedef struct Inhibit {
+        const Ctl *ctl;
+        char token[2 * TOKEN_BYTES + 1];
+        Client *client;      /* NULL: not connected */
+        bool held;           /* by the daemon's last word */
+        bool warned;         /* that it is not held */
+        bool over;           /* it is not to be taken again */
+        uint64_t until_usec; /* end of its time; 0: it was never held */
+        uint64_t retry_usec;
+        int signal_fd;
+        sigset_t mask_before;
+} Inhibit;
+
+static int make_token(char ret[static 2 * TOKEN_BYTES + 1]) {
+        unsigned char bytes[TOKEN_BYTES];
+
+        if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
+                return -EIO;
+        for (size_t i = 0; i < sizeof(bytes); i++)
+                snprintf(ret + 2 * i, 3, "%02x", bytes[i]);
+        return 0;
+}
+
+/* Those that are ignored already, by nohup(1) say, stay so, for the command as well. */
+static int catch_signals(Inhibit *inhibit) {
+        static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 };
+        struct sigaction action;
+        sigset_t signals;
+
+        sigemptyset(&signals);
+        for (size_t i = 0; i < ELEMENTSOF(numbers); i++)
+                if (sigaction(numbers[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+                        sigaddset(&signals, numbers[i]);
+        /* where it is ignored, children leave no status */
+        signal(SIGCHLD, SIG_DFL);
+        sigaddset(&signals, SIGCHLD);
+        if (sigprocmask(SIG_BLOCK, &signals, &inhibit->mask_before) < 0)
+                return -errno;
+        inhibit->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+        return inhibit->signal_fd < 0 ? -errno : 0;
+}
+
+/* The next signal but SIGCHLD; false if there is none. */
+static bool next_signal(const Inhibit *inhibit, struct signalfd_siginfo *ret) {
+        while (read(inhibit->signal_fd, ret, sizeof(*ret)) == sizeof(*ret))
+                if (ret->ssi_signo != SIGCHLD)
+                        return true;
+        return false;
+}
+
+/* Ends as if the signal had not been caught; without a core, which would be of this process. */
+static int die_of(const Inhibit *inhibit, int number) {
+        const struct rlimit none = { 0, 0 };
+        sigset_t mask = inhibit->mask_before;
+
+        setrlimit(RLIMIT_CORE, &none);
+        signal(number, SIG_DFL);
+        sigdelset(&mask, number);
+        raise(number);
+        sigprocmask(SIG_SETMASK, &mask, NULL);
+        return 128 + number;
+}
+
+static void disconnect(Inhibit *inhibit) {
+        inhibit->client = client_free(inhibit->client);
+        inhibit->held = false;
+        inhibit->retry_usec = now_boottime_usec() + RETRY_USEC;
+}
+
+/* Asks for the inhibitor, or for what is left of its time. */
+static int ask(Inhibit *inhibit, uint64_t timeout_usec, Diag *reterr_diag) {
+        cleanup(json_free) Json *parameters = json_new_object();
+        const Ctl *ctl = inhibit->ctl;
+        uint64_t now_usec = now_boottime_usec();
+        int64_t ttl_sec = ctl->ttl_sec;
+        int r;
+
+        if (inhibit->until_usec > now_usec)
+                ttl_sec = (int64_t)((inhibit->until_usec - now_usec + USEC_PER_SEC - 1) /
+                                    USEC_PER_SEC);
+        r = json_add_string(parameters, "why", ctl->why);
+        r |= json_add_int(parameters, "ttlSec", ttl_sec);
+        r |= json_add_string(parameters, "token", inhibit->token);
+        r |= json_add_string(parameters, "inhibitor", ctl->inhibitor);
+        r |= json_add_string(parameters, "command", ctl->command);
+        if (r < 0)
+                return -ENOMEM;
+        r = client_open(ctl, timeout_usec, &inhibit->client);
+        if (r >= 0)
+                r = client_send(inhibit->client, INTERFACE_NAME ".Inhibit", parameters, true,
+                                reterr_diag);
+        if (r < 0)
+                disconnect(inhibit);
+        return r;
+}
+
+typedef enum News {
+        NEWS_NONE,
+        NEWS_HELD,
+        NEWS_LOST,    /* the connection; reterr_diag */
+        NEWS_REFUSED, /* and why was said on stderr */
+        NEWS_EXPIRED,
+} News;
+
+/* What the daemon has said by now. */
+static News take_reply(Inhibit *inhibit, int *reterr_error, Diag *reterr_diag) {
+        cleanup(varlink_reply_done) VarlinkReply reply = { NULL };
+        int r;
+
+        r = client_reply(inhibit->client, 0, &reply, reterr_diag);
+        if (r == -ETIMEDOUT)
+                return NEWS_NONE;
+        if (r >= 0 && reply.error && strcmp(reply.error, ERROR_SHUTTING_DOWN) == 0)
+                r = diag_set(reterr_diag, -ECONNRESET, "it is stopping");
+        if (r < 0) {
+                disconnect(inhibit);
+                *reterr_error = r;
+                return NEWS_LOST;
+        }
+        if (reply.error) {
+                /* too many may be fewer later; but one that comes late would hold off the command's
+                 * own clears, since its token was not handed out */
+                inhibit->over = inhibit->until_usec == 0 || strcmp(reply.error, ERROR_BUSY) != 0;
+                if (!inhibit->warned)
+                        client_fail_reply(&reply);
+                inhibit->warned = true;
+                disconnect(inhibit);
+                return NEWS_REFUSED;
+        }
+        if (!reply.continues) {
+                inhibit->over = true;
+                disconnect(inhibit);
+                return NEWS_EXPIRED;
+        }
+        inhibit->held = true;
+        if (inhibit->until_usec == 0)
+                inhibit->until_usec =
+                        now_boottime_usec() + (uint64_t)inhibit->ctl->ttl_sec * USEC_PER_SEC;
+        return NEWS_HELD;
+}
+
+/* Sleeps until the daemon (or another connection to it, `client`) or a signal has news, or the time
+ * is there. */
+static void sleep_until(const Inhibit *inhibit, const Client *client, uint64_t usec) {
+        struct pollfd fds[] = {
+                { .fd = inhibit->signal_fd, .events = POLLIN },
+                { .fd = inhibit->client ? client_fd(inhibit->client) : -1, .events = POLLIN },
+                { .fd = client ? client_fd(client) : -1, .events = POLLIN },
+        };
+        uint64_t now_usec = now_boottime_usec();
+        int timeout_msec = -1;
+
+        if (usec != USEC_INFINITY)
+                timeout_msec = usec <= now_usec ? 0
+                                                : (int)MIN((usec - now_usec + 999) / USEC_PER_MSEC,
+                                                           UINT64_C(3600000));
+        /* whatever it says, everything is looked at anew */
+        poll(fds, ELEMENTSOF(fds), timeout_msec);
+}
+
+static void tell_waiting(const Json *status) {
+        const Json *job = json_get(status, "job");
+        const char *target = json_get_string(job, "target", NULL);
+        char count[RENDER_COUNT_MAX];
+
+        if (job)
+                client_fail(0, "waiting for a %s%s%s in progress: %s",
+                            json_get_string(job, "kind", "job"), target ? " of " : "",
+                            target ? target : "",
+                            json_get_string(job, "message", json_get_string(job, "step", "?")));
+        else
+                client_fail(0, "waiting for %s that came before",
+                            render_count(json_get_int(status, "queued", 0), "job", count));
+}
+
+/* The wait for the first reply, and meanwhile a second connection that asks what it is for. */
+typedef struct Wait {
+        uint64_t end_usec;
+        uint64_t ask_usec;    /* USEC_INFINITY: it was asked */
+        Client *client;       /* NULL: not asked yet, or answered */
+        uint64_t answer_usec; /* until when an answer has to come */
+} Wait;
+
+/* Says once what is waited for. -ETIMEDOUT: the daemon does not answer even to that. */
+static int ask_waiting(const Inhibit *inhibit, Wait *wait) {
+        cleanup(varlink_reply_done) VarlinkReply reply = { NULL };
+        uint64_t now_usec = now_boottime_usec();
+        int r = 0;
+
+        if (now_usec >= wait->ask_usec) {
+                wait->ask_usec = USEC_INFINITY;
+                wait->answer_usec = now_usec + CLIENT_TIMEOUT_USEC;
+                r = client_open(inhibit->ctl, 0, &wait->client);
+                if (r >= 0)
+                        r = client_send(wait->client, INTERFACE_NAME ".GetStatus", NULL, false,
+                                        NULL);
+        }
+        if (r >= 0 && wait->client) {
+                r = client_reply(wait->client, 0, &reply, NULL);
+                if (r == -ETIMEDOUT)
+                        return now_boottime_usec() >= wait->answer_usec ? r : 0;
+                if (r >= 0 && !reply.error && !inhibit->ctl->quiet)
+                        tell_waiting(json_get(reply.parameters, "status"));
+        }
+        /* what else went wrong the first connection will tell, too */
+        if (r < 0 || reply.root)
+                wait->client = client_free(wait->client);
+        return 0;
+}
+
+/* Returns once it is held; or the exit status that tells why it is not, which was said; or the signal
+ * that ended the wait, negative. */
+static int wait_turn(Inhibit *inhibit, Wait *wait) {
+        const Ctl *ctl = inhibit->ctl;
+
+        for (;;) {
+                struct signalfd_siginfo info;
+                Diag diag = DIAG_NULL;
+                int error = 0;
+
+                switch (take_reply(inhibit, &error, &diag)) {
+                case NEWS_HELD:
+                        return CTL_DONE;
+                case NEWS_LOST:
+                        return client_fail_connection(ctl, error, &diag);
+                case NEWS_REFUSED:
+                        return CTL_INHIBIT_FAILED;
+                case NEWS_EXPIRED:
+                        return client_fail(CTL_INHIBIT_FAILED, "wpcached does not hold it");
+                case NEWS_NONE:
+                        break;
+                }
+                if (next_signal(inhibit, &info))
+                        return -(int)info.ssi_signo;
+                if (now_boottime_usec() >= wait->end_usec) {
+                        disconnect(inhibit);
+                        inhibit->over = true;
+                        return client_fail(CTL_BUSY, "busy: the inhibitor did not get its turn in "
+                                                     "time; see wpcachectl status");
+                }
+                error = ask_waiting(inhibit, wait);
+                if (error < 0) {
+                        disconnect(inhibit);
+                        return client_fail_connection(ctl, error, &diag);
+                }
+                sleep_until(inhibit, wait->client,
+                            MIN(wait->end_usec, wait->client ? wait->answer_usec : wait->ask_usec));
+        }
+}
+
+static int take(Inhibit *inhibit) {
+        const Ctl *ctl = inhibit->ctl;
+        uint64_t now_usec = now_boottime_usec();
+        int64_t wait_sec = ctl->wait_sec >= 0 ? ctl->wait_sec : WAIT_SEC_DEFAULT;
+        Wait wait = {
+                /* one that need not wait gets its answer in that time */
+                .end_usec = now_usec + (uint64_t)MAX(wait_sec, 1) * USEC_PER_SEC,
+                .ask_usec = now_usec + TELL_USEC,
+        };
+        Diag diag = DIAG_NULL;
+        int r;
+
+        r = ask(inhibit, CLIENT_TIMEOUT_USEC, &diag);
+        if (r < 0)
+                return client_fail_connection(ctl, r, &diag);
+        r = wait_turn(inhibit, &wait);
+        client_free(wait.client);
+        return r;
+}
+
+/* As env(1) does it; the child has nothing of this process but its descriptors 0 to 2. */
+static pid_t start(const Inhibit *inhibit) {
+        const Ctl *ctl = inhibit->ctl;
+        pid_t pid;
+        int error;
+
+        fflush(NULL);
+        pid = fork();
+        if (pid != 0)
+                return pid;
+
+        if (!ctl->ignores_sigpipe)
+                signal(SIGPIPE, SIG_DFL);
+        sigprocmask(SIG_SETMASK, &inhibit->mask_before, NULL);
+        /* one that was refused is nobody's: the outer one stays in force */
+        if ((inhibit->held || !inhibit->over) && setenv("WPCACHE_INHIBITOR", inhibit->token, 1) < 0)
+                _exit(client_fail(CTL_INHIBIT_FAILED, "out of memory"));
+        execvp(ctl->argv[0], ctl->argv);
+        error = errno;
+        _exit(client_fail(error == ENOENT ? CTL_NOT_FOUND : CTL_NOT_EXECUTABLE,
+                          "cannot run '%s': %s", ctl->argv[0], error_text(error)));
+}
+
+static void tell_expired(Inhibit *inhibit) {
+        inhibit->over = true;
+        client_fail(0, "the inhibitor's time is over, and '%s' still runs; see --ttl",
+                    inhibit->ctl->argv[0]);
+}
+
+/* Asks for it again if it was lost. */
+static void regain(Inhibit *inhibit) {
+        uint64_t now_usec = now_boottime_usec();
+
+        if (inhibit->client || inhibit->over || now_usec < inhibit->retry_usec)
+                return;
+        if (inhibit->until_usec != 0 && now_usec >= inhibit->until_usec)
+                tell_expired(inhibit);
+        else if (ask(inhibit, 0, NULL) < 0)
+                return; /* that it is not held was said */
+}
+
+static void hear(Inhibit *inhibit) {
+        Diag diag = DIAG_NULL;
+        int error = 0;
+        News news;
+
+        while (inhibit->client && (news = take_reply(inhibit, &error, &diag)) != NEWS_NONE) {
+                if (news == NEWS_HELD && inhibit->warned && !inhibit->ctl->quiet)
+                        client_fail(0, "the inhibitor is held now");
+                if (news == NEWS_LOST && !inhibit->warned)
+                        client_fail(0,
+                                    "lost wpcached and the inhibitor with it: %s; trying to hold "
+                                    "it again",
+                                    diag_text(&diag, error));
+                if (news == NEWS_EXPIRED)
+                        tell_expired(inhibit);
+                inhibit->warned = news != NEWS_HELD;
+        }
+}
+
+/* A terminal's Ctrl-C and Ctrl-\ went to the whole process group. */
+static void pass_on(const Inhibit *inhibit, pid_t pid) {
+        struct signalfd_siginfo info;
+
+        while (next_signal(inhibit, &info))
+                if (info.ssi_code != SI_KERNEL ||
+                    (info.ssi_signo != SIGINT && info.ssi_signo != SIGQUIT))
+                        kill(pid, (int)info.ssi_signo);
+}
+
+static int attend(Inhibit *inhibit, pid_t pid) {
+        for (;;) {
+                bool lost;
+                int status;
+                pid_t r;
+
+                /* SIGCHLD was taken before this looks, so that none is missed */
+                pass_on(inhibit, pid);
+                r = waitpid(pid, &status, WNOHANG);
+                if (r < 0 && errno != EINTR)
+                        return client_fail(CTL_INHIBIT_FAILED, "lost sight of '%s': %s",
+                                           inhibit->ctl->argv[0], error_text(errno));
+                if (r == pid)
+                        return WIFSIGNALED(status) ? die_of(inhibit, WTERMSIG(status))
+                                                   : WEXITSTATUS(status);
+                regain(inhibit);
+                hear(inhibit);
+                lost = !inhibit->client && !inhibit->over;
+                sleep_until(inhibit, NULL, lost ? inhibit->retry_usec : USEC_INFINITY);
+        }
+}
+
+static int run(Inhibit *inhibit) {
+        const Ctl *ctl = inhibit->ctl;
+        pid_t pid;
+        int r;
+
+        if (make_token(inhibit->token) < 0 || catch_signals(inhibit) < 0)
+                return client_fail(CTL_INHIBIT_FAILED, "cannot make a token, or catch signals");
+        r = take(inhibit);
+        if (r < 0)
+                return die_of(inhibit, -r);
+        if (r != CTL_DONE) {
+                if (ctl->require)
+                        return CTL_INHIBIT_FAILED;
+                client_fail(0, "'%s' runs without the inhibitor", ctl->argv[0]);
+                inhibit->warned = true;
+        }
+        pid = start(inhibit);
+        if (pid < 0)
+                return client_fail(CTL_INHIBIT_FAILED, "cannot run '%s': %s", ctl->argv[0],
+                                   error_text(errno));
+        return attend(inhibit, pid);
+}
+
+int verb_inhibit(const Ctl *ctl) {
+        Inhibit inhibit = { .ctl = ctl, .signal_fd = -EBADF };
+        int r = run(&inhibit);
+
+        client_free(inhibit.client);
+        if (inhibit.signal_fd >= 0)
+                close(inhibit.signal_fd);
+        return r;
+}

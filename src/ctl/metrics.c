@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl/client.h"
+#include "wire/interface.h"
+
+/* Lines are cleaned one by one: names of things are somebody else's. */
+static int print_lines(const char *text) {
+        cleanup_free char *copy = strdup(text);
+        char *line, *rest = copy;
+
+        if (!copy)
+                return client_fail(CTL_FAILED, "out of memory");
+        while ((line = strsep(&rest, "\n")))
+                if (*line || rest)
+                        printf("%s\n", text_clean(line));
+        return CTL_DONE;
+}
+
+int verb_metrics(const Ctl *ctl) {
+        cleanup(varlink_reply_done) VarlinkReply reply = { NULL };
+        const char *text;
+        Ctl raw = *ctl;
+        int r;
+
+        /* as it is: for text the client would make one line of it */
+        raw.render.json = JSON_FORMAT_SHORT;
+        r = client_call(&raw, INTERFACE_NAME ".GetMetrics", NULL, CLIENT_TIMEOUT_USEC, &reply);
+        if (r != CTL_DONE)
+                return r;
+        text = json_get_string(reply.parameters, "text", NULL);
+        if (!text)
+                return client_fail(CTL_FAILED, "wpcached answered with no metrics");
+        if (ctl->render.json != JSON_FORMAT_OFF)
+                return client_print_json(ctl, reply.parameters);
+        return ctl->quiet ? CTL_DONE : print_lines(text);
+}
