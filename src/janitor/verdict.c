@@ -162,12 +162,15 @@ static ImageText image_text(const Image *image) {
 /* "the 2nd newest of 5 of watchparty-backend" */
 static char *rank_text(const Image *image, const ImageVerdict *verdict) {
         const char *group = verdict->group;
+        char place[16] = "";
 
+        if (verdict->rank > 1)
+                snprintf(place, sizeof(place), "%u%s ", verdict->rank, ordinal(verdict->rank));
         if (group == image->project)
-                return format("the %u%s newest of %u untagged images of project %s", verdict->rank,
-                              ordinal(verdict->rank), verdict->of, group);
-        return format("the %u%s newest of %u of %.*s", verdict->rank, ordinal(verdict->rank),
-                      verdict->of, (int)name_repository_length(group), group);
+                return format("the %snewest of %u untagged images of project %s", place,
+                              verdict->of, group);
+        return format("the %snewest of %u of %.*s", place, verdict->of,
+                      (int)name_repository_length(group), group);
 }
 
 /* ", and the 4th newest of 5 of watchparty-backend (keep_last=2)", or "" */

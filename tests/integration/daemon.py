@@ -2,9 +2,11 @@
 from __future__ import annotations
 
 import atexit
+import mmap
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -37,6 +39,26 @@ socket={socket}
 """
 
 
+class Clock:
+    """What a daemon takes for the time: moved by tests, in builds with WPCACHE_TEST_CLOCK."""
+
+    def __init__(self, file: Path):
+        self.file = file
+        file.write_bytes(bytes(16))
+        with open(file, "r+b") as opened:
+            self._map = mmap.mmap(opened.fileno(), 16)
+
+    def move(self, wall: float, uptime: float) -> None:
+        """By so many seconds each."""
+        now = struct.unpack("2q", self._map[:])
+        self._map[:] = struct.pack("2q", now[0] + int(wall * 1e6), now[1] + int(uptime * 1e6))
+
+    def go_on(self, days: float = 0, minutes: float = 0) -> None:
+        """Time passes."""
+        seconds = days * 86400 + minutes * 60
+        self.move(seconds, seconds)
+
+
 class DaemonError(Exception):
     """wpcached that does not do what a test needs of it."""
 
@@ -54,9 +76,10 @@ class Daemon:
         self.socket = self.dir / "wpcache.sock"
         self.config = self.dir / "wpcached.conf"
         self.state = self.dir / "state"
-        self.build = build
-        self.process: subprocess.Popen[bytes] | None = None
         self.state.mkdir(parents=True, exist_ok=True)
+        self.build = build
+        self.clock = Clock(self.dir / "clock")
+        self.process: subprocess.Popen[bytes] | None = None
         self.config.write_text(CONFIG.format(engine=engine_socket, socket=self.socket) + extra)
 
     def __enter__(self) -> Daemon:
@@ -70,7 +93,8 @@ class Daemon:
     def start(self, timeout: float = 10) -> None:
         """Starts wpcached and returns when its socket takes connections."""
         self.socket.unlink(missing_ok=True)
-        env = {**os.environ, "STATE_DIRECTORY": str(self.state)}
+        env = {**os.environ, "STATE_DIRECTORY": str(self.state),
+               "WPCACHE_TEST_CLOCK": str(self.clock.file)}
         env.pop("NOTIFY_SOCKET", None)
         with open(self.dir / "wpcached.log", "ab") as log:
             self.process = subprocess.Popen(

@@ -9,6 +9,7 @@ import contextlib
 import http.client
 import json
 import re
+import select
 import socket
 import threading
 import time
@@ -123,16 +124,23 @@ TYPES = ("regular", "source.local", "source.git.checkout", "frontend", "internal
 
 
 def allowed(method: str, path: str) -> bool:
-    """Whether wpcached may ever send this: looks, tags, two kinds of prune, untag by name."""
+    """Whether wpcached may ever send this: looks, tags, four kinds of prune, untag by name."""
     parts = urlsplit(re.sub(r"^/v1\.\d+(?=/)", "", path))
     name = unquote(parts.path)
     query = parse_qsl(parts.query, keep_blank_values=True)
     if method == "GET":
         return True
     if method == "POST" and name == "/build/prune":
-        return query == [("all", "1")] or query in (
-            [("all", "1"), ("filters", json.dumps({"type": [kind]}, separators=(",", ":")))]
-            for kind in TYPES)
+        minor = int((re.match(r"/v1\.(\d+)/", path) or ["", "0"])[1])
+        amount = "reserved-space" if minor >= 48 else "keep-storage"
+        rest = query[1:]
+        if query[:1] != [("all", "1")] or len(rest) > 1:
+            return False
+        return (not rest
+                or rest[0][0] == amount and re.fullmatch("[1-9][0-9]*", rest[0][1]) is not None
+                or rest[0][0] == "filters" and (
+                    rest[0][1] in (f'{{"type":["{kind}"]}}' for kind in TYPES)
+                    or re.fullmatch(r'{"until":\["[1-9][0-9]*h"\]}', rest[0][1]) is not None))
     if method == "POST":
         return (re.fullmatch(f"/images/{IMAGE_ID}/tag", name) is not None
                 and [key for key, _ in query] == ["repo", "tag"])
@@ -249,6 +257,10 @@ class Proxy:
             return receive(upstream.getresponse())
 
         told = self.before(method, plain(path))
+        if told is None and plain(path).startswith("/events"):
+            upstream.request(method, path, None, dict(headers.items()))
+            stream_through(client, upstream)
+            return False
         if callable(told):
             told(Exchange(client, forward))
             return False
@@ -264,6 +276,19 @@ def receive(response: http.client.HTTPResponse) -> tuple[bytes, bytes]:
     if chunked:
         body = (b"%x\r\n%b\r\n" % (len(body), body) if body else b"") + b"0\r\n\r\n"
     return "\r\n".join([*lines, "\r\n"]).encode("latin-1"), body
+
+
+def stream_through(client: socket.socket, upstream: UnixHTTP) -> None:
+    """Hands an answer on as it comes, until one end hangs up."""
+    engine = upstream.sock
+    while True:
+        ready = select.select([client, engine], [], [])[0]
+        if client in ready:
+            return
+        piece = engine.recv(65536)
+        if not piece:
+            return
+        client.sendall(piece)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from daemon import Daemon
+from helpers import receipts
 from stub import Stub
 from varlink_client import CACHE, NOBODY, SERVICE, Wire, call, message
 
@@ -363,8 +364,8 @@ class stopped_worker:
 
     def __init__(self, daemon: Service):
         pid = daemon.process.pid
-        self.tid = max(int(name) for name in os.listdir(f"/proc/{pid}/task"))  # ThreadSanitizer's came before
-        assert self.tid != pid
+        self.tid, = (int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()
+                     if (task / "comm").read_text() == "janitor\n")
         self.libc = ctypes.CDLL(None, use_errno=True)
 
     def ptrace(self, request: int) -> None:
@@ -412,7 +413,7 @@ def test_stop(service, short_path, number):
             daemon.hear("STOPPING=1")
             if client:
                 assert client.wait(10) == 1 and client.stderr.read()
-                assert len(list((daemon.state / "receipts").iterdir())) == 1
+                assert len(receipts(daemon)) == 1
 
 
 def test_stop_during_a_prune_that_must_not_be_cut(service, short_path):

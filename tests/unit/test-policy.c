@@ -249,17 +249,17 @@ static void test_sentences(void **state) {
                 { { .container = "running" },
                   "watchparty-web:1 stays: container web (running) uses it." },
                 { { .keep_last = 2 },
-                  "watchparty-web:1 stays: it is the 1st newest of 1 of watchparty-web "
+                  "watchparty-web:1 stays: it is the newest of 1 of watchparty-web "
                   "(keep_last=2)." },
                 { { .age_sec = 31 * DAY },
-                  "watchparty-web:1 goes: it is 31d old, older than max_age (30d), and the 1st "
+                  "watchparty-web:1 goes: it is 31d old, older than max_age (30d), and the "
                   "newest of 1 of watchparty-web (keep_last=0)." },
                 { { .age_sec = 20 * 60 },
                   "watchparty-web:1 stays: it is 20min old, and min_age is 1h." },
                 { { .untagged = true, .suspect = true, .age_sec = 2 * DAY },
                   "x goes: it is untagged and 2d old, older than dangling_max_age (1d)." },
                 { { .untagged = true, .project = "party", .keep_last = 1 },
-                  "x stays: it is the 1st newest of 1 untagged images of project party "
+                  "x stays: it is the newest of 1 untagged images of project party "
                   "(keep_last=1)." },
                 { { .protect = "watchparty-w*" },
                   "watchparty-web:1 stays: [images] protect has watchparty-w*." },

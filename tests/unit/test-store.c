@@ -471,7 +471,8 @@ static void test_bounds(void **state) {
 static void add_seen(SeenImages *list, unsigned number, const char *repository) {
         SeenImage *image;
 
-        assert_int_equal(array_grow(list->v, list->n, list->size), 0);
+        if (array_grow(list->v, list->n, list->size) < 0)
+                abort(); /* fail() would not end this for the static analyser */
         image = &list->v[list->n++];
         *image = (SeenImage){
                 .first_seen_sec = number,

@@ -1,0 +1,79 @@
+"""What tests of the policy have in common: daemons in a hurry, and images of any age."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from daemon import Daemon as AnyDaemon
+from engine import Engine
+from helpers import Daemon, Project, look, run, wait_until
+
+# Acts as soon as it may, on what the test makes alone: the disk of a test machine may be any.
+HASTY = """[poll]
+interval=1s
+[policy]
+grace=0
+quiet=0
+[disk]
+min_free=off
+min_free_inodes=off
+"""
+
+
+def hasty(engine: Engine | str, directory: Path, extra: str = "") -> Daemon:
+    socket = engine if isinstance(engine, str) else engine.socket
+    return Daemon(socket, directory, HASTY + extra)
+
+
+def configure(daemon: AnyDaemon, old: str, new: str) -> None:
+    """Another configuration, by reload."""
+    text = daemon.config.read_text()
+    assert old in text
+    daemon.config.write_text(text.replace(old, new, 1))
+    reload = daemon.ctl("reload")
+    assert reload.returncode == 0, reload.stderr
+
+
+def status(daemon: AnyDaemon) -> dict[str, Any]:
+    done = daemon.ctl("status", "--json=short")
+    assert done.returncode in (0, 8), done.stderr
+    return json.loads(done.stdout)
+
+
+def ctl_json(daemon: AnyDaemon, *arguments: str) -> Any:
+    done = daemon.ctl("--json=short", *arguments)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def polls(daemon: AnyDaemon, amount: int = 3) -> None:
+    """Returns after that many further looks of the daemon, and no job is in progress."""
+    for _ in range(amount):
+        before = status(daemon).get("observedAt")
+        wait_until(lambda: status(daemon).get("observedAt", before) != before)
+    wait_until(lambda: "job" not in status(daemon))
+
+
+def use(engine: Engine, image: str, container: str, running: bool) -> None:
+    if running:
+        run(engine, image, container)
+    else:
+        engine.docker("create", "--network", "none", "--name", container, image, "/bin/true")
+
+
+def fill(engine: Engine, directory: Path, steps: int = 8, megabytes: int = 1) -> None:
+    """Build cache that no image shares: a build of that many steps whose result nothing names."""
+    project = Project(engine, directory)
+    lines = ["FROM scratch", "COPY rootfs /"]
+    lines += [f"RUN dd if=/dev/urandom of=/f{i} bs=1M count={megabytes}" for i in range(steps)]
+    (directory / "Dockerfile").write_text("\n".join([*lines, "RUN false"]))
+    done = engine.docker("build", "--network", "none", "--progress", "plain", str(project.dir),
+                         check=False, env={"DOCKER_BUILDKIT": "1"})
+    assert done.returncode, "the last step fails, so that there is no image"
+
+
+def private_bytes(engine: Engine) -> int:
+    """Build cache not shared with an image, by the engine."""
+    return sum(record["Size"] for record in look(engine, "/v1.41/system/df")["BuildCache"] or ()
+               if not record["Shared"])
