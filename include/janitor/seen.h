@@ -18,8 +18,9 @@
  * containerd store a later one, since there it goes back as names are taken away. Losing a name is no
  * naming. used_sec is exact here and as of the hour in the store. -ENOMEM leaves the list usable.
  *
- * `*ret_changed` (may be NULL): since the last time an image came, went, or got or lost a name, or the
- * first running container of one came or its last went; false at the first observation of all.
+ * `*ret_changed` (may be NULL): since the last time an image came, went, or got or lost a name; false
+ * at the first observation of all. Not that one runs or no longer does: a container that restarts for
+ * ever would never leave the host quiet.
  */
 int seen_update(SeenImages *list, const Inventory *inventory, const Config *config,
                 int64_t age_now_sec, bool *ret_changed) must_check;

@@ -112,10 +112,9 @@ static bool update_mark(SeenImage *seen, const Inventory *inventory, int64_t age
         return named;
 }
 
-static bool update_use(SeenImage *seen, const Inventory *inventory, int64_t age_now_sec) {
+static void update_use(SeenImage *seen, const Inventory *inventory, int64_t age_now_sec) {
         const Container *container = container_of_image(inventory, seen->id);
         bool running = container && strcmp(container->state, "running") == 0;
-        bool changed = running != (seen->running_since_sec >= 0);
 
         if (container) {
                 if (seen->used_sec < 0 ||
@@ -123,11 +122,10 @@ static bool update_use(SeenImage *seen, const Inventory *inventory, int64_t age_
                         seen->dirty = true;
                 seen->used_sec = age_now_sec;
         }
-        if (changed) {
+        if (running != (seen->running_since_sec >= 0)) {
                 seen->running_since_sec = running ? age_now_sec : -1;
                 seen->dirty = true;
         }
-        return changed;
 }
 
 static int compare_seen(const void *a, const void *b) {
@@ -213,7 +211,7 @@ int seen_update(SeenImages *list, const Inventory *inventory, const Config *conf
                         j++;
                 changed |= update_names(&v[i], images[j], age_now_sec);
                 changed |= update_mark(&v[i], inventory, age_now_sec);
-                changed |= update_use(&v[i], inventory, age_now_sec);
+                update_use(&v[i], inventory, age_now_sec);
                 if (update_repository(&v[i], inventory, config, images[j]) < 0)
                         r = -ENOMEM;
         }
