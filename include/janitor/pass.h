@@ -20,14 +20,15 @@ typedef struct Memory {
         char boot_id[BOOT_ID_MAX];
         AgeClock clock;
         SeenImages seen;
-        Suspects suspects; /* as last read */
-        bool pressure, inode_pressure;
-        bool changed;            /* seen by some look, and no poll told it yet */
-        int64_t sampled_age_sec; /* when the last sample was stored; -1: never */
-        int64_t trimmed_age_sec; /* when the store was last trimmed; -1: never */
-        int64_t full_sec;        /* forecast_full_sec() then */
-        int64_t spared_age_sec;  /* when no record was found to go by its age; -1: some may */
-        Diag store_diag;         /* how the store failed, if no poll told it yet */
+        Suspects suspects;                 /* as last read */
+        uint64_t pressure, inode_pressure; /* PolicyNow's */
+        size_t n_disks;                    /* that they are of */
+        bool changed;                      /* seen by some look, and no poll told it yet */
+        int64_t sampled_age_sec;           /* when the last sample was stored; -1: never */
+        int64_t trimmed_age_sec;           /* when the store was last trimmed; -1: never */
+        int64_t full_sec;                  /* forecast_full_sec() then */
+        int64_t spared_age_sec; /* when no record was found to go by its age; -1: some may */
+        Diag store_diag;        /* how the store failed, if no poll told it yet */
 } Memory;
 
 /* What the loop thread knows and the worker does not. */

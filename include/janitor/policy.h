@@ -105,7 +105,8 @@ typedef struct PolicyNow {
         int64_t steady_since_sec; /* AgeClock: age time since which the wall clock was not set */
         int64_t quiet_sec;        /* since something last happened */
         size_t n_inhibitors;
-        bool pressure, inode_pressure; /* of the plan before: hysteresis */
+        /* Disks that the plan before had under pressure, a bit each by their place: hysteresis. */
+        uint64_t pressure, inode_pressure;
 } PolicyNow;
 
 typedef struct PolicyPlan {
@@ -113,7 +114,7 @@ typedef struct PolicyPlan {
         int64_t hold_left_sec; /* until the hold ends by itself; -1: not by time */
         BuilderPlan builder;
         DiskVerdict *disks;
-        bool pressure, inode_pressure; /* of any disk; into the next PolicyNow */
+        bool pressure, inode_pressure; /* of any disk */
         uint64_t need_bytes;           /* the most that one of them needs */
         ImageVerdict *images;          /* one an image of the inventory, same order */
         uint64_t keep_last;            /* of the configuration */

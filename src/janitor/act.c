@@ -104,18 +104,21 @@ static int act_name(Docker *docker, const NamedImage *name, Receipt *receipt, Di
 static int may_trash(Docker *docker, const char *id, int64_t since_sec, Diag *reterr_diag) {
         cleanup(container_set_done) ContainerSet containers = { 0 };
         cleanup(image_detail_done) ImageDetail now = { 0 };
+        int64_t now_sec;
         int r;
 
         r = docker_containers(docker, &containers, reterr_diag);
         if (r < 0)
                 return r;
+        now_sec = (int64_t)(now_realtime_usec() / USEC_PER_SEC);
         for (size_t i = 0; i < containers.n; i++) {
                 const Container *container = &containers.v[i];
 
                 if (strcmp(container->image_id, id) == 0)
                         return 0;
+                /* One from the future was made while the clock was ahead. */
                 if (strncmp(container->image, "sha256:", strlen("sha256:")) == 0 &&
-                    container->created_sec >= since_sec)
+                    container->created_sec >= since_sec && container->created_sec <= now_sec + 1)
                         return -EAGAIN;
         }
         r = docker_image(docker, id, &now, reterr_diag);

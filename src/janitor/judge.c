@@ -307,14 +307,27 @@ static Names sort_names(const Config *config, const Image *image) {
         return names;
 }
 
-/* The glob that takes a name of the image, or the repository it last had one of; or NULL. */
+/* "repo@sha256:…": by its repository, since it has no tag. */
+static bool digest_matches(const char *glob, const char *digest) {
+        cleanup_free char *repository = strndup(digest, strcspn(digest, "@"));
+
+        return !repository || name_matches(glob, repository); /* out of memory keeps */
+}
+
+/* The glob that takes a name of the image, its digest's repository, or the repository it last had a
+ * name of; or NULL. */
 static const char *find_glob(const Strv *globs, const Image *image, const char *repository) {
         for (size_t i = 0; i < globs->n; i++) {
                 for (size_t j = 0; j < image->names.n; j++)
                         if (name_matches(globs->v[i], image->names.v[j]))
                                 return globs->v[i];
-                if (image->names.n == 0 && repository && name_matches(globs->v[i], repository))
+                if (image->names.n > 0)
+                        continue;
+                if (repository && name_matches(globs->v[i], repository))
                         return globs->v[i];
+                for (size_t j = 0; j < image->digests.n; j++)
+                        if (digest_matches(globs->v[i], image->digests.v[j]))
+                                return globs->v[i];
         }
         return NULL;
 }
@@ -388,6 +401,8 @@ static bool judge_by_place(const Judge *judge, const Image *image, size_t i,
                 decide(verdict, false, RULE_OTHER_NAME, names.other);
         else if (fact->has_children)
                 decide(verdict, false, RULE_STEP, NULL);
+        else if (names.rollback && !rollback_expired(judge, image, i))
+                decide(verdict, false, RULE_ROLLBACK, names.rollback);
         else if (untagged && !fact->ours && image->digests.n > 0)
                 decide(verdict, false, RULE_DIGEST, image->digests.v[0]);
         else if (untagged && !fact->ours)

@@ -94,6 +94,15 @@ static void recall_spared(Memory *memory, Observe what, Look *look) {
                 builder->unused_hours = 0;
 }
 
+static void remember_disks(Memory *memory, const Look *look) {
+        memory->n_disks = look->inventory.disks.n;
+        memory->pressure = memory->inode_pressure = 0;
+        for (size_t i = 0; i < MIN(memory->n_disks, (size_t)64); i++) {
+                memory->pressure |= (uint64_t)look->plan.disks[i].pressure << i;
+                memory->inode_pressure |= (uint64_t)look->plan.disks[i].inode_pressure << i;
+        }
+}
+
 int look_run(Docker *docker, const Config *config, Observe what, Memory *memory,
              const Surroundings *around, Look *ret, Diag *reterr_diag) {
         uint64_t wall_usec;
@@ -112,9 +121,11 @@ int look_run(Docker *docker, const Config *config, Observe what, Memory *memory,
                                             wall_usec),
                 .steady_since_sec = memory->clock.steady_since_sec,
                 .n_inhibitors = around->n_inhibitors,
-                .pressure = memory->pressure,
-                .inode_pressure = memory->inode_pressure,
         };
+        if (memory->n_disks == ret->inventory.disks.n) {
+                ret->now.pressure = memory->pressure;
+                ret->now.inode_pressure = memory->inode_pressure;
+        }
         r = seen_update(&memory->seen, &ret->inventory, config, ret->now.age_sec, &changed);
         if (r < 0)
                 return r;
@@ -126,8 +137,7 @@ int look_run(Docker *docker, const Config *config, Observe what, Memory *memory,
         if (r < 0)
                 return r;
         recall_spared(memory, what, ret);
-        memory->pressure = ret->plan.pressure;
-        memory->inode_pressure = ret->plan.inode_pressure;
+        remember_disks(memory, ret);
         return 0;
 }
 

@@ -38,6 +38,7 @@ typedef struct Pass {
         Inventory again; /* the newest look */
         bool begun;      /* something was asked of the engine */
         bool spared;     /* a prune to a size deleted nothing */
+        bool stopped;    /* before all of the plan had its turn */
         int64_t started_sec;
         Disks before;
         uint64_t n_records, engine_bytes, freed_bytes;
@@ -72,6 +73,12 @@ static int printf_like(2, 3) say(const Pass *pass, const char *format, ...) {
         return 0;
 }
 
+/* 0, or -ENOMEM. */
+static int stop(Pass *pass, const char *why) {
+        pass->stopped = true;
+        return say(pass, "%s: the rest is left for the next pass", why);
+}
+
 static int announce(const Pass *pass) {
         const PolicyPlan *plan = &pass->look.plan;
         const BuilderPlan *builder = &plan->builder;
@@ -91,16 +98,26 @@ static int announce(const Pass *pass) {
                 if (!plan->images[i].remove)
                         continue;
                 sentence = policy_image_sentence(&pass->look.inventory, plan, i);
-                r = sentence ? say(pass, "%s", sentence) : -ENOMEM;
+                r = sentence ? say(pass, "%s (%s)", sentence, rule_to_string(plan->images[i].rule))
+                             : -ENOMEM;
         }
         return r;
 }
 
-/* Whether an untagged image appeared: a classic build's first step has no other sign. */
-static bool has_new_untagged(const Inventory *before, const Inventory *now) {
-        for (size_t i = 0; i < now->images.n; i++)
-                if (image_is_untagged(&now->images.v[i]) &&
-                    !image_set_find(&before->images, now->images.v[i].id))
+/*
+ * Whether others made or removed an image: what is among the newest, and whether a deploy is under way
+ * (a classic build's first step has no other sign), then has to be decided anew. Untagged parents go
+ * with an image that the pass took.
+ */
+static bool images_changed(const Pass *pass) {
+        const ImageSet *before = &pass->look.inventory.images, *now = &pass->again.images;
+
+        for (size_t i = 0; i < now->n; i++)
+                if (!image_set_find(before, now->v[i].id))
+                        return true;
+        for (size_t i = 0; i < before->n; i++)
+                if (pass->fates[i] == FATE_UNTOUCHED && before->v[i].names.n > 0 &&
+                    !image_set_find(now, before->v[i].id))
                         return true;
         return false;
 }
@@ -113,10 +130,11 @@ static int may_go_on(Pass *pass, Diag *reterr_diag) {
                               &pass->memory->suspects.images, &pass->again, reterr_diag);
         if (r < 0)
                 return r;
-        if (!inventory_building(&pass->again) &&
-            !has_new_untagged(&pass->look.inventory, &pass->again))
-                return 1;
-        return say(pass, "A build began: the rest is left for the next pass");
+        if (inventory_building(&pass->again))
+                return stop(pass, "A build began");
+        if (images_changed(pass))
+                return stop(pass, "Images came or went");
+        return 1;
 }
 
 static int begin(Pass *pass) {
@@ -206,6 +224,21 @@ static int take(Pass *pass, const Image *image, const ImageVerdict *verdict, Dia
         return r;
 }
 
+/* What goes for the disk's sake goes only while the disk, as last looked at, still asks for it. */
+static bool disk_still_asks(const Pass *pass) {
+        const Disks *before = &pass->look.inventory.disks, *now = &pass->again.disks;
+
+        if (pass->look.plan.inode_pressure || before->n != now->n)
+                return true;
+        for (size_t i = 0; i < now->n; i++) {
+                uint64_t need = pass->look.plan.disks[i].need_bytes;
+
+                if (need > 0 && now->v[i].free_bytes < before->v[i].free_bytes + need)
+                        return true;
+        }
+        return false;
+}
+
 /* 1 to go on with the next, 0 to end the pass. */
 static int remove_image(Pass *pass, size_t i, Diag *reterr_diag) {
         const ImageVerdict *verdict = &pass->look.plan.images[i];
@@ -215,6 +248,8 @@ static int remove_image(Pass *pass, size_t i, Diag *reterr_diag) {
         r = may_go_on(pass, reterr_diag);
         if (r <= 0)
                 return r;
+        if (verdict->rule == RULE_DISK_PRESSURE && !disk_still_asks(pass))
+                return say(pass, "The disk has room again: no more goes for it");
         r = is_unchanged(pass, image, reterr_diag);
         if (r < 0)
                 return r;
@@ -230,8 +265,7 @@ static int remove_image(Pass *pass, size_t i, Diag *reterr_diag) {
         r = take(pass, image, verdict, reterr_diag);
         if (r == -EAGAIN) {
                 pass->fates[i] = FATE_UNTOUCHED;
-                return say(pass, "A classic build may have begun: the rest is left for the next "
-                                 "pass");
+                return stop(pass, "A classic build may have begun");
         }
         if (r > 0)
                 pass->fates[i] = FATE_TAKEN;
@@ -247,8 +281,7 @@ static int remove_images(Pass *pass, Diag *reterr_diag) {
                 if (!pass->look.plan.images[i].remove)
                         continue;
                 if (now_boottime_usec() >= end_usec)
-                        return say(pass, "The rest is left for the next pass, not to be in the way "
-                                         "of a clear");
+                        return stop(pass, "A clear may be waiting");
                 r = remove_image(pass, i, reterr_diag);
                 if (r <= 0)
                         return r;
@@ -412,6 +445,7 @@ static int record(Pass *pass, const char *id, const char *error, Json **ret) {
         snprintf(run.outcome, sizeof(run.outcome), "%s",
                  error              ? "failed"
                  : pass->n_left > 0 ? "left"
+                 : pass->stopped    ? "interrupted"
                                     : "done");
         json = record_json(pass, &run, error);
         if (!json)

@@ -28,7 +28,8 @@ static bool is_off(const Size *size) {
         return size->bytes == 0 && size->percent == 0;
 }
 
-static void decide_disk(const Policy *policy, const Disk *disk, DiskVerdict *ret) {
+static void decide_disk(const Policy *policy, const Disk *disk, size_t place, DiskVerdict *ret) {
+        const uint64_t bit = place < 64 ? UINT64_C(1) << place : 0;
         const Config *config = policy->config;
         const Size inodes = { .percent = config->min_free_inodes_percent };
         uint64_t min, target;
@@ -39,7 +40,7 @@ static void decide_disk(const Policy *policy, const Disk *disk, DiskVerdict *ret
                                  ? min
                                  : MAX(min, size_of(&config->target_free, disk->total_bytes));
                 target = MIN(target, disk->total_bytes);
-                ret->pressure = disk->free_bytes < (policy->now->pressure ? target : min);
+                ret->pressure = disk->free_bytes < (policy->now->pressure & bit ? target : min);
                 if (ret->pressure && target > disk->free_bytes)
                         ret->need_bytes = target - disk->free_bytes;
         }
@@ -47,7 +48,7 @@ static void decide_disk(const Policy *policy, const Disk *disk, DiskVerdict *ret
                 min = size_of(&inodes, disk->total_inodes);
                 target = MIN(min + min / 4, disk->total_inodes);
                 ret->inode_pressure =
-                        disk->free_inodes < (policy->now->inode_pressure ? target : min);
+                        disk->free_inodes < (policy->now->inode_pressure & bit ? target : min);
         }
 }
 
@@ -59,7 +60,7 @@ static int decide_disks(Policy *policy) {
         if (!plan->disks)
                 return -ENOMEM;
         for (size_t i = 0; i < disks->n; i++) {
-                decide_disk(policy, &disks->v[i], &plan->disks[i]);
+                decide_disk(policy, &disks->v[i], i, &plan->disks[i]);
                 plan->pressure = plan->pressure || plan->disks[i].pressure;
                 plan->inode_pressure = plan->inode_pressure || plan->disks[i].inode_pressure;
                 /* What goes frees bytes on one of them: too little at worst, never too much. */

@@ -114,8 +114,12 @@ static int keep(Memory *memory, const Config *config, const Look *look, const Su
 
         if (!memory->loaded)
                 return 0;
-        if (sample || memory->changed || any_dirty(&memory->seen))
-                r = store_write_seen(memory->store, &memory->seen, reterr_diag);
+        if (sample || memory->changed || any_dirty(&memory->seen)) {
+                /* Their times are of this clock: it may not lie behind them after a crash. */
+                r = store_write_clock(memory->store, &memory->clock, reterr_diag);
+                if (r >= 0)
+                        r = store_write_seen(memory->store, &memory->seen, reterr_diag);
+        }
         if (r >= 0 && sample)
                 r = store_sample(memory, look, summary, reterr_diag);
         if (r >= 0 && is_due(memory->trimmed_age_sec, look->now.age_sec, TRIM_SEC))

@@ -54,7 +54,11 @@ static int update_repository(SeenImage *seen, const Inventory *inventory, const 
         for (size_t i = 0; i < image->names.n; i++) {
                 const char *name = image->names.v[i];
 
-                if (!name_in_scope(config, image, name))
+                /* Of protected and base images, too: they are no less so without their name. */
+                if (!name_is_ours(config, image, name) &&
+                    (name_is_trash(name) || name_is_rollback(config, name) ||
+                     (!name_matches_any(&config->protect, name) &&
+                      !name_matches_any(&config->base, name))))
                         continue;
                 if (is_repository_of(seen->repository, name))
                         return 0;
@@ -86,11 +90,6 @@ static bool update_names(SeenImage *seen, const Image *image, int64_t age_now_se
         return true;
 }
 
-/* Age time of a wall time, as of this observation; one ahead of the clock says that it was set back. */
-static int64_t age_of_wall(const Inventory *inventory, int64_t wall_sec, int64_t age_now_sec) {
-        return age_now_sec - MAX(inventory->observed_sec - wall_sec, (int64_t)0);
-}
-
 static bool update_mark(SeenImage *seen, const Inventory *inventory, int64_t age_now_sec) {
         const ImageFacts *facts = fact_set_find(&inventory->facts, seen->id);
         int64_t tagged_sec = facts ? facts->last_tagged_sec : 0;
@@ -99,9 +98,11 @@ static bool update_mark(SeenImage *seen, const Inventory *inventory, int64_t age
         if (tagged_sec == 0 || tagged_sec == seen->tag_mark)
                 return false;
         if (seen->tag_mark == 0) {
-                /* The first close look; it may have got its name again since it was first seen. */
-                seen->named_sec =
-                        MAX(seen->named_sec, age_of_wall(inventory, tagged_sec, age_now_sec));
+                /* The first close look; it may have got its name again since it was first seen. A
+                 * time ahead of the clock tells nothing. */
+                if (tagged_sec <= inventory->observed_sec)
+                        seen->named_sec = MAX(seen->named_sec,
+                                              age_now_sec - (inventory->observed_sec - tagged_sec));
         } else if (tagged_sec > seen->tag_mark ||
                    inventory->image_store == IMAGE_STORE_GRAPHDRIVER) {
                 seen->named_sec = age_now_sec;

@@ -136,6 +136,8 @@ static const Row rows[] = {
           .digest = "redis@sha256:1" },
         { "pulled by digest, all", RULE_DANGLING_AGE, .untagged = true, .digest = "redis@sha256:1",
           .dangling_all = true },
+        { "pulled by digest, protected, all", RULE_PROTECT, "redis", .untagged = true,
+          .digest = "redis@sha256:1", .dangling_all = true, .protect = "redis" },
         { "former member with a digest", RULE_DIGEST, .untagged = true,
           .repository = "watchparty-web", .digest = "watchparty-web@sha256:1" },
         { "named, with a digest", RULE_MAX_AGE, .digest = "watchparty-web@sha256:1" },
@@ -145,7 +147,7 @@ static const Row rows[] = {
           .container = "running" },
         { "rollback tag, protected", RULE_PROTECT, .names = { "watchparty-web:wpcache-rollback-1" },
           .protect = "watchparty-web" },
-        { "rollback tag beside a name", RULE_MAX_AGE,
+        { "rollback tag beside a name", RULE_ROLLBACK, "watchparty-web:wpcache-rollback-1",
           .names = { NAME, "watchparty-web:wpcache-rollback-1" } },
         { "rollback tag beside another's name", RULE_NO_MATCH,
           .names = { "redis:7", "watchparty-web:wpcache-rollback-1" } },
@@ -621,6 +623,25 @@ static void test_holds(void **state) {
         assert_int_equal(strv_add(&h.inventory.classic_builds, "a build"), 0);
         plan = host_decide(&h);
         assert_int_equal(plan.hold, HOLD_BUILDING);
+        policy_plan_done(&plan);
+        host_done(&h);
+}
+
+/* Each disk comes and goes by its own measure, whatever another one does. */
+static void test_two_disks(void **state) {
+        Host h = host_new();
+        PolicyPlan plan;
+
+        (void)state;
+        h.config.min_free = (Size){ .percent = 15 };
+        h.config.target_free = (Size){ .percent = 20 };
+        host_disk(&h, 100 * GB, 17 * GB);
+        host_disk(&h, 100 * GB, 17 * GB);
+        h.now.pressure = 1 << 1;
+        plan = host_decide(&h);
+        assert_false(plan.disks[0].pressure);
+        assert_true(plan.disks[1].pressure);
+        assert_int_equal(plan.need_bytes, 3 * GB);
         policy_plan_done(&plan);
         host_done(&h);
 }
@@ -1586,11 +1607,12 @@ int main(void) {
                 cmocka_unit_test(test_three_rebuilds), cmocka_unit_test(test_former_by_container),
                 cmocka_unit_test(test_project_group),  cmocka_unit_test(test_rollback),
                 cmocka_unit_test(test_chains),         cmocka_unit_test(test_holds),
-                cmocka_unit_test(test_disks),          cmocka_unit_test(test_inodes),
-                cmocka_unit_test(test_builder),        cmocka_unit_test(test_escalation),
-                cmocka_unit_test(test_builder_age),    cmocka_unit_test(test_records),
-                cmocka_unit_test(test_plan_sentence),  cmocka_unit_test(test_pins),
-                cmocka_unit_test(test_strings),        cmocka_unit_test(test_random_hosts),
+                cmocka_unit_test(test_disks),          cmocka_unit_test(test_two_disks),
+                cmocka_unit_test(test_inodes),         cmocka_unit_test(test_builder),
+                cmocka_unit_test(test_escalation),     cmocka_unit_test(test_builder_age),
+                cmocka_unit_test(test_records),        cmocka_unit_test(test_plan_sentence),
+                cmocka_unit_test(test_pins),           cmocka_unit_test(test_strings),
+                cmocka_unit_test(test_random_hosts),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

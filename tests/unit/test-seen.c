@@ -138,25 +138,37 @@ static void test_names(void **state) {
         host_done(&h);
 }
 
-/* What may not be touched, and what is the janitor's own, makes no member. */
+/* What is the janitor's own or of no concern is not remembered; what may not be touched is, since
+ * it may not be touched without its name either. */
 static void test_repositories(void **state) {
-        static const char *const names[] = {
-                "watchparty-db:1", "watchparty-base:1", "watchparty-web:wpcache-rollback-1",
-                "wpcache-trash:1", "redis:7",
+        static const struct {
+                const char *name, *repository;
+        } table[] = {
+                { "watchparty-db:1", "watchparty-db" },
+                { "watchparty-base:1", "watchparty-base" },
+                { "python:3", "python" },
+                { "watchparty-web:wpcache-rollback-1", NULL },
+                { "wpcache-trash:1", NULL },
+                { "redis:7", NULL },
         };
 
         (void)state;
-        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                const char *expected = table[i].repository;
                 Host h = host_new();
 
+                assert_int_equal(strv_add(&h.config.base, "python"), 0);
                 assert_int_equal(strv_add(&h.config.protect, "watchparty-db"), 0);
                 assert_int_equal(strv_add(&h.config.base, "watchparty-base"), 0);
-                host_image(&h, "x", names[i], NULL, IMAGE_KIND_BUILDKIT);
+                host_image(&h, "x", table[i].name, NULL, IMAGE_KIND_BUILDKIT);
                 look(&h, 0);
-                assert_null(seen(&h, "x")->repository);
+                if (expected)
+                        assert_string_equal(seen(&h, "x")->repository, expected);
+                else
+                        assert_null(seen(&h, "x")->repository);
                 host_name(&h, "x", "watchparty-web:1");
                 look(&h, 0);
-                assert_string_equal(seen(&h, "x")->repository, "watchparty-web");
+                assert_string_equal(seen(&h, "x")->repository, expected ?: "watchparty-web");
                 host_done(&h);
         }
 }
@@ -242,8 +254,8 @@ static void test_marks(void **state) {
                 { "the first look, before it was seen", IMAGE_STORE_GRAPHDRIVER, 0, 11 * DAY,
                   10 * DAY, false },
                 { "the first look, since", IMAGE_STORE_GRAPHDRIVER, 0, 3 * DAY, 3 * DAY, false },
-                { "the first look, ahead of the clock", IMAGE_STORE_GRAPHDRIVER, 0, -3 * DAY, 0,
-                  false },
+                { "the first look, ahead of the clock", IMAGE_STORE_GRAPHDRIVER, 0, -3 * DAY,
+                  10 * DAY, false },
         };
 
         (void)state;
