@@ -13,7 +13,6 @@
 typedef struct Manager Manager;
 
 #define INHIBIT_TTL_SEC_DEFAULT 3600
-#define INHIBIT_TTL_SEC_MAX (24 * 3600)
 #define INHIBITORS_MAX 32
 #define INHIBITORS_PER_USER_MAX 8 /* fewer than connections: a user can still ask what holds */
 #define TOKEN_MIN 16

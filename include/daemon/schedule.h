@@ -13,6 +13,9 @@
 
 typedef struct Manager Manager;
 
+/* Freed space shows a moment later. */
+#define FREED_SETTLE_USEC (2 * USEC_PER_SEC)
+
 typedef struct Schedule {
         sd_event_source *timer, *watcher_source;
         Watcher *watcher;
@@ -20,6 +23,7 @@ typedef struct Schedule {
         bool watching; /* its stream is connected */
 
         /* The loop's clock, CLOCK_BOOTTIME. */
+        uint64_t polled_usec;                     /* the end of the last poll */
         uint64_t next_usec;                       /* the regular poll */
         uint64_t wanted_usec;                     /* one that was asked for; USEC_INFINITY: none */
         uint64_t news_first_usec, news_last_usec; /* of events not looked at yet; 0: none */
@@ -47,6 +51,8 @@ void schedule_free(Manager *manager);
 void schedule_poll_within(Manager *manager, uint64_t usec);
 
 void schedule_poll_done(Manager *manager, Job *job);
+/* Whether a pass that had its turn did not help: it would be due again at once. */
+bool schedule_pass_was_in_vain(const Job *job);
 void schedule_pass_done(Manager *manager, const Job *job);
 
 /* Takes a pass that has not started back: an inhibitor need not wait for it. */

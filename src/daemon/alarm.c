@@ -459,7 +459,7 @@ void alarms_pass_done(Manager *manager, const Job *job) {
         alarms->n_left_passes = job->n_remaining > 0 ? alarms->n_left_passes + 1 : 0;
         free(alarms->left);
         alarms->left = left_text(json_get(job->result, "left"));
-        if (manager->summary.pressure)
+        if (manager->summary.pressure && schedule_pass_was_in_vain(job))
                 alarms->n_pressure_passes++;
 }
 

@@ -17,7 +17,6 @@
 #include "daemon/reply.h"
 #include "wire/interface.h"
 
-#define WHY_MAX 200
 /* The disk gives its space back, and the next build its first steps, a moment later. */
 #define RELEASE_POLL_USEC (2 * USEC_PER_SEC)
 
@@ -363,10 +362,10 @@ static bool read_wish(Connection *connection, const Json *parameters, Wish *ret)
         if (!check_parameters(connection, parameters, known))
                 return false;
         if (json_read_string(parameters, "why", &wish.why) <= 0 || !wish.why[0] ||
-            strlen(wish.why) > WHY_MAX)
+            strlen(wish.why) > INTERFACE_WHY_MAX)
                 wrong = "why";
         else if (json_read_int(parameters, "ttlSec", &wish.ttl_sec) < 0 || wish.ttl_sec < 1 ||
-                 wish.ttl_sec > INHIBIT_TTL_SEC_MAX)
+                 wish.ttl_sec > INTERFACE_TTL_SEC_MAX)
                 wrong = "ttlSec";
         else if (json_read_string(parameters, "token", &wish.token) < 0 ||
                  (wish.token && !inhibit_token_valid(wish.token)))

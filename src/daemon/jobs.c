@@ -184,7 +184,10 @@ static void log_job(const Job *job) {
                 if (job->error < 0)
                         log_error("Rollback failed: %s", diag_text(&job->diag, job->error));
                 else
-                        log_notice("Names put back by rollback");
+                        log_notice("Rollback of receipt %s: %zu names put back, %zu skipped",
+                                   json_get_string(job->result, "receipt", "?"),
+                                   json_size(json_get(job->result, "restored")),
+                                   json_size(json_get(job->result, "skipped")));
                 return;
         }
         if (job->options.dry_run)
@@ -235,7 +238,7 @@ static void on_job_done(Manager *manager, Job *job) {
                         break;
                 on_clear_done(manager, job);
                 manager->summary.observed_sec = 0; /* its figures are of before */
-                schedule_poll_within(manager, 0);
+                schedule_poll_within(manager, FREED_SETTLE_USEC);
                 break;
         default:
                 break;

@@ -22,8 +22,6 @@
 #define NEWS_WAIT_MAX_USEC (10 * USEC_PER_SEC)
 #define CALM_INTERVALS 5
 #define CALM_USEC (10 * USEC_PER_MINUTE)
-/* Freed space shows a moment later. */
-#define PASS_SETTLE_USEC (2 * USEC_PER_SEC)
 #define PASS_BACKOFF_MAX_USEC USEC_PER_HOUR
 
 static uint64_t loop_now_usec(const Manager *manager) {
@@ -40,9 +38,15 @@ static void arm(Manager *manager) {
 
         if (schedule->polling || manager->stopping)
                 return;
-        if (schedule->news_first_usec > 0)
-                usec = MIN(usec, MIN(schedule->news_last_usec + NEWS_SETTLE_USEC,
-                                     schedule->news_first_usec + NEWS_WAIT_MAX_USEC));
+        if (schedule->news_first_usec > 0) {
+                uint64_t news_usec = MIN(schedule->news_last_usec + NEWS_SETTLE_USEC,
+                                         schedule->news_first_usec + NEWS_WAIT_MAX_USEC);
+
+                /* However much happens, no more of the engine's time than its share. */
+                usec = MIN(usec,
+                           MAX(news_usec, schedule->polled_usec +
+                                                  manager->summary.build_cache_usec * POLL_SHARE));
+        }
         sd_event_source_set_time(schedule->timer, usec);
         sd_event_source_set_enabled(schedule->timer, SD_EVENT_ONESHOT);
 }
@@ -156,6 +160,7 @@ void schedule_poll_done(Manager *manager, Job *job) {
         Schedule *schedule = &manager->schedule;
 
         schedule->polling = false;
+        schedule->polled_usec = loop_now_usec(manager);
         if (job->error == -ECANCELED)
                 return;
         manager->counters.polls++;
@@ -228,8 +233,7 @@ static void log_pass(const Job *job) {
                  freed, job->id);
 }
 
-/* Whether a pass that had its turn helped; one that did not would be due again at once. */
-static bool was_in_vain(const Job *job) {
+bool schedule_pass_was_in_vain(const Job *job) {
         return job->error < 0 || job->n_remaining > 0 ||
                (json_size(json_get(job->result, "removed")) == 0 &&
                 json_get_int(job->result, "records", 0) == 0 &&
@@ -252,7 +256,7 @@ void schedule_pass_done(Manager *manager, const Job *job) {
                 log_error("Out of memory");
         if (!job->result && job->error >= 0) {
                 backoff_usec = manager->config->poll_interval_usec; /* a hold came up */
-        } else if (was_in_vain(job)) {
+        } else if (schedule_pass_was_in_vain(job)) {
                 backoff_usec = manager->config->poll_interval_usec << MIN(schedule->n_vain, 10U);
                 schedule->n_vain++;
         } else {
@@ -262,7 +266,7 @@ void schedule_pass_done(Manager *manager, const Job *job) {
                 loop_now_usec(manager) + MIN(backoff_usec, PASS_BACKOFF_MAX_USEC);
         alarms_pass_done(manager, job); /* the poll that follows tells what became of it */
         metrics_write(manager);
-        schedule_poll_within(manager, PASS_SETTLE_USEC);
+        schedule_poll_within(manager, FREED_SETTLE_USEC);
 }
 
 void schedule_withdraw_pass(Manager *manager) {
@@ -286,6 +290,7 @@ static int on_watcher(sd_event_source *source, int fd, uint32_t revents, void *u
         if (news.n_events == 0)
                 return 0;
         manager->counters.events += news.n_events;
+        schedule_withdraw_pass(manager); /* it was to begin in a quiet host */
         schedule->activity_usec = MAX(schedule->activity_usec, news.last_usec);
         schedule->news_last_usec = loop_now_usec(manager);
         if (schedule->news_first_usec == 0)
@@ -345,6 +350,7 @@ void schedule_reload(Manager *manager) {
 
         if (r < 0)
                 log_warning_errno(r, "Cannot listen to the engine's events; polling alone");
+        schedule_withdraw_pass(manager); /* it has the configuration of before */
         manager->schedule.n_vain = 0;
         manager->schedule.pass_after_usec = 0;
         schedule_poll_within(manager, 0);
