@@ -12,6 +12,10 @@
 /* src/wire/io.watchparty.Cache.varlink, NUL-terminated */
 extern const char interface_text[];
 
+/* Limits on parameters that a person chooses, told before a call is made. */
+#define INTERFACE_TTL_SEC_MAX (24 * 3600)
+#define INTERFACE_WHY_MAX 200
+
 #define ERROR_ENGINE_UNAVAILABLE INTERFACE_NAME ".EngineUnavailable"
 #define ERROR_UNKNOWN_TARGET INTERFACE_NAME ".UnknownTarget"
 #define ERROR_UNKNOWN_RECEIPT INTERFACE_NAME ".UnknownReceipt"

@@ -8,7 +8,7 @@
 int verb_explain(const Ctl *ctl) {
         cleanup(json_free) Json *parameters = json_new_object();
         cleanup(varlink_reply_done) VarlinkReply reply = { NULL };
-        const char *sentence;
+        const char *sentence, *rule;
         int r;
 
         if (json_add_string(parameters, "object", ctl->object) < 0)
@@ -18,11 +18,12 @@ int verb_explain(const Ctl *ctl) {
         if (r != CTL_DONE)
                 return r;
         sentence = json_get_string(json_get(reply.parameters, "verdict"), "sentence", NULL);
-        if (!sentence)
+        rule = json_get_string(json_get(reply.parameters, "verdict"), "rule", NULL);
+        if (!sentence || !rule)
                 return client_fail(CTL_FAILED, "wpcached answered with no verdict");
         if (ctl->render.json != JSON_FORMAT_OFF)
                 return client_print_json(ctl, reply.parameters);
         if (!ctl->quiet)
-                printf("%s\n", sentence);
+                printf("%s (rule %s)\n", sentence, rule);
         return CTL_DONE;
 }

@@ -261,6 +261,8 @@ static int parse_ttl(const char *text, int64_t *ret_sec) {
 
         if (r == CTL_DONE && *ret_sec == 0)
                 return client_fail(CTL_USAGE, "--ttl %s: holds nothing", text);
+        if (r == CTL_DONE && *ret_sec > INTERFACE_TTL_SEC_MAX)
+                return client_fail(CTL_USAGE, "--ttl %s: too long; the most is 24h", text);
         return r;
 }
 
@@ -425,13 +427,16 @@ static int take_argument(Ctl *ctl, int (*run)(const Ctl *ctl), const char *argum
                 ctl->target = "all";
         if (run == verb_plan && ctl->keep_mounts && !ctl->target)
                 return client_fail(CTL_USAGE, "--keep-mounts wants a target, such as all");
-        if (run == verb_explain && !argument)
+        if (run == verb_explain && (!argument || !*argument))
                 return client_fail(CTL_USAGE, "explain wants an image or a build cache record");
         if (run == verb_inhibit && !ctl->argv)
                 return client_fail(CTL_USAGE, "inhibit wants a command to run: wpcachectl inhibit "
                                               "--why TEXT -- COMMAND");
         if (run == verb_inhibit && (!ctl->why || !*ctl->why))
                 return client_fail(CTL_USAGE, "inhibit wants --why, for whoever is kept waiting");
+        if (run == verb_inhibit && strlen(ctl->why) > INTERFACE_WHY_MAX)
+                return client_fail(CTL_USAGE, "--why is too long; %d bytes are possible",
+                                   INTERFACE_WHY_MAX);
         return CTL_DONE;
 }
 

@@ -150,7 +150,7 @@ def test_plan_of_a_clear(peer):
 def test_explain(peer):
     p = peer({"parameters": {"verdict": PLAN["images"][0]}})
     done = ctl(p, "explain", "web:1")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "web:1 goes: it is 40d old.\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "web:1 goes: it is 40d old. (rule maxAge)\n", "")
     assert p.calls == [{"method": f"{CACHE}.Explain", "parameters": {"object": "web:1"}}]
     assert json.loads(ctl(p, "explain", "web:1", "--json").stdout) == {"verdict": PLAN["images"][0]}
     done = ctl(peer({"error": f"{CACHE}.UnknownObject", "parameters": {"object": "x", "reason": "there is none"}}),
