@@ -450,8 +450,8 @@ const Key config_keys[] = {
                 .section = "control",
                 .name = "operators",
                 .fallback = "wpcache",
-                .about = "Who may clear and roll back, besides root: groups, and users as\n"
-                         "user:NAME, separated by commas.",
+                .about = "Who may clear, roll back, inhibit and reload, besides root: groups,\n"
+                         "and users as user:NAME, separated by commas.",
                 FIELD(operators),
                 .kind = KEY_LIST,
                 .check = check_operator,

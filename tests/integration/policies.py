@@ -71,6 +71,8 @@ def fill(engine: Engine, directory: Path, steps: int = 8, megabytes: int = 1) ->
     done = engine.docker("build", "--network", "none", "--progress", "plain", str(project.dir),
                          check=False, env={"DOCKER_BUILDKIT": "1"})
     assert done.returncode, "the last step fails, so that there is no image"
+    wait_until(lambda: not any(record["InUse"] for record in
+                               look(engine, "/v1.41/system/df")["BuildCache"]))
 
 
 def private_bytes(engine: Engine) -> int:

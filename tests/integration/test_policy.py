@@ -19,7 +19,7 @@ from engine import Engine, rootfs_tar
 from helpers import (ONE, Daemon, Project, everything, images, load, names, on, records, start, tag,
                      wait_until)
 from policies import (HASTY, configure, ctl_json, fill, hasty, polls, private_bytes, status, use)
-from proxy import Proxy
+from proxy import Proxy, delay, error
 from scenarios import BACKEND, FRONTEND
 
 proxy = proxy_module.proxy  # the fixture
@@ -541,6 +541,90 @@ def test_new_host_only_observes_under_pressure_too(engine: Engine, short_path: P
         assert status(daemon)["policy"]["hold"] == "grace"
 
 
+# Alarms
+
+def alarms(daemon: Daemon) -> set[str]:
+    return {alarm["kind"] for alarm in status(daemon)["alarms"]}
+
+
+@ONE
+def test_alarm_engine_unavailable(engine: Engine, short_path: Path) -> None:
+    told = short_path / "told"
+    with hasty(engine, short_path / "daemon",
+               f"[alarm]\ncommand=echo $WPCACHE_ALARM $WPCACHE_ALARM_STATE >>{told}\n") as daemon:
+        polls(daemon)
+        engine.stop()
+        wait_until(lambda: alarms(daemon) == {"engineUnavailable"}, 60)
+        assert daemon.ctl("status").returncode == 8
+        assert daemon.ctl("status", "-q").returncode == 8
+        assert not alarms(daemon) - {"engineUnavailable"}
+        engine.start()
+        wait_until(lambda: not alarms(daemon), 60)
+        wait_until(lambda: told.read_text().splitlines() == [
+            "engineUnavailable raised", "engineUnavailable cleared"])
+
+
+@ONE
+def test_alarm_record_in_use(engine: Engine, short_path: Path) -> None:
+    """A record in use for two hours is nobody's build; the same for a minute is."""
+    flight = Project(engine, short_path / "flight")
+    (flight.dir / "Dockerfile").write_text("FROM scratch\nCOPY rootfs /\nRUN sleep 15\n")
+    with hasty(engine, short_path / "daemon") as daemon:
+        polls(daemon)
+        building = subprocess.Popen([engine.cli, "build", "--network", "none", str(flight.dir)],
+                                    env=engine.env | {"DOCKER_BUILDKIT": "1"},
+                                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                    stderr=subprocess.DEVNULL)
+        wait_until(lambda: status(daemon)["builder"]["inUse"] > 0)
+        time.sleep(1)  # until all its records are in use
+        polls(daemon, 2)
+        assert not alarms(daemon)
+        daemon.clock.go_on(minutes=121)
+        wait_until(lambda: alarms(daemon) == {"recordInUse"})
+        assert building.wait(60) == 0
+        wait_until(lambda: not alarms(daemon))
+
+
+@ONE
+def test_alarms_of_passes(engine: Engine, proxy: Proxy, short_path: Path) -> None:
+    """An engine that fails, and one that lets nothing go."""
+    fill(engine, short_path / "cache")
+    with hasty(proxy.socket, short_path / "daemon", AGED) as daemon:
+        polls(daemon)
+        proxy.before = lambda method, path: (
+            error(500, "disk I/O error") if method == "POST" and path.startswith("/build/prune")
+            else None)
+        configure(daemon, "[disk]", "[builder]\nmax_size=2MB\n[disk]")
+        wait_until(lambda: alarms(daemon) == {"passFailed"})
+        alarm, = status(daemon)["alarms"]
+        assert "disk I/O error" in alarm["message"], alarm
+        proxy.before = lambda method, path: None
+        wait_until(lambda: private_bytes(engine) < 2_000_000, 60)
+        wait_until(lambda: not alarms(daemon))
+        load(engine, 1, "watchparty-backend")
+        proxy.before = lambda method, path: (
+            error(409, "conflict: it is held") if method == "DELETE" else None)
+        polls(daemon)
+        daemon.clock.go_on(days=31)
+        wait_until(lambda: alarms(daemon) == {"candidatesLeft"}, 60)
+        alarm, = status(daemon)["alarms"]
+        assert "watchparty-backend:0" in alarm["message"], alarm
+        proxy.before = lambda method, path: None
+        wait_until(lambda: not names(engine), 60)
+        wait_until(lambda: not alarms(daemon))
+
+
+@ONE
+def test_slow_engine_is_asked_less_often(engine: Engine, proxy: Proxy, short_path: Path) -> None:
+    """No more than a hundredth of the engine's time goes into our questions."""
+    proxy.before = lambda method, path: (
+        delay(0.1) if method == "GET" and path.startswith("/system/df") else None)
+    with hasty(proxy.socket, short_path / "daemon"):
+        wait_until(lambda: proxy.sent("GET", "^/system/df"))
+        time.sleep(5)
+        assert len(proxy.sent("GET", "^/system/df")) == 1
+
+
 # What is remembered
 
 @ONE
@@ -639,8 +723,8 @@ def test_metrics(engine: Engine, short_path: Path) -> None:
 
 
 @ONE
-def test_every_key_takes_effect_on_reload(engine: Engine, short_path: Path) -> None:
-    """The limits of policy, changed under the daemon; what is due then goes without a restart."""
+def test_limits_take_effect_on_reload(engine: Engine, short_path: Path) -> None:
+    """Changed under the daemon; what is due then goes without a restart, what no longer is stays."""
     load(engine, 2, "watchparty-backend")
     fill(engine, short_path / "cache")
     with hasty(engine, short_path / "daemon",
