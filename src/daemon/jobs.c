@@ -238,7 +238,7 @@ static void on_job_done(Manager *manager, Job *job) {
                         break;
                 on_clear_done(manager, job);
                 manager->summary.observed_sec = 0; /* its figures are of before */
-                schedule_poll_within(manager, FREED_SETTLE_USEC);
+                schedule_poll_within(manager, job->error < 0 ? 0 : FREED_SETTLE_USEC);
                 break;
         default:
                 break;

@@ -102,7 +102,7 @@ def test_daemon_killed(engine: Engine, proxy: Proxy, short_path: Path,
         daemon.kill()
         out, err = client.communicate()
         assert client.returncode == 1 and "SUCCESS" not in out
-        assert "lost wpcached during the clear" in err and "wpcachectl status" in err
+        assert "lost wpcached during the clear" in err and "wpcachectl history" in err
         gate.open()
 
         left, = receipts(daemon)
