@@ -49,6 +49,10 @@ const char *diag_text(const Diag *diag, int error);
 /* strerror(-error) without its shared buffer; either sign will do. */
 const char *error_text(int error);
 
+/* The length of the UTF-8 sequence that `text` starts with, 0 if there is none: overlong forms,
+ * surrogates and what is past U+10FFFF are none. */
+size_t utf8_length(const char *text);
+
 /* Cleans a text in place: newlines and tabs become blanks, other control characters and bytes that
  * are not UTF-8 become '?', blanks at the end go. Returns `text`. */
 char *text_clean(char *text);

@@ -5,9 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The length of the UTF-8 sequence that `s` starts with, 0 if there is none: overlong forms,
- * surrogates and what is past U+10FFFF are none. */
-static size_t sequence_length(const unsigned char *s) {
+size_t utf8_length(const char *text) {
         static const struct {
                 unsigned char first, last, second_first, second_last, n;
         } forms[] = {
@@ -17,6 +15,7 @@ static size_t sequence_length(const unsigned char *s) {
                 { 0xf0, 0xf0, 0x90, 0xbf, 4 }, { 0xf1, 0xf3, 0x80, 0xbf, 4 },
                 { 0xf4, 0xf4, 0x80, 0x8f, 4 },
         };
+        const unsigned char *s = (const unsigned char *)text;
 
         for (size_t i = 0; i < ELEMENTSOF(forms); i++) {
                 if (s[0] < forms[i].first || s[0] > forms[i].last)
@@ -35,7 +34,7 @@ char *text_clean(char *text) {
         unsigned char *from = (unsigned char *)text, *to = from;
 
         while (*from) {
-                size_t n = sequence_length(from);
+                size_t n = utf8_length((const char *)from);
 
                 if (*from == '\n' || *from == '\r' || *from == '\t') {
                         *to++ = ' ';

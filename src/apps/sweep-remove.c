@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Depth-first on descriptors, one a level. Each entry is met once, as read: a directory is entered,
+ * anything else unlinked by name, which follows nothing; whatever it is swapped for meanwhile loses
+ * at most itself.
+ *
+ * There is no way back up by "..", which somebody may have moved. What lies too deep for a level, or
+ * for the descriptors left, is renamed into the top of the tree that is being removed, and met there
+ * in a further pass. So depth costs nothing but renames, and memory is bounded.
+ */
+
+#include "apps/sweep.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "apps/dir.h"
+
+#define LEVELS_MAX 64
+#define SWAPS_MAX 16   /* how often one name may be something else than a moment before */
+#define READINGS_MAX 4 /* of one directory that others keep writing to */
+
+typedef struct Level {
+        DirReader reader;
+        const char *name; /* in the level above; borrowed from its reader */
+        uint64_t blocks;
+        unsigned n_readings;
+        bool remains; /* something in it was reported */
+} Level;
+
+typedef struct Removal {
+        /* levels[0] is the directory that holds the tree; it is neither read nor owned. */
+        Level levels[LEVELS_MAX];
+        size_t n_levels;
+        uint64_t dev;
+        const SweepHooks *hooks;
+        SweepFigures *figures;
+        /* Names of what was brought to the top: "RANDOM.PASS.N". A pass meets what the one before
+         * brought, so that nothing is met twice. */
+        char prefix[32];
+        unsigned pass;
+        uint64_t n_raised;
+} Removal;
+
+static void removal_donep(Removal *removal) {
+        for (size_t i = 1; i < LEVELS_MAX; i++)
+                dir_done(&removal->levels[i].reader);
+}
+
+static Level *level_at_hand(Removal *removal) {
+        return &removal->levels[removal->n_levels - 1];
+}
+
+/* The path of `name` in the level at hand. */
+static char *path_of(const Removal *removal, const char *name) {
+        char *path, *to;
+        size_t n = strlen(name) + 1;
+
+        for (size_t i = 1; i < removal->n_levels; i++)
+                n += strlen(removal->levels[i].name) + 1;
+        path = to = malloc(n);
+        if (!path)
+                return NULL;
+        for (size_t i = 1; i < removal->n_levels; i++) {
+                to = stpcpy(to, removal->levels[i].name);
+                *to++ = '/';
+        }
+        strcpy(to, name);
+        return path;
+}
+
+/* What the level at hand has under `name` stays. A file system that became read-only ends it all. */
+static int remains(Removal *removal, const char *name, int error) {
+        cleanup_free char *path = NULL;
+
+        if (error == -EROFS || error == -ENOMEM)
+                return error;
+        path = path_of(removal, name);
+        if (!path)
+                return -ENOMEM;
+        level_at_hand(removal)->remains = true;
+        removal->figures->n_remaining++;
+        if (removal->hooks->remaining)
+                removal->hooks->remaining(removal->hooks->userdata, path, error);
+        return 0;
+}
+
+/* Lets us, its owner, write to the level at hand. */
+static bool permit_level(Removal *removal) {
+        int fd = level_at_hand(removal)->reader.fd;
+        struct stat st;
+
+        return removal->n_levels > 1 && fstat(fd, &st) == 0 && st.st_uid == geteuid() &&
+               (st.st_mode & 0700) != 0700 && fchmod(fd, (st.st_mode & 07777) | 0700) == 0;
+}
+
+/* Renames a directory of the level at hand into the top. */
+static int raise(Removal *removal, const char *name) {
+        int from_fd = level_at_hand(removal)->reader.fd, to_fd = removal->levels[1].reader.fd;
+        char raised[80];
+
+        snprintf(raised, sizeof(raised), "%s%u.%" PRIu64, removal->prefix, removal->pass,
+                 removal->n_raised);
+        /* It may only replace what is to be removed as well. */
+        if (renameat(from_fd, name, to_fd, raised) < 0)
+                return -errno;
+        removal->n_raised++;
+        return 0;
+}
+
+static int push(Removal *removal, int fd, const char *name, const struct stat *st) {
+        Level *level = &removal->levels[removal->n_levels++];
+
+        level->reader.fd = fd;
+        level->name = name;
+        level->blocks = (uint64_t)st->st_blocks;
+        level->n_readings = 0;
+        level->remains = false;
+        return 0;
+}
+
+/* Goes down into a directory of the level at hand, or brings it to the top. */
+static int enter(Removal *removal, const char *name) {
+        struct stat st;
+        int fd;
+
+        if (removal->n_levels == LEVELS_MAX)
+                return raise(removal, name);
+        fd = dir_open(level_at_hand(removal)->reader.fd, name, removal->dev, &st);
+        if ((fd == -EMFILE || fd == -ENFILE) && removal->n_levels > 2)
+                return raise(removal, name);
+        return fd < 0 ? fd : push(removal, fd, name, &st);
+}
+
+static int unlink_entry(Removal *removal, const char *name) {
+        int fd = level_at_hand(removal)->reader.fd, r;
+        struct statx stx;
+
+        r = entry_stat(fd, name, &stx);
+        if (r < 0)
+                return r;
+        if (S_ISDIR(stx.stx_mode))
+                return -EISDIR;
+        if (unlinkat(fd, name, 0) < 0)
+                return -errno;
+        removal->figures->n_files++;
+        if (stx.stx_nlink == 1)
+                removal->figures->bytes += stx.stx_blocks * 512;
+        return 0;
+}
+
+static int remove_entry(Removal *removal, const char *name, bool directory) {
+        unsigned n_permits = 0;
+        int r = 0;
+
+        for (unsigned i = 0; i < SWAPS_MAX; i++) {
+                int fd = level_at_hand(removal)->reader.fd;
+
+                r = directory ? enter(removal, name) : unlink_entry(removal, name);
+                if (r == 0 || r == -ENOENT)
+                        return 0;
+                if (directory && (r == -ENOTDIR || r == -ELOOP))
+                        directory = false;
+                else if (!directory && r == -EISDIR)
+                        directory = true;
+                else if (r == -EACCES && n_permits++ < 2) { /* of the entry and of the level */
+                        if ((!directory || dir_permit(fd, name) < 0) && !permit_level(removal))
+                                break;
+                } else
+                        break;
+        }
+        return remains(removal, name, r);
+}
+
+/* Whether the pass at hand meets an entry of the top. */
+static bool met_in_pass(const Removal *removal, const char *name) {
+        size_t n = strlen(removal->prefix);
+        bool raised = strncmp(name, removal->prefix, n) == 0;
+
+        if (removal->pass == 0)
+                return !raised;
+        return raised && strtoul(name + n, NULL, 10) + 1 == removal->pass;
+}
+
+static int begin_passes(Removal *removal) {
+        uint64_t random;
+
+        if (getrandom(&random, sizeof(random), 0) < 0)
+                return -errno;
+        snprintf(removal->prefix, sizeof(removal->prefix), "%016" PRIx64 ".", random);
+        removal->pass = 0;
+        removal->n_raised = 0;
+        return 0;
+}
+
+/* At the end of the top: 1 if there is another pass. */
+static int next_pass(Removal *removal) {
+        if (removal->n_raised == 0)
+                return 0;
+        removal->n_raised = 0;
+        removal->pass++;
+        return dir_seek(&removal->levels[1].reader, 0) < 0 ? -errno : 1;
+}
+
+/* Reads the level at hand again, since somebody wrote to it. */
+static int read_again(Removal *removal) {
+        Level *level = level_at_hand(removal);
+
+        level->n_readings++;
+        if (removal->n_levels == 2) {
+                int r = begin_passes(removal);
+
+                if (r < 0)
+                        return r;
+        }
+        return dir_seek(&level->reader, 0);
+}
+
+static void count_directory(Removal *removal, const Level *level) {
+        removal->figures->n_directories++;
+        removal->figures->bytes += level->blocks * 512;
+}
+
+/* Spares the reading that only says that a directory is at its end. */
+static bool leave_early(Removal *removal) {
+        Level *level = level_at_hand(removal);
+
+        if (level->remains || !dir_seems_read(&level->reader) ||
+            unlinkat(level[-1].reader.fd, level->name, AT_REMOVEDIR) < 0)
+                return false;
+        count_directory(removal, level);
+        dir_close(&level->reader);
+        removal->n_levels--;
+        return true;
+}
+
+/* Removes the level at hand, which was read to its end, and goes up. */
+static int leave(Removal *removal) {
+        Level *level = level_at_hand(removal), *above = level - 1;
+        bool permitted = false;
+        int r;
+
+        if (level->remains) {
+                dir_close(&level->reader);
+                removal->n_levels--;
+                above->remains = true;
+                return 0;
+        }
+        for (;;) {
+                r = unlinkat(above->reader.fd, level->name, AT_REMOVEDIR) < 0 ? -errno : 0;
+                if ((r == -ENOTEMPTY || r == -EEXIST) && level->n_readings + 1 < READINGS_MAX)
+                        return read_again(removal);
+                if (r != -EACCES || permitted)
+                        break;
+                permitted = true;
+                removal->n_levels--;
+                (void)permit_level(removal);
+                removal->n_levels++;
+        }
+        dir_close(&level->reader);
+        removal->n_levels--;
+        if (r == 0) {
+                count_directory(removal, level);
+                return 0;
+        }
+        if (r == -ENOENT) /* moved away by somebody, empty */
+                return 0;
+        if (r == -ENOTDIR && removal->n_levels > 1)
+                return remove_entry(removal, level->name, false);
+        return remains(removal, level->name, r);
+}
+
+/* Goes up from a level that can't be read. */
+static int give_up(Removal *removal, int error) {
+        Level *level = level_at_hand(removal);
+
+        dir_close(&level->reader);
+        removal->n_levels--;
+        return remains(removal, level->name, error);
+}
+
+static int remove_levels(Removal *removal) {
+        while (removal->n_levels > 1) {
+                const struct dirent64 *entry;
+                int r;
+
+                if (leave_early(removal))
+                        continue;
+                r = dir_next(&level_at_hand(removal)->reader, &entry);
+                if (r == 1) {
+                        if (removal->n_levels == 2 && !met_in_pass(removal, entry->d_name))
+                                continue;
+                        r = removal->hooks->step ? removal->hooks->step(removal->hooks->userdata,
+                                                                        removal->figures)
+                                                 : 0;
+                        if (r == 0)
+                                r = remove_entry(removal, entry->d_name, entry->d_type == DT_DIR);
+                } else if (r == 0) {
+                        r = removal->n_levels == 2 ? next_pass(removal) : 0;
+                        if (r == 0)
+                                r = leave(removal);
+                } else
+                        r = give_up(removal, r);
+                if (r < 0)
+                        return r;
+        }
+        return removal->levels[0].remains ? -ENOTEMPTY : 0;
+}
+
+static int open_top(Removal *removal, int parent_fd, const char *name, uint64_t dev, uint64_t ino) {
+        struct statx stx;
+        struct stat st;
+        int fd, r;
+
+        r = entry_stat(parent_fd, name, &stx);
+        if (r < 0)
+                return r;
+        if (!entry_is_directory(&stx, dev, ino))
+                return -ESTALE;
+        fd = dir_open(parent_fd, name, dev, &st);
+        if (fd == -EACCES && dir_permit(parent_fd, name) == 0)
+                fd = dir_open(parent_fd, name, dev, &st);
+        if (fd == -ENOTDIR || fd == -ELOOP)
+                return -ESTALE;
+        if (fd < 0)
+                return fd;
+        if (st.st_ino != ino) {
+                close(fd);
+                return -ESTALE;
+        }
+        return push(removal, fd, name, &st);
+}
+
+int tree_remove(int parent_fd, const char *name, uint64_t dev, uint64_t ino,
+                const SweepHooks *hooks, SweepFigures *figures) {
+        cleanup(removal_done) Removal removal = {
+                .n_levels = 1,
+                .dev = dev,
+                .hooks = hooks,
+                .figures = figures,
+        };
+        int r;
+
+        for (size_t i = 0; i < LEVELS_MAX; i++)
+                removal.levels[i].reader = (DirReader){ .fd = -EBADF, .by_inode = true };
+        removal.levels[0].reader.fd = parent_fd;
+        r = begin_passes(&removal);
+        if (r == 0)
+                r = open_top(&removal, parent_fd, name, dev, ino);
+        return r < 0 ? r : remove_levels(&removal);
+}

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The one absolute path of a job, walked by hand: a link in it is somebody's word on where to
+ * remove files, so it must be root's word. What must never be a root is told by device and inode of
+ * each directory on the way, since a path may call "/" anything.
+ */
+
+#include "apps/sweep.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "apps/dir.h"
+
+#define LINKS_MAX 40
+#define UID_PERSON_MIN 1000 /* accounts below may well live in the application they run */
+#define UID_NOBODY 65534
+
+/* hier(7): these themselves are no application, but one may lie in them. */
+static const char *const places[] = {
+        "/",
+        "/home",
+        "/media",
+        "/mnt",
+        "/opt",
+        "/root",
+        "/run",
+        "/srv",
+        "/tmp",
+        "/usr/local",
+        "/usr/local/bin",
+        "/usr/local/etc",
+        "/usr/local/games",
+        "/usr/local/include",
+        "/usr/local/lib",
+        "/usr/local/libexec",
+        "/usr/local/man",
+        "/usr/local/sbin",
+        "/usr/local/share",
+        "/usr/local/src",
+        "/usr/src",
+        "/var",
+        "/var/backups",
+        "/var/cache",
+        "/var/crash",
+        "/var/lib",
+        "/var/local",
+        "/var/lock",
+        "/var/log",
+        "/var/mail",
+        "/var/opt",
+        "/var/run",
+        "/var/spool",
+        "/var/tmp",
+};
+
+/* Nor is anything in these, but for the exceptions. */
+static const char *const trees[] = {
+        "/bin",
+        "/boot",
+        "/dev",
+        "/etc",
+        "/lib",
+        "/lib32",
+        "/lib64",
+        "/libx32",
+        "/lost+found",
+        "/proc",
+        "/sbin",
+        "/sys",
+        "/usr",
+        "/var/lib/containerd",
+        "/var/lib/docker",
+};
+static const char *const exceptions[] = { "/usr/local", "/usr/src" };
+
+static bool is_one_of(const struct stat *st, const char *const *paths, size_t n,
+                      const char **ret_path) {
+        for (size_t i = 0; i < n; i++) {
+                struct stat other;
+
+                if (stat(paths[i], &other) < 0 || other.st_ino != st->st_ino ||
+                    other.st_dev != st->st_dev)
+                        continue;
+                if (ret_path)
+                        *ret_path = paths[i];
+                return true;
+        }
+        return false;
+}
+
+/* Whether a link may be followed that was found in `dir_fd`. */
+static bool link_trusted(int dir_fd, const struct stat *link) {
+        struct stat dir;
+
+        return link->st_uid == 0 && fstat(dir_fd, &dir) == 0 && dir.st_uid == 0 &&
+               (dir.st_mode & 022) == 0;
+}
+
+/* Puts what a link says before the rest of the path. */
+static int read_link(int fd, char **rest, const char *after) {
+        char target[PATH_MAX];
+        char *path;
+        ssize_t n;
+
+        n = readlinkat(fd, "", target, sizeof(target));
+        if (n < 0)
+                return -errno;
+        if ((size_t)n == sizeof(target))
+                return -ENAMETOOLONG;
+        if (asprintf(&path, "%.*s/%s", (int)n, target, after) < 0)
+                return -ENOMEM;
+        free(*rest);
+        *rest = path;
+        return 0;
+}
+
+static int open_start(void (*visit)(void *userdata, const struct stat *st), void *userdata) {
+        cleanup_close int fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        struct stat st;
+
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return -errno;
+        if (visit)
+                visit(userdata, &st);
+        return TAKE_FD(fd);
+}
+
+int trusted_open(const char *path, void (*visit)(void *userdata, const struct stat *st),
+                 void *userdata, Diag *reterr_diag) {
+        cleanup_free char *rest = NULL;
+        cleanup_close int fd = -EBADF;
+        unsigned n_links = 0;
+        char *at;
+
+        if (*path != '/')
+                return diag_set(reterr_diag, -EINVAL, "'%s' is not an absolute path", path);
+        rest = strdup(path);
+        if (!rest)
+                return -ENOMEM;
+
+        for (at = rest;;) {
+                cleanup_close int next = -EBADF;
+                struct stat st;
+                char *name;
+                int r;
+
+                if (*at == '/' && at == rest) {
+                        cleanup_closep(&fd);
+                        fd = open_start(visit, userdata);
+                        if (fd < 0)
+                                return fd;
+                }
+                at += strspn(at, "/");
+                if (*at == '\0')
+                        return TAKE_FD(fd);
+                name = at;
+                at += strcspn(at, "/");
+                if (*at)
+                        *at++ = '\0';
+
+                next = openat(fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+                if (next < 0 || fstat(next, &st) < 0)
+                        return diag_set(reterr_diag, -errno, "%s of %s: %s", name, path,
+                                        error_text(errno));
+                if (S_ISLNK(st.st_mode)) {
+                        if (!link_trusted(fd, &st) || ++n_links > LINKS_MAX)
+                                return diag_set(reterr_diag, -ELOOP,
+                                                "%s of %s is a symlink that users other than root "
+                                                "may change",
+                                                name, path);
+                        r = read_link(next, &rest, at);
+                        if (r < 0)
+                                return r;
+                        at = rest;
+                        continue;
+                }
+                if (!S_ISDIR(st.st_mode))
+                        return diag_set(reterr_diag, -ENOTDIR, "%s of %s is not a directory", name,
+                                        path);
+                if (visit)
+                        visit(userdata, &st);
+                cleanup_closep(&fd);
+                fd = TAKE_FD(next);
+        }
+}
+
+/* What was passed on the way. */
+typedef struct Way {
+        bool in_tree;
+        struct stat last;
+} Way;
+
+static void on_directory(void *userdata, const struct stat *st) {
+        Way *way = userdata;
+
+        if (is_one_of(st, places, 1, NULL) ||
+            is_one_of(st, exceptions, ELEMENTSOF(exceptions), NULL))
+                way->in_tree = false;
+        else if (is_one_of(st, trees, ELEMENTSOF(trees), NULL))
+                way->in_tree = true;
+        way->last = *st;
+}
+
+/* Of root or a person, or where one would be. */
+static bool is_home(int path_fd, const struct stat *st) {
+        static const char *const homes[] = { "/home" };
+        FILE *file = fopen("/etc/passwd", "re");
+        struct passwd entry, *found;
+        char buffer[16384];
+        struct stat parent;
+        bool is;
+
+        is = fstatat(path_fd, "..", &parent, 0) == 0 && is_one_of(&parent, homes, 1, NULL);
+        if (!file)
+                return is;
+        while (!is && fgetpwent_r(file, &entry, buffer, sizeof(buffer), &found) == 0) {
+                const char *home = entry.pw_dir;
+
+                if (entry.pw_uid != 0 &&
+                    (entry.pw_uid < UID_PERSON_MIN || entry.pw_uid == UID_NOBODY))
+                        continue;
+                is = *home == '/' && is_one_of(st, &home, 1, NULL);
+        }
+        fclose(file);
+        return is;
+}
+
+static int check_place(const char *path, int path_fd, const Way *way, Diag *reterr_diag) {
+        const char *place = NULL;
+
+        if (is_one_of(&way->last, places, ELEMENTSOF(places), &place))
+                return diag_set(reterr_diag, -EPERM, "%s is %s, a directory of the system", path,
+                                place);
+        if (way->in_tree)
+                return diag_set(reterr_diag, -EPERM, "%s lies in a tree of the system", path);
+        if (is_home(path_fd, &way->last))
+                return diag_set(reterr_diag, -EPERM, "%s is a home directory", path);
+        return 0;
+}
+
+int app_open(const char *path, AppRoot *ret, Diag *reterr_diag) {
+        cleanup_close int path_fd = -EBADF, fd = -EBADF;
+        struct statvfs vfs;
+        Way way = { 0 };
+        int r;
+
+        path_fd = trusted_open(path, on_directory, &way, reterr_diag);
+        if (path_fd < 0)
+                return path_fd;
+        r = check_place(path, path_fd, &way, reterr_diag);
+        if (r < 0)
+                return r;
+
+        fd = openat(path_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0 || fstatvfs(fd, &vfs) < 0)
+                return diag_set(reterr_diag, -errno, "%s: %s", path, error_text(errno));
+        if (vfs.f_flag & ST_RDONLY)
+                return diag_set(reterr_diag, -EROFS, "%s is mounted read-only", path);
+
+        *ret = (AppRoot){
+                .dev = way.last.st_dev,
+                .ino = way.last.st_ino,
+                .writable = faccessat(fd, ".", W_OK | X_OK, AT_EACCESS) == 0,
+        };
+        ret->fd = TAKE_FD(fd);
+        return 0;
+}
+
+void app_close(AppRoot *root) {
+        cleanup_closep(&root->fd);
+        *root = APP_ROOT_NULL;
+}
+
+const char *app_marker(const AppRoot *root) {
+        static const char *const markers[] = {
+                "package.json",
+                "pyproject.toml",
+                "manage.py",
+                "requirements.txt",
+                "setup.py",
+                "Pipfile",
+                "Dockerfile",
+                "compose.yaml",
+                "compose.yml",
+                "docker-compose.yml",
+                "composer.json",
+                "Gemfile",
+                "docker-compose.yaml",
+                "go.mod",
+                "Cargo.toml",
+                "pom.xml",
+        };
+        struct stat st;
+
+        for (size_t i = 0; i < ELEMENTSOF(markers); i++)
+                if (fstatat(root->fd, markers[i], &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+                    S_ISREG(st.st_mode))
+                        return markers[i];
+        /* a directory, or the file of a worktree or submodule */
+        return fstatat(root->fd, ".git", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+                               (S_ISDIR(st.st_mode) || S_ISREG(st.st_mode))
+                       ? ".git"
+                       : NULL;
+}
