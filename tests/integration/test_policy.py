@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 import proxy as proxy_module
-from conftest import NAMES
 from engine import Engine, rootfs_tar
 from helpers import (ONE, Daemon, Project, everything, images, load, names, on, records, start, tag,
                      wait_until)
@@ -348,7 +347,6 @@ def test_deploy_of_two_images_is_not_entered(engine: Engine, short_path: Path) -
 
 # The engine
 
-@pytest.mark.skipif(not {"20", "28"} <= set(NAMES), reason="wants engines 20 and 28")
 def test_engine_is_upgraded_under_the_daemon(short_path: Path) -> None:
     """20.10 to 28.5 on the same socket path, the data kept: it renegotiates and goes on."""
     with Engine("20", short_path / "e") as old:
