@@ -59,7 +59,7 @@ def at_once(daemon: Daemon) -> None:
     done = daemon.ctl("status")
     took = time.monotonic() - begin
     assert done.returncode == 0, done.stderr
-    assert took < 1, f"status took {took:.2f} s"
+    assert took < 3, f"status took {took:.2f} s"
 
 
 def peak_bytes(daemon: Daemon) -> int:

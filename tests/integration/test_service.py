@@ -340,7 +340,8 @@ def test_watchdog_of_a_hung_worker(service, short_path):
     """A call past its deadline by 30 s is no patience any more: the daemon no longer says that it is well."""
     with Stub(short_path / "e") as engine:
         daemon = service()
-        daemon.change("[docker]\n", "[docker]\ntimeout=1s\n")
+        # without the watcher, whose call would hang first
+        daemon.change("[docker]\n", "[poll]\nevents=no\n[docker]\ntimeout=1s\n")
         engine.stall()
         daemon.start(env={"WATCHDOG_USEC": "500000"})
         assert engine.hanging.wait(10)
