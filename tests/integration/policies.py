@@ -21,9 +21,11 @@ min_free_inodes=off
 """
 
 
-def hasty(engine: Engine | str, directory: Path, extra: str = "") -> Daemon:
-    socket = engine if isinstance(engine, str) else engine.socket
-    return Daemon(socket, directory, HASTY + extra)
+def hasty(engine: Engine, directory: Path, extra: str = "", socket: str = "") -> Daemon:
+    """SOCKET: of a proxy before the engine."""
+    # Where it hears events it looks at a containerd store five times less often.
+    events = "[poll]\nevents=no\n" if engine.name == "28c" else ""
+    return Daemon(socket or engine.socket, directory, HASTY + events + extra)
 
 
 def configure(daemon: AnyDaemon, old: str, new: str) -> None:

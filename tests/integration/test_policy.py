@@ -267,7 +267,7 @@ class Moment:
 
 def test_image_named_or_used_between_plan_and_act_survives(engine: Engine, proxy: Proxy,
                                                            short_path: Path) -> None:
-    with hasty(proxy.socket, short_path / "daemon", AGED) as daemon:
+    with hasty(engine, short_path / "daemon", AGED, proxy.socket) as daemon:
         for turn, whats in ((1, ("another", "container")), (2, ("again", "foreign", "container"))):
             for what in whats:
                 if what == "again" and engine.name == "28c":
@@ -589,7 +589,7 @@ def test_alarm_record_in_use(engine: Engine, short_path: Path) -> None:
 def test_alarms_of_passes(engine: Engine, proxy: Proxy, short_path: Path) -> None:
     """An engine that fails, and one that lets nothing go."""
     fill(engine, short_path / "cache")
-    with hasty(proxy.socket, short_path / "daemon", AGED) as daemon:
+    with hasty(engine, short_path / "daemon", AGED, proxy.socket) as daemon:
         polls(daemon)
         proxy.before = lambda method, path: (
             error(500, "disk I/O error") if method == "POST" and path.startswith("/build/prune")
@@ -619,7 +619,7 @@ def test_slow_engine_is_asked_less_often(engine: Engine, proxy: Proxy, short_pat
     """No more than a hundredth of the engine's time goes into our questions."""
     proxy.before = lambda method, path: (
         delay(0.1) if method == "GET" and path.startswith("/system/df") else None)
-    with hasty(proxy.socket, short_path / "daemon"):
+    with hasty(engine, short_path / "daemon", socket=proxy.socket):
         wait_until(lambda: proxy.sent("GET", "^/system/df"))
         time.sleep(5)
         assert len(proxy.sent("GET", "^/system/df")) == 1
