@@ -86,6 +86,8 @@ typedef struct Who {
         char *command;
 } Who;
 
+Json *who_json(const Who *who);
+
 typedef enum RemovedStep {
         REMOVED_NAMES,
         REMOVED_UNTAGGED,

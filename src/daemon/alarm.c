@@ -16,6 +16,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/span.h"
+#include "base/text.h"
 #include "daemon/manager.h"
 
 #define LEFT_NAMED_MAX 5
@@ -287,17 +288,6 @@ static void alarm_over(Manager *manager, AlarmKind kind) {
 
 /* The kinds */
 
-static char *printf_like(1, 2) message(const char *format, ...) {
-        char *text = NULL;
-        va_list arguments;
-        int n;
-
-        va_start(arguments, format);
-        n = vasprintf(&text, format, arguments);
-        va_end(arguments);
-        return n < 0 ? NULL : text;
-}
-
 static void look_at_engine(Manager *manager) {
         const Schedule *schedule = &manager->schedule;
         uint64_t failing_usec = now_boottime_usec() - schedule->failing_since_usec;
@@ -308,8 +298,8 @@ static void look_at_engine(Manager *manager) {
         else if (schedule->n_failures >= ALARM_INTERVALS &&
                  failing_usec >= ALARM_INTERVALS * manager->config->poll_interval_usec)
                 alarm_stands(manager, ALARM_ENGINE_UNAVAILABLE,
-                             message("the Docker engine has not been available for %s: %s",
-                                     span_format(failing_usec, span), manager->engine_reason),
+                             text_format("the Docker engine has not been available for %s: %s",
+                                         span_format(failing_usec, span), manager->engine_reason),
                              "systemctl status docker");
 }
 
@@ -320,21 +310,23 @@ static void look_at_passes(Manager *manager) {
 
         if (alarms->pass_error) {
                 if (stands || !manager->engine_reason) /* where it is gone, that is the alarm */
-                        alarm_stands(
-                                manager, ALARM_PASS_FAILED,
-                                message("policy could not be carried out: %s", alarms->pass_error),
-                                "wpcachectl history");
+                        alarm_stands(manager, ALARM_PASS_FAILED,
+                                     text_format("policy could not be carried out: %s",
+                                                 alarms->pass_error),
+                                     "wpcachectl history");
         } else if (store_error) {
-                alarm_stands(manager, ALARM_PASS_FAILED,
-                             message("what policy goes by could not be stored: %s", store_error),
-                             "see to the disk of the state directory");
+                alarm_stands(
+                        manager, ALARM_PASS_FAILED,
+                        text_format("what policy goes by could not be stored: %s", store_error),
+                        "see to the disk of the state directory");
         } else {
                 alarm_over(manager, ALARM_PASS_FAILED);
         }
         if (alarms->n_left_passes >= ALARM_PASSES)
                 alarm_stands(manager, ALARM_CANDIDATES_LEFT,
-                             message("the engine does not let go of %s, after %u passes",
-                                     alarms->left ?: "what policy removes", alarms->n_left_passes),
+                             text_format("the engine does not let go of %s, after %u passes",
+                                         alarms->left ?: "what policy removes",
+                                         alarms->n_left_passes),
                              "wpcachectl history");
         else if (alarms->n_left_passes == 0)
                 alarm_over(manager, ALARM_CANDIDATES_LEFT);
@@ -394,7 +386,8 @@ static void look_at_disks(Manager *manager) {
         n_inodes = json_get_int(disk, "totalInodes", 0);
         alarm_stands(
                 manager, ALARM_DISK_PRESSURE,
-                message("the disk at %s runs full, %s of %s and %lli%% of the inodes are free, and "
+                text_format(
+                        "the disk at %s runs full, %s of %s and %lli%% of the inodes are free, and "
                         "%s%s%s",
                         json_get_string(disk, "path", "?"),
                         bytes_format((uint64_t)json_get_int(disk, "freeBytes", 0), free_text),
@@ -420,12 +413,13 @@ static void look_at_records(Manager *manager) {
             now_usec - alarms->in_use_since_usec < ALARM_IN_USE_SEC * USEC_PER_SEC)
                 alarm_over(manager, ALARM_RECORD_IN_USE);
         else
-                alarm_stands(manager, ALARM_RECORD_IN_USE,
-                             message("the same %llu build cache records have been in use for %s: a "
-                                     "build hangs, or the engine lost count of them",
-                                     (unsigned long long)summary->records_in_use,
-                                     span_format(now_usec - alarms->in_use_since_usec, span)),
-                             "end the build, or restart the engine: systemctl restart docker");
+                alarm_stands(
+                        manager, ALARM_RECORD_IN_USE,
+                        text_format("the same %llu build cache records have been in use for %s: a "
+                                    "build hangs, or the engine lost count of them",
+                                    (unsigned long long)summary->records_in_use,
+                                    span_format(now_usec - alarms->in_use_since_usec, span)),
+                        "end the build, or restart the engine: systemctl restart docker");
 }
 
 static char *left_text(const Json *left) {

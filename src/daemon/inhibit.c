@@ -165,15 +165,11 @@ char *inhibit_text(const Manager *manager, const char *token) {
 }
 
 static Json *inhibitor_json(const Turn *inhibitor) {
-        cleanup(json_free) Json *json = json_new_object(), *who = json_new_object();
+        cleanup(json_free) Json *json = json_new_object();
         int r;
 
-        r = json_add_int(who, "uid", inhibitor->who.uid);
-        r |= json_add_int(who, "pid", inhibitor->who.pid);
-        r |= json_add_string(who, "user", inhibitor->who.user);
-        r |= json_add_string(who, "command", inhibitor->who.command);
-        r |= json_add_string(json, "why", inhibitor->why);
-        r |= json_add(json, "who", TAKE_PTR(who));
+        r = json_add_string(json, "why", inhibitor->why);
+        r |= json_add(json, "who", who_json(&inhibitor->who));
         r |= json_add_int(json, "since", inhibitor->since_sec);
         r |= json_add_int(json, "until", inhibitor->until_sec);
         return r < 0 ? NULL : TAKE_PTR(json);

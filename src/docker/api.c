@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "docker/call.h"
 #include "docker/name.h"
 #include "docker/parse.h"
@@ -26,19 +27,6 @@
 #define PRUNED_MAX (64U * 1024U * 1024U)  /* the ids of a prune */
 #define LIST_MAX (64U * 1024U * 1024U)    /* images, containers */
 #define USAGE_MAX (1024U * 1024U * 1024U) /* disk usage, of which nothing is held here */
-
-static char *format_path(const char *format, ...) printf_like(1, 2);
-
-static char *format_path(const char *format, ...) {
-        va_list ap;
-        char *path;
-        int r;
-
-        va_start(ap, format);
-        r = vasprintf(&path, format, ap);
-        va_end(ap);
-        return r < 0 ? NULL : path;
-}
 
 typedef struct Usage {
         DockerRecord add;
@@ -143,7 +131,7 @@ int docker_image(Docker *docker, const char *name_or_id, ImageDetail *ret, Diag 
                 return diag_set(reterr_diag, -EINVAL, "an image without a name");
 
         name = http_encode(name_or_id);
-        request.path = path = name ? format_path("/images/%s/json", name) : NULL;
+        request.path = path = name ? text_format("/images/%s/json", name) : NULL;
         if (!path)
                 return -ENOMEM;
 
@@ -193,7 +181,7 @@ int docker_container(Docker *docker, const char *id, ContainerDetail *ret, Diag 
                 return diag_set(reterr_diag, -EINVAL, "a container without a name");
 
         name = http_encode(id);
-        request.path = path = name ? format_path("/containers/%s/json", name) : NULL;
+        request.path = path = name ? text_format("/containers/%s/json", name) : NULL;
         if (!path)
                 return -ENOMEM;
 
@@ -248,7 +236,7 @@ static int prune_filtered(Docker *docker, const char *filters, size_t *ret_n, ui
                           Diag *reterr_diag) {
         cleanup_free char *encoded = http_encode(filters), *path = NULL;
 
-        path = encoded ? format_path("/build/prune?all=1&filters=%s", encoded) : NULL;
+        path = encoded ? text_format("/build/prune?all=1&filters=%s", encoded) : NULL;
         if (!path)
                 return -ENOMEM;
 
@@ -319,7 +307,7 @@ int docker_tag(Docker *docker, const char *id, const char *repository, const cha
                 return -ENOMEM;
 
         request.path = path =
-                format_path("/images/%s/tag?repo=%s&tag=%s", e_id, e_repository, e_tag);
+                text_format("/images/%s/tag?repo=%s&tag=%s", e_id, e_repository, e_tag);
         if (!path)
                 return -ENOMEM;
 
@@ -358,7 +346,7 @@ int docker_untag(Docker *docker, const char *name, size_t *ret_deleted, Diag *re
         keep_parents = info->image_store == IMAGE_STORE_CONTAINERD;
 
         encoded = http_encode(name);
-        path = encoded ? format_path("/images/%s%s", encoded, keep_parents ? "?noprune=1" : "")
+        path = encoded ? text_format("/images/%s%s", encoded, keep_parents ? "?noprune=1" : "")
                        : NULL;
         if (!path)
                 return -ENOMEM;

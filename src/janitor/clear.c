@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/span.h"
+#include "base/text.h"
 #include "janitor/act.h"
 #include "janitor/proof.h"
 
@@ -226,12 +227,11 @@ static int run_passes(Clear *clear, Diag *reterr_diag) {
 static int printf_like(2, 3) note(Strv *notes, const char *format, ...) {
         cleanup_free char *text = NULL;
         va_list args;
-        int n;
 
         va_start(args, format);
-        n = vasprintf(&text, format, args);
+        text = text_vformat(format, args);
         va_end(args);
-        return n < 0 ? -ENOMEM : strv_add(notes, text);
+        return text ? strv_add(notes, text) : -ENOMEM;
 }
 
 static int add_notes(Clear *clear, Strv *notes) {

@@ -17,6 +17,7 @@
 #include "base/array.h"
 #include "base/io.h"
 #include "base/span.h"
+#include "base/text.h"
 #include "docker/name.h"
 #include "janitor/inventory.h"
 #include "wire/json.h"
@@ -164,15 +165,6 @@ bool name_in_scope(const Config *config, const Image *image, const char *name) {
                !name_matches_any(&config->base, name);
 }
 
-/* FNV-1a */
-static uint64_t hash_text(const char *text) {
-        uint64_t hash = UINT64_C(0xcbf29ce484222325);
-
-        for (; *text; text++)
-                hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
-        return hash;
-}
-
 /*
  * On the containerd store a look during a build makes the engine take that build's records for
  * private until it restarts (refs.go, layerDigestChainCache). Its own prune counts by the same flag,
@@ -194,7 +186,7 @@ static int count_record(void *userdata, const BuildRecord *record, const char *c
         inventory->n_in_use++;
         if (!record->shared)
                 inventory->in_use_private_bytes += record->size_bytes;
-        inventory->in_use_hash += hash_text(record->id); /* a sum has no order */
+        inventory->in_use_hash += text_hash(record->id); /* a sum has no order */
         return 0;
 }
 

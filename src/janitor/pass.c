@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/span.h"
+#include "base/text.h"
 #include "docker/name.h"
 #include "janitor/act.h"
 #include "janitor/look.h"
@@ -62,12 +63,11 @@ static void pass_donep(Pass *pass) {
 static int printf_like(2, 3) say(const Pass *pass, const char *format, ...) {
         cleanup_free char *text = NULL;
         va_list args;
-        int n;
 
         va_start(args, format);
-        n = vasprintf(&text, format, args);
+        text = text_vformat(format, args);
         va_end(args);
-        if (n < 0)
+        if (!text)
                 return -ENOMEM;
         pass->reporter->progress(pass->reporter->userdata, "policy", text, 1, pass->engine_bytes);
         return 0;

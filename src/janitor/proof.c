@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/text.h"
 #include "docker/name.h"
 #include "janitor/proof.h"
 
@@ -36,14 +37,13 @@ static int printf_like(5, 6) add(Proof *proof, RemainingKind kind, const char *o
                                  const char *remedy, const char *format, ...) {
         cleanup_free char *reason = NULL;
         va_list args;
-        int n;
 
         if (proof->n_named[kind]++ >= REMAINING_NAMED_MAX)
                 return 0;
         va_start(args, format);
-        n = vasprintf(&reason, format, args);
+        reason = text_vformat(format, args);
         va_end(args);
-        if (n < 0)
+        if (!reason)
                 return -ENOMEM;
         return remaining_add(proof->list, kind, object, reason, remedy);
 }

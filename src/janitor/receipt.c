@@ -149,7 +149,7 @@ void receipt_done(Receipt *receipt) {
         *receipt = (Receipt){ 0 };
 }
 
-static Json *who_json(const Who *who) {
+Json *who_json(const Who *who) {
         cleanup(json_free) Json *json = json_new_object();
         int r;
 

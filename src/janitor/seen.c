@@ -10,21 +10,17 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/text.h"
 #include "docker/name.h"
 #include "janitor/plan.h"
 #include "janitor/seen.h"
 
-/* FNV-1a of each name, summed: in any order. */
+/* Of each name, summed: in any order. */
 static uint64_t hash_names(const Strv *names) {
         uint64_t sum = 0;
 
-        for (size_t i = 0; i < names->n; i++) {
-                uint64_t hash = UINT64_C(0xcbf29ce484222325);
-
-                for (const char *p = names->v[i]; *p; p++)
-                        hash = (hash ^ (unsigned char)*p) * UINT64_C(0x100000001b3);
-                sum += hash;
-        }
+        for (size_t i = 0; i < names->n; i++)
+                sum += text_hash(names->v[i]);
         return (sum << 8) | MIN(names->n, (size_t)UINT8_MAX);
 }
 

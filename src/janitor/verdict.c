@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/span.h"
+#include "base/text.h"
 #include "docker/name.h"
 #include "janitor/lru.h"
 #include "janitor/plan.h"
@@ -101,19 +102,6 @@ void policy_record(const Inventory *inventory, const PolicyPlan *plan, const uin
         *ret = verdict;
 }
 
-static char *format(const char *text, ...) printf_like(1, 2);
-
-static char *format(const char *text, ...) {
-        va_list args;
-        char *line;
-        int n;
-
-        va_start(args, text);
-        n = vasprintf(&line, text, args);
-        va_end(args);
-        return n < 0 ? NULL : line;
-}
-
 typedef struct SpanText {
         char text[SPAN_TEXT_MAX];
 } SpanText;
@@ -167,10 +155,10 @@ static char *rank_text(const Image *image, const ImageVerdict *verdict) {
         if (verdict->rank > 1)
                 snprintf(place, sizeof(place), "%u%s ", verdict->rank, ordinal(verdict->rank));
         if (group == image->project)
-                return format("the %snewest of %u untagged images of project %s", place,
-                              verdict->of, group);
-        return format("the %snewest of %u of %.*s", place, verdict->of,
-                      (int)name_repository_length(group), group);
+                return text_format("the %snewest of %u untagged images of project %s", place,
+                                   verdict->of, group);
+        return text_format("the %snewest of %u of %.*s", place, verdict->of,
+                           (int)name_repository_length(group), group);
 }
 
 /* ", and the 4th newest of 5 of watchparty-backend (keep_last=2)", or "" */
@@ -180,7 +168,8 @@ static char *beyond_text(const PolicyPlan *plan, const Image *image, const Image
         if (verdict->rank == 0)
                 return strdup("");
         rank = rank_text(image, verdict);
-        return rank ? format(", and %s (keep_last=%llu)", rank, (unsigned long long)plan->keep_last)
+        return rank ? text_format(", and %s (keep_last=%llu)", rank,
+                                  (unsigned long long)plan->keep_last)
                     : NULL;
 }
 
@@ -195,27 +184,27 @@ static char *keep_text(const Inventory *inventory, const PolicyPlan *plan, const
         case RULE_NO_MATCH:
                 return strdup("none of its names is one of [images] match");
         case RULE_PROTECT:
-                return format("[images] protect has %s", verdict->object);
+                return text_format("[images] protect has %s", verdict->object);
         case RULE_BASE:
-                return format("[images] base has %s", verdict->object);
+                return text_format("[images] base has %s", verdict->object);
         case RULE_IN_USE:
-                return format("container %s (%s) uses it", verdict->object,
-                              container ? container->state : "unknown");
+                return text_format("container %s (%s) uses it", verdict->object,
+                                   container ? container->state : "unknown");
         case RULE_OTHER_NAME:
-                return format("%s names it, too, which policy may not take", verdict->object);
+                return text_format("%s names it, too, which policy may not take", verdict->object);
         case RULE_STEP:
                 return strdup("another image was built upon it");
         case RULE_KEEP_LAST:
                 rank = rank_text(image, verdict);
-                return rank ? format("it is %s (keep_last=%llu)", rank,
-                                     (unsigned long long)plan->keep_last)
+                return rank ? text_format("it is %s (keep_last=%llu)", rank,
+                                          (unsigned long long)plan->keep_last)
                             : NULL;
         case RULE_MIN_AGE:
-                return format("it is %s old, and min_age is %s", age.text, limit.text);
+                return text_format("it is %s old, and min_age is %s", age.text, limit.text);
         case RULE_YOUNG:
-                return format("it is %s old, and %s is %s", age.text, max_age, limit.text);
+                return text_format("it is %s old, and %s is %s", age.text, max_age, limit.text);
         case RULE_NO_LIMIT:
-                return format("%s is off", max_age);
+                return text_format("%s is off", max_age);
         case RULE_NOT_OURS:
                 return strdup("it has no name, and nothing tells that it is the application's "
                               "(dangling=matched)");
@@ -239,24 +228,27 @@ static char *remove_text(const PolicyPlan *plan, const Image *image, const Image
                 return NULL;
         switch (verdict->rule) {
         case RULE_MAX_AGE:
-                return format("it is %s old, older than max_age (%s)%s", age.text, limit.text,
-                              beyond);
+                return text_format("it is %s old, older than max_age (%s)%s", age.text, limit.text,
+                                   beyond);
         case RULE_DANGLING_AGE:
-                return format("it is untagged and %s old, older than dangling_max_age (%s)%s",
-                              age.text, limit.text, beyond);
+                return text_format("it is untagged and %s old, older than dangling_max_age (%s)%s",
+                                   age.text, limit.text, beyond);
         case RULE_DISK_PRESSURE:
                 if (plan->need_bytes == 0)
-                        return format("the disk runs out of inodes, and it is the oldest that may "
-                                      "go: %s old%s",
-                                      age.text, beyond);
-                return format("the disk needs %s more, and it is one of the oldest that may go: %s "
-                              "old%s",
-                              need.text, age.text, beyond);
+                        return text_format(
+                                "the disk runs out of inodes, and it is the oldest that may "
+                                "go: %s old%s",
+                                age.text, beyond);
+                return text_format(
+                        "the disk needs %s more, and it is one of the oldest that may go: %s "
+                        "old%s",
+                        need.text, age.text, beyond);
         case RULE_ROLLBACK_EXPIRED:
                 return strdup("no container uses it, and a newer image of its repository has run "
                               "for a day");
         case RULE_TRASH:
-                return format("tag %s was left by a removal that was cut short", verdict->object);
+                return text_format("tag %s was left by a removal that was cut short",
+                                   verdict->object);
         default:
                 return strdup(rule_to_string(verdict->rule));
         }
@@ -271,7 +263,7 @@ char *policy_image_sentence(const Inventory *inventory, const PolicyPlan *plan, 
 
         if (!why)
                 return NULL;
-        return format("%s %s: %s.", IMAGE_TEXT(name), verdict->remove ? "goes" : "stays", why);
+        return text_format("%s %s: %s.", IMAGE_TEXT(name), verdict->remove ? "goes" : "stays", why);
 }
 
 static char *record_text(const PolicyPlan *plan, const RecordVerdict *verdict) {
@@ -284,17 +276,19 @@ static char *record_text(const PolicyPlan *plan, const RecordVerdict *verdict) {
         case RULE_RECORD_CHILD:
                 return strdup("another record that stays was made from it");
         case RULE_RECORD_LRU:
-                return format("%u%s of %u in BuildKit's order of use, to bring the cache to %s",
-                              verdict->rank, ordinal(verdict->rank), verdict->of, keep.text);
+                return text_format(
+                        "%u%s of %u in BuildKit's order of use, to bring the cache to %s",
+                        verdict->rank, ordinal(verdict->rank), verdict->of, keep.text);
         case RULE_RECORD_SPARED:
-                return format("the cache is down to %s before its turn, after %u others", keep.text,
-                              verdict->of);
+                return text_format("the cache is down to %s before its turn, after %u others",
+                                   keep.text, verdict->of);
         case RULE_RECORD_AGE:
                 if (verdict->age_sec < 0)
-                        return format("nothing tells that it was used in [builder] max_age (%s)",
-                                      limit.text);
-                return format("it was not used for %s, and [builder] max_age is %s", age.text,
-                              limit.text);
+                        return text_format(
+                                "nothing tells that it was used in [builder] max_age (%s)",
+                                limit.text);
+                return text_format("it was not used for %s, and [builder] max_age is %s", age.text,
+                                   limit.text);
         default:
                 return strdup("no limit asks for its space");
         }
@@ -306,11 +300,12 @@ char *policy_record_sentence(const Inventory *inventory, const PolicyPlan *plan,
 
         if (!why)
                 return NULL;
-        return format("Build cache record %s %s: %s%s.", inventory->records.v[record].id,
-                      verdict->remove ? "goes" : "stays", why,
-                      verdict->remove && verdict->shared
-                              ? "; an image shares its space, which is free when that goes, too"
-                              : "");
+        return text_format(
+                "Build cache record %s %s: %s%s.", inventory->records.v[record].id,
+                verdict->remove ? "goes" : "stays", why,
+                verdict->remove && verdict->shared
+                        ? "; an image shares its space, which is free when that goes, too"
+                        : "");
 }
 
 char *policy_plan_sentence(const PolicyPlan *plan) {
@@ -326,23 +321,24 @@ char *policy_plan_sentence(const PolicyPlan *plan) {
         if (builder->keep_bytes > 0) {
                 free(size);
                 size = builder->keep_bytes == 1
-                               ? format("prune the build cache (%s)", from.text)
-                               : format("prune the build cache from %s to %s", from.text, to.text);
+                               ? text_format("prune the build cache (%s)", from.text)
+                               : text_format("prune the build cache from %s to %s", from.text,
+                                             to.text);
         }
         if (builder->unused_hours > 0) {
                 free(age);
-                age = format("prune build cache not used for %s", unused.text);
+                age = text_format("prune build cache not used for %s", unused.text);
         }
         if (plan->n_remove > 0) {
                 free(image);
-                image = format("remove %zu image%s (%s)", plan->n_remove,
-                               plan->n_remove == 1 ? "" : "s", images.text);
+                image = text_format("remove %zu image%s (%s)", plan->n_remove,
+                                    plan->n_remove == 1 ? "" : "s", images.text);
         }
         if (!size || !age || !image)
                 return NULL;
         first = *size && *age ? (*image ? ", " : " and ") : "";
         second = (*size || *age) && *image ? " and " : "";
-        return format("%s%s%s%s%s", size, first, age, second, image);
+        return text_format("%s%s%s%s%s", size, first, age, second, image);
 }
 
 /* One thing that holds bytes: an image, or (image NULL) the build cache in use. */
@@ -369,11 +365,13 @@ static char *pin_remedy(const Inventory *inventory, const Pin *pin) {
         const Container *container = container_of_image(inventory, pin->image->id);
 
         if (container && strcmp(container->state, "running") == 0)
-                return format("docker stop %s && docker rm %s", container->name, container->name);
+                return text_format("docker stop %s && docker rm %s", container->name,
+                                   container->name);
         if (container)
-                return format("docker rm %s", container->name);
-        return format("docker rmi %s", pin->verdict->rule == RULE_OTHER_NAME ? pin->verdict->object
-                                                                             : IMAGE_TEXT(name));
+                return text_format("docker rm %s", container->name);
+        return text_format("docker rmi %s", pin->verdict->rule == RULE_OTHER_NAME
+                                                    ? pin->verdict->object
+                                                    : IMAGE_TEXT(name));
 }
 
 static char *pin_text(const Inventory *inventory, const PolicyPlan *plan, const Pin *pin) {
@@ -382,13 +380,13 @@ static char *pin_text(const Inventory *inventory, const PolicyPlan *plan, const 
         ImageText name;
 
         if (!pin->image)
-                return format("build cache in use (%s): it is free when the build has ended",
-                              bytes.text);
+                return text_format("build cache in use (%s): it is free when the build has ended",
+                                   bytes.text);
         name = image_text(pin->image);
         why = keep_text(inventory, plan, pin->image, pin->verdict);
         remedy = pin_remedy(inventory, pin);
-        return why && remedy ? format("%s (%s): %s; to free it: %s", IMAGE_TEXT(name), bytes.text,
-                                      why, remedy)
+        return why && remedy ? text_format("%s (%s): %s; to free it: %s", IMAGE_TEXT(name),
+                                           bytes.text, why, remedy)
                              : NULL;
 }
 
@@ -408,7 +406,7 @@ char *policy_pins(const Inventory *inventory, const PolicyPlan *plan) {
         qsort(pins, n, sizeof(*pins), compare_pins);
         for (size_t i = 0; i < MIN(n, (size_t)PINS_MAX); i++) {
                 cleanup_free char *pin = pin_text(inventory, plan, &pins[i]);
-                char *longer = pin ? format("%s%s%s", text, i > 0 ? " | " : "", pin) : NULL;
+                char *longer = pin ? text_format("%s%s%s", text, i > 0 ? " | " : "", pin) : NULL;
 
                 if (!longer)
                         return NULL;

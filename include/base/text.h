@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* Text as plain values. */
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/macro.h"
+
+/* asprintf(3) that returns its text, malloc'ed, or NULL on out of memory. */
+static inline char *text_vformat(const char *format, va_list args)
+        __attribute__((format(printf, 1, 0)));
+static inline char *text_vformat(const char *format, va_list args) {
+        char *text;
+
+        return vasprintf(&text, format, args) < 0 ? NULL : text;
+}
+
+static inline char *text_format(const char *format, ...) printf_like(1, 2);
+static inline char *text_format(const char *format, ...) {
+        va_list args;
+        char *text;
+
+        va_start(args, format);
+        text = text_vformat(format, args);
+        va_end(args);
+        return text;
+}
+
+/* FNV-1a, to see a change by; not against anybody's ill will. */
+static inline uint64_t text_hash(const char *text) {
+        uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+        for (; *text; text++)
+                hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+        return hash;
+}
