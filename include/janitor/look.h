@@ -29,6 +29,10 @@ static inline void look_donep(Look *look) {
  * Nothing where `error` is 0. */
 void memory_store_failed(Memory *memory, int error, const Diag *diag);
 
+/* The members that type Verdict has of any object; `age_sec` below 0: not told. 0 or -ENOMEM. */
+int look_add_verdict(Json *json, bool remove, Rule rule, const char *sentence, uint64_t bytes,
+                     int64_t age_sec) must_check;
+
 /* Types of the interface; NULL on out of memory. `full_sec`: the first disk's forecast, -1: none. */
 Json *look_policy_json(const Look *look, const Config *config);
 Json *look_disks_json(const Look *look, const Config *config, int64_t full_sec);

@@ -198,6 +198,19 @@ Json *look_disks_json(const Look *look, const Config *config, int64_t full_sec) 
         return TAKE_PTR(array);
 }
 
+int look_add_verdict(Json *json, bool remove, Rule rule, const char *sentence, uint64_t bytes,
+                     int64_t age_sec) {
+        int r;
+
+        r = json_add_bool(json, "remove", remove);
+        r |= json_add_string(json, "rule", rule_to_string(rule));
+        r |= json_add_string(json, "sentence", sentence);
+        r |= json_add_int(json, "bytes", (int64_t)bytes);
+        if (age_sec >= 0)
+                r |= json_add_int(json, "ageSec", age_sec);
+        return r < 0 ? -ENOMEM : 0;
+}
+
 Json *look_image_json(const Look *look, size_t image) {
         cleanup_free char *sentence = policy_image_sentence(&look->inventory, &look->plan, image);
         const ImageVerdict *verdict = &look->plan.images[image];
@@ -211,12 +224,8 @@ Json *look_image_json(const Look *look, size_t image) {
         r |= json_add_string(json, "object", object->names.n > 0 ? object->names.v[0] : object->id);
         r |= json_add_string(json, "imageId", object->id);
         r |= json_add(json, "names", json_new_strings(&object->names));
-        r |= json_add_bool(json, "remove", verdict->remove);
-        r |= json_add_string(json, "rule", rule_to_string(verdict->rule));
-        r |= json_add_string(json, "sentence", sentence);
-        r |= json_add_int(json, "bytes", (int64_t)object->size_bytes);
-        if (verdict->age_sec >= 0)
-                r |= json_add_int(json, "ageSec", verdict->age_sec);
+        r |= look_add_verdict(json, verdict->remove, verdict->rule, sentence, object->size_bytes,
+                              verdict->age_sec);
         return r < 0 ? NULL : TAKE_PTR(json);
 }
 
@@ -231,11 +240,7 @@ Json *look_record_json(const Look *look, size_t record, const RecordVerdict *ver
                 return NULL;
         r = json_add_string(json, "kind", "record");
         r |= json_add_string(json, "object", object->id);
-        r |= json_add_bool(json, "remove", verdict->remove);
-        r |= json_add_string(json, "rule", rule_to_string(verdict->rule));
-        r |= json_add_string(json, "sentence", sentence);
-        r |= json_add_int(json, "bytes", (int64_t)object->size_bytes);
-        if (verdict->age_sec >= 0)
-                r |= json_add_int(json, "ageSec", verdict->age_sec);
+        r |= look_add_verdict(json, verdict->remove, verdict->rule, sentence, object->size_bytes,
+                              verdict->age_sec);
         return r < 0 ? NULL : TAKE_PTR(json);
 }

@@ -339,11 +339,8 @@ static Json *builder_left_json(const Pass *pass) {
                 return NULL;
         r = json_add_string(json, "kind", "record");
         r |= json_add_string(json, "object", "the build cache");
-        r |= json_add_bool(json, "remove", true);
-        r |= json_add_string(json, "rule", rule_to_string(builder->rule));
-        r |= json_add_string(json, "sentence", sentence);
-        r |= json_add_int(json, "bytes",
-                          (int64_t)(pass->again.private_bytes - builder->keep_bytes));
+        r |= look_add_verdict(json, true, builder->rule, sentence,
+                              pass->again.private_bytes - builder->keep_bytes, -1);
         return r < 0 ? NULL : TAKE_PTR(json);
 }
 
