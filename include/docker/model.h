@@ -125,6 +125,20 @@ static inline void image_detail_donep(ImageDetail *detail) {
         image_detail_done(detail);
 }
 
+/*
+ * What a container has mounted: a bind of a path of the host, or a volume. Read in moby's source and
+ * seen on engines 20.10 and 28.5 (GetMountPoints() over what is on disk):
+ *  - the list has both, of containers that do not run too, in no order; other types are passed over
+ *  - a bind's path is absolute and cleaned, but a symlink in it stays: compare what paths lead to
+ *  - a volume of an image's VOLUME or of `-v /PATH` has no source in the list, unlike in inspect
+ *  - of a volume that is itself a bind (driver option "device") the source is Docker's own directory
+ */
+typedef struct Mount {
+        char *source;      /* path on the host; of a volume without one "" */
+        char *destination; /* path in the container; as VOLUME gave it, which may be "data" */
+        char *volume;      /* the volume's name, of an anonymous one 64 hex digits; NULL: a bind */
+} Mount;
+
 /* One container, as the list tells. */
 typedef struct Container {
         char id[CONTAINER_ID_MAX];
@@ -133,6 +147,8 @@ typedef struct Container {
         char image_id[IMAGE_ID_MAX];
         char *state;   /* "running", "exited", "created", ... */
         char *project; /* label com.docker.compose.project, or NULL */
+        Mount *mounts; /* binds and volumes alone */
+        size_t n_mounts;
         int64_t created_sec;
 } Container;
 

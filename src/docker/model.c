@@ -168,6 +168,12 @@ void container_done(Container *container) {
         free(container->image);
         free(container->state);
         free(container->project);
+        for (size_t i = 0; i < container->n_mounts; i++) {
+                free(container->mounts[i].source);
+                free(container->mounts[i].destination);
+                free(container->mounts[i].volume);
+        }
+        free(container->mounts);
         *container = (Container){ 0 };
 }
 

@@ -308,6 +308,50 @@ static int read_container_name(const Json *json, const char *id, char **ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
+/* One of no type was made before engine 1.13; a name tells a volume then. To overlook a mount would
+ * be to take what a container uses for unused. */
+static int read_mount(const Json *json, Container *container) {
+        Mount *mount = &container->mounts[container->n_mounts];
+        const char *type = "", *name = "";
+        bool is_volume;
+        int r;
+
+        if (json_read_string(json, "Type", &type) < 0 || json_read_string(json, "Name", &name) < 0)
+                return -EBADMSG;
+        is_volume = strcmp(type, "volume") == 0 || (!*type && *name);
+        if (!is_volume && *type && strcmp(type, "bind") != 0)
+                return 0;
+
+        container->n_mounts++;
+        if ((r = read_string(json, "Source", &mount->source)) < 0 ||
+            (r = read_string(json, "Destination", &mount->destination)) < 0 ||
+            (is_volume && (r = read_string(json, "Name", &mount->volume)) < 0))
+                return r;
+        return (is_volume ? *name != '\0' : *mount->source == '/') ? 0 : -EBADMSG;
+}
+
+/* All of them, as the element's length bounds them. */
+static int read_mounts(const Json *json, Container *container) {
+        const Json *list = json_get(json, "Mounts");
+        int r;
+
+        if (list && !json_is_array(list))
+                return -EBADMSG;
+        if (!json_first(list))
+                return 0;
+
+        container->mounts = calloc(json_size(list), sizeof(*container->mounts));
+        if (!container->mounts)
+                return -ENOMEM;
+        json_foreach (item, list) {
+                r = read_mount(item, container);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
 int parse_container(const char *text, size_t n, Container *ret, Diag *reterr_diag) {
         cleanup(container_done) Container container = { 0 };
         cleanup(json_free) Json *json = NULL;
@@ -321,7 +365,8 @@ int parse_container(const char *text, size_t n, Container *ret, Diag *reterr_dia
             (r = read_string(json, "Image", &container.image)) < 0 ||
             (r = read_string(json, "State", &container.state)) < 0 ||
             (r = read_sec(json, "Created", &container.created_sec)) < 0 ||
-            (r = read_project(json, &container.project)) < 0)
+            (r = read_project(json, &container.project)) < 0 ||
+            (r = read_mounts(json, &container)) < 0)
                 return diag_set(reterr_diag, r, "the engine's list of containers is malformed%s%s",
                                 *container.id ? " at " : "", container.id);
 

@@ -123,6 +123,12 @@ static void try_objects(const char *text, size_t n) {
                 check_id(container.id, sizeof(container.id));
                 assert(*container.name && container.image && container.state);
                 assert(container.created_sec >= 0);
+                for (size_t i = 0; i < container.n_mounts; i++) {
+                        const Mount *mount = &container.mounts[i];
+
+                        assert(mount->source && mount->destination);
+                        assert(mount->volume ? *mount->volume : *mount->source == '/');
+                }
                 container_done(&container);
         }
         if (parse_container_detail(text, n, &container_detail, &diag) == 0) {

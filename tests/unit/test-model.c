@@ -103,11 +103,19 @@ static void test_container_set(void **state) {
         for (unsigned i = 0; i < 100; i++) {
                 cleanup(container_done) Container container = { .name = strdup("web") };
 
+                container.mounts = calloc(2, sizeof(*container.mounts));
+                assert_non_null(container.mounts);
+                container.n_mounts = 2;
+                container.mounts[0].source = strdup("/srv");
+                container.mounts[1].volume = strdup("data"); /* as a failure leaves it: in part */
                 assert_int_equal(container_set_add(&set, &container), 0);
                 assert_null(container.name);
+                assert_null(container.mounts);
+                assert_int_equal(container.n_mounts, 0);
         }
         assert_int_equal(set.n, 100);
         assert_string_equal(set.v[99].name, "web");
+        assert_string_equal(set.v[99].mounts[1].volume, "data");
         container_set_done(&set);
         assert_int_equal(set.n, 0);
 }

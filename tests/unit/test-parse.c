@@ -3,6 +3,7 @@
 #include "engine.h"
 
 #include "docker/parse.h"
+#include "docker/records.h"
 
 static void test_build_cache_errors(void **state) {
 #define RECORD(rest) "{\"BuildCache\":[{\"ID\":\"a\"},{" rest "}]}"
@@ -151,6 +152,122 @@ static void test_container_names(void **state) {
                         parse_container(cases[i][0], strlen(cases[i][0]), &container, NULL), 0);
                 assert_string_equal(container.name, cases[i][1]);
         }
+}
+
+static int parse_mounts(const char *mounts, Container *ret, Diag *reterr_diag) {
+        cleanup_free char *text = NULL;
+
+        assert_true(asprintf(&text, "{\"Id\":\"a\",\"Mounts\":%s}", mounts) > 0);
+        return parse_container(text, strlen(text), ret, reterr_diag);
+}
+
+/* As engine 28.5 lists them. */
+static void test_mounts(void **state) {
+#define ANONYMOUS "2d789d6ad86b7631130041b297de34b148ab464a1f7e8a33b805c0b28e07e0a1"
+        static const char text[] =
+                "[{\"Type\":\"tmpfs\",\"Source\":\"\",\"Destination\":\"/run\",\"Mode\":\"\",\"RW\":true,"
+                "\"Propagation\":\"\"},"
+                "{\"Type\":\"bind\",\"Source\":\"/srv/x\\n\\u00e4\",\"Destination\":\"/app\",\"Mode\":\"\","
+                "\"RW\":false,\"Propagation\":\"rprivate\"},"
+                "{\"Type\":\"volume\",\"Name\":\"static\","
+                "\"Source\":\"/var/lib/docker/volumes/static/_data\",\"Destination\":\"/static\","
+                "\"Driver\":\"local\",\"Mode\":\"z\",\"RW\":true,\"Propagation\":\"\"},"
+                "{\"Type\":\"image\",\"Name\":\"tools\",\"Source\":\"/var/lib/docker/rootfs/1\","
+                "\"Destination\":\"/tools\",\"Mode\":\"\",\"RW\":false,\"Propagation\":\"\"},"
+                "{\"Type\":\"volume\",\"Name\":\"" ANONYMOUS "\",\"Source\":\"\","
+                "\"Destination\":\"data\",\"Driver\":\"local\",\"Mode\":\"\",\"RW\":true,"
+                "\"Propagation\":\"\"},"
+                "{\"Source\":\"/old\",\"Destination\":\"/o\"},"
+                "{\"Name\":\"oldvolume\",\"Source\":\"/x\",\"Destination\":\"/v\"}]";
+        static const struct {
+                const char *source, *destination, *volume;
+        } expected[] = {
+                { "/srv/x\n\xc3\xa4", "/app", NULL },
+                { "/var/lib/docker/volumes/static/_data", "/static", "static" },
+                { "", "data", ANONYMOUS },
+                { "/old", "/o", NULL },
+                { "/x", "/v", "oldvolume" },
+        };
+        cleanup(container_done) Container container = { 0 };
+
+        (void)state;
+        assert_int_equal(parse_mounts(text, &container, NULL), 0);
+        assert_int_equal(container.n_mounts, ELEMENTSOF(expected));
+        for (size_t i = 0; i < ELEMENTSOF(expected); i++) {
+                const Mount *mount = &container.mounts[i];
+
+                assert_string_equal(mount->source, expected[i].source);
+                assert_string_equal(mount->destination, expected[i].destination);
+                assert_int_equal(!mount->volume, !expected[i].volume);
+                if (mount->volume)
+                        assert_string_equal(mount->volume, expected[i].volume);
+        }
+}
+
+static void test_mounts_errors(void **state) {
+#define BIND "{\"Type\":\"bind\",\"Source\":\"/a\",\"Destination\":\"/b\"}"
+        static const struct {
+                const char *mounts;
+                int error;
+                size_t n;
+        } cases[] = {
+                { "null", 0, 0 },
+                { "[]", 0, 0 },
+                { "[{\"Type\":\"tmpfs\"}]", 0, 0 },
+                { "[{\"Type\":\"new.kind\",\"Source\":7}]", 0, 0 },
+                { "[" BIND "]", 0, 1 },
+                { "[" BIND "," BIND "]", 0, 2 },
+                { "[{\"Type\":\"bind\",\"Source\":\"/a\",\"Name\":null}]", 0, 1 },
+                { "[{\"Type\":\"volume\",\"Name\":\"v\"}]", 0, 1 },
+                { "{}", -EBADMSG, 0 },
+                { "\"/a:/b\"", -EBADMSG, 0 },
+                { "[null]", -EBADMSG, 0 },
+                { "[" BIND ",\"/a:/b\"]", -EBADMSG, 0 },
+                { "[" BIND ",[]]", -EBADMSG, 0 },
+                { "[" BIND ",{}]", -EBADMSG, 0 },
+                { "[{\"Type\":7}]", -EBADMSG, 0 },
+                { "[{\"Type\":\"tmpfs\",\"Name\":7}]", -EBADMSG, 0 },
+                { "[{\"Type\":\"bind\",\"Source\":7}]", -EBADMSG, 0 },
+                { "[{\"Type\":\"bind\",\"Source\":\"\"}]", -EBADMSG, 0 },
+                { "[{\"Type\":\"bind\",\"Source\":\"a/b\"}]", -EBADMSG, 0 },
+                { "[{\"Type\":\"bind\"}]", -EBADMSG, 0 },
+                { "[{\"Type\":\"bind\",\"Source\":\"/a\",\"Destination\":{}}]", -EBADMSG, 0 },
+                { "[{\"Type\":\"volume\",\"Name\":\"\",\"Source\":\"/a\"}]", -EBADMSG, 0 },
+                { "[{\"Type\":\"volume\",\"Source\":\"/a\"}]", -EBADMSG, 0 },
+                { "[{\"Type\":\"volume\",\"Name\":\"v\",\"Source\":[]}]", -EBADMSG, 0 },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                cleanup(container_done) Container container = { 0 };
+                Diag diag = DIAG_NULL;
+                int r;
+
+                r = parse_mounts(cases[i].mounts, &container, &diag);
+                if (r != cases[i].error || container.n_mounts != cases[i].n)
+                        fail_msg("%s: %d, %zu mounts (%s)", cases[i].mounts, r, container.n_mounts,
+                                 diag.text);
+                assert_int_equal(*diag.text == '\0', r == 0);
+        }
+}
+
+/* As many as an element has room for. */
+static void test_many_mounts(void **state) {
+        cleanup(container_done) Container container = { 0 };
+        cleanup_free char *text = malloc(RECORDS_ELEMENT_MAX);
+        size_t n = 0, count = 0;
+
+        (void)state;
+        assert_non_null(text);
+        while (n + 128 < RECORDS_ELEMENT_MAX)
+                n += (size_t)sprintf(text + n, "%c{\"Source\":\"/%zu\"}", n == 0 ? '[' : ',',
+                                     count++);
+        strcpy(text + n, "]");
+        assert_int_equal(parse_mounts(text, &container, NULL), 0);
+        assert_int_equal(container.n_mounts, count);
+        assert_true(count > 10000);
+        snprintf(text, 64, "/%zu", count - 1);
+        assert_string_equal(container.mounts[count - 1].source, text);
 }
 
 static void test_time(void **state) {
@@ -406,6 +523,9 @@ int main(void) {
                 cmocka_unit_test(test_images_errors),
                 cmocka_unit_test(test_image_names),
                 cmocka_unit_test(test_container_names),
+                cmocka_unit_test(test_mounts),
+                cmocka_unit_test(test_mounts_errors),
+                cmocka_unit_test(test_many_mounts),
                 cmocka_unit_test(test_time),
                 cmocka_unit_test(test_record_plain),
                 cmocka_unit_test(test_usage_count),
