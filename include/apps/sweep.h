@@ -46,6 +46,11 @@ static inline void app_closep(AppRoot *root) {
 /* The name of a file in the root that makes it a project ("package.json", "manage.py", ".git" ...);
  * NULL where there is none to be seen. */
 const char *app_marker(const AppRoot *root);
+/* All such names, NULL at the end. */
+const char *const *app_markers(void);
+
+/* Whether nothing is in it, or but a new file system's lost+found; false where that can't be seen. */
+bool app_is_empty(const AppRoot *root);
 
 /* Caches in it. */
 
@@ -114,6 +119,15 @@ typedef struct SweepHooks {
  */
 int trash_open(const char *path, const AppRoot *root, int *ret_fd, Diag *reterr_diag) must_check;
 
+/*
+ * Opens a trash for a root that has none configured: `state_path` where that can be one; else
+ * ".wpcache-trash" in the topmost directory above the root that lies on its mount, is root's (or
+ * ours) and nobody else's to write, and has no marker of a project, "/" last. -ENOTSUP: there is no
+ * such place; a cache can only be removed where it lies. `*ret_path` is malloc'ed.
+ */
+int trash_choose(const AppRoot *root, const char *state_path, char **ret_path, int *ret_fd,
+                 Diag *reterr_diag) must_check;
+
 #define TRASH_NAME_MAX 33
 
 typedef struct CacheTake {
@@ -151,6 +165,8 @@ int trash_remove(int trash_fd, const char *name, uint64_t dev, uint64_t ino,
 int cache_remove(const AppRoot *root, const Strv *names, const char *path, uint64_t dev,
                  uint64_t ino, const SweepHooks *hooks, SweepFigures *figures) must_check;
 
-/* Text of a path, malloc'ed, NULL on out of memory: control characters, backslashes and bytes that
- * are not UTF-8 as \n, \t, \\ and \xNN. */
+/* Text of a path for a person, malloc'ed, NULL on out of memory: control characters, those that turn
+ * the direction of writing, backslashes and bytes that are not UTF-8 as \n, \t, \\ and \xNN; without
+ * its middle where it has more than PATH_TEXT_BYTES_MAX bytes. */
+#define PATH_TEXT_BYTES_MAX 1000
 char *path_text(const char *path);

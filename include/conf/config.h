@@ -6,16 +6,20 @@
  * conf/config.c.
  *
  * config_load() reads FILE, then the *.conf of FILE.d in name order; later settings win. Every key
- * has a default. Every mistake in every file is reported, not only the first: one ConfigError each,
- * in the order of the files and of their lines; last come those that two keys make together, at the
- * line of the one that was set last. A Config is a plain value owned by its holder; jobs own copies.
+ * has a default, but for the root and the caches of an application. Every mistake in every file is
+ * reported, not only the first: one ConfigError each, in the order of the files and of their lines;
+ * last come those that no line shows alone: of two keys at the line of the one that was set last, of
+ * a root at its line, of a key that is missing where its section was opened first. A Config is a
+ * plain value owned by its holder; jobs own copies.
  *
  * A file is UTF-8 text of at most CONFIG_FILE_MAX bytes: "[section]", "key=value", blank lines,
  * and comments. A comment is a line whose first character after blanks is ';' or '#', of any
  * length, or what follows a blank and ';' on another line ('#' has no such meaning). Other lines
  * start in the first column, do not continue, and hold at most CONFIG_LINE_MAX bytes. A section
- * may be opened again; a key is set at most once a file. A byte order mark at the start and
- * carriage returns at the ends of lines are taken; other control characters are not.
+ * may be opened again; a key is set at most once a file. [app NAME] is a section for each NAME, and
+ * a root that can be seen and is none (a system directory, a home, no directory, no project in it)
+ * is a mistake; one that is missing, empty or hidden is not: it may come. A byte order mark at the
+ * start and carriage returns at the ends of lines are taken; other control characters are not.
  */
 
 #include "base/diag.h"
@@ -36,6 +40,24 @@ typedef struct Size {
 /* The amount, of a whole of `whole_bytes`, rounded down; UINT64_MAX for SIZE_OFF. A whole that is not
  * known must not be passed as 0, of which every share is 0. */
 uint64_t size_of(const Size *size, uint64_t whole_bytes);
+
+/* One [app NAME]. */
+#define APP_NAME_MAX 32 /* NUL included */
+#define APPS_MAX 32
+
+typedef struct AppConfig {
+        char *name;       /* [a-z0-9][a-z0-9_.-]*, none of the other targets of a clear */
+        char *root;       /* absolute, with neither "." nor "..", nor a slash too many */
+        Strv caches;      /* names, as cache_name_valid() has them; at least one */
+        char *trash;      /* absolute; NULL: auto */
+        char *context;    /* what builds take for their context, absolute; NULL: the root */
+        char *dockerfile; /* relative to the context, or absolute */
+} AppConfig;
+
+typedef struct AppConfigs {
+        AppConfig *v; /* in the order of the files */
+        size_t n, size;
+} AppConfigs;
 
 typedef struct Config {
         char *file; /* what was loaded; NULL: defaults alone */
@@ -78,6 +100,8 @@ typedef struct Config {
         unsigned min_free_inodes_percent; /* 0: off */
         Strv disk_paths;                  /* empty: auto */
 
+        AppConfigs apps;
+
         /* [history] */
         uint64_t retention_usec;
 
@@ -114,6 +138,9 @@ int config_load(const char *path, Config **ret, ConfigErrors *reterr_errors) mus
 int config_copy(const Config *config, Config **ret) must_check;
 Config *config_free(Config *config);
 DEFINE_CLEANUP(Config *, config_free);
+
+/* The application of this name, or NULL. */
+const AppConfig *config_app(const Config *config, const char *name);
 
 void config_errors_done(ConfigErrors *errors);
 

@@ -3,13 +3,13 @@
 
 /*
  * The table of keys, private to conf/: parsing, defaults, copies, comparison, suggestions, what
- * needs a restart, and the listing that is shipped all come from it. A new key is a field of
- * Config and a row of the table; a new section is its first row.
+ * needs a restart, and the listing that is shipped all come from it. A new key is a field of Config,
+ * or of AppConfig, and a row of the table; a new section is its first row.
  */
 
 #include "conf/config.h"
 
-/* What the key's field in Config is. */
+/* What the key's field is. */
 typedef enum KeyKind {
         KEY_TEXT,  /* char *, NULL for none */
         KEY_LIST,  /* Strv */
@@ -20,15 +20,25 @@ typedef enum KeyKind {
         KEY_SHARE, /* unsigned, percent */
 } KeyKind;
 
-/* Checks a text or an item of a list. May move `*text` past a prefix, or set it to NULL for none.
- * -EINVAL with the reason. */
-typedef int (*KeyCheck)(const char **text, Diag *reterr_diag);
+/* Whose field it is. */
+typedef enum KeyOwner {
+        KEY_OF_CONFIG,
+        KEY_OF_APP, /* AppConfig: a key of each [app NAME] */
+} KeyOwner;
+
+#define APP_SECTION "app"
+
+/* Checks a text or an item of a list. May shorten it where it is; move `*text`, of a text, past a
+ * prefix, or set it to NULL for none. -EINVAL with the reason. */
+typedef int (*KeyCheck)(char **text, Diag *reterr_diag);
 
 typedef struct Key {
         const char *section, *name;
-        const char *fallback; /* as it would be written */
+        const char *fallback; /* as it would be written; NULL: the key is required */
+        const char *example;  /* for the listing, of a required key */
         const char *about;    /* lines for the listing, without their '#' */
-        size_t offset;        /* of the field in Config */
+        KeyOwner owner;
+        size_t offset; /* of the field in its owner */
         KeyKind kind;
         bool restart;                   /* a change needs a restart */
         KeyCheck check;                 /* KEY_TEXT, KEY_LIST */
@@ -37,9 +47,10 @@ typedef struct Key {
         uint64_t most_count;            /* KEY_COUNT */
         unsigned most_percent;          /* KEY_SIZE, KEY_SHARE; the least is 1 */
         bool both;                      /* KEY_SIZE: an amount and a share may be given */
+        bool distinct;                  /* KEY_LIST: no item twice */
         const char *words[2];           /* KEY_FLAG: for false, for true */
-        /* The word for an empty list, USEC_INFINITY, SIZE_OFF or a share of 0, which can't be had
-         * otherwise; NULL if there is none. */
+        /* The word for no text, an empty list, USEC_INFINITY, SIZE_OFF or a share of 0, which can't
+         * be had otherwise; NULL if there is none. */
         const char *none;
 } Key;
 
@@ -49,18 +60,29 @@ typedef struct Key {
 extern const Key config_keys[];
 extern const size_t n_config_keys;
 
-/* The row, or NULL. */
+/* The row, or NULL; `section` is APP_SECTION for every [app NAME]. */
 const Key *key_find(const char *section, const char *name);
 /* The sections that have such a key, "[builder] or [images]"; NULL if none has. */
 const char *key_homes(const char *name, char buffer[static KEY_HOMES_MAX]);
 const char *key_nearest(const char *section, const char *name);
-bool section_known(const char *section);
+/* The table's own text of this name, or NULL. */
+const char *section_find(const char *section);
 const char *section_nearest(const char *section);
+
+/* Of the name of an [app NAME]; -EINVAL with the reason. */
+int app_name_check(const char *name, Diag *reterr_diag) must_check;
+
+/* `base` and the like are the key's owner. */
 
 /* Parses the value into the key's field, replacing what is there; on failure (-EINVAL with the
  * reason, -ENOMEM) that stays. */
-int key_parse(const Key *key, const char *text, Config *config, Diag *reterr_diag) must_check;
+int key_parse(const Key *key, const char *text, void *base, Diag *reterr_diag) must_check;
 /* `to` holds nothing yet in the field. */
-int key_copy(const Key *key, const Config *from, Config *to) must_check;
-bool key_equal(const Key *key, const Config *a, const Config *b);
-void key_clear(const Key *key, Config *config);
+int key_copy(const Key *key, const void *from, void *to) must_check;
+bool key_equal(const Key *key, const void *a, const void *b);
+void key_clear(const Key *key, void *base);
+
+/* The same of all keys of one owner; a required one has no default. */
+int keys_set_defaults(KeyOwner owner, void *base) must_check;
+int keys_copy(KeyOwner owner, const void *from, void *to) must_check;
+void keys_clear(KeyOwner owner, void *base);

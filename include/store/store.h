@@ -15,6 +15,7 @@
  * and -EBUSY where another program holds the file for seconds, with the reason in the diag.
  */
 
+#include "apps/sweep.h"
 #include "base/ageclock.h"
 #include "base/diag.h"
 #include "docker/model.h"
@@ -38,6 +39,9 @@ int store_open(const char *directory, Store **ret, Diag *reterr_diag) must_check
 int store_open_reader(const char *directory, Store **ret, Diag *reterr_diag) must_check;
 Store *store_close(Store *store);
 DEFINE_CLEANUP(Store *, store_close);
+
+/* The state directory, absolute and without symlinks; malloc'ed, or NULL. */
+char *store_directory(const Store *store);
 
 /* True once after a file was lost; the diag says which, why, and what is lost with it. */
 bool store_take_damage(Store *store, Diag *ret);
@@ -136,3 +140,32 @@ int store_write_suspects(Store *store, const Suspects *suspects, Diag *reterr_di
 /* Of a new file: zeroes. */
 int store_read_clock(Store *store, AgeClock *ret, Diag *reterr_diag) must_check;
 int store_write_clock(Store *store, const AgeClock *clock, Diag *reterr_diag) must_check;
+
+/*
+ * A cache of an application that is in a trash directory, or is about to be. After a file was lost
+ * there are none, and what is in the trash then stays there until somebody removes it by hand, since
+ * nothing is removed that is not stored.
+ */
+typedef struct TrashItem {
+        char *place;               /* path of the trash directory, in bytes */
+        char name[TRASH_NAME_MAX]; /* in it; unique */
+        uint64_t dev, ino;
+        char *app, *path; /* where it came from, as text for a person */
+} TrashItem;
+
+typedef struct TrashItems {
+        TrashItem *v;
+        size_t n, size;
+} TrashItems;
+
+void trash_items_done(TrashItems *items);
+static inline void trash_items_donep(TrashItems *items) {
+        trash_items_done(items);
+}
+
+/* All or none. -EEXIST: one of the names is stored already, or twice among these. */
+int store_add_trash(Store *store, const TrashItem *items, size_t n, Diag *reterr_diag) must_check;
+/* In the order they were added. */
+int store_read_trash(Store *store, TrashItems *ret, Diag *reterr_diag) must_check;
+/* Forgets those of these names, all or none; names that are not stored are no error. */
+int store_drop_trash(Store *store, const TrashItem *items, size_t n, Diag *reterr_diag) must_check;

@@ -234,6 +234,31 @@ void dir_done(DirReader *reader) {
         *reader = DIR_READER_NULL;
 }
 
+/* Marks and overrides of direction: what stands on the screen is not what is there then. */
+static bool turns_around(const char *text) {
+        unsigned char second = (unsigned char)text[1], third = (unsigned char)text[2];
+
+        return (second == 0x80 &&
+                (third == 0x8e || third == 0x8f || (third >= 0xaa && third <= 0xae))) ||
+               (second == 0x81 && third >= 0xa6 && third <= 0xa9);
+}
+
+/* Drops the middle of a text that is too long. */
+static void shorten(char *text) {
+        static const char dots[] = "[...]";
+        size_t n = strlen(text), begin = PATH_TEXT_BYTES_MAX / 2, end;
+
+        if (n <= PATH_TEXT_BYTES_MAX)
+                return;
+        end = n - (PATH_TEXT_BYTES_MAX - begin - strlen(dots));
+        while (((unsigned char)text[begin] & 0xc0) == 0x80) /* within a character */
+                begin--;
+        while (((unsigned char)text[end] & 0xc0) == 0x80)
+                end++;
+        memmove(text + begin + strlen(dots), text + end, n - end + 1);
+        memcpy(text + begin, dots, strlen(dots));
+}
+
 char *path_text(const char *path) {
         char *text = malloc(4 * strlen(path) + 1), *to = text;
 
@@ -243,7 +268,8 @@ char *path_text(const char *path) {
                 unsigned char first = (unsigned char)path[0], second = (unsigned char)path[1];
                 size_t n = utf8_length(path);
                 /* U+0080 to U+009F: a terminal may take them as ESC and what follows */
-                bool control = first < 0x20 || first == 0x7f || (first == 0xc2 && second < 0xa0);
+                bool control = first < 0x20 || first == 0x7f || (first == 0xc2 && second < 0xa0) ||
+                               (first == 0xe2 && n == 3 && turns_around(path));
 
                 if (first == '\n' || first == '\t' || first == '\\') {
                         to = stpcpy(to, first == '\n' ? "\\n" : first == '\t' ? "\\t" : "\\\\");
@@ -257,5 +283,6 @@ char *path_text(const char *path) {
                 }
         }
         *to = '\0';
+        shorten(text);
         return text;
 }

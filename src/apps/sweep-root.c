@@ -277,7 +277,9 @@ void app_close(AppRoot *root) {
         *root = APP_ROOT_NULL;
 }
 
-const char *app_marker(const AppRoot *root) {
+#define GIT ".git" /* a directory, or the file of a worktree or submodule */
+
+const char *const *app_markers(void) {
         static const char *const markers[] = {
                 "package.json",
                 "pyproject.toml",
@@ -295,16 +297,35 @@ const char *app_marker(const AppRoot *root) {
                 "go.mod",
                 "Cargo.toml",
                 "pom.xml",
+                GIT,
+                NULL,
         };
-        struct stat st;
 
-        for (size_t i = 0; i < ELEMENTSOF(markers); i++)
-                if (fstatat(root->fd, markers[i], &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-                    S_ISREG(st.st_mode))
-                        return markers[i];
-        /* a directory, or the file of a worktree or submodule */
-        return fstatat(root->fd, ".git", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-                               (S_ISDIR(st.st_mode) || S_ISREG(st.st_mode))
-                       ? ".git"
-                       : NULL;
+        return markers;
+}
+
+const char *app_marker(const AppRoot *root) {
+        for (const char *const *marker = app_markers(); *marker; marker++) {
+                struct stat st;
+
+                if (fstatat(root->fd, *marker, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                        continue;
+                if (S_ISREG(st.st_mode) || (S_ISDIR(st.st_mode) && strcmp(*marker, GIT) == 0))
+                        return *marker;
+        }
+        return NULL;
+}
+
+bool app_is_empty(const AppRoot *root) {
+        DirReader reader = DIR_READER_NULL;
+        const struct dirent64 *entry;
+        int r = -EBADF;
+
+        reader.fd = openat(root->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (reader.fd >= 0)
+                do
+                        r = dir_next(&reader, &entry);
+                while (r > 0 && strcmp(entry->d_name, "lost+found") == 0);
+        dir_done(&reader);
+        return r == 0;
 }

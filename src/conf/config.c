@@ -4,21 +4,24 @@
  * inih splits lines into names and values, and no more is left to it: it tells its handler no line
  * number, reports one mistake a file, cuts long lines and long section names silently, takes an
  * indented line for more of the value before, and ':' for '='. So it reads through read_line(),
- * which counts, and hands it only lines that it can't get wrong; every other line is reported and
- * reaches inih as an empty one. A line handed over that comes back as no value (`pending`) is a
- * mistake as well. None of this depends on how the distribution built inih, other than its buffer
- * being no smaller than INI_MAX_LINE.
+ * which counts, keeps the section, and hands it only lines that it can't get wrong; every other line
+ * is reported and reaches inih as an empty one. A line handed over that comes back as no value
+ * (`pending`) is a mistake as well. None of this depends on how the distribution built inih, other
+ * than its buffer being no smaller than INI_MAX_LINE.
  */
 
 #include "conf/config.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <ini.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "apps/sweep.h"
+#include "base/array.h"
 #include "base/bytes.h"
 #include "base/io.h"
 #include "base/span.h"
@@ -29,7 +32,7 @@
 
 static_assert(CONFIG_LINE_MAX + 2 <= INI_MAX_LINE, "inih would cut lines");
 
-/* Where a key was set last. */
+/* Where a key was set last, or the section of an application opened first. */
 typedef struct Origin {
         const char *file; /* the very pointer from Loader.files; NULL: it has its default */
         unsigned line;
@@ -41,7 +44,9 @@ typedef struct Loader {
         Config *config;
         ConfigErrors *errors;
         Strv files;
-        Origin origins[KEYS_MAX];
+        /* 0: of the Config's own keys; 1 + i: of the keys of apps.v[i] */
+        Origin origins[1 + APPS_MAX][KEYS_MAX];
+        Origin app_heads[APPS_MAX];
         unsigned turn;
         bool out_of_memory;
         int file_error; /* of the first file that could not be read */
@@ -51,6 +56,8 @@ typedef struct Loader {
         const char *rest, *end;
         unsigned line;
         enum { SECTION_NONE, SECTION_KNOWN, SECTION_UNKNOWN } section;
+        char title[sizeof APP_SECTION + APP_NAME_MAX]; /* of a known one, "app frontend" */
+        size_t scope;                                  /* its place in `origins` */
         bool pending; /* inih has a line that should come back as a value */
 } Loader;
 
@@ -87,26 +94,29 @@ static void complain(Loader *loader, const char *format, ...) {
 }
 
 static void unknown_key(Loader *loader, const char *section, const char *name) {
-        const char *nearest = key_nearest(section, name);
+        const char *nearest = key_nearest(section, name), *title = loader->title;
         char homes[KEY_HOMES_MAX];
 
         if (key_homes(name, homes))
-                complain(loader, "[%s] %s: unknown key; it belongs to %s", section, name, homes);
+                complain(loader, "[%s] %s: unknown key; it belongs to %s", title, name, homes);
         else if (nearest)
-                complain(loader, "[%s] %s: unknown key; did you mean '%s'?", section, name,
-                         nearest);
+                complain(loader, "[%s] %s: unknown key; did you mean '%s'?", title, name, nearest);
         else
-                complain(loader, "[%s] %s: unknown key", section, name);
+                complain(loader, "[%s] %s: unknown key", title, name);
 }
 
-/* inih's handler: one value of the line that read_line() handed over last. */
-static int on_value(void *userdata, const char *section, const char *name, const char *value) {
+/* inih's handler: one value of the line that read_line() handed over last. What it takes for the
+ * section may have been cut. */
+static int on_value(void *userdata, const char *cut, const char *name, const char *value) {
         Loader *loader = userdata;
+        const char *section = loader->scope > 0 ? APP_SECTION : loader->title;
+        void *base = loader->config;
         Diag diag = DIAG_NULL;
         Origin *origin;
         const Key *key;
         int r;
 
+        (void)cut;
         loader->pending = false;
         if (*name == '\0') {
                 complain(loader, "no key before '='");
@@ -129,26 +139,111 @@ static int on_value(void *userdata, const char *section, const char *name, const
                 unknown_key(loader, section, name);
                 return 1;
         }
-        origin = &loader->origins[key - config_keys];
+        origin = &loader->origins[loader->scope][key - config_keys];
         if (origin->file == loader->file) {
-                complain(loader, "[%s] %s: set twice, before in line %u", section, name,
+                complain(loader, "[%s] %s: set twice, before in line %u", loader->title, name,
                          origin->line);
                 return 1;
         }
         *origin = (Origin){ loader->file, loader->line, ++loader->turn, false };
-        r = key_parse(key, value, loader->config, &diag);
+        if (loader->scope > 0)
+                base = &loader->config->apps.v[loader->scope - 1];
+        r = key_parse(key, value, base, &diag);
         if (r == -ENOMEM)
                 loader->out_of_memory = true;
         else if (r < 0) {
-                complain(loader, "[%s] %s: %s", section, name, diag_text(&diag, r));
+                complain(loader, "[%s] %s: %s", loader->title, name, diag_text(&diag, r));
                 origin->mistaken = true;
         }
         return 1;
 }
 
+/* NULL on out of memory. */
+static AppConfig *add_app(AppConfigs *apps, const char *name) {
+        cleanup_free char *copy = strdup(name);
+
+        if (!copy || array_grow(apps->v, apps->n, apps->size) < 0)
+                return NULL;
+        apps->v[apps->n] = (AppConfig){ .name = TAKE_PTR(copy) };
+        return &apps->v[apps->n++];
+}
+
+static bool open_app(Loader *loader, const char *name) {
+        AppConfigs *apps = &loader->config->apps;
+        const AppConfig *known = config_app(loader->config, name);
+        size_t i = known ? (size_t)(known - apps->v) : apps->n;
+        Diag diag = DIAG_NULL;
+        int r;
+
+        r = app_name_check(name, &diag);
+        if (r < 0) {
+                complain(loader, "[%s %s]: %s", APP_SECTION, name, diag_text(&diag, r));
+                return false;
+        }
+        if (i == APPS_MAX) {
+                complain(loader, "[%s %s]: one application too many; %d are possible", APP_SECTION,
+                         name, APPS_MAX);
+                return false;
+        }
+        if (i == apps->n) {
+                AppConfig *app = add_app(apps, name);
+
+                if (!app || keys_set_defaults(KEY_OF_APP, app) < 0) {
+                        loader->out_of_memory = true;
+                        return false;
+                }
+                loader->app_heads[i] = (Origin){ .file = loader->file, .line = loader->line };
+        }
+        snprintf(loader->title, sizeof loader->title, "%s %s", APP_SECTION, name);
+        loader->scope = 1 + i;
+        return true;
+}
+
+/* What follows where a section was meant for an application's, as in "apps", "app:web" or
+ * "application web"; NULL where it was not. */
+static const char *app_meant(const char *name) {
+        static const char *const words[] = { "application", "apps", APP_SECTION };
+
+        name += strspn(name, BLANKS);
+        for (size_t i = 0; i < ELEMENTSOF(words); i++) {
+                size_t n = strlen(words[i]);
+
+                if (strncasecmp(name, words[i], n) == 0 && !isalnum((unsigned char)name[n]))
+                        return name + n + strspn(name + n, BLANKS ".:/_-\"'");
+        }
+        return NULL;
+}
+
+static void unknown_section(Loader *loader, const char *name) {
+        const char *app = app_meant(name), *nearest = section_nearest(name);
+
+        if (app || (nearest && strcmp(nearest, APP_SECTION) == 0))
+                complain(loader, "[%s]: unknown section; did you mean [%s %s]?", name, APP_SECTION,
+                         app && app_name_check(app, NULL) == 0 ? app : "NAME");
+        else if (nearest)
+                complain(loader, "[%s]: unknown section; did you mean [%s]?", name, nearest);
+        else
+                complain(loader, "[%s]: unknown section", name);
+}
+
+static bool open_section(Loader *loader, const char *name) {
+        size_t n = strcspn(name, BLANKS);
+        const char *rest = name + n + strspn(name + n, BLANKS), *section = section_find(name);
+
+        if (n == strlen(APP_SECTION) && strncmp(name, APP_SECTION, n) == 0 && *rest)
+                return open_app(loader, rest);
+        if (!section || strcmp(section, APP_SECTION) == 0) {
+                unknown_section(loader, name);
+                return false;
+        }
+        snprintf(loader->title, sizeof loader->title, "%s", section);
+        loader->scope = 0;
+        return true;
+}
+
 static bool check_section(Loader *loader, const char *line) {
         size_t n = strcspn(line + 1, "]");
-        const char *after = line + 1 + n, *nearest;
+        const char *after = line + 1 + n;
         char name[CONFIG_LINE_MAX + 1];
 
         loader->section = SECTION_UNKNOWN;
@@ -163,14 +258,10 @@ static bool check_section(Loader *loader, const char *line) {
         }
         memcpy(name, line + 1, n);
         name[n] = '\0';
-        nearest = section_nearest(name);
-        if (section_known(name))
-                loader->section = SECTION_KNOWN;
-        else if (nearest)
-                complain(loader, "[%s]: unknown section; did you mean [%s]?", name, nearest);
-        else
-                complain(loader, "[%s]: unknown section", name);
-        return loader->section == SECTION_KNOWN;
+        if (!open_section(loader, name))
+                return false;
+        loader->section = SECTION_KNOWN;
+        return true;
 }
 
 /* Whether inih may see the line; puts it into `line`, which has room. */
@@ -340,7 +431,7 @@ static int find_drop_ins(Loader *loader, const char *path) {
 }
 
 static const Origin *origin_of(const Loader *loader, const char *section, const char *name) {
-        return &loader->origins[key_find(section, name) - config_keys];
+        return &loader->origins[0][key_find(section, name) - config_keys];
 }
 
 /* `low` is more than `high`, which is told of the one that was set last. */
@@ -395,6 +486,53 @@ static void check_order(Loader *loader) {
         }
 }
 
+/* -EINVAL where the root is none. What may pass, such as one that is not mounted yet, is a state of
+ * the application and not looked at here. */
+static int check_root(const char *path, Diag *diag) {
+        cleanup(app_close) AppRoot root = APP_ROOT_NULL;
+        const char *const *markers = app_markers();
+        Diag names = DIAG_NULL;
+        int r;
+
+        r = app_open(path, &root, diag);
+        if (r == -ENOMEM)
+                return r;
+        if (r == -EPERM || r == -EINVAL || r == -ENOTDIR || r == -ELOOP)
+                return diag_set(diag, -EINVAL, "%s", diag_text(diag, r));
+        if (r < 0 || app_marker(&root) || app_is_empty(&root))
+                return 0;
+        for (; *markers; markers++)
+                diag_format(&names, "%s%s%s", names.text, *names.text ? ", " : "", *markers);
+        return diag_set(diag, -EINVAL, "%s has no project in it (none of %s)", path, names.text);
+}
+
+static void check_app(Loader *loader, size_t i) {
+        const AppConfig *app = &loader->config->apps.v[i];
+        const Origin *head = &loader->app_heads[i], *origins = loader->origins[1 + i];
+        const Origin *root = &origins[key_find(APP_SECTION, "root") - config_keys];
+        Diag diag;
+        int r;
+
+        for (size_t k = 0; k < n_config_keys; k++) {
+                const Key *key = &config_keys[k];
+
+                if (key->owner != KEY_OF_APP || key->fallback || origins[k].turn > 0)
+                        continue;
+                diag_format(&diag, "[%s %s]: no %s", APP_SECTION, app->name, key->name);
+                add_error(loader, head->file, head->line, &diag);
+        }
+        if (!app->root || root->mistaken)
+                return;
+        diag = DIAG_NULL;
+        r = check_root(app->root, &diag);
+        if (r == -ENOMEM)
+                loader->out_of_memory = true;
+        if (r != -EINVAL)
+                return;
+        diag_prefix(&diag, "[%s %s] root", APP_SECTION, app->name);
+        add_error(loader, root->file, root->line, &diag);
+}
+
 /* What no key can see alone. */
 static void check_whole(Loader *loader) {
         const Config *config = loader->config;
@@ -402,6 +540,8 @@ static void check_whole(Loader *loader) {
         Diag diag = DIAG_NULL;
 
         check_order(loader);
+        for (size_t i = 0; i < config->apps.n; i++)
+                check_app(loader, i);
 
         if (config->match.n > 0 || config->project)
                 return;
@@ -416,16 +556,13 @@ static bool size_is_off(const Size *size) {
 
 static int load_defaults(Config **ret) {
         cleanup(config_free) Config *config = calloc(1, sizeof *config);
+        int r;
 
         if (!config)
                 return -ENOMEM;
-        for (size_t i = 0; i < n_config_keys; i++) {
-                int r = key_parse(&config_keys[i], config_keys[i].fallback, config, NULL);
-
-                assert(r != -EINVAL);
-                if (r < 0)
-                        return r;
-        }
+        r = keys_set_defaults(KEY_OF_CONFIG, config);
+        if (r < 0)
+                return r;
         *ret = TAKE_PTR(config);
         return 0;
 }
@@ -484,8 +621,20 @@ uint64_t size_of(const Size *size, uint64_t whole_bytes) {
         return size->bytes > 0 ? MIN(size->bytes, share) : share;
 }
 
+static int copy_apps(const AppConfigs *from, AppConfigs *to) {
+        for (size_t i = 0; i < from->n; i++) {
+                AppConfig *app = add_app(to, from->v[i].name);
+                int r = app ? keys_copy(KEY_OF_APP, &from->v[i], app) : -ENOMEM;
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
 int config_copy(const Config *config, Config **ret) {
         cleanup(config_free) Config *copy = calloc(1, sizeof *copy);
+        int r;
 
         if (!copy)
                 return -ENOMEM;
@@ -494,12 +643,11 @@ int config_copy(const Config *config, Config **ret) {
                 if (!copy->file)
                         return -ENOMEM;
         }
-        for (size_t i = 0; i < n_config_keys; i++) {
-                int r = key_copy(&config_keys[i], config, copy);
-
-                if (r < 0)
-                        return r;
-        }
+        r = keys_copy(KEY_OF_CONFIG, config, copy);
+        if (r == 0)
+                r = copy_apps(&config->apps, &copy->apps);
+        if (r < 0)
+                return r;
         *ret = TAKE_PTR(copy);
         return 0;
 }
@@ -507,10 +655,21 @@ int config_copy(const Config *config, Config **ret) {
 Config *config_free(Config *config) {
         if (!config)
                 return NULL;
-        for (size_t i = 0; i < n_config_keys; i++)
-                key_clear(&config_keys[i], config);
+        keys_clear(KEY_OF_CONFIG, config);
+        for (size_t i = 0; i < config->apps.n; i++) {
+                keys_clear(KEY_OF_APP, &config->apps.v[i]);
+                free(config->apps.v[i].name);
+        }
+        free(config->apps.v);
         free(config->file);
         free(config);
+        return NULL;
+}
+
+const AppConfig *config_app(const Config *config, const char *name) {
+        for (size_t i = 0; i < config->apps.n; i++)
+                if (strcmp(config->apps.v[i].name, name) == 0)
+                        return &config->apps.v[i];
         return NULL;
 }
 
@@ -540,6 +699,7 @@ int config_restart_keys(const Config *old_config, const Config *new_config, Strv
                 char name[64];
                 int r;
 
+                assert(!key->restart || key->owner == KEY_OF_CONFIG);
                 if (!key->restart || key_equal(key, old_config, new_config))
                         continue;
                 snprintf(name, sizeof name, "[%s] %s", key->section, key->name);
@@ -549,6 +709,20 @@ int config_restart_keys(const Config *old_config, const Config *new_config, Strv
         }
         return 0;
 }
+
+static const char first_app[] =
+        "# Applications, whose caches a clear removes: a section for each. These two are\n"
+        "# examples; as shipped there is none.\n"
+        "#[app frontend]\n";
+
+static const char second_app[] =
+        "\n"
+        "#[app backend]\n"
+        "#root=/srv/watch-party/backend\n"
+        "\n"
+        "# staticfiles is not among them: a running web server may be serving it, and\n"
+        "# collectstatic writes it anew; with --clear, from nothing.\n"
+        "#caches=__pycache__\n";
 
 char *config_listing(void) {
         cleanup_free char *text = NULL;
@@ -564,9 +738,12 @@ char *config_listing(void) {
               stream);
         for (size_t i = 0; i < n_config_keys; i++) {
                 const Key *key = &config_keys[i];
+                bool app = key->owner == KEY_OF_APP;
 
                 fputc('\n', stream);
-                if (strcmp(section, key->section) != 0)
+                if (strcmp(section, key->section) != 0 && app)
+                        fputs(first_app, stream);
+                else if (strcmp(section, key->section) != 0)
                         fprintf(stream, "[%s]\n", key->section);
                 section = key->section;
                 for (const char *line = key->about; *line;) {
@@ -575,7 +752,10 @@ char *config_listing(void) {
                         fprintf(stream, "# %.*s\n", (int)n, line);
                         line += n + (line[n] == '\n');
                 }
-                fprintf(stream, "#%s=%s\n", key->name, key->fallback);
+                fprintf(stream, "#%s=%s\n", key->name,
+                        key->fallback ? key->fallback : key->example);
+                if (app && (i + 1 == n_config_keys || config_keys[i + 1].owner != KEY_OF_APP))
+                        fputs(second_app, stream);
         }
         return fclose(stream) == 0 ? TAKE_PTR(text) : NULL;
 }

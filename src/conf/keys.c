@@ -26,8 +26,9 @@ const char *key_homes(const char *name, char buffer[static KEY_HOMES_MAX]) {
 
         for (size_t i = 0; i < n_config_keys; i++)
                 if (strcmp(config_keys[i].name, name) == 0) {
-                        int r = snprintf(buffer + n, KEY_HOMES_MAX - n, "%s[%s]",
-                                         n > 0 ? " or " : "", config_keys[i].section);
+                        int r = snprintf(buffer + n, KEY_HOMES_MAX - n, "%s[%s%s]",
+                                         n > 0 ? " or " : "", config_keys[i].section,
+                                         config_keys[i].owner == KEY_OF_APP ? " NAME" : "");
 
                         assert(r > 0 && (size_t)r < KEY_HOMES_MAX - n);
                         n += (size_t)r;
@@ -45,11 +46,11 @@ const char *key_nearest(const char *section, const char *name) {
         return strv_nearest(name, names, n);
 }
 
-bool section_known(const char *section) {
+const char *section_find(const char *section) {
         for (size_t i = 0; i < n_config_keys; i++)
                 if (strcmp(config_keys[i].section, section) == 0)
-                        return true;
-        return false;
+                        return config_keys[i].section;
+        return NULL;
 }
 
 const char *section_nearest(const char *section) {
@@ -60,12 +61,12 @@ const char *section_nearest(const char *section) {
         return strv_nearest(section, names, n_config_keys);
 }
 
-static void *field(const Key *key, Config *config) {
-        return (char *)config + key->offset;
+static void *field(const Key *key, void *base) {
+        return (char *)base + key->offset;
 }
 
-static const void *const_field(const Key *key, const Config *config) {
-        return (const char *)config + key->offset;
+static const void *const_field(const Key *key, const void *base) {
+        return (const char *)base + key->offset;
 }
 
 /* A value that is not `what`. */
@@ -78,14 +79,17 @@ static int no_such(const Key *key, const char *text, const char *what, Diag *dia
 }
 
 static int parse_text(const Key *key, const char *text, char **ret, Diag *diag) {
-        char *copy = NULL;
+        cleanup_free char *checked = strdup(text);
+        char *at = checked, *copy = NULL;
         int r;
 
-        r = key->check(&text, diag);
+        if (!checked)
+                return -ENOMEM;
+        r = key->check(&at, diag);
         if (r < 0)
                 return r;
-        if (text) {
-                copy = strdup(text);
+        if (at) {
+                copy = strdup(at);
                 if (!copy)
                         return -ENOMEM;
         }
@@ -102,14 +106,20 @@ static int parse_list(const Key *key, const char *text, Strv *ret, Diag *diag) {
         if (r < 0)
                 return r;
         for (size_t i = 0; i < list.n; i++) {
-                const char *item = list.v[i];
+                char *item = list.v[i];
 
                 r = key->check(&item, diag);
                 if (r < 0)
                         return r;
+                for (size_t k = 0; key->distinct && k < i; k++)
+                        if (strcmp(list.v[k], list.v[i]) == 0)
+                                return diag_set(diag, -EINVAL, "'%s' is in the list twice",
+                                                list.v[i]);
         }
         if (list.n == 0 && key->none)
                 return diag_set(diag, -EINVAL, "may not be empty; did you mean '%s'?", key->none);
+        if (list.n == 0 && !key->fallback)
+                return diag_set(diag, -EINVAL, "may not be empty");
         strv_done(ret);
         *ret = list;
         list = STRV_NULL;
@@ -247,11 +257,11 @@ static int parse_flag(const Key *key, const char *text, bool *ret, Diag *diag) {
                         key->words[1]);
 }
 
-static void set_none(const Key *key, Config *config) {
-        void *value = field(key, config);
+static void set_none(const Key *key, void *base) {
+        void *value = field(key, base);
 
-        if (key->kind == KEY_LIST)
-                strv_done(value);
+        if (key->kind == KEY_TEXT || key->kind == KEY_LIST)
+                key_clear(key, base);
         else if (key->kind == KEY_SPAN)
                 *(uint64_t *)value = USEC_INFINITY;
         else if (key->kind == KEY_SIZE)
@@ -262,11 +272,11 @@ static void set_none(const Key *key, Config *config) {
                 assert(false);
 }
 
-int key_parse(const Key *key, const char *text, Config *config, Diag *reterr_diag) {
-        void *value = field(key, config);
+int key_parse(const Key *key, const char *text, void *base, Diag *reterr_diag) {
+        void *value = field(key, base);
 
         if (key->none && strcmp(text, key->none) == 0) {
-                set_none(key, config);
+                set_none(key, base);
                 return 0;
         }
 
@@ -290,7 +300,7 @@ int key_parse(const Key *key, const char *text, Config *config, Diag *reterr_dia
         return -EINVAL;
 }
 
-int key_copy(const Key *key, const Config *from, Config *to) {
+int key_copy(const Key *key, const void *from, void *to) {
         const void *value = const_field(key, from);
         void *copy = field(key, to);
 
@@ -321,7 +331,7 @@ int key_copy(const Key *key, const Config *from, Config *to) {
         return -EINVAL;
 }
 
-bool key_equal(const Key *key, const Config *a, const Config *b) {
+bool key_equal(const Key *key, const void *a, const void *b) {
         const void *x = const_field(key, a), *y = const_field(key, b);
 
         switch (key->kind) {
@@ -349,12 +359,44 @@ bool key_equal(const Key *key, const Config *a, const Config *b) {
         return false;
 }
 
-void key_clear(const Key *key, Config *config) {
-        void *value = field(key, config);
+void key_clear(const Key *key, void *base) {
+        void *value = field(key, base);
 
         if (key->kind == KEY_TEXT) {
                 free(*(char **)value);
                 *(char **)value = NULL;
         } else if (key->kind == KEY_LIST)
                 strv_done(value);
+}
+
+int keys_set_defaults(KeyOwner owner, void *base) {
+        for (size_t i = 0; i < n_config_keys; i++) {
+                const Key *key = &config_keys[i];
+                int r;
+
+                if (key->owner != owner || !key->fallback)
+                        continue;
+                r = key_parse(key, key->fallback, base, NULL);
+                assert(r != -EINVAL);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int keys_copy(KeyOwner owner, const void *from, void *to) {
+        for (size_t i = 0; i < n_config_keys; i++)
+                if (config_keys[i].owner == owner) {
+                        int r = key_copy(&config_keys[i], from, to);
+
+                        if (r < 0)
+                                return r;
+                }
+        return 0;
+}
+
+void keys_clear(KeyOwner owner, void *base) {
+        for (size_t i = 0; i < n_config_keys; i++)
+                if (config_keys[i].owner == owner)
+                        key_clear(&config_keys[i], base);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "apps/sweep.h"
 #include "base/span.h"
 #include "conf/keys.h"
 
@@ -20,7 +21,7 @@
 
 #define LONGEST_USEC (3650 * USEC_PER_DAY)
 
-static int check_socket(const char **text, Diag *diag) {
+static int check_socket(char **text, Diag *diag) {
         const char *path = *text;
 
         if (path[0] != '/')
@@ -34,7 +35,7 @@ static int check_socket(const char **text, Diag *diag) {
         return 0;
 }
 
-static int check_host(const char **text, Diag *diag) {
+static int check_host(char **text, Diag *diag) {
         static const char scheme[] = "unix://";
         const char *host = *text;
 
@@ -54,7 +55,7 @@ static int check_host(const char **text, Diag *diag) {
 }
 
 /* What docker/name.h can match against; conf/ stands beside docker/ and can't ask it. */
-static int check_glob(const char **text, Diag *diag) {
+static int check_glob(char **text, Diag *diag) {
         const char *glob = *text;
 
         if (strpbrk(glob, " \t"))
@@ -81,7 +82,7 @@ static int check_glob(const char **text, Diag *diag) {
         return 0;
 }
 
-static int check_project(const char **text, Diag *diag) {
+static int check_project(char **text, Diag *diag) {
         const char *project = *text;
 
         if (*project == '\0') {
@@ -97,7 +98,7 @@ static int check_project(const char **text, Diag *diag) {
         return 0;
 }
 
-static int check_tag(const char **text, Diag *diag) {
+static int check_tag(char **text, Diag *diag) {
         const char *tag = *text;
 
         if (*tag == '\0')
@@ -115,7 +116,7 @@ static int check_tag(const char **text, Diag *diag) {
 }
 
 /* Syntax alone, in systemd's relaxed sense; whether it exists is found out when it is resolved. */
-static int check_operator(const char **text, Diag *diag) {
+static int check_operator(char **text, Diag *diag) {
         static const char prefix[] = "user:";
         const char *name = *text;
 
@@ -128,14 +129,100 @@ static int check_operator(const char **text, Diag *diag) {
         return 0;
 }
 
-static int check_path(const char **text, Diag *diag) {
+static int check_path(char **text, Diag *diag) {
         if (**text != '/')
                 return diag_set(diag, -EINVAL, "'%s' is not an absolute path", *text);
         return 0;
 }
 
+static bool has_component(const char *path, const char *component) {
+        size_t n = strlen(component);
+
+        for (; *path; path += strcspn(path, "/"), path += *path == '/')
+                if (strcspn(path, "/") == n && strncmp(path, component, n) == 0)
+                        return true;
+        return false;
+}
+
+/* A directory: what it is called is what it is, so that two texts of one are the same. */
+static int check_directory(char **text, Diag *diag) {
+        char *path = *text, *end = path;
+
+        if (*path != '/')
+                return check_path(text, diag);
+        if (has_component(path, ".") || has_component(path, ".."))
+                return diag_set(diag, -EINVAL, "'%s' has a '.' or a '..' in it", path);
+        for (const char *p = path; *p; p++)
+                if (*p != '/' || p[1] != '/')
+                        *end++ = *p;
+        if (end > path + 1 && end[-1] == '/')
+                end--;
+        *end = '\0';
+        return 0;
+}
+
+/* A name that nothing will ever bear would pass for a cache that is clean. */
+static int check_cache(char **text, Diag *diag) {
+        char *name = *text;
+        size_t n = strlen(name);
+
+        if (*name == '/')
+                return diag_set(diag, -EINVAL,
+                                "'%s' is an absolute path; a cache has a name, or a path below "
+                                "the root",
+                                name);
+        if (has_component(name, ".") || has_component(name, ".."))
+                return diag_set(diag, -EINVAL,
+                                "'%s' has a '.' or a '..' in it; a cache lies below the root",
+                                name);
+        if (strpbrk(name, "*?"))
+                return diag_set(diag, -EINVAL, "'%s' is a glob; a cache is named in full", name);
+        if (strchr(name, ' '))
+                return diag_set(diag, -EINVAL,
+                                "'%s' has a blank in it; commas separate the names of a list",
+                                name);
+        if (name[n - 1] == '/')
+                name[n - 1] = '\0';
+        if (!cache_name_valid(name))
+                return diag_set(diag, -EINVAL, "'%s' has an empty component", name);
+        return 0;
+}
+
+static int check_dockerfile(char **text, Diag *diag) {
+        const char *path = *text;
+
+        if (*path == '\0')
+                return diag_set(diag, -EINVAL, "may not be empty");
+        if (path[strlen(path) - 1] == '/')
+                return diag_set(diag, -EINVAL, "'%s' is a directory; did you mean '%sDockerfile'?",
+                                path, path);
+        if (has_component(path, ".."))
+                return diag_set(diag, -EINVAL, "'%s' has a '..' in it", path);
+        return 0;
+}
+
+/* What `wpcachectl clear --target` takes besides applications. */
+static const char *const targets[] = { "all", "docker", "builder", "images", "apps" };
+
+int app_name_check(const char *name, Diag *reterr_diag) {
+        if (strspn(name, LETTERS DIGITS) == 0 || name[strspn(name, LETTERS DIGITS "_.-")] != '\0')
+                return diag_set(reterr_diag, -EINVAL,
+                                "no name of an application: those have a-z 0-9 _ . - and start "
+                                "with a letter or digit");
+        if (strlen(name) >= APP_NAME_MAX)
+                return diag_set(reterr_diag, -EINVAL,
+                                "the name has %zu characters; %d are possible", strlen(name),
+                                APP_NAME_MAX - 1);
+        for (size_t i = 0; i < ELEMENTSOF(targets); i++)
+                if (strcmp(name, targets[i]) == 0)
+                        return diag_set(reterr_diag, -EINVAL,
+                                        "'%s' is another target of a clear; choose another name",
+                                        name);
+        return 0;
+}
+
 /* The textfile collector of Prometheus' node_exporter reads no other names. */
-static int check_textfile(const char **text, Diag *diag) {
+static int check_textfile(char **text, Diag *diag) {
         static const char suffix[] = ".prom";
         const char *path = *text;
         size_t n = strlen(path);
@@ -157,7 +244,7 @@ static int check_textfile(const char **text, Diag *diag) {
         return 0;
 }
 
-static int check_command(const char **text, Diag *diag) {
+static int check_command(char **text, Diag *diag) {
         (void)diag;
         if (**text == '\0')
                 *text = NULL;
@@ -165,6 +252,7 @@ static int check_command(const char **text, Diag *diag) {
 }
 
 #define FIELD(name) .offset = offsetof(Config, name)
+#define APP_FIELD(name) .owner = KEY_OF_APP, .offset = offsetof(AppConfig, name)
 
 const Key config_keys[] = {
         {
@@ -434,6 +522,60 @@ const Key config_keys[] = {
                 .kind = KEY_LIST,
                 .check = check_path,
                 .none = "auto",
+        },
+        {
+                .section = APP_SECTION,
+                .name = "root",
+                .example = "/srv/watch-party/frontend",
+                .about = "Its directory; nothing outside of it is removed. Required.",
+                APP_FIELD(root),
+                .kind = KEY_TEXT,
+                .check = check_directory,
+        },
+        {
+                .section = APP_SECTION,
+                .name = "caches",
+                .example = ".next, .turbo, node_modules/.cache",
+                .about =
+                        "Directories that a clear removes: a name, anywhere below the root, or with\n"
+                        "a '/' the path from the root. Required.",
+                APP_FIELD(caches),
+                .kind = KEY_LIST,
+                .check = check_cache,
+                .distinct = true,
+        },
+        {
+                .section = APP_SECTION,
+                .name = "trash",
+                .fallback = "auto",
+                .about =
+                        "Where they are put out of the way before they are removed: a directory on\n"
+                        "the root's mount that no build reads; or \"auto\".",
+                APP_FIELD(trash),
+                .kind = KEY_TEXT,
+                .check = check_directory,
+                .none = "auto",
+        },
+        {
+                .section = APP_SECTION,
+                .name = "context",
+                .fallback = "auto",
+                .about =
+                        "The build context, to tell whether a cache can reach an image; \"auto\" is\n"
+                        "the root.",
+                APP_FIELD(context),
+                .kind = KEY_TEXT,
+                .check = check_directory,
+                .none = "auto",
+        },
+        {
+                .section = APP_SECTION,
+                .name = "dockerfile",
+                .fallback = "Dockerfile",
+                .about = "Its Dockerfile, which may have a .dockerignore of its own.",
+                APP_FIELD(dockerfile),
+                .kind = KEY_TEXT,
+                .check = check_dockerfile,
         },
         {
                 .section = "control",

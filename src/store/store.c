@@ -56,6 +56,11 @@ static const char *const schema[] = {
         " age_rest_usec INTEGER NOT NULL, wall_ahead INTEGER NOT NULL,"
         " steady_since INTEGER NOT NULL) STRICT;"
         "INSERT INTO host VALUES (1, 0, '', 0, 0, 0, 0, 0);",
+
+        /* dev and ino: the bits of an unsigned number */
+        "CREATE TABLE trash (n INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
+        " place TEXT NOT NULL, dev INTEGER NOT NULL, ino INTEGER NOT NULL, app TEXT NOT NULL,"
+        " path TEXT NOT NULL) STRICT;",
 };
 #define SCHEMA_VERSION ((int64_t)ELEMENTSOF(schema))
 
@@ -102,6 +107,10 @@ static int fail(Store *store, int code, Diag *reterr_diag) {
         case SQLITE_BUSY:
         case SQLITE_LOCKED:
                 error = -EBUSY;
+                break;
+        case SQLITE_CONSTRAINT:
+                if (sqlite3_extended_errcode(store->db) == SQLITE_CONSTRAINT_UNIQUE)
+                        error = -EEXIST;
                 break;
         case SQLITE_IOERR:
         case SQLITE_CANTOPEN:
@@ -203,6 +212,13 @@ static int column_text(sqlite3_stmt *statement, int column, char *ret, size_t si
                 return -ENOMEM;
         snprintf(ret, size, "%s", (const char *)text);
         return 0;
+}
+
+static int column_copy(sqlite3_stmt *statement, int column, char **ret) {
+        const char *text = (const char *)sqlite3_column_text(statement, column);
+
+        *ret = text ? strdup(text) : NULL;
+        return *ret ? 0 : -ENOMEM;
 }
 
 /* The idle daemon's memory is what counts: SQLite would put aside 48 kB for small objects and 20
@@ -357,7 +373,8 @@ static int set_aside(Store *store, Diag *reterr_diag) {
         }
         diag_format(&store->damage,
                     "%s was damaged (%s) and is set aside as %s: the history, the receipts that a "
-                    "rollback needs and the ages of images begin anew",
+                    "rollback needs and the ages of images begin anew, and what is in a trash "
+                    "directory stays there",
                     store->path, store->reason.text, aside);
         return 0;
 }
@@ -487,6 +504,13 @@ int store_open_reader(const char *directory, Store **ret, Diag *reterr_diag) {
                 return r;
         *ret = TAKE_PTR(store);
         return 0;
+}
+
+char *store_directory(const Store *store) {
+        cleanup_free char *directory =
+                strndup(store->path, strlen(store->path) - strlen("/" STORE_FILE));
+
+        return directory ? realpath(directory, NULL) : NULL;
 }
 
 bool store_take_damage(Store *store, Diag *ret) {
@@ -741,14 +765,8 @@ static int seen_of_row(sqlite3_stmt *row, SeenImage *ret) {
         };
         if (column_text(row, 0, ret->id, sizeof(ret->id)) < 0)
                 return -ENOMEM;
-        if (sqlite3_column_type(row, 7) != SQLITE_NULL) {
-                const char *repository = (const char *)sqlite3_column_text(row, 7);
-
-                ret->repository = repository ? strdup(repository) : NULL;
-                if (!ret->repository)
-                        return -ENOMEM;
-        }
-        return 0;
+        return sqlite3_column_type(row, 7) == SQLITE_NULL ? 0
+                                                          : column_copy(row, 7, &ret->repository);
 }
 
 static int read_seen(Store *store, SeenImages *ret, Diag *reterr_diag) {
@@ -939,4 +957,95 @@ int store_write_clock(Store *store, const AgeClock *clock, Diag *reterr_diag) {
                                       INT(clock->age_sec), INT(clock->age_rest_usec),
                                       INT(clock->wall_ahead_sec), INT(clock->steady_since_sec)),
                                reterr_diag));
+}
+
+void trash_items_done(TrashItems *items) {
+        for (size_t i = 0; i < items->n; i++) {
+                free(items->v[i].place);
+                free(items->v[i].app);
+                free(items->v[i].path);
+        }
+        free(items->v);
+        *items = (TrashItems){ 0 };
+}
+
+static int add_trash(Store *store, const TrashItem *items, size_t n, Diag *reterr_diag) {
+        cleanup(sqlite3_finalize) sqlite3_stmt *statement = NULL;
+        int r;
+
+        r = script(store, "BEGIN IMMEDIATE", reterr_diag);
+        if (r >= 0)
+                r = query(store,
+                          "INSERT INTO trash (name, place, dev, ino, app, path)"
+                          " VALUES (?, ?, ?, ?, ?, ?)",
+                          NO_VALUES, &statement, reterr_diag);
+        for (size_t i = 0; i < n && r >= 0; i++) {
+                const TrashItem *item = &items[i];
+
+                r = bind(store, statement,
+                         VALUES(TEXT(item->name), TEXT(item->place), INT(item->dev), INT(item->ino),
+                                TEXT(item->app), TEXT(item->path)),
+                         reterr_diag);
+                if (r >= 0)
+                        r = step(store, statement, reterr_diag);
+        }
+        return r < 0 ? r : script(store, "COMMIT", reterr_diag);
+}
+
+int store_add_trash(Store *store, const TrashItem *items, size_t n, Diag *reterr_diag) {
+        return guarded(store, reterr_diag, add_trash(store, items, n, reterr_diag));
+}
+
+static int read_trash(Store *store, TrashItems *ret, Diag *reterr_diag) {
+        cleanup(sqlite3_finalize) sqlite3_stmt *statement = NULL;
+        cleanup(trash_items_done) TrashItems items = { 0 };
+        int r;
+
+        r = query(store, "SELECT name, place, dev, ino, app, path FROM trash ORDER BY n", NO_VALUES,
+                  &statement, reterr_diag);
+        while (r >= 0 && (r = step(store, statement, reterr_diag)) > 0) {
+                TrashItem *item;
+
+                if (array_grow(items.v, items.n, items.size) < 0)
+                        return -ENOMEM;
+                item = &items.v[items.n++];
+                *item = (TrashItem){ .dev = column_uint(statement, 2),
+                                     .ino = column_uint(statement, 3) };
+                r = column_text(statement, 0, item->name, sizeof(item->name));
+                if (r >= 0)
+                        r = column_copy(statement, 1, &item->place);
+                if (r >= 0)
+                        r = column_copy(statement, 4, &item->app);
+                if (r >= 0)
+                        r = column_copy(statement, 5, &item->path);
+        }
+        if (r < 0)
+                return r;
+        *ret = items;
+        items = (TrashItems){ 0 };
+        return 0;
+}
+
+int store_read_trash(Store *store, TrashItems *ret, Diag *reterr_diag) {
+        return guarded(store, reterr_diag, read_trash(store, ret, reterr_diag));
+}
+
+static int drop_trash(Store *store, const TrashItem *items, size_t n, Diag *reterr_diag) {
+        cleanup(sqlite3_finalize) sqlite3_stmt *statement = NULL;
+        int r;
+
+        r = script(store, "BEGIN IMMEDIATE", reterr_diag);
+        if (r >= 0)
+                r = query(store, "DELETE FROM trash WHERE name = ?", NO_VALUES, &statement,
+                          reterr_diag);
+        for (size_t i = 0; i < n && r >= 0; i++) {
+                r = bind(store, statement, VALUES(TEXT(items[i].name)), reterr_diag);
+                if (r >= 0)
+                        r = step(store, statement, reterr_diag);
+        }
+        return r < 0 ? r : script(store, "COMMIT", reterr_diag);
+}
+
+int store_drop_trash(Store *store, const TrashItem *items, size_t n, Diag *reterr_diag) {
+        return guarded(store, reterr_diag, drop_trash(store, items, n, reterr_diag));
 }

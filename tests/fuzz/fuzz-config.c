@@ -12,12 +12,14 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "apps/sweep.h"
 #include "base/io.h"
 #include "conf/config.h"
 #include "conf/keys.h"
 
-/* Errors that no line alone shows come last, in an order of their own. */
-#define WHOLE_ERRORS_MAX 4
+/* Errors that no line alone shows come last, in an order of their own: of an application two, since
+ * where its root is missing none is looked at. */
+#define WHOLE_ERRORS_MAX (4 + 2 * APPS_MAX)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
@@ -47,9 +49,40 @@ static int load(const char *text, size_t n, Config **ret) {
         return r;
 }
 
-static void assert_same(const Config *a, const Config *b) {
+static void assert_same_keys(KeyOwner owner, const void *a, const void *b) {
         for (size_t i = 0; i < n_config_keys; i++)
-                assert(key_equal(&config_keys[i], a, b));
+                assert(config_keys[i].owner != owner || key_equal(&config_keys[i], a, b));
+}
+
+static void assert_same(const Config *a, const Config *b) {
+        assert_same_keys(KEY_OF_CONFIG, a, b);
+        assert(a->apps.n == b->apps.n);
+        for (size_t i = 0; i < a->apps.n; i++) {
+                assert(strcmp(a->apps.v[i].name, b->apps.v[i].name) == 0);
+                assert_same_keys(KEY_OF_APP, &a->apps.v[i], &b->apps.v[i]);
+        }
+}
+
+static void assert_directory(const char *path) {
+        char slashed[CONFIG_LINE_MAX + 2];
+
+        snprintf(slashed, sizeof slashed, "%s/", path);
+        assert(path[0] == '/' && !strstr(slashed, "/./") && !strstr(slashed, "/../"));
+        assert(!strstr(slashed, "//") || strcmp(path, "/") == 0);
+}
+
+static void assert_app(const Config *config, const AppConfig *app) {
+        assert(config_app(config, app->name) == app);
+        assert(app_name_check(app->name, NULL) == 0 && strlen(app->name) < APP_NAME_MAX);
+        assert_directory(app->root);
+        assert(app->caches.n > 0);
+        for (size_t i = 0; i < app->caches.n; i++)
+                assert(cache_name_valid(app->caches.v[i]));
+        if (app->trash)
+                assert_directory(app->trash);
+        if (app->context)
+                assert_directory(app->context);
+        assert(app->dockerfile[0] != '\0');
 }
 
 static void assert_size(const Size *size) {
@@ -85,6 +118,9 @@ static void assert_sound(const Config *config) {
                 assert(config->disk_paths.v[i][0] == '/');
         assert(!config->metrics_textfile || config->metrics_textfile[0] == '/');
         assert(!config->alarm_command || config->alarm_command[0] != '\0');
+        assert(config->apps.n <= APPS_MAX);
+        for (size_t i = 0; i < config->apps.n; i++)
+                assert_app(config, &config->apps.v[i]);
 }
 
 /* Takes what the format allows around values away, by itself: blank lines and comments, the byte

@@ -2,11 +2,14 @@
 
 #include "conf/config.h"
 
+#include <assert.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "apps/sweep.h"
 #include "base/io.h"
 #include "conf/keys.h"
 #include "test.h"
@@ -62,11 +65,30 @@ static Config *load_text(const char *text) {
         return load(0, errors, sizeof errors);
 }
 
-static void assert_same(const Config *a, const Config *b) {
+static void assert_same_keys(KeyOwner owner, const void *a, const void *b) {
         for (size_t i = 0; i < n_config_keys; i++)
-                if (!key_equal(&config_keys[i], a, b))
+                if (config_keys[i].owner == owner && !key_equal(&config_keys[i], a, b))
                         fail_msg("[%s] %s differs", config_keys[i].section, config_keys[i].name);
 }
+
+static void assert_same(const Config *a, const Config *b) {
+        assert_same_keys(KEY_OF_CONFIG, a, b);
+        assert_int_equal(a->apps.n, b->apps.n);
+        for (size_t i = 0; i < a->apps.n; i++) {
+                assert_string_equal(a->apps.v[i].name, b->apps.v[i].name);
+                assert_same_keys(KEY_OF_APP, &a->apps.v[i], &b->apps.v[i]);
+        }
+}
+
+/* A key's owner: the first application, where it is one's. */
+static void *base_of(Config *config, const Key *key) {
+        if (key->owner == KEY_OF_CONFIG)
+                return config;
+        assert_true(config->apps.n > 0);
+        return &config->apps.v[0];
+}
+
+#define APP "[app a]\nroot=/nowhere/a\ncaches=x\n"
 
 static void assert_size(const Size *size, uint64_t bytes, unsigned percent) {
         assert_int_equal(size->bytes, bytes);
@@ -116,6 +138,8 @@ static void test_defaults(void **state) {
         assert_string_equal(config->operators.v[0], "wpcache");
         assert_int_equal(config->readers.n, 1);
         assert_string_equal(config->readers.v[0], "wpcache");
+        assert_int_equal(config->apps.n, 0);
+        assert_null(config_app(config, "frontend"));
 }
 
 static void test_every_key(void **state) {
@@ -280,7 +304,6 @@ static void test_mistakes(void **state) {
                   "f:1: [volumes]: unknown section\n"
                   "f:4: [poll] interval: '0' is too short; the least is 1s" },
                 { "[]\n", "f:1: []: unknown section" },
-                { "[app web]\n", "f:1: [app web]: unknown section" },
                 { "[metric]\n", "f:1: [metric]: unknown section; did you mean [metrics]?" },
 
                 /* keys */
@@ -579,15 +602,21 @@ static void test_values(void **state) {
 
 /* A mistake leaves what was there, of whatever kind. */
 static void test_mistake_changes_nothing(void **state) {
-        cleanup(config_free) Config *config = NULL, *copy = NULL;
-        ConfigErrors errors;
+        cleanup(config_free) Config *config = load_text(APP "trash=/t\ncontext=/c\n");
+        cleanup(config_free) Config *copy = NULL;
 
         (void)state;
-        assert_int_equal(config_load(NULL, &config, &errors), 0);
         assert_int_equal(config_copy(config, &copy), 0);
-        for (size_t i = 0; i < n_config_keys; i++)
-                if (strcmp(config_keys[i].name, "command") != 0) /* any text will do */
-                        assert_int_equal(key_parse(&config_keys[i], "- -", config, NULL), -EINVAL);
+        for (size_t i = 0; i < n_config_keys; i++) {
+                const Key *key = &config_keys[i];
+
+                if (strcmp(key->name, "command") == 0) /* any text will do */
+                        continue;
+                assert_int_equal(key_parse(key,
+                                           strcmp(key->name, "dockerfile") == 0 ? "../x" : "- -",
+                                           base_of(config, key), NULL),
+                                 -EINVAL);
+        }
         assert_same(config, copy);
 }
 
@@ -826,15 +855,23 @@ static void test_copy(void **state) {
         (void)state;
         config = load_text("[docker]\ntimeout=5s\n[images]\nmatch=a,b\nproject=p\ndangling=all\n"
                            "keep_last=3\nmax_age=off\n[builder]\nmax_size=7GB, 7%\n"
-                           "[disk]\nmin_free_inodes=off\npaths=/a\n[alarm]\ncommand=x\n");
+                           "[disk]\nmin_free_inodes=off\npaths=/a\n[alarm]\ncommand=x\n" APP
+                           "[app b]\nroot=/nowhere/b\ncaches=y, z\ntrash=/t\ncontext=/c\n"
+                           "dockerfile=d\n");
         assert_int_equal(config_copy(config, &copy), 0);
         assert_same(config, copy);
         assert_string_equal(copy->file, "f");
         assert_ptr_not_equal(copy->project, config->project);
+        assert_int_equal(copy->apps.n, 2);
+        assert_ptr_not_equal(copy->apps.v[1].root, config->apps.v[1].root);
         config_free(TAKE_PTR(config));
         assert_string_equal(copy->match.v[1], "b");
         assert_size(&copy->builder_max, UINT64_C(7000000000), 7);
         assert_string_equal(copy->alarm_command, "x");
+        assert_string_equal(copy->apps.v[0].name, "a");
+        assert_null(copy->apps.v[0].trash);
+        assert_string_equal(copy->apps.v[1].caches.v[1], "z");
+        assert_string_equal(copy->apps.v[1].trash, "/t");
 
         assert_int_equal(config_load(NULL, &defaults, &errors), 0);
         assert_int_equal(config_copy(defaults, &bare), 0);
@@ -860,24 +897,30 @@ static void test_equal(void **state) {
                 { "disk", "paths", "auto", "/" },
                 { "metrics", "textfile", "", "/x.prom" },
                 { "alarm", "command", "a", "b" },
+                { "app", "root", "/a", "/b" },
+                { "app", "caches", "a", "a, b" },
+                { "app", "trash", "auto", "/" },
+                { "app", "context", "/a", "auto" },
+                { "app", "dockerfile", "a", "b" },
         };
 
         (void)state;
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
                 const Key *key = key_find(table[i].section, table[i].name);
-                cleanup(config_free) Config *a = load_text(""), *b = load_text("");
+                cleanup(config_free) Config *a = load_text(APP), *b = load_text(APP);
+                void *x = base_of(a, key), *y = base_of(b, key);
 
-                assert_int_equal(key_parse(key, table[i].a, a, NULL), 0);
-                assert_int_equal(key_parse(key, table[i].a, b, NULL), 0);
-                assert_true(key_equal(key, a, b));
-                assert_int_equal(key_parse(key, table[i].b, b, NULL), 0);
-                assert_false(key_equal(key, a, b));
+                assert_int_equal(key_parse(key, table[i].a, x, NULL), 0);
+                assert_int_equal(key_parse(key, table[i].a, y, NULL), 0);
+                assert_true(key_equal(key, x, y));
+                assert_int_equal(key_parse(key, table[i].b, y, NULL), 0);
+                assert_false(key_equal(key, x, y));
         }
 }
 
 static void test_restart_keys(void **state) {
         cleanup(config_free) Config *a = load_text("[docker]\ntimeout=5s\n");
-        cleanup(config_free) Config *b = load_text("[control]\nsocket=/x\nreaders=\n");
+        cleanup(config_free) Config *b = load_text("[control]\nsocket=/x\nreaders=\n" APP);
         cleanup(strv_done) Strv keys = STRV_NULL;
 
         (void)state;
@@ -888,11 +931,429 @@ static void test_restart_keys(void **state) {
         assert_string_equal(keys.v[0], "[control] socket");
 }
 
-/* The shipped file is the listing, loads as it is, and with every key uncommented is the defaults. */
+static void test_apps(void **state) {
+        cleanup(config_free) Config *config = load_text("[app web]\n"
+                                                        "root = //nowhere//web/\n"
+                                                        "caches=.next/, node_modules/.cache\n"
+                                                        "[docker]\n"
+                                                        "timeout=7s\n"
+                                                        "[app   0_a.b-c] ; several blanks\n"
+                                                        "caches=a/b/c,d\n"
+                                                        "root=/nowhere/..d/...\n"
+                                                        "trash=/nowhere/t//\n"
+                                                        "context=/nowhere\n"
+                                                        "dockerfile=docker/web.Dockerfile\n"
+                                                        "[app\tweb]\n"
+                                                        "dockerfile=/nowhere/D\n"
+                                                        "[app same]\n"
+                                                        "root=/nowhere/web\n"
+                                                        "caches=x\n"
+                                                        "trash=auto\n"
+                                                        "context=auto\n");
+        const AppConfig *app;
+
+        (void)state;
+        assert_int_equal(config->timeout_usec, 7 * USEC_PER_SEC);
+        assert_int_equal(config->apps.n, 3);
+        app = config_app(config, "web");
+        assert_ptr_equal(app, &config->apps.v[0]);
+        assert_string_equal(app->name, "web");
+        assert_string_equal(app->root, "/nowhere/web");
+        assert_int_equal(app->caches.n, 2);
+        assert_string_equal(app->caches.v[0], ".next");
+        assert_string_equal(app->caches.v[1], "node_modules/.cache");
+        assert_null(app->trash);
+        assert_null(app->context);
+        assert_string_equal(app->dockerfile, "/nowhere/D");
+
+        app = config_app(config, "0_a.b-c");
+        assert_ptr_equal(app, &config->apps.v[1]);
+        assert_string_equal(app->root, "/nowhere/..d/...");
+        assert_int_equal(app->caches.n, 2);
+        assert_string_equal(app->caches.v[0], "a/b/c");
+        assert_string_equal(app->trash, "/nowhere/t");
+        assert_string_equal(app->context, "/nowhere");
+        assert_string_equal(app->dockerfile, "docker/web.Dockerfile");
+
+        app = config_app(config, "same");
+        assert_string_equal(app->root, "/nowhere/web");
+        assert_null(app->trash);
+        assert_null(app->context);
+        assert_string_equal(app->dockerfile, "Dockerfile");
+        assert_null(config_app(config, "we"));
+        assert_null(config_app(config, "app web"));
+}
+
+/* A value of a key of an application, and what is wrong with it; NULL: nothing. */
+static void test_app_values(void **state) {
+        static const struct {
+                const char *name, *value, *error;
+        } table[] = {
+                { "root", "/nowhere/x y", NULL },
+                { "root", "/nowhere/.x", NULL },
+                { "root", "", "'' is not an absolute path" },
+                { "root", "srv/x", "'srv/x' is not an absolute path" },
+                { "root", "auto", "'auto' is not an absolute path" },
+                { "root", "~/x", "'~/x' is not an absolute path" },
+                { "root", "/nowhere/../x", "'/nowhere/../x' has a '.' or a '..' in it" },
+                { "root", "/nowhere/..", "'/nowhere/..' has a '.' or a '..' in it" },
+                { "root", "/nowhere/./x", "'/nowhere/./x' has a '.' or a '..' in it" },
+                { "root", "//.//", "'//.//' has a '.' or a '..' in it" },
+                { "caches", ".next", NULL },
+                { "caches", "a, b, a/b, b/a", NULL },
+                { "caches", "..., .a, a., ..b", NULL },
+                { "caches", "", "may not be empty" },
+                { "caches", " , ,", "may not be empty" },
+                { "caches", ".next, /var/cache",
+                  "'/var/cache' is an absolute path; a cache has a name, or a path below the "
+                  "root" },
+                { "caches", "/",
+                  "'/' is an absolute path; a cache has a name, or a path below the root" },
+                { "caches", "..", "'..' has a '.' or a '..' in it; a cache lies below the root" },
+                { "caches", "a/../b",
+                  "'a/../b' has a '.' or a '..' in it; a cache lies below the root" },
+                { "caches", "a/..",
+                  "'a/..' has a '.' or a '..' in it; a cache lies below the "
+                  "root" },
+                { "caches", "./a", "'./a' has a '.' or a '..' in it; a cache lies below the root" },
+                { "caches", ".", "'.' has a '.' or a '..' in it; a cache lies below the root" },
+                { "caches", "a//b", "'a//b' has an empty component" },
+                { "caches", "a//", "'a/' has an empty component" },
+                { "caches", "a, b, a", "'a' is in the list twice" },
+                { "caches", "a/b, a/b/", "'a/b' is in the list twice" },
+                { "caches", ".next .turbo",
+                  "'.next .turbo' has a blank in it; commas separate the names of a list" },
+                { "caches", "*.pyc", "'*.pyc' is a glob; a cache is named in full" },
+                { "caches", "a?", "'a?' is a glob; a cache is named in full" },
+                { "trash", "auto", NULL },
+                { "trash", "/nowhere", NULL },
+                { "trash", "", "'' is not an absolute path" },
+                { "trash", "trash", "'trash' is not an absolute path" },
+                { "trash", "/a/../b", "'/a/../b' has a '.' or a '..' in it" },
+                { "context", "auto", NULL },
+                { "context", "/", NULL },
+                { "context", ".", "'.' is not an absolute path" },
+                { "context", "/a/..", "'/a/..' has a '.' or a '..' in it" },
+                { "dockerfile", "Dockerfile", NULL },
+                { "dockerfile", "./docker/Dockerfile", NULL },
+                { "dockerfile", "/nowhere/Dockerfile", NULL },
+                { "dockerfile", "..Dockerfile", NULL },
+                { "dockerfile", "", "may not be empty" },
+                { "dockerfile", "../Dockerfile", "'../Dockerfile' has a '..' in it" },
+                { "dockerfile", "/a/../Dockerfile", "'/a/../Dockerfile' has a '..' in it" },
+                { "dockerfile", "docker/",
+                  "'docker/' is a directory; did you mean 'docker/Dockerfile'?" },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                const char *name = table[i].name;
+                cleanup(config_free) Config *config = NULL;
+                char text[256], expected[512], errors[1024];
+
+                snprintf(text, sizeof text, "[app web]\n%s%s%s=%s\n",
+                         strcmp(name, "root") != 0 ? "root=/nowhere/a\n" : "\n",
+                         strcmp(name, "caches") != 0 ? "caches=x\n" : "\n", name, table[i].value);
+                snprintf(expected, sizeof expected, "f:4: [app web] %s: %s", name,
+                         table[i].error ? table[i].error : "");
+                write_file("f", text);
+                config = load(table[i].error ? -EINVAL : 0, errors, sizeof errors);
+                assert_string_equal(errors, table[i].error ? expected : "");
+        }
+}
+
+static void test_app_mistakes(void **state) {
+        static const struct {
+                const char *text, *errors;
+        } table[] = {
+                /* what is missing, where the section began */
+                { "[app web]\n", "f:1: [app web]: no root\nf:1: [app web]: no caches" },
+                { "\n[app web]\ncaches=x\n", "f:2: [app web]: no root" },
+                { "[app web]\nroot=/nowhere/a\n[docker]\n[app web]\n[app b]\nroot=/nowhere/b\n"
+                  "caches=x\n",
+                  "f:1: [app web]: no caches" },
+                { "[app web]\nroot=x\n[docker]\ntimeout=x\n",
+                  "f:2: [app web] root: 'x' is not an absolute path\n"
+                  "f:4: [docker] timeout: 'x' is not a span of time as in 90s, 5min or 1h 30min\n"
+                  "f:1: [app web]: no caches" },
+
+                /* keys */
+                { APP "root=/nowhere/b\n", "f:4: [app a] root: set twice, before in line 2" },
+                { APP "[app b]\nroot=/nowhere/a\ncaches=x\n[app a]\ncaches=y\n",
+                  "f:8: [app a] caches: set twice, before in line 3" },
+                { APP "cache=y\n", "f:4: [app a] cache: unknown key; did you mean 'caches'?" },
+                { APP "zzz=y\n", "f:4: [app a] zzz: unknown key" },
+                { APP "timeout=1s\n", "f:4: [app a] timeout: unknown key; it belongs to [docker]" },
+                { "[images]\ncaches=y\n",
+                  "f:2: [images] caches: unknown key; it belongs to [app NAME]" },
+                { "root=/nowhere\n",
+                  "f:1: root: a key outside a section; it belongs to [app NAME]" },
+
+                /* sections */
+                { "[app]\nroot=/\n", "f:1: [app]: unknown section; did you mean [app NAME]?" },
+                { "[app ]\n", "f:1: [app ]: unknown section; did you mean [app NAME]?" },
+                { "[App]\n", "f:1: [App]: unknown section; did you mean [app NAME]?" },
+                { "[apps]\n", "f:1: [apps]: unknown section; did you mean [app NAME]?" },
+                { "[ap]\n", "f:1: [ap]: unknown section; did you mean [app NAME]?" },
+                { "[app:frontend]\n",
+                  "f:1: [app:frontend]: unknown section; did you mean [app frontend]?" },
+                { "[app.frontend]\n",
+                  "f:1: [app.frontend]: unknown section; did you mean [app frontend]?" },
+                { "[APP frontend]\n",
+                  "f:1: [APP frontend]: unknown section; did you mean [app frontend]?" },
+                { "[apps frontend]\n",
+                  "f:1: [apps frontend]: unknown section; did you mean [app frontend]?" },
+                { "[application x]\n",
+                  "f:1: [application x]: unknown section; did you mean [app x]?" },
+                { "[ app x]\n", "f:1: [ app x]: unknown section; did you mean [app x]?" },
+                { "[app:all]\n", "f:1: [app:all]: unknown section; did you mean [app NAME]?" },
+                { "[apparel]\n", "f:1: [apparel]: unknown section" },
+                { "[docker web]\n", "f:1: [docker web]: unknown section" },
+
+                /* names */
+                { "[app Web]\n", "f:1: [app Web]: no name of an application: those have a-z 0-9 _ "
+                                 ". - and start with a letter or digit" },
+                { "[app -web]\n", "f:1: [app -web]: no name of an application: those have a-z 0-9 "
+                                  "_ . - and start with a letter or digit" },
+                { "[app a b]\n", "f:1: [app a b]: no name of an application: those have a-z 0-9 _ "
+                                 ". - and start with a letter or digit" },
+                { "[app web ]\n", "f:1: [app web ]: no name of an application: those have a-z 0-9 "
+                                  "_ . - and start with a letter or digit" },
+                { "[app a/b]\n", "f:1: [app a/b]: no name of an application: those have a-z 0-9 _ "
+                                 ". - and start with a letter or digit" },
+                { "[app caf\xc3\xa9]\n",
+                  "f:1: [app caf\xc3\xa9]: no name of an application: those have a-z 0-9 _ . - and "
+                  "start with a letter or digit" },
+                { "[app all]\n",
+                  "f:1: [app all]: 'all' is another target of a clear; choose another name" },
+                { "[app docker]\n",
+                  "f:1: [app docker]: 'docker' is another target of a clear; choose another name" },
+                { "[app builder]\n", "f:1: [app builder]: 'builder' is another target of a clear; "
+                                     "choose another name" },
+                { "[app images]\n",
+                  "f:1: [app images]: 'images' is another target of a clear; choose another name" },
+                { "[app  apps]\n",
+                  "f:1: [app apps]: 'apps' is another target of a clear; choose another name" },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                char errors[4096];
+
+                write_file("f", table[i].text);
+                assert_null(load(-EINVAL, errors, sizeof errors));
+                assert_string_equal(errors, table[i].errors);
+        }
+}
+
+static void test_app_drop_ins(void **state) {
+        static const struct {
+                const char *text, *drop_in, *errors;
+        } table[] = {
+                { APP, "[app a]\ncaches=y, z\n", NULL },
+                { "[app a]\ncaches=x\n", "[app a]\nroot=/nowhere/b\n", NULL },
+                { APP, "[app b]\nroot=/nowhere/b\n", "f.d/x.conf:1: [app b]: no caches" },
+                { "\n[app a]\n", "[app a]\ncaches=x\n", "f:2: [app a]: no root" },
+                { APP, "[app a]\ncaches=x\ncaches=y\n",
+                  "f.d/x.conf:3: [app a] caches: set twice, before in line 2" },
+                { APP, "[app a]\ncaches=\n", "f.d/x.conf:2: [app a] caches: may not be empty" },
+                { "[app a]\nroot=/etc\ncaches=x\n", "[app a]\nroot=/nowhere\n", NULL },
+                { APP, "[docker]\n[app a]\nroot=/etc\n",
+                  "f.d/x.conf:3: [app a] root: /etc lies in a tree of the system" },
+                /* of a value that is a mistake itself, nothing more is said */
+                { "[app a]\nroot=/etc\ncaches=x\n", "[app a]\nroot=b\n",
+                  "f.d/x.conf:2: [app a] root: 'b' is not an absolute path" },
+        };
+        cleanup(config_free) Config *last = NULL;
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                cleanup(config_free) Config *config = NULL;
+                char errors[1024];
+
+                write_file("f", table[i].text);
+                write_file("f.d/x.conf", table[i].drop_in);
+                config = load(table[i].errors ? -EINVAL : 0, errors, sizeof errors);
+                assert_string_equal(errors, table[i].errors ? table[i].errors : "");
+                assert_true(!config || config->apps.n == 1);
+        }
+
+        write_file("f.d/x.conf", "[app a]\ncaches=y, z\n");
+        last = load_text(APP "trash=/t\n");
+        assert_int_equal(last->apps.n, 1);
+        assert_string_equal(last->apps.v[0].root, "/nowhere/a");
+        assert_int_equal(last->apps.v[0].caches.n, 2);
+        assert_string_equal(last->apps.v[0].caches.v[1], "z");
+        assert_string_equal(last->apps.v[0].trash, "/t");
+        assert_int_equal(unlink("f.d/x.conf"), 0);
+}
+
+/* So many applications, and names so long; blanks that inih would cut the section at count not. */
+static void test_app_limits(void **state) {
+        static const char name[] = "abcdefghijklmnopqrstuvwxyz01234";
+        cleanup(config_free) Config *config = NULL, *many = NULL;
+        char text[4096], errors[1024];
+        size_t n = 0;
+
+        (void)state;
+        static_assert(sizeof name == APP_NAME_MAX, "the longest");
+        snprintf(text, sizeof text, "[app%60s%s]\nroot=/nowhere/a\ncaches=x\n", "", name);
+        config = load_text(text);
+        assert_string_equal(config->apps.v[0].name, name);
+        assert_string_equal(config->apps.v[0].root, "/nowhere/a");
+        snprintf(text, sizeof text, "[app %s5]\nroot=/nowhere/a\ncaches=x\n", name);
+        write_file("f", text);
+        assert_null(load(-EINVAL, errors, sizeof errors));
+        assert_string_equal(errors, "f:1: [app abcdefghijklmnopqrstuvwxyz012345]: the name has 32 "
+                                    "characters; 31 are possible");
+
+        for (size_t i = 0; i < APPS_MAX; i++)
+                n += (size_t)snprintf(text + n, sizeof text - n,
+                                      "[app a%zu]\nroot=/nowhere/%zu\ncaches=x\n", i, i);
+        many = load_text(text);
+        assert_int_equal(many->apps.n, 32);
+        assert_string_equal(config_app(many, "a31")->root, "/nowhere/31");
+        snprintf(text + n, sizeof text - n,
+                 "[app a0]\ntrash=/t\n[app more]\nroot=x\n[app a1]\nroot=/b\n");
+        write_file("f", text);
+        assert_null(load(-EINVAL, errors, sizeof errors));
+        assert_string_equal(errors, "f:99: [app more]: one application too many; 32 are possible\n"
+                                    "f:102: [app a1] root: set twice, before in line 5");
+}
+
+/* Loads "f" with such a root, which must be fine, or a mistake of this text. */
+static void assert_root(const char *root, const char *error) {
+        cleanup(config_free) Config *config = NULL;
+        char text[512], expected[1024], errors[1024];
+
+        snprintf(text, sizeof text, "[app web]\ncaches=x\n\nroot=%s\n", root);
+        write_file("f", text);
+        snprintf(expected, sizeof expected, "f:4: [app web] root: %s", error ? error : "");
+        config = load(error ? -EINVAL : 0, errors, sizeof errors);
+        assert_string_equal(errors, error ? expected : "");
+        if (config)
+                assert_string_equal(config->apps.v[0].root, root);
+}
+
+/* What is in `directory`: its mistake, of which each "%s" is that directory; NULL: none. */
+static void test_app_roots(void **state) {
+        static const struct {
+                const char *path, *error;
+        } table[] = {
+                { "missing", NULL },
+                { "missing/below", NULL },
+                { "empty", NULL },
+                { "node", NULL },
+                { "repository", NULL },
+                { "worktree", NULL },
+                { "open/within", NULL },
+                { "file", "file of %s/file is not a directory" },
+                { "file/below", "file of %s/file/below is not a directory" },
+                { "open/link", "link of %s/open/link is a symlink that users other than root may "
+                               "change" },
+                { "bare", "%s/bare has no project in it (none of package.json, pyproject.toml, "
+                          "manage.py, requirements.txt, setup.py, Pipfile, Dockerfile, "
+                          "compose.yaml, compose.yml, docker-compose.yml, composer.json, Gemfile, "
+                          "docker-compose.yaml, go.mod, Cargo.toml, pom.xml, .git)" },
+                { "open", "%s/open has no project in it (none of package.json, pyproject.toml, "
+                          "manage.py, requirements.txt, setup.py, Pipfile, Dockerfile, "
+                          "compose.yaml, compose.yml, docker-compose.yml, composer.json, Gemfile, "
+                          "docker-compose.yaml, go.mod, Cargo.toml, pom.xml, .git)" },
+        };
+
+        (void)state;
+        assert_int_equal(system("mkdir empty node repository repository/.git worktree open "
+                                "open/within bare bare/package.json && "
+                                "touch file node/package.json node/x worktree/.git "
+                                "open/within/manage.py && "
+                                "ln -s within open/link && chmod 777 open"),
+                         0);
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                char root[128], error[512] = "";
+                const char *p = table[i].error, *at = p ? strstr(p, "%s") : NULL;
+
+                snprintf(root, sizeof root, "%s/%s", directory, table[i].path);
+                if (p)
+                        snprintf(error, sizeof error, "%.*s%s%s", (int)(at - p), p, directory,
+                                 at + 2);
+                assert_root(root, p ? error : NULL);
+        }
+        assert_root("/", "/ is /, a directory of the system");
+        assert_root("/srv", "/srv is /srv, a directory of the system");
+        assert_root("/etc", "/etc lies in a tree of the system");
+        assert_root("/root", "/root is /root, a directory of the system");
+        assert_int_equal(system("rm -r empty node repository worktree open bare file"), 0);
+}
+
+/* Whether there is a project in a root that we may not enter, or not list, is not known. */
+static void test_app_root_hidden(void **state) {
+        static const mode_t modes[] = { 0404, 0303 };
+        char root[128];
+
+        (void)state;
+        snprintf(root, sizeof root, "%s/hidden", directory);
+        assert_int_equal(system("mkdir hidden && touch hidden/x && chmod 777 . f.d"), 0);
+        for (size_t i = 0; i < ELEMENTSOF(modes); i++) {
+                assert_int_equal(chmod("hidden", modes[i]), 0);
+                if (getuid() == 0)
+                        assert_int_equal(seteuid(65534), 0);
+                assert_root(root, NULL);
+                if (getuid() == 0)
+                        assert_int_equal(seteuid(0), 0);
+        }
+        assert_int_equal(system("chmod 700 . f.d hidden && rm -r hidden"), 0);
+}
+
+/* Whichever there are on this host; root's is one of the system's directories. */
+static void test_app_homes(void **state) {
+        const struct passwd *entry;
+
+        (void)state;
+        setpwent();
+        while ((entry = getpwent())) {
+                char *real;
+
+                if (entry->pw_uid < 1000 || entry->pw_uid == 65534)
+                        continue;
+                real = realpath(entry->pw_dir, NULL);
+                if (real && strcmp(real, entry->pw_dir) == 0) {
+                        char errors[1024], expected[256], text[256];
+
+                        snprintf(text, sizeof text, "[app web]\nroot=%s\ncaches=x\n", real);
+                        write_file("f", text);
+                        assert_null(load(-EINVAL, errors, sizeof errors));
+                        snprintf(expected, sizeof expected, "f:2: [app web] root: %s ", real);
+                        assert_int_equal(strncmp(errors, expected, strlen(expected)), 0);
+                }
+                free(real);
+        }
+        endpwent();
+}
+
+/* Each application's root is looked at, though two have the same, and other keys are mistakes. */
+static void test_app_root_line(void **state) {
+        char errors[1024];
+
+        (void)state;
+        write_file("f", "[app a]\nroot=/etc\ncaches=/\n[app b]\nroot=/etc\ncaches=x\n"
+                        "[images]\nmatch=\n");
+        assert_null(load(-EINVAL, errors, sizeof errors));
+        assert_string_equal(errors,
+                            "f:3: [app a] caches: '/' is an absolute path; a cache has a name, or "
+                            "a path below the root\n"
+                            "f:2: [app a] root: /etc lies in a tree of the system\n"
+                            "f:5: [app b] root: /etc lies in a tree of the system\n"
+                            "f:8: [images] match: empty, with no project set: no image would ever "
+                            "be cleared");
+}
+
+/* The shipped file is the listing, loads as it is, and with every key uncommented is the defaults and
+ * the applications of the examples. */
 static void test_shipped_file(void **state) {
         cleanup(config_free) Config *defaults = NULL, *shipped = NULL, *uncommented = NULL;
+        cleanup(config_free) Config *examples = NULL;
         cleanup_free char *text = NULL, *listing = config_listing();
-        size_t n_uncommented = 0;
+        size_t n_uncommented = 0, n_examples = 4; /* two sections, two keys a second time */
         ConfigErrors errors;
 
         (void)state;
@@ -910,12 +1371,16 @@ static void test_shipped_file(void **state) {
                         memmove(p, p + 1, strlen(p));
                         n_uncommented++;
                 }
-        assert_int_equal(n_uncommented, n_config_keys);
+        assert_int_equal(n_uncommented, n_config_keys + n_examples);
         uncommented = load_text(text);
-        assert_same(uncommented, defaults);
+        examples = load_text("[app frontend]\nroot=/srv/watch-party/frontend\n"
+                             "caches=.next, .turbo, node_modules/.cache\n"
+                             "[app backend]\nroot=/srv/watch-party/backend\n"
+                             "caches=__pycache__\n");
+        assert_same(uncommented, examples);
 }
 
-/* The manual page has every key under its section, and its default. */
+/* The manual page has every key under its section, and its default; and what makes a project. */
 static void test_manual(void **state) {
         cleanup_free char *text = NULL;
 
@@ -927,17 +1392,29 @@ static void test_manual(void **state) {
                 const Key *key = &config_keys[i];
                 char section[128], item[128], fallback[256], *p, *q;
 
-                snprintf(section, sizeof section, ".Ss The [%s] section\n", key->section);
+                snprintf(section, sizeof section, ".Ss The [%s%s] section\n", key->section,
+                         key->owner == KEY_OF_APP ? " NAME" : "");
                 snprintf(item, sizeof item, "\n.It Ic %s Ns = Ns ", key->name);
-                snprintf(fallback, sizeof fallback, "\nDefault:\n.Ql %s .\n", key->fallback);
-                if (*key->fallback == '\0')
+                if (!key->fallback)
+                        strcpy(fallback, "\nRequired.\n");
+                else if (*key->fallback == '\0')
                         strcpy(fallback, "\nDefault: empty.\n");
+                else
+                        snprintf(fallback, sizeof fallback, "\nDefault:\n.Ql %s .\n",
+                                 key->fallback);
                 p = strstr(text, section);
                 p = p ? strstr(p, item) : NULL;
                 q = p ? strstr(p + 1, fallback) : NULL;
                 if (!q || (strstr(p + 1, "\n.It Ic ") && strstr(p + 1, "\n.It Ic ") < q))
                         fail_msg("wpcached.conf(5) lacks [%s] %s or its default", key->section,
                                  key->name);
+        }
+        for (const char *const *marker = app_markers(); *marker; marker++) {
+                char path[64];
+
+                snprintf(path, sizeof path, "\n.Pa %s", *marker);
+                if (!strstr(text, path))
+                        fail_msg("wpcached.conf(5) lacks %s", *marker);
         }
 }
 
@@ -961,6 +1438,15 @@ int main(void) {
                 cmocka_unit_test(test_drop_ins),
                 cmocka_unit_test(test_copy),
                 cmocka_unit_test(test_restart_keys),
+                cmocka_unit_test(test_apps),
+                cmocka_unit_test(test_app_values),
+                cmocka_unit_test(test_app_mistakes),
+                cmocka_unit_test(test_app_drop_ins),
+                cmocka_unit_test(test_app_limits),
+                cmocka_unit_test(test_app_roots),
+                cmocka_unit_test(test_app_root_hidden),
+                cmocka_unit_test(test_app_homes),
+                cmocka_unit_test(test_app_root_line),
                 cmocka_unit_test(test_shipped_file),
                 cmocka_unit_test(test_manual),
         };

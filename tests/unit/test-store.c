@@ -596,6 +596,123 @@ static void test_suspects_and_clock(void **state) {
         assert_false(back.ever_matched);
 }
 
+/* Of more than a signed number holds, and text of somebody's. */
+static void make_trash(TrashItems *items, unsigned number) {
+        TrashItem *item;
+
+        if (array_grow(items->v, items->n, items->size) < 0)
+                abort();
+        item = &items->v[items->n++];
+        *item = (TrashItem){
+                .place = strdup("/srv/.wpcache-trash \xff\n'"),
+                .dev = UINT64_MAX - number,
+                .ino = (UINT64_C(1) << 63) + number,
+                .app = strdup("frontend"),
+                .path = strdup("node_modules/.cache \\xff"),
+        };
+        snprintf(item->name, sizeof(item->name), "%032x", number);
+}
+
+static void assert_trash(Store *store, const TrashItems *expected) {
+        cleanup(trash_items_done) TrashItems items = { 0 };
+        Diag diag = DIAG_NULL;
+
+        if (store_read_trash(store, &items, &diag) < 0)
+                fail_msg("%s", diag.text);
+        assert_int_equal(items.n, expected->n);
+        for (size_t i = 0; i < items.n; i++) {
+                const TrashItem *a = &items.v[i], *b = &expected->v[i];
+
+                assert_string_equal(a->place, b->place);
+                assert_string_equal(a->name, b->name);
+                assert_true(a->dev == b->dev && a->ino == b->ino);
+                assert_string_equal(a->app, b->app);
+                assert_string_equal(a->path, b->path);
+        }
+}
+
+static void test_trash(void **state) {
+        cleanup(scratch_done) Scratch scratch = scratch_new();
+        cleanup(store_close) Store *store = open_store(&scratch), *reader = NULL;
+        cleanup(trash_items_done) TrashItems items = { 0 }, rest = { 0 };
+        Diag diag = DIAG_NULL;
+
+        (void)state;
+        assert_trash(store, &items);
+        assert_int_equal(store_add_trash(store, NULL, 0, &diag), 0);
+        assert_int_equal(store_drop_trash(store, NULL, 0, &diag), 0);
+
+        for (unsigned i = 0; i < 100; i++)
+                make_trash(&items, i * 37 % 100); /* in no order */
+        assert_int_equal(store_add_trash(store, items.v, 60, &diag), 0);
+        assert_int_equal(store_add_trash(store, items.v + 60, 40, &diag), 0);
+        assert_trash(store, &items);
+        store = store_close(store);
+        store = open_store(&scratch);
+        assert_trash(store, &items);
+
+        /* A reader sees it and leaves it. */
+        assert_int_equal(store_open_reader(scratch.path, &reader, &diag), 0);
+        assert_trash(reader, &items);
+        make_trash(&rest, 1000);
+        assert_int_equal(store_add_trash(reader, rest.v, 1, &diag), -EROFS);
+        assert_int_equal(store_drop_trash(reader, items.v, 1, &diag), -EROFS);
+        assert_trash(store, &items);
+
+        /* What is dropped goes by its name alone; the rest stays in its order. */
+        assert_int_equal(store_drop_trash(store, rest.v, 1, &diag), 0);
+        assert_trash(store, &items);
+        trash_items_done(&rest);
+        for (unsigned i = 0; i < 50; i++)
+                make_trash(&rest, i * 37 % 100);
+        make_trash(&rest, 1000);
+        rest.v[0].dev = 7;
+        assert_int_equal(store_drop_trash(store, rest.v, rest.n, &diag), 0);
+        trash_items_done(&rest);
+        for (unsigned i = 50; i < 100; i++)
+                make_trash(&rest, i * 37 % 100);
+        assert_trash(reader, &rest);
+
+        /* The order is that of adding, though a name is added again. */
+        assert_int_equal(store_add_trash(store, items.v, 1, &diag), 0);
+        make_trash(&rest, 0);
+        assert_trash(store, &rest);
+        assert_int_equal(store_drop_trash(store, rest.v, rest.n, &diag), 0);
+        trash_items_done(&rest);
+        assert_trash(store, &rest);
+}
+
+static void test_trash_all_or_none(void **state) {
+        cleanup(scratch_done) Scratch scratch = scratch_new();
+        cleanup(store_close) Store *store = open_store(&scratch);
+        cleanup(trash_items_done) TrashItems items = { 0 }, more = { 0 };
+        Diag diag = DIAG_NULL;
+
+        (void)state;
+        for (unsigned i = 0; i < 10; i++)
+                make_trash(&items, i);
+        assert_int_equal(store_add_trash(store, items.v, 10, &diag), 0);
+        for (unsigned i = 20; i < 30; i++)
+                make_trash(&more, i);
+
+        /* The last of them is there already, or twice. */
+        strcpy(more.v[9].name, items.v[5].name);
+        assert_int_equal(store_add_trash(store, more.v, 10, &diag), -EEXIST);
+        assert_non_null(strstr(diag.text, scratch.file));
+        assert_trash(store, &items);
+        strcpy(more.v[9].name, more.v[0].name);
+        assert_int_equal(store_add_trash(store, more.v, 10, &diag), -EEXIST);
+        assert_trash(store, &items);
+
+        /* Nothing is left open by that. */
+        assert_int_equal(store_add_trash(store, more.v, 9, &diag), 0);
+        assert_int_equal(store_drop_trash(store, more.v, 9, &diag), 0);
+        write_number(store, 1, 1);
+        store = store_close(store);
+        store = open_store(&scratch);
+        assert_trash(store, &items);
+}
+
 static void *write_many(void *userdata) {
         for (unsigned i = 0; i < 500; i++)
                 write_number(userdata, i, 5000);
@@ -758,6 +875,7 @@ static void test_empty_file(void **state) {
 typedef struct Content {
         SeenImages seen;
         Suspects suspects;
+        TrashItems trash;
         AgeClock clock;
 } Content;
 
@@ -821,6 +939,18 @@ static bool operate(Store *store, size_t i, Content *content) {
                 assert_int_equal(try_read(store, 1, 500), -ENOENT);
                 r = 0;
                 break;
+        case 12:
+                assert_trash(store, &(TrashItems){ 0 });
+                r = 0;
+                break;
+        case 13: /* not even a name that the old file had stands against it */
+                r = store_add_trash(store, content->trash.v, 1, &diag);
+                assert_trash(store, &content->trash);
+                break;
+        case 14:
+                r = store_drop_trash(store, content->trash.v, 1, &diag);
+                assert_trash(store, &(TrashItems){ 0 });
+                break;
         default:
                 return false;
         }
@@ -847,6 +977,8 @@ static void test_damaged_in_work(void **state) {
                 assert_int_equal(store_write_seen(store, &content.seen, &diag), 0);
                 assert_int_equal(store_write_suspects(store, &content.suspects, &diag), 0);
                 assert_int_equal(store_write_clock(store, &content.clock, &diag), 0);
+                make_trash(&content.trash, 1);
+                assert_int_equal(store_add_trash(store, content.trash.v, 1, &diag), 0);
                 store = store_close(store); /* all of it is in the file then, and not in the log */
                 store = open_store(&scratch);
                 assert_int_equal(store_open_reader(scratch.path, &reader, &diag), 0);
@@ -870,6 +1002,7 @@ static void test_damaged_in_work(void **state) {
                 assert_int_equal(store_take_damage(store, &diag), !more);
                 seen_images_done(&content.seen);
                 suspects_done(&content.suspects);
+                trash_items_done(&content.trash);
         }
 }
 
@@ -918,8 +1051,101 @@ static void test_newer_schema(void **state) {
         assert_int_equal(n_before, n_after);
         assert_memory_equal(before, after, n_before);
 
-        raw(&scratch, "PRAGMA user_version = 1");
+        raw(&scratch, "PRAGMA user_version = 2");
         assert_int_equal(store_open_reader(scratch.path, &store, &diag), 0);
+}
+
+/* A file as version 1 of the schema made it, never to be changed here. */
+static const char version_1[] =
+        "CREATE TABLE runs (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL,"
+        " target TEXT NOT NULL, outcome TEXT NOT NULL, who TEXT NOT NULL,"
+        " started INTEGER NOT NULL, finished INTEGER NOT NULL, removed INTEGER NOT NULL,"
+        " remaining INTEGER NOT NULL, engine_bytes INTEGER NOT NULL, freed_bytes INTEGER NOT NULL,"
+        " took_names INTEGER NOT NULL) STRICT;"
+        "CREATE INDEX runs_of_kind ON runs (kind, id);"
+        "CREATE TABLE details (n INTEGER PRIMARY KEY REFERENCES runs ON DELETE CASCADE,"
+        " json TEXT NOT NULL) STRICT;"
+        "CREATE TABLE samples (at INTEGER PRIMARY KEY, age INTEGER NOT NULL,"
+        " builder_bytes INTEGER NOT NULL, image_bytes INTEGER NOT NULL,"
+        " disk_total_bytes INTEGER NOT NULL, disk_free_bytes INTEGER NOT NULL) STRICT;"
+        "CREATE TABLE seen (id TEXT PRIMARY KEY, first_seen INTEGER NOT NULL,"
+        " named INTEGER NOT NULL, used INTEGER NOT NULL, running_since INTEGER NOT NULL,"
+        " tag_mark INTEGER NOT NULL, names_hash INTEGER NOT NULL, repository TEXT)"
+        " STRICT, WITHOUT ROWID;"
+        "CREATE TABLE suspects (n INTEGER PRIMARY KEY, name TEXT NOT NULL, id TEXT NOT NULL)"
+        " STRICT;"
+        "CREATE TABLE host (n INTEGER PRIMARY KEY CHECK (n = 1), ever_matched INTEGER NOT NULL,"
+        " boot_id TEXT NOT NULL, boot_usec INTEGER NOT NULL, age INTEGER NOT NULL,"
+        " age_rest_usec INTEGER NOT NULL, wall_ahead INTEGER NOT NULL,"
+        " steady_since INTEGER NOT NULL) STRICT;"
+        "INSERT INTO host VALUES (1, 1, 'boot', 2, 3, 4, -5, 6);"
+        "INSERT INTO runs VALUES (7, '20260101-00000003', 'clear', 'all', 'fresh', 'root',"
+        " 3, 4, 5, 6, 7, 8, 1);"
+        "INSERT INTO details VALUES (7, '{\"passes\":2}');"
+        "INSERT INTO samples VALUES (1000, 500, 1, 2, 3, 4);"
+        "INSERT INTO seen VALUES ('sha256:1', 1, 2, -1, -1, 3, -1, 'app');"
+        "INSERT INTO suspects VALUES (1, 'b:1', 'sha256:2');"
+        "PRAGMA journal_mode = WAL; PRAGMA application_id = 2003854177; PRAGMA user_version = 1";
+
+static void check_version_1(Store *store) {
+        cleanup(listed_done) Listed listed = { 0 };
+        cleanup(seen_images_done) SeenImages seen = { 0 };
+        cleanup(suspects_done) Suspects suspects = { 0 };
+        cleanup(json_free) Json *details = NULL;
+        cleanup_free Sample *samples = NULL;
+        AgeClock clock;
+        Run run = make_run(3);
+
+        assert_int_equal(store_list_runs(store, "clear", 0, 9, list_one, &listed, NULL), 0);
+        assert_int_equal(listed.n, 1);
+        assert_string_equal(listed.v[0].id, run.id);
+        assert_string_equal(listed.v[0].outcome, "fresh");
+        assert_int_equal(listed.v[0].freed_bytes, 8);
+        assert_true(listed.v[0].took_names);
+        assert_int_equal(store_read_run(store, run.id, &details, NULL), 0);
+        assert_int_equal(json_get_int(details, "passes", 0), 2);
+        assert_int_equal(list_samples(store, 0, 9, &samples), 1);
+        assert_int_equal(samples[0].disk_free_bytes, 4);
+        assert_int_equal(store_read_seen(store, &seen, NULL), 0);
+        assert_int_equal(seen.n, 1);
+        assert_string_equal(seen.v[0].repository, "app");
+        assert_true(seen.v[0].names_hash == UINT64_MAX);
+        assert_int_equal(store_read_suspects(store, &suspects, NULL), 0);
+        assert_int_equal(suspects.images.n, 1);
+        assert_string_equal(suspects.images.v[0].name, "b:1");
+        assert_true(suspects.ever_matched);
+        assert_int_equal(store_read_clock(store, &clock, NULL), 0);
+        assert_int_equal(clock.wall_ahead_sec, -5);
+}
+
+/* What an older daemon remembers stays, and an older daemon would leave the file alone from then on. */
+static void test_upgrade(void **state) {
+        cleanup(scratch_done) Scratch scratch = scratch_new();
+        cleanup(store_close) Store *store = NULL, *reader = NULL;
+        cleanup(trash_items_done) TrashItems items = { 0 };
+        Diag diag = DIAG_NULL;
+
+        (void)state;
+        raw(&scratch, version_1);
+        assert_int_equal(store_open_reader(scratch.path, &reader, &diag), -EPROTONOSUPPORT);
+        store = open_store(&scratch);
+        assert_false(store_take_damage(store, &diag));
+        check_version_1(store);
+        assert_trash(store, &items);
+        make_trash(&items, 1);
+        assert_int_equal(store_add_trash(store, items.v, 1, &diag), 0);
+        assert_int_equal(store_open_reader(scratch.path, &reader, &diag), 0);
+        check_version_1(reader);
+        assert_trash(reader, &items);
+
+        /* Once. */
+        reader = store_close(reader);
+        store = store_close(store);
+        raw(&scratch, "CREATE TABLE t (n INTEGER CHECK (n = 2)) STRICT;"
+                      "INSERT INTO t SELECT user_version FROM pragma_user_version; DROP TABLE t");
+        store = open_store(&scratch);
+        check_version_1(store);
+        assert_trash(store, &items);
 }
 
 static void open_unwritable(const Scratch *scratch) {
@@ -969,6 +1195,7 @@ static bool mount_small(const char *path) {
 static void test_full_disk(void **state) {
         cleanup(scratch_done) Scratch scratch = scratch_new();
         cleanup(store_close) Store *store = NULL;
+        cleanup(trash_items_done) TrashItems items = { 0 };
         static char zeroes[64 * 1024];
         Diag diag = DIAG_NULL;
         char path[128];
@@ -995,6 +1222,10 @@ static void test_full_disk(void **state) {
         assert_non_null(strstr(diag.text, scratch.file));
         assert_int_equal(count_runs(store), n);
         assert_int_equal(try_read(store, n, 20000), -ENOENT);
+        for (unsigned i = 0; i < 2000; i++)
+                make_trash(&items, i);
+        assert_int_equal(store_add_trash(store, items.v, items.n, &diag), -ENOSPC);
+        assert_trash(store, &(TrashItems){ 0 });
 
         assert_int_equal(unlink(path), 0);
         write_number(store, n++, 20000);
@@ -1015,15 +1246,30 @@ static size_t length_of(unsigned number) {
         return number % 3 ? 200 : 40000;
 }
 
+/* Two items go with every run, added before it; those of the run before go after it. */
+static void make_pair(TrashItems *pair, unsigned number) {
+        make_trash(pair, 2 * number);
+        make_trash(pair, 2 * number + 1);
+}
+
 static void write_until_killed(const Scratch *scratch, unsigned number, int fd) {
+        TrashItems left = { 0 };
         SeenImages seen = { 0 };
         Store *store;
 
-        if (store_open(scratch->path, &store, NULL) < 0)
+        if (store_open(scratch->path, &store, NULL) < 0 ||
+            store_read_trash(store, &left, NULL) < 0 ||
+            store_drop_trash(store, left.v, left.n, NULL) < 0)
                 _exit(1);
         add_seen(&seen, number, "r");
         for (;; number++) {
-                if (try_write(store, number, length_of(number), NULL) < 0 ||
+                cleanup(trash_items_done) TrashItems pairs = { 0 };
+
+                make_pair(&pairs, number - 1);
+                make_pair(&pairs, number);
+                if (store_add_trash(store, pairs.v + 2, 2, NULL) < 0 ||
+                    try_write(store, number, length_of(number), NULL) < 0 ||
+                    store_drop_trash(store, pairs.v, 2, NULL) < 0 ||
                     write(fd, &number, sizeof(number)) != sizeof(number))
                         _exit(2);
                 seen.v[0].dirty = true;
@@ -1065,6 +1311,21 @@ static unsigned write_and_kill(const Scratch *scratch, unsigned number) {
         return told;
 }
 
+/* Those of the run that was told last, or of the next one, or of both. */
+static void check_pairs(Store *store, unsigned told) {
+        cleanup(trash_items_done) TrashItems pairs = { 0 }, expected = { 0 };
+        unsigned first;
+
+        assert_int_equal(store_read_trash(store, &pairs, NULL), 0);
+        assert_true(pairs.n > 0);
+        first = (unsigned)strtoul(pairs.v[0].name, NULL, 16) / 2;
+        assert_in_range(first, told, told + 1);
+        make_pair(&expected, first);
+        if (pairs.n > 2 && first == told)
+                make_pair(&expected, told + 1);
+        assert_trash(store, &expected);
+}
+
 static void test_kills(void **state) {
         cleanup(scratch_done) Scratch scratch = scratch_new();
         unsigned number = 1000, n_told = 0;
@@ -1090,6 +1351,8 @@ static void test_kills(void **state) {
                 }
                 if (listed.n > 0)
                         assert_in_range(listed.v[0].started_sec, told, told + 1);
+                if (told >= number)
+                        check_pairs(store, told);
                 n_told += told + 1 - number;
                 number = listed.n > 0 ? (unsigned)listed.v[0].started_sec + 1 : number;
         }
@@ -1106,8 +1369,9 @@ int main(void) {
                 cmocka_unit_test(test_reader),     cmocka_unit_test(test_damaged_at_open),
                 cmocka_unit_test(test_empty_file), cmocka_unit_test(test_damaged_in_work),
                 cmocka_unit_test(test_taken_away), cmocka_unit_test(test_newer_schema),
-                cmocka_unit_test(test_unwritable), cmocka_unit_test(test_kills),
-                cmocka_unit_test(test_full_disk),
+                cmocka_unit_test(test_trash),      cmocka_unit_test(test_trash_all_or_none),
+                cmocka_unit_test(test_upgrade),    cmocka_unit_test(test_unwritable),
+                cmocka_unit_test(test_kills),      cmocka_unit_test(test_full_disk),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -376,9 +376,25 @@ static void test_path_text(void **state) {
                 { "\033[2J\177", "\\x1b[2J\\x7f" },
                 { "\377\303", "\\xff\\xc3" },
                 { "\302\233x", "\\xc2\\x9bx" },
+                { "a\342\200\256b\342\200\246", "a\\xe2\\x80\\xaeb\342\200\246" },
         };
+        char longest[3 * PATH_TEXT_BYTES_MAX + 1];
+        cleanup_free char *whole = NULL, *cut = NULL;
 
         (void)state;
+        memset(longest, 'x', sizeof(longest));
+        longest[PATH_TEXT_BYTES_MAX] = '\0';
+        whole = path_text(longest);
+        assert_string_equal(whole, longest);
+        for (size_t i = 0; i + 2 < sizeof(longest); i += 2)
+                memcpy(longest + i, "\303\251", 2);
+        longest[0] = 'A';
+        longest[1] = 'B';
+        longest[sizeof(longest) - 1] = '\0';
+        cut = path_text(longest);
+        assert_true(strlen(cut) <= PATH_TEXT_BYTES_MAX && strlen(cut) > PATH_TEXT_BYTES_MAX - 8);
+        assert_int_equal(strncmp(cut, "AB\303\251", 4), 0);
+        assert_non_null(strstr(cut, "\303\251[...]\303\251"));
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 cleanup_free char *text = path_text(cases[i][0]);
 
