@@ -23,6 +23,9 @@ int dir_open_path(int parent_fd, const char *path, size_t n, uint64_t dev,
 /* Gives us, its owner, what we lack of rwx on a directory; -EACCES where there is nothing to give. */
 int dir_permit(int parent_fd, const char *name) must_check;
 
+/* Where an open directory is, as the kernel has it: absolute and without links; malloc'ed. */
+int dir_path(int fd, char **ret) must_check;
+
 /* The mount that a descriptor, perhaps O_PATH, is on. */
 int mount_id(int fd, uint64_t *ret) must_check;
 
@@ -66,3 +69,7 @@ int tree_remove(int parent_fd, const char *name, uint64_t dev, uint64_t ino,
  * at each directory on the way, from "/" on. */
 int trusted_open(const char *path, void (*visit)(void *userdata, const struct stat *st),
                  void *userdata, Diag *reterr_diag) must_check;
+
+/* Whether what is in a directory, perhaps O_PATH, could be a trash for the root: trash_open() says
+ * -EXDEV and -EINVAL. */
+int trash_check(int fd, const char *path, const AppRoot *root, Diag *reterr_diag) must_check;

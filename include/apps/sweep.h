@@ -52,6 +52,10 @@ const char *const *app_markers(void);
 /* Whether nothing is in it, or but a new file system's lost+found; false where that can't be seen. */
 bool app_is_empty(const AppRoot *root);
 
+/* Where it is, absolute and without symlinks, malloc'ed; for telling and comparing alone, since it may
+ * be moved. */
+int app_path(const AppRoot *root, char **ret) must_check;
+
 /* Caches in it. */
 
 /* ".next", "node_modules/.cache": relative, no empty component, neither "." nor "..". A name without
@@ -114,16 +118,18 @@ typedef struct SweepHooks {
 /*
  * The trash directory, made where it is missing, mode 0700; the directory it is in exists and, like
  * the trash itself, is root's or ours and nobody else's to write. With a root: -EXDEV if it is not
- * on the same mount, so that nothing could be renamed into it; -EINVAL if it lies in the root, where
- * a build would find it. Other errors as app_open()'s, and -EPERM where others may write.
+ * on the same mount (and subvolume), so that nothing could be renamed into it; -EINVAL if it lies in
+ * the root, where a build would find it. Other errors as app_open()'s, and -EPERM where others may
+ * write.
  */
 int trash_open(const char *path, const AppRoot *root, int *ret_fd, Diag *reterr_diag) must_check;
 
 /*
  * Opens a trash for a root that has none configured: `state_path` where that can be one; else
  * ".wpcache-trash" in the topmost directory above the root that lies on its mount, is root's (or
- * ours) and nobody else's to write, and has no marker of a project, "/" last. -ENOTSUP: there is no
- * such place; a cache can only be removed where it lies. `*ret_path` is malloc'ed.
+ * ours) and nobody else's to write or to move, and has no marker of a project, "/" last. -ENOTSUP:
+ * there is no such place; a cache can only be removed where it lies. None is left behind that was
+ * made in vain. `*ret_path` is malloc'ed.
  */
 int trash_choose(const AppRoot *root, const char *state_path, char **ret_path, int *ret_fd,
                  Diag *reterr_diag) must_check;

@@ -329,3 +329,7 @@ bool app_is_empty(const AppRoot *root) {
         dir_done(&reader);
         return r == 0;
 }
+
+int app_path(const AppRoot *root, char **ret) {
+        return dir_path(root->fd, ret);
+}

@@ -49,8 +49,9 @@ static int lies_in(int fd, const AppRoot *root) {
         }
 }
 
-static int check_for_root(int fd, const char *path, const AppRoot *root, Diag *reterr_diag) {
+int trash_check(int fd, const char *path, const AppRoot *root, Diag *reterr_diag) {
         uint64_t mount = 0, root_mount = 0;
+        struct stat st = { 0 };
         int r;
 
         r = lies_in(fd, root);
@@ -61,18 +62,41 @@ static int check_for_root(int fd, const char *path, const AppRoot *root, Diag *r
                 r = mount_id(fd, &mount);
         if (r == 0)
                 r = mount_id(root->fd, &root_mount);
+        if (r == 0 && fstat(fd, &st) < 0)
+                r = -errno;
         if (r < 0)
                 return diag_set(reterr_diag, r, "%s: %s", path, error_text(r));
-        if (mount != root_mount)
+        if (mount != root_mount || st.st_dev != root->dev) /* the latter: a subvolume */
                 return diag_set(reterr_diag, -EXDEV, "%s is on another mount than the application",
                                 path);
         return 0;
 }
 
+static int open_made(int parent_fd, const char *path, const AppRoot *root, int *ret_fd,
+                     Diag *reterr_diag) {
+        cleanup_close int fd =
+                openat(parent_fd, path_name(path), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        struct stat st;
+        int r;
+
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return diag_set(reterr_diag, -errno, "%s: %s", path, error_text(errno));
+        if ((st.st_uid != 0 && st.st_uid != geteuid()) || (st.st_mode & 0777) != 0700)
+                return diag_set(reterr_diag, -EPERM, "users other than root may enter %s", path);
+        if (root) {
+                r = trash_check(fd, path, root, reterr_diag);
+                if (r < 0)
+                        return r;
+        }
+        *ret_fd = TAKE_FD(fd);
+        return 0;
+}
+
 int trash_open(const char *path, const AppRoot *root, int *ret_fd, Diag *reterr_diag) {
-        cleanup_close int parent_fd = -EBADF, fd = -EBADF;
+        cleanup_close int parent_fd = -EBADF;
         const char *name = path_name(path);
         cleanup_free char *parent = NULL;
+        bool made = false;
         struct stat st;
         int r;
 
@@ -89,20 +113,19 @@ int trash_open(const char *path, const AppRoot *root, int *ret_fd, Diag *reterr_
         if (r < 0)
                 return r;
 
-        if (mkdirat(parent_fd, name, 0700) < 0 && errno != EEXIST)
-                return diag_set(reterr_diag, -errno, "cannot make %s: %s", path, error_text(errno));
-        fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (fd < 0 || fstat(fd, &st) < 0)
-                return diag_set(reterr_diag, -errno, "%s: %s", path, error_text(errno));
-        if ((st.st_uid != 0 && st.st_uid != geteuid()) || (st.st_mode & 0777) != 0700)
-                return diag_set(reterr_diag, -EPERM, "users other than root may enter %s", path);
-        if (root) {
-                r = check_for_root(fd, path, root, reterr_diag);
+        if (fstatat(parent_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT) {
+                r = root ? trash_check(parent_fd, path, root, reterr_diag) : 0;
                 if (r < 0)
                         return r;
+                made = mkdirat(parent_fd, name, 0700) == 0;
+                if (!made && errno != EEXIST)
+                        return diag_set(reterr_diag, -errno, "cannot make %s: %s", path,
+                                        error_text(errno));
         }
-        *ret_fd = TAKE_FD(fd);
-        return 0;
+        r = open_made(parent_fd, path, root, ret_fd, reterr_diag);
+        if (r < 0 && made)
+                (void)unlinkat(parent_fd, name, AT_REMOVEDIR); /* in vain */
+        return r;
 }
 
 static int open_parent(const AppRoot *root, const char *path) {
