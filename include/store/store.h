@@ -3,7 +3,7 @@
 
 /*
  * What outlives the daemon: one SQLite file, wpcache.db, in the state directory. The one user of
- * SQLite is store/store.c.
+ * SQLite is store/sql.c.
  *
  * It is in WAL mode and synchronous: a write is durable on return, and a crash at any point leaves
  * all of it or nothing. A file that is damaged is set aside as wpcache.db.damaged-TIME and a new

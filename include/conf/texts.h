@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* The checks of texts that the table of keys names, a KeyCheck each; private to conf/. */
+
+#include "conf/keys.h"
+
+int check_socket(char **text, Diag *reterr_diag) must_check;
+int check_host(char **text, Diag *reterr_diag) must_check;
+int check_glob(char **text, Diag *reterr_diag) must_check;
+int check_project(char **text, Diag *reterr_diag) must_check;
+int check_tag(char **text, Diag *reterr_diag) must_check;
+int check_operator(char **text, Diag *reterr_diag) must_check;
+int check_path(char **text, Diag *reterr_diag) must_check;
+int check_directory(char **text, Diag *reterr_diag) must_check;
+int check_cache(char **text, Diag *reterr_diag) must_check;
+int check_dockerfile(char **text, Diag *reterr_diag) must_check;
+int check_textfile(char **text, Diag *reterr_diag) must_check;
+int check_command(char **text, Diag *reterr_diag) must_check;

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * What a text has to be for the keys that hold texts.
+ *
+ * The trap is a text that is taken and then means nothing, such as a cache of a name that nothing
+ * will ever bear: it is refused here, since later all would look well. Another is two texts for one
+ * directory, which would pass for two: it is left written in one way.
+ */
+
+#include <string.h>
+#include <sys/un.h>
+
+#include "apps/sweep.h"
+#include "conf/texts.h"
+
+#define PATH_TEXT_MAX (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
+#define LETTERS "abcdefghijklmnopqrstuvwxyz"
+#define CAPITALS "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define DIGITS "0123456789"
+
+/* The tag is PREFIX-<12 of the image's id>; a tag has at most 128 characters. */
+#define TAG_PREFIX_MAX 100
+
+int check_socket(char **text, Diag *reterr_diag) {
+        const char *path = *text;
+
+        if (path[0] != '/')
+                return diag_set(reterr_diag, -EINVAL, "'%s' is not an absolute path", path);
+        if (path[strlen(path) - 1] == '/')
+                return diag_set(reterr_diag, -EINVAL, "'%s' is a directory, not a socket", path);
+        if (strlen(path) > PATH_TEXT_MAX)
+                return diag_set(reterr_diag, -EINVAL,
+                                "the path has %zu characters; a socket's may have %zu",
+                                strlen(path), PATH_TEXT_MAX);
+        return 0;
+}
+
+int check_host(char **text, Diag *reterr_diag) {
+        static const char scheme[] = "unix://";
+        const char *host = *text;
+
+        if (strncmp(host, scheme, strlen(scheme)) == 0) {
+                *text += strlen(scheme);
+                return check_socket(text, reterr_diag);
+        }
+        if (host[0] == '/')
+                return diag_set(reterr_diag, -EINVAL, "'%s' lacks its scheme; did you mean '%s%s'?",
+                                host, scheme, host);
+        if (strstr(host, "://"))
+                return diag_set(reterr_diag, -EINVAL,
+                                "'%s' is not a local socket, and only those are supported: "
+                                "what wpcached clears and measures is on its own host",
+                                host);
+        return diag_set(reterr_diag, -EINVAL, "'%s' is not unix:// and an absolute path", host);
+}
+
+/* What docker/name.h can match against; conf/ stands beside docker/ and can't ask it. */
+int check_glob(char **text, Diag *reterr_diag) {
+        const char *glob = *text;
+
+        if (strpbrk(glob, " \t"))
+                return diag_set(reterr_diag, -EINVAL,
+                                "'%s' has a blank in it; commas separate the globs of a list",
+                                glob);
+        for (const char *p = glob; *p; p++) {
+                if (*p == ']')
+                        return diag_set(reterr_diag, -EINVAL, "'%s' has a ']' without its '['",
+                                        glob);
+                if (*p == '\\') {
+                        if (*++p == '\0')
+                                return diag_set(reterr_diag, -EINVAL, "'%s' ends in a backslash",
+                                                glob);
+                        continue;
+                }
+                if (*p != '[')
+                        continue;
+                p += 1 + (p[1] == '!' || p[1] == '^');
+                if (*p == ']') /* the first is one of the set */
+                        p++;
+                p += strcspn(p, "]/");
+                if (*p != ']')
+                        return diag_set(reterr_diag, -EINVAL, "'%s' has a '[' without its ']'",
+                                        glob);
+        }
+        return 0;
+}
+
+int check_project(char **text, Diag *reterr_diag) {
+        const char *project = *text;
+
+        if (*project == '\0') {
+                *text = NULL;
+                return 0;
+        }
+        if (!strchr(LETTERS DIGITS, *project) ||
+            project[strspn(project, LETTERS DIGITS "_-")] != '\0')
+                return diag_set(reterr_diag, -EINVAL,
+                                "'%s' is no name of a compose project: those have a-z 0-9 _ - and "
+                                "start with a letter or digit",
+                                project);
+        return 0;
+}
+
+int check_tag(char **text, Diag *reterr_diag) {
+        const char *tag = *text;
+
+        if (*tag == '\0')
+                return diag_set(reterr_diag, -EINVAL, "may not be empty");
+        if (!strchr(LETTERS CAPITALS DIGITS "_", *tag) ||
+            tag[strspn(tag, LETTERS CAPITALS DIGITS "_.-")] != '\0')
+                return diag_set(reterr_diag, -EINVAL,
+                                "'%s' can't begin a tag: those have A-Z a-z 0-9 _ . - and start "
+                                "with none of the last two",
+                                tag);
+        if (strlen(tag) > TAG_PREFIX_MAX)
+                return diag_set(reterr_diag, -EINVAL, "has %zu characters; %d are possible",
+                                strlen(tag), TAG_PREFIX_MAX);
+        return 0;
+}
+
+/* Syntax alone, in systemd's relaxed sense; whether it exists is found out when it is resolved. */
+int check_operator(char **text, Diag *reterr_diag) {
+        static const char prefix[] = "user:";
+        const char *name = *text;
+
+        if (strncmp(name, prefix, strlen(prefix)) == 0)
+                name += strlen(prefix);
+        if (*name == '\0' || *name == '-' || strpbrk(name, " \t:/") ||
+            name[strspn(name, DIGITS)] == '\0')
+                return diag_set(reterr_diag, -EINVAL,
+                                "'%s' is neither the name of a group nor user:NAME", *text);
+        return 0;
+}
+
+int check_path(char **text, Diag *reterr_diag) {
+        if (**text != '/')
+                return diag_set(reterr_diag, -EINVAL, "'%s' is not an absolute path", *text);
+        return 0;
+}
+
+static bool has_component(const char *path, const char *component) {
+        size_t n = strlen(component);
+
+        for (; *path; path += strcspn(path, "/"), path += *path == '/')
+                if (strcspn(path, "/") == n && strncmp(path, component, n) == 0)
+                        return true;
+        return false;
+}
+
+/* A directory: what it is called is what it is, so that two texts of one are the same. */
+int check_directory(char **text, Diag *reterr_diag) {
+        char *path = *text, *end = path;
+
+        if (*path != '/')
+                return check_path(text, reterr_diag);
+        if (has_component(path, ".") || has_component(path, ".."))
+                return diag_set(reterr_diag, -EINVAL, "'%s' has a '.' or a '..' in it", path);
+        for (const char *p = path; *p; p++)
+                if (*p != '/' || p[1] != '/')
+                        *end++ = *p;
+        if (end > path + 1 && end[-1] == '/')
+                end--;
+        *end = '\0';
+        return 0;
+}
+
+/* A name that nothing will ever bear would pass for a cache that is clean. */
+int check_cache(char **text, Diag *reterr_diag) {
+        char *name = *text;
+        size_t n = strlen(name);
+
+        if (*name == '/')
+                return diag_set(reterr_diag, -EINVAL,
+                                "'%s' is an absolute path; a cache has a name, or a path below "
+                                "the root",
+                                name);
+        if (has_component(name, ".") || has_component(name, ".."))
+                return diag_set(reterr_diag, -EINVAL,
+                                "'%s' has a '.' or a '..' in it; a cache lies below the root",
+                                name);
+        if (strpbrk(name, "*?"))
+                return diag_set(reterr_diag, -EINVAL, "'%s' is a glob; a cache is named in full",
+                                name);
+        if (strchr(name, ' '))
+                return diag_set(reterr_diag, -EINVAL,
+                                "'%s' has a blank in it; commas separate the names of a list",
+                                name);
+        if (name[n - 1] == '/')
+                name[n - 1] = '\0';
+        if (!cache_name_valid(name))
+                return diag_set(reterr_diag, -EINVAL, "'%s' has an empty component", name);
+        return 0;
+}
+
+int check_dockerfile(char **text, Diag *reterr_diag) {
+        const char *path = *text;
+
+        if (*path == '\0')
+                return diag_set(reterr_diag, -EINVAL, "may not be empty");
+        if (path[strlen(path) - 1] == '/')
+                return diag_set(reterr_diag, -EINVAL,
+                                "'%s' is a directory; did you mean '%sDockerfile'?", path, path);
+        if (has_component(path, ".."))
+                return diag_set(reterr_diag, -EINVAL, "'%s' has a '..' in it", path);
+        return 0;
+}
+
+/* What `wpcachectl clear --target` takes besides applications. */
+static const char *const targets[] = { "all", "docker", "builder", "images", "apps" };
+
+int app_name_check(const char *name, Diag *reterr_diag) {
+        if (strspn(name, LETTERS DIGITS) == 0 || name[strspn(name, LETTERS DIGITS "_.-")] != '\0')
+                return diag_set(reterr_diag, -EINVAL,
+                                "no name of an application: those have a-z 0-9 _ . - and start "
+                                "with a letter or digit");
+        if (strlen(name) >= APP_NAME_MAX)
+                return diag_set(reterr_diag, -EINVAL,
+                                "the name has %zu characters; %d are possible", strlen(name),
+                                APP_NAME_MAX - 1);
+        for (size_t i = 0; i < ELEMENTSOF(targets); i++)
+                if (strcmp(name, targets[i]) == 0)
+                        return diag_set(reterr_diag, -EINVAL,
+                                        "'%s' is another target of a clear; choose another name",
+                                        name);
+        return 0;
+}
+
+/* The textfile collector of Prometheus' node_exporter reads no other names. */
+int check_textfile(char **text, Diag *reterr_diag) {
+        static const char suffix[] = ".prom";
+        const char *path = *text;
+        size_t n = strlen(path);
+
+        if (n == 0) {
+                *text = NULL;
+                return 0;
+        }
+        if (path[0] != '/')
+                return check_path(text, reterr_diag);
+        if (path[n - 1] == '/')
+                return diag_set(reterr_diag, -EINVAL,
+                                "'%s' is a directory; did you mean '%swpcache%s'?", path, path,
+                                suffix);
+        if (n < strlen(suffix) || strcmp(path + n - strlen(suffix), suffix) != 0)
+                return diag_set(reterr_diag, -EINVAL,
+                                "'%s' does not end in '%s', and node_exporter reads only what "
+                                "does; did you mean '%s%s'?",
+                                path, suffix, path, suffix);
+        return 0;
+}
+
+int check_command(char **text, Diag *reterr_diag) {
+        (void)reterr_diag;
+        if (**text == '\0')
+                *text = NULL;
+        return 0;
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * A Config as a value: made with its defaults, copied, freed, compared, and written down as the file
+ * that is shipped, all of it by the table of keys.
+ *
+ * The trap is what is no key: the name of the file and those of the applications are in no table,
+ * and go only where they are named here.
+ */
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "conf/draft.h"
+
+uint64_t size_of(const Size *size, uint64_t whole_bytes) {
+        uint64_t share =
+                whole_bytes / 100 * size->percent + whole_bytes % 100 * size->percent / 100;
+
+        if (size->percent == 0)
+                return size->bytes > 0 ? size->bytes : UINT64_MAX;
+        return size->bytes > 0 ? MIN(size->bytes, share) : share;
+}
+
+int config_new(Config **ret) {
+        cleanup(config_free) Config *config = calloc(1, sizeof *config);
+        int r;
+
+        if (!config)
+                return -ENOMEM;
+        r = keys_set_defaults(KEY_OF_CONFIG, config);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(config);
+        return 0;
+}
+
+AppConfig *app_configs_add(AppConfigs *apps, const char *name) {
+        cleanup_free char *copy = strdup(name);
+
+        if (!copy || array_grow(apps->v, apps->n, apps->size) < 0)
+                return NULL;
+        apps->v[apps->n] = (AppConfig){ .name = TAKE_PTR(copy) };
+        return &apps->v[apps->n++];
+}
+
+static int copy_apps(const AppConfigs *from, AppConfigs *to) {
+        for (size_t i = 0; i < from->n; i++) {
+                AppConfig *app = app_configs_add(to, from->v[i].name);
+                int r = app ? keys_copy(KEY_OF_APP, &from->v[i], app) : -ENOMEM;
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int config_copy(const Config *config, Config **ret) {
+        cleanup(config_free) Config *copy = calloc(1, sizeof *copy);
+        int r;
+
+        if (!copy)
+                return -ENOMEM;
+        if (config->file) {
+                copy->file = strdup(config->file);
+                if (!copy->file)
+                        return -ENOMEM;
+        }
+        r = keys_copy(KEY_OF_CONFIG, config, copy);
+        if (r == 0)
+                r = copy_apps(&config->apps, &copy->apps);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(copy);
+        return 0;
+}
+
+Config *config_free(Config *config) {
+        if (!config)
+                return NULL;
+        keys_clear(KEY_OF_CONFIG, config);
+        for (size_t i = 0; i < config->apps.n; i++) {
+                keys_clear(KEY_OF_APP, &config->apps.v[i]);
+                free(config->apps.v[i].name);
+        }
+        free(config->apps.v);
+        free(config->file);
+        free(config);
+        return NULL;
+}
+
+const AppConfig *config_app(const Config *config, const char *name) {
+        for (size_t i = 0; i < config->apps.n; i++)
+                if (strcmp(config->apps.v[i].name, name) == 0)
+                        return &config->apps.v[i];
+        return NULL;
+}
+
+void draft_error(Draft *draft, const char *file, unsigned line, const Diag *diag) {
+        ConfigErrors *errors = draft->errors;
+        ConfigError error = { .line = line };
+        ConfigError *grown;
+
+        error.file = strdup(file);
+        error.text = strdup(diag->text);
+        grown = reallocarray(errors->v, errors->n + 1, sizeof *grown);
+        if (grown)
+                errors->v = grown;
+        if (!grown || !error.file || !error.text) {
+                free(error.file);
+                free(error.text);
+                draft->out_of_memory = true;
+                return;
+        }
+        errors->v[errors->n++] = error;
+}
+
+void config_errors_done(ConfigErrors *errors) {
+        for (size_t i = 0; i < errors->n; i++) {
+                free(errors->v[i].file);
+                free(errors->v[i].text);
+        }
+        free(errors->v);
+        *errors = (ConfigErrors){ 0 };
+}
+
+char *config_error_text(const ConfigError *error) {
+        char *text;
+        int r;
+
+        if (error->line > 0)
+                r = asprintf(&text, "%s:%u: %s", error->file, error->line, error->text);
+        else
+                r = asprintf(&text, "%s: %s", error->file, error->text);
+        return r < 0 ? NULL : text_clean(text);
+}
+
+int config_restart_keys(const Config *old_config, const Config *new_config, Strv *ret_keys) {
+        for (size_t i = 0; i < n_config_keys; i++) {
+                const Key *key = &config_keys[i];
+                char name[64];
+                int r;
+
+                assert(!key->restart || key->owner == KEY_OF_CONFIG);
+                if (!key->restart || key_equal(key, old_config, new_config))
+                        continue;
+                snprintf(name, sizeof name, "[%s] %s", key->section, key->name);
+                r = strv_add(ret_keys, name);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static const char first_app[] =
+        "# Applications, whose caches a clear removes: a section for each. These two are\n"
+        "# examples; as shipped there is none.\n"
+        "#[app frontend]\n";
+
+static const char second_app[] =
+        "\n"
+        "#[app backend]\n"
+        "#root=/srv/watch-party/backend\n"
+        "\n"
+        "# staticfiles is not among them: a running web server may be serving it, and\n"
+        "# collectstatic writes it anew; with --clear, from nothing.\n"
+        "#caches=__pycache__\n";
+
+char *config_listing(void) {
+        cleanup_free char *text = NULL;
+        const char *section = "";
+        size_t size;
+        FILE *stream;
+
+        stream = open_memstream(&text, &size);
+        if (!stream)
+                return NULL;
+        fputs("# wpcached.conf(5). Every key is shown with its default; wpcached.conf.d/"
+              "*.conf come after.\n",
+              stream);
+        for (size_t i = 0; i < n_config_keys; i++) {
+                const Key *key = &config_keys[i];
+                bool app = key->owner == KEY_OF_APP;
+
+                fputc('\n', stream);
+                if (strcmp(section, key->section) != 0 && app)
+                        fputs(first_app, stream);
+                else if (strcmp(section, key->section) != 0)
+                        fprintf(stream, "[%s]\n", key->section);
+                section = key->section;
+                for (const char *line = key->about; *line;) {
+                        size_t n = strcspn(line, "\n");
+
+                        fprintf(stream, "# %.*s\n", (int)n, line);
+                        line += n + (line[n] == '\n');
+                }
+                fprintf(stream, "#%s=%s\n", key->name,
+                        key->fallback ? key->fallback : key->example);
+                if (app && (i + 1 == n_config_keys || config_keys[i + 1].owner != KEY_OF_APP))
+                        fputs(second_app, stream);
+        }
+        return fclose(stream) == 0 ? TAKE_PTR(text) : NULL;
+}
