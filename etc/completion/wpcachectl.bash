@@ -1,16 +1,23 @@
 # shellcheck shell=bash
 # bash completion for wpcachectl(1)
 
+# Nothing but what can be a name is taken: compgen -W expands what it is given.
+_wpcachectl_targets() {
+        printf '%s\n' all docker builder images apps
+        timeout 1 wpcachectl status --json=short </dev/null 2>/dev/null |
+                grep -o '{"name":"[a-z0-9][a-z0-9_.-]*","root":' | cut -d '"' -f 4
+}
+
 _wpcachectl() {
         local current=$2 option=$3 verb='' command='' i word words
         local verbs='status clear rollback plan explain inhibit history watch metrics reload
                 version help'
-        local targets='all docker builder images'
         local options='--json --json=short --json=pretty --socket --quiet --color=auto
                 --color=always --color=never --no-pager --help --version'
         local -A of=(
-                [clear]='--target --keep-mounts --wait --no-wait --dry-run --ignore-inhibitors'
-                [plan]='--target --keep-mounts'
+                [clear]='--target --keep-mounts --include-mounted --wait --no-wait --dry-run
+                        --ignore-inhibitors'
+                [plan]='--target --keep-mounts --include-mounted'
                 [inhibit]='--why --ttl --wait --no-wait --require'
                 [history]='--since'
         )
@@ -53,7 +60,7 @@ _wpcachectl() {
         case $option:$verb:$current in
         --json=:*) words='short pretty' ;;
         --color=:*) words='auto always never' ;;
-        --target:* | --target=:*) words=$targets ;;
+        --target:* | --target=:*) words=$(_wpcachectl_targets) ;;
         --wait:* | --wait=:*) words='0 90s 5min 30min 1h' ;;
         --ttl:* | --ttl=:*) words='10min 30min 1h 4h' ;;
         --since:* | --since=:*) words='24h 7d 30d' ;;
@@ -65,7 +72,7 @@ _wpcachectl() {
         *::-*) words="$options ${of[*]}" ;;
         *:-*) words="$options ${of[$verb]-}" ;;
         *::*) words=$verbs ;;
-        *:clear:* | *:plan:*) words=$targets ;;
+        *:clear:* | *:plan:*) words=$(_wpcachectl_targets) ;;
         *:inhibit:*)
                 mapfile -t COMPREPLY < <(compgen -c -- "$current")
                 return

@@ -1,13 +1,18 @@
 # fish completion for wpcachectl(1)
 
 set -l verbs status clear rollback plan explain inhibit history watch metrics reload version help
-set -l targets all docker builder images
+set -l targets 'all docker builder images apps (__wpcachectl_apps)'
 set -l first "not __fish_seen_subcommand_from $verbs"
 set -l of_target '__fish_seen_subcommand_from clear plan'
 set -l of_wait '__fish_seen_subcommand_from clear inhibit'
 set -l of_clear '__fish_seen_subcommand_from clear'
 set -l of_inhibit '__fish_seen_subcommand_from inhibit'
 set -l of_history '__fish_seen_subcommand_from history'
+
+function __wpcachectl_apps
+    timeout 1 wpcachectl status --json=short </dev/null 2>/dev/null \
+        | grep -o '{"name":"[a-z0-9][a-z0-9_.-]*","root":' | cut -d '"' -f 4
+end
 
 complete -c wpcachectl -f
 complete -c wpcachectl -n $first -a status -d 'How the caches stand'
@@ -34,6 +39,7 @@ complete -c wpcachectl -l version -d 'Print the version'
 complete -c wpcachectl -n $of_target -a "$targets" -d Target
 complete -c wpcachectl -n $of_target -l target -x -a "$targets" -d 'What to clear'
 complete -c wpcachectl -n $of_target -l keep-mounts -d 'Keep RUN --mount=type=cache'
+complete -c wpcachectl -n $of_target -l include-mounted -d 'Caches a running container has mounted'
 complete -c wpcachectl -n $of_wait -l wait -x -a '0 90s 5min 30min 1h' -d 'How long to wait'
 complete -c wpcachectl -n $of_wait -l no-wait -d 'The same as --wait 0'
 complete -c wpcachectl -n $of_clear -l dry-run -d 'Say what would be removed'

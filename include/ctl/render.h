@@ -61,6 +61,24 @@ char *render_hold(const Json *policy, char buffer[static RENDER_HOLD_MAX]);
 #define RENDER_WHO_MAX 96
 char *render_who(const Json *who, char buffer[static RENDER_WHO_MAX]);
 
+/* What a job does, in a word or more. */
+const char *render_job_kind(const Json *job);
+
+/* "in the build context": where builds see a cache of an application. */
+const char *render_reach(const Json *cache);
+/* Whether the caches of an application can be cleared, and if not, why, in a word or more. */
+bool render_app_ok(const Json *app);
+const char *render_app_state(const Json *app);
+
+/* A line for each application that a receipt says caches were removed of, and if these are few, for
+ * each cache. */
+void render_caches(const Json *receipt);
+/* A line or two for each source of cached layers that is left. */
+void render_remaining(const Render *render, const Json *remaining);
+void render_not_reached(const Json *volumes);
+/* Lines of "PREFIX: TEXT". */
+void render_texts(const char *prefix, const Json *texts);
+
 /* "1 name", "2 names" */
 #define RENDER_COUNT_MAX 64
 char *render_count(int64_t n, const char *singular, char buffer[static RENDER_COUNT_MAX]);

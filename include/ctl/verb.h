@@ -39,7 +39,7 @@ typedef struct Ctl {
 
         /* clear, plan */
         const char *target; /* plan: NULL for policy's */
-        bool keep_mounts, dry_run, ignore_inhibitors;
+        bool keep_mounts, include_mounted, dry_run, ignore_inhibitors;
         const char *inhibitor; /* token of the one that this runs under, or NULL */
         int64_t wait_sec;      /* clear, inhibit; -1: the default */
 
@@ -66,5 +66,7 @@ int verb_reload(const Ctl *ctl);
 
 /* What clear, plan and history show alike. */
 void print_clear_plan(const Ctl *ctl, const Json *plan);
-/* From REMAINING to ASSUMES; `settled`: the disk has given back what it will. */
+/* Whether a target is of Docker's caches: all, docker, builder, images. */
+bool target_touches_docker(const char *target);
+/* From the caches removed to ASSUMES; `settled`: the disk has given back what it will. */
 void print_clear_result(const Ctl *ctl, const Json *receipt, bool settled);

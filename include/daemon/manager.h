@@ -26,7 +26,7 @@
 typedef struct Present {
         char id[RECEIPT_ID_MAX]; /* "": none */
         JobKind kind;
-        Target target;
+        char target[APP_NAME_MAX]; /* of a clear */
         int64_t started_sec;
         char step[32];
         char message[256];
@@ -68,6 +68,7 @@ struct Manager {
         Summary summary;       /* observed_sec 0: none yet */
         char *engine_reason;   /* why the engine is unavailable, or NULL */
         bool engine_known;     /* asked at least once */
+        Json *apps;            /* type App[] as last looked at, or NULL */
         Json *last_clear;      /* Status.lastClear, or NULL */
         Json *last_pass;       /* Policy.lastRun, or NULL */
         bool textfile_broken;  /* its failure was told */

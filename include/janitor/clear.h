@@ -11,18 +11,8 @@
  */
 
 #include "janitor/plan.h"
+#include "janitor/reporter.h"
 #include "store/store.h"
-
-/* How a job tells where it is and waits. Called on the worker thread. */
-typedef struct Reporter {
-        void (*progress)(void *userdata, const char *step, const char *message, unsigned pass,
-                         uint64_t engine_bytes);
-        /* True: the observation that follows may be the proof, so nobody may join the job. */
-        void (*proving)(void *userdata, bool proving);
-        /* Sleeps `usec`; -ECANCELED at once when the daemon stops. */
-        int (*pause)(void *userdata, uint64_t usec);
-        void *userdata;
-} Reporter;
 
 /*
  * Runs one clear, or with options->dry_run plans it. Fills `receipt`, of which the caller has set

@@ -16,6 +16,7 @@ typedef enum JobKind {
         JOB_PASS, /* "policy" on the wire */
         JOB_PLAN, /* what policy would do */
         JOB_EXPLAIN,
+        JOB_SWEEP,   /* of what an earlier daemon left in trash directories */
         JOB_HISTORY, /* the reader's */
         JOB_TEXTFILE /* the reader's */
 } JobKind;
@@ -49,6 +50,9 @@ typedef struct Job {
         Outcome outcome;    /* clear */
         size_t n_remaining; /* clear, pass */
         Summary summary;    /* poll */
+        Json *apps;         /* poll: type App[], where they were looked at; also after an error */
+        uint64_t n_swept, swept_bytes; /* sweep */
+        Strv swept_left;               /* sweep: what is left, for a person */
 
         struct Job *next;
 } Job;
@@ -66,8 +70,8 @@ typedef struct JobEvent {
         JobEventKind kind;
         char job_id[RECEIPT_ID_MAX];
         JobKind job_kind;
-        Target target;    /* clear */
-        char damage[512]; /* what the store says of a file it had to set aside, or "" */
+        char target[APP_NAME_MAX]; /* clear */
+        char damage[512];          /* what the store says of a file it had to set aside, or "" */
         char step[32];
         char message[256];
         unsigned pass;

@@ -54,6 +54,7 @@ typedef struct Summary {
         uint64_t images, images_matching, images_untagged, image_bytes, rollback_tags;
         Disks disks;
         Json *disks_json;          /* type Disk[] of the interface */
+        Json *not_reached;         /* type Volume[] */
         uint64_t build_cache_usec; /* what the engine took for its answer */
         int64_t observed_sec;      /* wall time; 0: never */
         Json *policy;              /* type Policy of the interface */

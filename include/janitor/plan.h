@@ -10,7 +10,9 @@
 
 typedef struct ClearOptions {
         Target target;
+        char app[APP_NAME_MAX]; /* TARGET_APPS: one application; "": all */
         bool keep_mounts;
+        bool include_mounted; /* caches of applications that a container has mounted */
         bool dry_run;
         uint64_t wait_usec; /* for builds under way */
 } ClearOptions;

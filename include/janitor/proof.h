@@ -14,9 +14,6 @@
 
 #include "janitor/plan.h"
 
-/* Entries of one kind past this many are counted, not named. */
-#define REMAINING_NAMED_MAX 100
-
 /*
  * `suspects` as in plan_clear(). `plan` is the plan for this same inventory: what a further pass would still
  * remove is remaining. Nothing added: the next build has no local source of cached layers.

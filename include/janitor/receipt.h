@@ -8,6 +8,8 @@
 
 #include <sys/types.h>
 
+#include "apps/context.h"
+#include "conf/config.h"
 #include "docker/model.h"
 #include "store/store.h"
 #include "wire/json.h"
@@ -22,11 +24,14 @@ typedef enum Target {
         TARGET_ALL = TARGET_DOCKER | TARGET_APPS,
 } Target;
 
-/* "all", "docker", "builder", "images" */
+/* "all", "docker", "builder", "images", "apps"; beside these, each application by its name. */
 extern const char *const target_names[];
 extern const size_t n_target_names;
-const char *target_to_string(Target target);
-int target_from_string(const char *text, Target *ret) must_check;
+/* `app`: of one application, or "". */
+const char *target_to_string(Target target, const char *app);
+/* -EINVAL: neither one of the names nor an application of `config`. */
+int target_from_string(const Config *config, const char *text, Target *ret,
+                       char ret_app[static APP_NAME_MAX]) must_check;
 
 /* Whether a target says something of the next build as a whole. */
 static inline bool target_speaks_of_fresh(Target target) {
@@ -55,6 +60,8 @@ typedef enum RemainingKind {
         REMAINING_CONTAINER, /* a container that holds an image */
         REMAINING_BUILDER,   /* another builder with a cache of its own */
         REMAINING_BUILD,     /* a build under way */
+        REMAINING_CACHE,     /* a cache of an application, by its path */
+        REMAINING_APP,       /* an application's root */
         REMAINING_KIND_MAX
 } RemainingKind;
 
@@ -63,6 +70,9 @@ typedef struct Remaining {
         char *object, *reason;
         char *remedy; /* the command that would end it, or NULL */
 } Remaining;
+
+/* Entries of one kind past this many are counted, not named. */
+#define REMAINING_NAMED_MAX 100
 
 typedef struct RemainingList {
         Remaining *v;
@@ -92,12 +102,28 @@ typedef enum RemovedStep {
         REMOVED_NAMES,
         REMOVED_UNTAGGED,
         REMOVED_RECORDS,
+        REMOVED_CACHES,
         REMOVED_MAX
 } RemovedStep;
+
+/* A cache of an application that was taken. */
+typedef struct TakenCache {
+        char *app, *path; /* as text */
+        char name[TRASH_NAME_MAX];
+        uint64_t bytes; /* freed */
+        Reach reach;
+} TakenCache;
+
+/* A disk whose free space is measured. */
+typedef struct FreedDisk {
+        char *path;
+        uint64_t before_bytes; /* free there before the first removal; 0: not measured yet */
+} FreedDisk;
 
 typedef struct Receipt {
         char id[RECEIPT_ID_MAX];
         Target target;
+        char app[APP_NAME_MAX];
         Outcome outcome;
         Who who;
         int64_t started_sec, finished_sec; /* 0: not yet */
@@ -109,9 +135,17 @@ typedef struct Receipt {
         struct {
                 uint64_t objects, engine_bytes;
         } removed[REMOVED_MAX];
-        char *root_dir;             /* Docker's data root; not part of the JSON */
-        uint64_t disk_before_bytes; /* free there before the first removal; neither */
+        struct {
+                FreedDisk *v;
+                size_t n, size;
+        } disks; /* not part of the JSON */
         uint64_t disk_freed_bytes;
+        struct {
+                TakenCache *v; /* the first REMAINING_NAMED_MAX */
+                size_t n, size;
+        } caches;
+        uint64_t app_bytes;
+        Json *not_reached;         /* type Volume[], or NULL */
         NamedImages names;         /* taken away */
         NamedImages rollback_tags; /* made */
         Strv kept_mounts;
@@ -130,12 +164,23 @@ static inline void receipt_donep(Receipt *receipt) {
 
 Json *receipt_json(const Receipt *receipt);
 
-/* The receipt in short, for the store. */
+/* Adds one of type Cache. 0 or -ENOMEM. */
+int cache_add_json(Json *array, const char *app, const char *path, Reach reach,
+                   uint64_t bytes) must_check;
+
+/* The receipt in short, for the store. What was freed is the disks' word; where no cache of Docker's
+ * went, what was unlinked, which others who write meanwhile do not blur. */
 void receipt_run(const Receipt *receipt, Run *ret);
 
-/* Called before the first removal, notes what is free below root_dir; called again, what was
- * freed since. Where it can't be read, the figure stays 0. */
-void receipt_measure_disk(Receipt *receipt);
+/* Counts the disk that `path` is on, if it is not counted yet. */
+int receipt_add_disk(Receipt *receipt, const char *path) must_check;
+/* Called before the first removal, notes what is free on those disks; called again, what was freed
+ * since. Where it can't be read, the figure stays 0. */
+void receipt_measure_disks(Receipt *receipt);
+
+/* Notes a cache that was taken, until REMAINING_NAMED_MAX are; `path` below the root. */
+int receipt_add_cache(Receipt *receipt, const char *app, const char *path, Reach reach,
+                      const char *name) must_check;
 
 /* Type Engine. `info` NULL: unavailable for this `reason`, or not asked yet where that is NULL. */
 Json *engine_json(const char *socket, const EngineInfo *info, const char *reason);

@@ -93,25 +93,13 @@ static uint64_t next_tick_usec(const Clear *clear) {
         return since_usec < HEARTBEAT_USEC ? HEARTBEAT_USEC - since_usec : 0;
 }
 
-static void print_remaining(const Ctl *ctl, const Json *remaining) {
-        json_foreach (left, remaining) {
-                const char *remedy = json_get_string(left, "remedy", NULL);
-
-                printf("%sREMAINING:%s %s %s: %s\n", render_style(&ctl->render, STYLE_WARN),
-                       render_style(&ctl->render, STYLE_PLAIN), json_get_string(left, "kind", "?"),
-                       json_get_string(left, "object", "?"), json_get_string(left, "reason", "?"));
-                if (remedy)
-                        printf("           end it: %s\n", remedy);
-        }
-}
-
-static void print_texts(const char *prefix, const Json *texts) {
-        json_foreach (text, texts)
-                printf("%s: %s\n", prefix, json_string(text) ? json_string(text) : "?");
-}
-
 static bool speaks_of_fresh(const char *target) {
         return strcmp(target, "all") == 0 || strcmp(target, "docker") == 0;
+}
+
+bool target_touches_docker(const char *target) {
+        return speaks_of_fresh(target) || strcmp(target, "builder") == 0 ||
+               strcmp(target, "images") == 0;
 }
 
 static void print_success(const Ctl *ctl) {
@@ -129,32 +117,49 @@ static void print_success(const Ctl *ctl) {
                        "next build may be CACHED by it\n",
                        good, plain);
         else
-                printf("%sSUCCESS:%s %s cleared; Docker's caches were not touched, the next build "
-                       "may be CACHED by them\n",
-                       good, plain, ctl->target);
+                printf("%sSUCCESS:%s Application caches cleared; Docker's caches untouched, the "
+                       "next build may be CACHED\n",
+                       good, plain);
+}
+
+static void print_reclaimed(const Json *receipt, bool settled) {
+        uint64_t disk_bytes = render_amount(receipt, "diskFreedBytes");
+        uint64_t engine_bytes = render_amount(receipt, "engineReportedBytes");
+        uint64_t app_bytes = render_amount(receipt, "appBytes");
+        char disk[BYTES_TEXT_MAX], engine[BYTES_TEXT_MAX], app[BYTES_TEXT_MAX];
+        bool engine_differs;
+
+        bytes_format(disk_bytes, disk);
+        bytes_format(engine_bytes, engine);
+        bytes_format(app_bytes, app);
+        if (!target_touches_docker(json_get_string(receipt, "target", "all"))) {
+                printf("Total reclaimed space: %s\n", app);
+                return;
+        }
+        /* the disk gives space back a moment after the engine's answer */
+        printf("Total reclaimed space: %s%s", disk,
+               !settled && disk_bytes < engine_bytes + app_bytes ? " so far" : "");
+        engine_differs = strcmp(disk, engine) != 0;
+        if (engine_differs || app_bytes > 0)
+                printf(" (%s%s%s%s%s)", engine_differs ? "engine reported " : "",
+                       engine_differs ? engine : "", engine_differs && app_bytes > 0 ? ", " : "",
+                       app_bytes > 0 ? "application caches " : "", app_bytes > 0 ? app : "");
+        putchar('\n');
 }
 
 void print_clear_result(const Ctl *ctl, const Json *receipt, bool settled) {
-        uint64_t disk_bytes = render_amount(receipt, "diskFreedBytes");
-        uint64_t engine_bytes = render_amount(receipt, "engineReportedBytes");
-        char disk[BYTES_TEXT_MAX], engine[BYTES_TEXT_MAX], count[RENDER_COUNT_MAX];
         const Json *kept = json_get(receipt, "keptMounts");
+        char count[RENDER_COUNT_MAX];
 
-        print_remaining(ctl, json_get(receipt, "remaining"));
-        bytes_format(disk_bytes, disk);
-        bytes_format(engine_bytes, engine);
-        /* the disk gives space back a moment after the engine's answer */
-        printf("Total reclaimed space: %s%s", disk,
-               !settled && disk_bytes < engine_bytes ? " so far" : "");
-        if (strcmp(disk, engine) != 0)
-                printf(" (engine reported %s)", engine);
-        putchar('\n');
-
+        render_caches(receipt);
+        render_remaining(&ctl->render, json_get(receipt, "remaining"));
+        print_reclaimed(receipt, settled);
         if (json_size(kept) > 0)
                 printf("KEPT: %s: cache mounts, and what they stand on\n",
                        render_count((int64_t)json_size(kept), "build cache record", count));
-        print_texts("NOTE", json_get(receipt, "notes"));
-        print_texts("ASSUMES", json_get(receipt, "assumes"));
+        render_not_reached(json_get(receipt, "notReached"));
+        render_texts("NOTE", json_get(receipt, "notes"));
+        render_texts("ASSUMES", json_get(receipt, "assumes"));
 }
 
 static void print_receipt(Clear *clear, const Json *receipt, bool good) {
@@ -162,7 +167,8 @@ static void print_receipt(Clear *clear, const Json *receipt, bool good) {
         const Ctl *ctl = clear->ctl;
 
         /* the builder may have had nothing to do, and so no step of its own */
-        if (!clear->said_words && strcmp(ctl->target, "images") != 0)
+        if (!clear->said_words && target_touches_docker(ctl->target) &&
+            strcmp(ctl->target, "images") != 0)
                 print_line(clear, seeds_words);
         print_clear_result(ctl, receipt, false);
         if (json_size(names) > 0) {
@@ -183,14 +189,17 @@ static void print_receipt(Clear *clear, const Json *receipt, bool good) {
 static int fail_remaining(const Ctl *ctl, const Json *remaining) {
         const Json *first = json_first(remaining);
         size_t n = json_size(remaining);
+        const char *what = n == 1 ? " source of cached layers" : " sources of cached layers";
         char text[512];
 
+        if (!target_touches_docker(ctl->target))
+                what = "";
         if (n == 0)
                 snprintf(text, sizeof(text), "wpcached does not say what is left");
         else
-                snprintf(text, sizeof(text), "%zu source%s of cached layers left: %s %s%s", n,
-                         n == 1 ? "" : "s", json_get_string(first, "kind", "?"),
-                         json_get_string(first, "object", "?"), n > 1 ? ", …" : "");
+                snprintf(text, sizeof(text), "%zu%s left: %s %s%s", n, what,
+                         json_get_string(first, "kind", "?"), json_get_string(first, "object", "?"),
+                         n > 1 ? ", …" : "");
         fflush(stdout);
         fprintf(stderr, "%s: %s\n", speaks_of_fresh(ctl->target) ? "NOT FRESH" : "NOT CLEARED",
                 text_clean(text));
@@ -225,42 +234,6 @@ static int on_receipt(Clear *clear, const Json *receipt) {
                 return fail_remaining(ctl, remaining);
         return client_fail(CTL_FAILED, "the clear ended as '%s': %s", outcome,
                            json_get_string(receipt, "error", "no reason given"));
-}
-
-void print_clear_plan(const Ctl *ctl, const Json *plan) {
-        const Json *names = json_get(plan, "names"), *tags = json_get(plan, "rollbackTags");
-        const Json *untagged = json_get(plan, "untagged"), *remaining = json_get(plan, "remaining");
-        char bytes[BYTES_TEXT_MAX], count[RENDER_COUNT_MAX];
-
-        printf("Clearing '%s' would:\n", ctl->target);
-        json_foreach (name, names) {
-                const char *id = json_get_string(name, "imageId", "?");
-
-                printf("  untag     %s (%.*s)\n", json_get_string(name, "name", "?"),
-                       render_id_length(id), id);
-        }
-        json_foreach (tag, tags)
-                printf("  tag       %s, for its image is in use\n",
-                       json_get_string(tag, "name", "?"));
-        if (json_size(untagged) > 0) {
-                printf("  remove    %s: ",
-                       render_count((int64_t)json_size(untagged), "untagged image", count));
-                json_foreach (image, untagged) {
-                        const char *id = json_string(image) ? json_string(image) : "?";
-
-                        printf("%s%.*s", image == json_first(untagged) ? "" : ", ",
-                               render_id_length(id), id);
-                }
-                putchar('\n');
-        }
-        printf("  prune     %s, %s\n",
-               render_count(json_get_int(plan, "records", 0), "build cache record", count),
-               render_bytes(plan, "recordBytes", bytes));
-        if (json_size(remaining) > 0)
-                printf("In the way now:\n");
-        print_remaining(ctl, remaining);
-        print_texts("NOTE", json_get(plan, "notes"));
-        print_texts("ASSUMES", json_get(plan, "assumes"));
 }
 
 static int on_plan(const Ctl *ctl, const Json *plan) {
@@ -317,7 +290,8 @@ static int fail_error(const Clear *clear, const VarlinkReply *reply) {
                 if (render_json(&ctl->render, receipt) < 0)
                         return client_fail(CTL_FAILED, "out of memory");
         } else if (!ctl->quiet) {
-                print_remaining(ctl, json_get(receipt, "remaining"));
+                render_caches(receipt);
+                render_remaining(&ctl->render, json_get(receipt, "remaining"));
                 printf("Receipt: %s\n", json_get_string(receipt, "id", "?"));
         }
         return client_fail_reply(reply);
@@ -330,6 +304,8 @@ static int make_parameters(const Ctl *ctl, Json **ret) {
         r = json_add_string(parameters, "target", ctl->target);
         if (ctl->keep_mounts)
                 r |= json_add_bool(parameters, "keepMounts", true);
+        if (ctl->include_mounted)
+                r |= json_add_bool(parameters, "includeMounted", true);
         if (ctl->dry_run)
                 r |= json_add_bool(parameters, "dryRun", true);
         if (ctl->wait_sec >= 0)

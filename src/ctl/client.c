@@ -252,7 +252,7 @@ int client_fail_connection(const Ctl *ctl, int error, const Diag *diag) {
         }
 }
 
-/* The strings of an array, joined, as far as they fit. */
+/* The strings of an array, joined, as many as fit. */
 static const char *join(const Json *array, char *buffer, size_t size) {
         size_t n = 0;
 
@@ -261,8 +261,10 @@ static const char *join(const Json *array, char *buffer, size_t size) {
                 int added = snprintf(buffer + n, size - n, "%s%s", n > 0 ? ", " : "",
                                      json_string(member) ? json_string(member) : "?");
 
-                if (added < 0 || (size_t)added >= size - n)
+                if (added < 0 || (size_t)added >= size - n) {
+                        buffer[n] = '\0';
                         break;
+                }
                 n += (size_t)added;
         }
         return buffer;
@@ -272,7 +274,7 @@ int client_fail_reply(const VarlinkReply *reply) {
         const Json *parameters = reply->parameters;
         const char *reason = json_get_string(parameters, "reason", "no reason given");
         const char *error = reply->error;
-        char known[256];
+        char known[512];
 
         if (strcmp(error, ERROR_ENGINE_UNAVAILABLE) == 0)
                 return client_fail(CTL_NO_ENGINE,

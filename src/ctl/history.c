@@ -287,12 +287,18 @@ static void print_clear_run(const Ctl *ctl, const Json *receipt) {
                 printf("Command: %s\n", json_get_string(who, "command", ""));
         print_names("Names taken away:", json_get(receipt, "names"));
         print_names("Rollback tags made:", json_get(receipt, "rollbackTags"));
-        json_foreach (removed, json_get(receipt, "removed"))
-                if (json_get_int(removed, "objects", 0) > 0)
-                        printf("Removed: %" PRIi64 " %s (engine reported %s)\n",
-                               json_get_int(removed, "objects", 0),
-                               json_get_string(removed, "step", "?"),
+        json_foreach (removed, json_get(receipt, "removed")) {
+                const char *step = json_get_string(removed, "step", "?");
+
+                if (json_get_int(removed, "objects", 0) <= 0)
+                        continue;
+                printf("Removed: %" PRIi64 " %s", json_get_int(removed, "objects", 0), step);
+                /* the engine knows nothing of the caches of applications */
+                if (strcmp(step, "caches") != 0)
+                        printf(" (engine reported %s)",
                                render_bytes(removed, "engineReportedBytes", bytes));
+                putchar('\n');
+        }
         print_clear_result(ctl, receipt, true);
 }
 

@@ -195,9 +195,8 @@ static void tell_waiting(const Json *status) {
         char count[RENDER_COUNT_MAX];
 
         if (job)
-                client_fail(0, "waiting for a %s%s%s in progress: %s",
-                            json_get_string(job, "kind", "job"), target ? " of " : "",
-                            target ? target : "",
+                client_fail(0, "waiting for a %s%s%s in progress: %s", render_job_kind(job),
+                            target ? " of " : "", target ? target : "",
                             json_get_string(job, "message", json_get_string(job, "step", "?")));
         else
                 client_fail(0, "waiting for %s that came before",

@@ -51,6 +51,7 @@ enum { ARG_JSON = 256, ARG_SOCKET, ARG_COLOR, ARG_NO_PAGER, ARG_VERSION, ARG_OWN
 enum {
         ARG_TARGET = ARG_OWNED,
         ARG_KEEP_MOUNTS,
+        ARG_INCLUDE_MOUNTED,
         ARG_WAIT,
         ARG_NO_WAIT,
         ARG_DRY_RUN,
@@ -67,6 +68,7 @@ static const struct {
 } owners[ARG_END - ARG_OWNED] = {
         [ARG_TARGET - ARG_OWNED] = { "target", { "clear", "plan" } },
         [ARG_KEEP_MOUNTS - ARG_OWNED] = { "keep-mounts", { "clear", "plan" } },
+        [ARG_INCLUDE_MOUNTED - ARG_OWNED] = { "include-mounted", { "clear", "plan" } },
         [ARG_WAIT - ARG_OWNED] = { "wait", { "clear", "inhibit" } },
         [ARG_NO_WAIT - ARG_OWNED] = { "no-wait", { "clear", "inhibit" } },
         [ARG_DRY_RUN - ARG_OWNED] = { "dry-run", { "clear" } },
@@ -87,6 +89,7 @@ static const struct option options[] = {
         { "version", no_argument, NULL, ARG_VERSION },
         { "target", required_argument, NULL, ARG_TARGET },
         { "keep-mounts", no_argument, NULL, ARG_KEEP_MOUNTS },
+        { "include-mounted", no_argument, NULL, ARG_INCLUDE_MOUNTED },
         { "wait", required_argument, NULL, ARG_WAIT },
         { "no-wait", no_argument, NULL, ARG_NO_WAIT },
         { "dry-run", no_argument, NULL, ARG_DRY_RUN },
@@ -131,9 +134,11 @@ static int verb_help(const Ctl *ctl) {
                "  --version             the version of wpcachectl\n"
                "\n"
                "Of clear and plan:\n"
-               "  --target TARGET       all, docker, builder or images; default of clear: all,\n"
+               "  --target TARGET       all, docker, builder, images, apps or the name of an\n"
+               "                        application in the configuration; default of clear: all,\n"
                "                        of plan: what policy would do\n"
                "  --keep-mounts         keep the content of RUN --mount=type=cache\n"
+               "  --include-mounted     caches that a running container has mounted, too\n"
                "\n"
                "Of clear:\n"
                "  --dry-run             say what would be removed, touch nothing\n"
@@ -316,6 +321,9 @@ static int on_option(int c, Ctl *ctl, Line *line) {
         case ARG_KEEP_MOUNTS:
                 ctl->keep_mounts = true;
                 break;
+        case ARG_INCLUDE_MOUNTED:
+                ctl->include_mounted = true;
+                break;
         case ARG_WAIT:
                 return parse_span("wait", optarg, &ctl->wait_sec);
         case ARG_NO_WAIT:
@@ -425,8 +433,9 @@ static int take_argument(Ctl *ctl, int (*run)(const Ctl *ctl), const char *argum
         }
         if (run == verb_clear && !ctl->target)
                 ctl->target = "all";
-        if (run == verb_plan && ctl->keep_mounts && !ctl->target)
-                return client_fail(CTL_USAGE, "--keep-mounts wants a target, such as all");
+        if (run == verb_plan && (ctl->keep_mounts || ctl->include_mounted) && !ctl->target)
+                return client_fail(CTL_USAGE, "--%s wants a target, such as all",
+                                   ctl->keep_mounts ? "keep-mounts" : "include-mounted");
         if (run == verb_explain && (!argument || !*argument))
                 return client_fail(CTL_USAGE, "explain wants an image or a build cache record");
         if (run == verb_inhibit && !ctl->argv)

@@ -14,6 +14,9 @@
 
 #define NAMES_SHOWN 5
 
+/* So many caches of applications a plan lists; there may be more. */
+#define CACHES_LISTED 100
+
 /* By what images stay, the application's first. */
 static const struct {
         const char *rule, *text;
@@ -200,6 +203,88 @@ static void print_policy_plan(const Ctl *ctl, const Json *plan) {
         print_stays(images);
 }
 
+/* What a clear would do. */
+
+static void print_caches(const Json *caches) {
+        const size_t n = json_size(caches);
+        char count[RENDER_COUNT_MAX], bytes[BYTES_TEXT_MAX];
+        uint64_t sum = 0;
+
+        json_foreach (cache, caches) {
+                sum += render_amount(cache, "bytes");
+                printf("  remove    %s: %s (%s, %s)\n", json_get_string(cache, "app", "?"),
+                       json_get_string(cache, "path", "?"), render_bytes(cache, "bytes", bytes),
+                       render_reach(cache));
+        }
+        if (n > 0)
+                printf("  %s %s, %s%s\n", n < CACHES_LISTED ? "in all   " : "the first",
+                       render_count((int64_t)n, "cache", count), bytes_format(sum, bytes),
+                       n < CACHES_LISTED ? "" : "; there may be more");
+}
+
+static bool is_remaining(const Json *remaining, const char *object) {
+        json_foreach (left, remaining)
+                if (strcmp(json_get_string(left, "object", ""), object) == 0)
+                        return true;
+        return false;
+}
+
+/* Those of which nothing goes, and why. */
+static void print_apps(const Ctl *ctl, const Json *apps, const Json *remaining) {
+        json_foreach (app, apps) {
+                const char *name = json_get_string(app, "name", "?");
+                const char *root = json_get_string(app, "root", "?");
+
+                if (!render_app_ok(app) && !is_remaining(remaining, name))
+                        printf("  %sleave%s     %s: %s, %s\n",
+                               render_style(&ctl->render, STYLE_WARN),
+                               render_style(&ctl->render, STYLE_PLAIN), name, render_app_state(app),
+                               json_get_string(app, "reason", root));
+                else if (render_app_ok(app) && json_get_int(app, "caches", -1) == 0)
+                        printf("  nothing   of %s: no cache below %s\n", name, root);
+        }
+}
+
+void print_clear_plan(const Ctl *ctl, const Json *plan) {
+        const Json *names = json_get(plan, "names"), *tags = json_get(plan, "rollbackTags");
+        const Json *untagged = json_get(plan, "untagged"), *remaining = json_get(plan, "remaining");
+        char bytes[BYTES_TEXT_MAX], count[RENDER_COUNT_MAX];
+
+        printf("Clearing '%s' would:\n", ctl->target);
+        print_caches(json_get(plan, "caches"));
+        print_apps(ctl, json_get(plan, "apps"), remaining);
+        json_foreach (name, names) {
+                const char *id = json_get_string(name, "imageId", "?");
+
+                printf("  untag     %s (%.*s)\n", json_get_string(name, "name", "?"),
+                       render_id_length(id), id);
+        }
+        json_foreach (tag, tags)
+                printf("  tag       %s, for its image is in use\n",
+                       json_get_string(tag, "name", "?"));
+        if (json_size(untagged) > 0) {
+                printf("  remove    %s: ",
+                       render_count((int64_t)json_size(untagged), "untagged image", count));
+                json_foreach (image, untagged) {
+                        const char *id = json_string(image) ? json_string(image) : "?";
+
+                        printf("%s%.*s", image == json_first(untagged) ? "" : ", ",
+                               render_id_length(id), id);
+                }
+                putchar('\n');
+        }
+        if (target_touches_docker(ctl->target))
+                printf("  prune     %s, %s\n",
+                       render_count(json_get_int(plan, "records", 0), "build cache record", count),
+                       render_bytes(plan, "recordBytes", bytes));
+        if (json_size(remaining) > 0)
+                printf("In the way now:\n");
+        render_remaining(&ctl->render, remaining);
+        render_not_reached(json_get(plan, "notReached"));
+        render_texts("NOTE", json_get(plan, "notes"));
+        render_texts("ASSUMES", json_get(plan, "assumes"));
+}
+
 static int make_parameters(const Ctl *ctl, Json **ret) {
         cleanup(json_free) Json *parameters = json_new_object();
         int r;
@@ -207,6 +292,8 @@ static int make_parameters(const Ctl *ctl, Json **ret) {
         r = json_add_string(parameters, "target", ctl->target);
         if (ctl->keep_mounts)
                 r |= json_add_bool(parameters, "keepMounts", true);
+        if (ctl->include_mounted)
+                r |= json_add_bool(parameters, "includeMounted", true);
         if (r < 0)
                 return -ENOMEM;
         *ret = TAKE_PTR(parameters);

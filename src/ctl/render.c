@@ -155,6 +155,124 @@ char *render_who(const Json *who, char buffer[static RENDER_WHO_MAX]) {
         return buffer;
 }
 
+const char *render_job_kind(const Json *job) {
+        const char *kind = json_get_string(job, "kind", "job");
+
+        return strcmp(kind, "sweep") == 0 ? "sweep of left-over caches" : kind;
+}
+
+static const struct {
+        const char *reach, *text;
+} reaches[] = {
+        { "context", "in the build context" },
+        { "ignored", "ignored by .dockerignore" },
+        { "outside", "outside the build context" },
+};
+
+const char *render_reach(const Json *cache) {
+        const char *reach = json_get_string(cache, "reach", "?");
+
+        for (size_t i = 0; i < ELEMENTSOF(reaches); i++)
+                if (strcmp(reach, reaches[i].reach) == 0)
+                        return reaches[i].text;
+        return reach;
+}
+
+bool render_app_ok(const Json *app) {
+        return strcmp(json_get_string(app, "state", "?"), "ok") == 0;
+}
+
+const char *render_app_state(const Json *app) {
+        const char *state = json_get_string(app, "state", "?");
+
+        if (strcmp(state, "readOnly") == 0)
+                return "read-only";
+        return strcmp(state, "notWritable") == 0 ? "not writable" : state;
+}
+
+static bool is_of(const Json *cache, const char *app) {
+        return strcmp(json_get_string(cache, "app", "?"), app) == 0;
+}
+
+/* "frontend: 3 caches removed, 1.2GB (2 in the build context, 1 ignored by .dockerignore)" */
+static void print_app_caches(const Json *caches, const char *app, bool each) {
+        size_t n = 0, n_reach[ELEMENTSOF(reaches)] = { 0 };
+        char count[RENDER_COUNT_MAX], bytes[BYTES_TEXT_MAX];
+        bool any = false;
+        uint64_t sum = 0;
+
+        json_foreach (cache, caches) {
+                if (!is_of(cache, app))
+                        continue;
+                n++;
+                sum += render_amount(cache, "bytes");
+                for (size_t i = 0; i < ELEMENTSOF(reaches); i++)
+                        n_reach[i] +=
+                                strcmp(json_get_string(cache, "reach", ""), reaches[i].reach) == 0;
+        }
+        printf("%s: %s removed, %s", app, render_count((int64_t)n, "cache", count),
+               bytes_format(sum, bytes));
+        for (size_t i = 0; i < ELEMENTSOF(reaches); i++)
+                if (n_reach[i] > 0) {
+                        printf("%s%zu %s", any ? ", " : " (", n_reach[i], reaches[i].text);
+                        any = true;
+                }
+        puts(any ? ")" : "");
+        json_foreach (cache, caches)
+                if (each && is_of(cache, app))
+                        printf("    %8s  %s, %s\n", render_bytes(cache, "bytes", bytes),
+                               json_get_string(cache, "path", "?"), render_reach(cache));
+}
+
+/* Of so few each is told. */
+#define CACHES_SHOWN 10
+
+void render_caches(const Json *receipt) {
+        const Json *caches = json_get(receipt, "caches");
+        const size_t n = json_size(caches);
+        int64_t n_all = 0;
+
+        json_foreach (removed, json_get(receipt, "removed"))
+                if (strcmp(json_get_string(removed, "step", ""), "caches") == 0)
+                        n_all = json_get_int(removed, "objects", 0);
+        if (n_all > (int64_t)n)
+                printf("Of %" PRIi64 " caches that were removed, the first %zu:\n", n_all, n);
+        json_foreach (cache, caches) {
+                const char *app = json_get_string(cache, "app", "?");
+                const Json *first = json_first(caches);
+
+                while (!is_of(first, app))
+                        first = json_next(first);
+                if (first == cache)
+                        print_app_caches(caches, app, n <= CACHES_SHOWN);
+        }
+}
+
+void render_remaining(const Render *render, const Json *remaining) {
+        json_foreach (left, remaining) {
+                const char *remedy = json_get_string(left, "remedy", NULL);
+
+                printf("%sREMAINING:%s %s %s: %s\n", render_style(render, STYLE_WARN),
+                       render_style(render, STYLE_PLAIN), json_get_string(left, "kind", "?"),
+                       json_get_string(left, "object", "?"), json_get_string(left, "reason", "?"));
+                if (remedy)
+                        printf("           end it: %s\n", remedy);
+        }
+}
+
+void render_not_reached(const Json *volumes) {
+        json_foreach (volume, volumes)
+                printf("NOT REACHED: volume %s (container %s, %s): no clear touches volumes\n",
+                       json_get_string(volume, "volume", "?"),
+                       json_get_string(volume, "container", "?"),
+                       json_get_string(volume, "destination", "?"));
+}
+
+void render_texts(const char *prefix, const Json *texts) {
+        json_foreach (text, texts)
+                printf("%s: %s\n", prefix, json_string(text) ? json_string(text) : "?");
+}
+
 char *render_count(int64_t n, const char *singular, char buffer[static RENDER_COUNT_MAX]) {
         snprintf(buffer, RENDER_COUNT_MAX, "%" PRIi64 " %s%s", n, singular, n == 1 ? "" : "s");
         return buffer;

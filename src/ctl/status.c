@@ -33,9 +33,12 @@ static void print_health(const Ctl *ctl, const Json *status) {
         const char *state = json_get_string(json_get(status, "engine"), "state", "unknown");
         const char *version = json_get_string(status, "version", "?"), *health;
         int64_t n_alarms = (int64_t)json_size(json_get(status, "alarms"));
-        char since[SPAN_TEXT_MAX], count[RENDER_COUNT_MAX];
+        char since[SPAN_TEXT_MAX], count[RENDER_COUNT_MAX], apps[RENDER_COUNT_MAX + 32];
+        int64_t n_apps_failed = 0;
         Style style = STYLE_GOOD;
 
+        json_foreach (app, json_get(status, "apps"))
+                n_apps_failed += !render_app_ok(app);
         if (strcmp(state, "unavailable") == 0) {
                 style = STYLE_BAD;
                 health = "the Docker engine is not available";
@@ -45,11 +48,16 @@ static void print_health(const Ctl *ctl, const Json *status) {
         } else if (json_get_string(json_get(status, "config"), "error", NULL)) {
                 style = STYLE_WARN;
                 health = "a mistake in the configuration";
-        } else if (strcmp(state, "ok") == 0) {
-                health = "ok";
-        } else {
+        } else if (strcmp(state, "ok") != 0) {
                 style = STYLE_WARN;
                 health = "the Docker engine was not asked yet";
+        } else if (n_apps_failed > 0) {
+                style = STYLE_WARN;
+                snprintf(apps, sizeof(apps), "the caches of %s can't be cleared",
+                         render_count(n_apps_failed, "application", count));
+                health = apps;
+        } else {
+                health = "ok";
         }
         printf("%swpcached %s: %s%s, started %s\n", render_style(&ctl->render, style), version,
                health, render_style(&ctl->render, STYLE_PLAIN),
@@ -186,6 +194,50 @@ static void print_disk(const Ctl *ctl, const Json *disk) {
         print_forecast(disk);
 }
 
+/* What is not known is not told: it would look like being clean. */
+static void print_app_figures(const Json *app) {
+        int64_t searched_sec = json_get_int(app, "searchedAt", -1);
+        int64_t n_caches = json_get_int(app, "caches", -1);
+        char count[RENDER_COUNT_MAX], bytes[BYTES_TEXT_MAX], since[SPAN_TEXT_MAX];
+
+        if (n_caches >= 0)
+                printf(", %s", render_count(n_caches, "cache", count));
+        if (n_caches > 0 && json_get(app, "bytes"))
+                printf(", %s", render_bytes(app, "bytes", bytes));
+        if (n_caches > 0)
+                printf(", %" PRIi64 " can reach an image", json_get_int(app, "reached", 0));
+        printf(", %s%s\n", searched_sec < 0 ? "not searched yet" : "searched ",
+               searched_sec < 0 ? "" : render_age(searched_sec, since));
+}
+
+static void print_apps(const Ctl *ctl, const Json *apps) {
+        json_foreach (app, apps) {
+                const char *reason = json_get_string(app, "reason", NULL);
+
+                label("App");
+                printf("%s at %s", json_get_string(app, "name", "?"),
+                       json_get_string(app, "root", "?"));
+                if (!render_app_ok(app))
+                        printf(", %s%s%s%s%s", render_style(&ctl->render, STYLE_WARN),
+                               render_app_state(app), render_style(&ctl->render, STYLE_PLAIN),
+                               reason ? ": " : "", reason ? reason : "");
+                print_app_figures(app);
+        }
+}
+
+static void print_volumes(const Json *volumes) {
+        if (json_size(volumes) == 0)
+                return;
+        label("Not reached");
+        printf("what lies in volumes: ");
+        json_foreach (volume, volumes)
+                printf("%s%s (container %s, %s)", volume == json_first(volumes) ? "" : ", ",
+                       json_get_string(volume, "volume", "?"),
+                       json_get_string(volume, "container", "?"),
+                       json_get_string(volume, "destination", "?"));
+        putchar('\n');
+}
+
 static void print_last_run(const Ctl *ctl, const Json *run) {
         const char *outcome = json_get_string(run, "outcome", "?");
         char since[SPAN_TEXT_MAX], bytes[BYTES_TEXT_MAX];
@@ -255,8 +307,8 @@ static void print_job(const Json *job, int64_t n_queued) {
                 return;
         label("Job");
         if (job)
-                printf("%s%s%s: %s, started %s%s", json_get_string(job, "kind", "?"),
-                       target ? " " : "", target ? target : "",
+                printf("%s%s%s: %s, started %s%s", render_job_kind(job), target ? " " : "",
+                       target ? target : "",
                        json_get_string(job, "message", json_get_string(job, "step", "?")),
                        render_age(json_get_int(job, "startedAt", 0), since),
                        n_queued > 0 ? "; " : "");
@@ -310,6 +362,8 @@ static void print_status(const Ctl *ctl, const Json *status) {
         print_engine(ctl, json_get(status, "engine"));
         print_builder(ctl, json_get(status, "builder"), data_disk);
         print_images(ctl, json_get(status, "images"), data_disk);
+        print_apps(ctl, json_get(status, "apps"));
+        print_volumes(json_get(status, "notReached"));
         json_foreach (disk, disks)
                 print_disk(ctl, disk);
         print_looked(status);

@@ -24,7 +24,7 @@ static void describe_status(const Json *status) {
                                     count),
                        render_bytes(builder, "bytes", bytes));
         if (job)
-                printf(", %s: %s", json_get_string(job, "kind", "job"),
+                printf(", %s: %s", render_job_kind(job),
                        json_get_string(job, "message", json_get_string(job, "step", "?")));
 }
 
@@ -39,11 +39,22 @@ static void describe_run(const Json *run) {
                json_get_string(run, "id", "?"));
 }
 
+static void describe_receipt(const Json *receipt) {
+        const char *target = json_get_string(receipt, "target", "?");
+        char bytes[BYTES_TEXT_MAX], count[RENDER_COUNT_MAX];
+
+        printf("%s: %s, %s left, %s reclaimed (receipt %s)", target,
+               json_get_string(receipt, "outcome", "?"),
+               render_count((int64_t)json_size(json_get(receipt, "remaining")), "source", count),
+               render_bytes(receipt, target_touches_docker(target) ? "diskFreedBytes" : "appBytes",
+                            bytes),
+               json_get_string(receipt, "id", "?"));
+}
+
 static void describe(const Json *event) {
         const Json *status = json_get(event, "status"), *progress = json_get(event, "progress");
         const Json *receipt = json_get(event, "receipt"), *run = json_get(event, "policyRun");
         const char *message = json_get_string(event, "message", NULL);
-        char disk[BYTES_TEXT_MAX], count[RENDER_COUNT_MAX];
 
         if (status)
                 describe_status(status);
@@ -51,13 +62,7 @@ static void describe(const Json *event) {
                 printf("%s", json_get_string(progress, "message",
                                              json_get_string(progress, "step", "?")));
         else if (receipt)
-                printf("%s: %s, %s left, %s reclaimed (receipt %s)",
-                       json_get_string(receipt, "target", "?"),
-                       json_get_string(receipt, "outcome", "?"),
-                       render_count((int64_t)json_size(json_get(receipt, "remaining")), "source",
-                                    count),
-                       render_bytes(receipt, "diskFreedBytes", disk),
-                       json_get_string(receipt, "id", "?"));
+                describe_receipt(receipt);
         else if (run)
                 describe_run(run);
         if (message)

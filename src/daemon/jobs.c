@@ -4,6 +4,7 @@
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
+#include "base/bytes.h"
 #include "base/log.h"
 #include "base/span.h"
 #include "daemon/jobs.h"
@@ -105,13 +106,16 @@ char *manager_busy_text(const Manager *manager) {
         case JOB_EXPLAIN:
                 what = "an explanation";
                 break;
+        case JOB_SWEEP:
+                what = "a sweep of left-over caches";
+                break;
         default:
                 what = "a look at the engine";
         }
         if (!present->id[0])
                 return strdup("another job is in progress");
         if (asprintf(&text, "%s%s%s%s runs since %s", what,
-                     present->kind == JOB_CLEAR ? target_to_string(present->target) : "",
+                     present->kind == JOB_CLEAR ? present->target : "",
                      removal && removal->who[0] ? " by " : "", removal ? removal->who : "",
                      span_format(usec, span)) < 0)
                 return NULL;
@@ -176,8 +180,8 @@ static int keep_last_clear(Manager *manager, const char *id, const char *target,
 }
 
 static void log_job(const Job *job) {
+        const char *target = target_to_string(job->options.target, job->options.app), *outcome;
         cleanup_free char *fields = NULL;
-        const char *outcome;
         int level;
 
         if (job->kind == JOB_ROLLBACK) {
@@ -195,16 +199,29 @@ static void log_job(const Job *job) {
         outcome = outcome_to_string(job->outcome);
         if (asprintf(&fields,
                      "WPCACHE_JOB=clear\nWPCACHE_TARGET=%s\nWPCACHE_OUTCOME=%s\nWPCACHE_RECEIPT=%s",
-                     target_to_string(job->options.target), outcome, job->id) < 0)
+                     target, outcome, job->id) < 0)
                 fields = NULL;
         if (job->error < 0) {
-                log_full(LOG_ERR, 0, fields, "Clear of %s failed: %s",
-                         target_to_string(job->options.target), diag_text(&job->diag, job->error));
+                log_full(LOG_ERR, 0, fields, "Clear of %s failed: %s", target,
+                         diag_text(&job->diag, job->error));
                 return;
         }
         level = job->n_remaining > 0 ? LOG_WARNING : LOG_NOTICE;
-        log_full(level, 0, fields, "Clear of %s ended: %s, %zu remaining (receipt %s)",
-                 target_to_string(job->options.target), outcome, job->n_remaining, job->id);
+        log_full(level, 0, fields, "Clear of %s ended: %s, %zu remaining (receipt %s)", target,
+                 outcome, job->n_remaining, job->id);
+}
+
+static void log_sweep(const Job *job) {
+        char bytes[BYTES_TEXT_MAX];
+
+        if (job->error < 0 && job->error != -ECANCELED)
+                log_error("Sweeping left-over caches failed: %s",
+                          diag_text(&job->diag, job->error));
+        if (job->n_swept > 0)
+                log_notice("Removed %llu caches that an interrupted run had left (%s)",
+                           (unsigned long long)job->n_swept, bytes_format(job->swept_bytes, bytes));
+        for (size_t i = 0; i < job->swept_left.n; i++)
+                log_warning("Left over in a trash directory: %s", job->swept_left.v[i]);
 }
 
 static void on_clear_done(Manager *manager, const Job *job) {
@@ -215,7 +232,8 @@ static void on_clear_done(Manager *manager, const Job *job) {
                 (uint64_t)json_get_int(job->result, "engineReportedBytes", 0);
         manager->counters.clear_freed_bytes +=
                 (uint64_t)json_get_int(job->result, "diskFreedBytes", 0);
-        if (keep_last_clear(manager, job->id, target_to_string(job->options.target),
+        if (keep_last_clear(manager, job->id,
+                            target_to_string(job->options.target, job->options.app),
                             outcome_to_string(job->outcome),
                             json_get_int(job->result, "finishedAt", 0), job->n_remaining) < 0)
                 log_error("Out of memory");
@@ -226,7 +244,14 @@ static void on_job_done(Manager *manager, Job *job) {
         removal_over(manager, job->id);
         switch (job->kind) {
         case JOB_POLL:
+                if (job->apps) {
+                        json_free(manager->apps);
+                        manager->apps = TAKE_PTR(job->apps);
+                }
                 schedule_poll_done(manager, job);
+                break;
+        case JOB_SWEEP:
+                log_sweep(job);
                 break;
         case JOB_PASS:
                 schedule_pass_done(manager, job);
@@ -282,7 +307,7 @@ static int on_worker(sd_event_source *source, int fd, uint32_t revents, void *us
                 case JOB_EVENT_STARTED:
                         strcpy(manager->present.id, event->job_id);
                         manager->present.kind = event->job_kind;
-                        manager->present.target = event->target;
+                        strcpy(manager->present.target, event->target);
                         manager->present.started_sec = event->time_sec;
                         break;
                 case JOB_EVENT_PROGRESS:
@@ -350,6 +375,17 @@ int jobs_remember(Manager *manager, Diag *reterr_diag) {
         return r;
 }
 
+/* What an earlier daemon could not finish. */
+static int submit_sweep(Manager *manager) {
+        Job *job = calloc(1, sizeof(*job));
+        char id[RECEIPT_ID_MAX];
+
+        if (!job)
+                return -ENOMEM;
+        job->kind = JOB_SWEEP;
+        return manager_submit(manager, job, id);
+}
+
 int jobs_start(Manager *manager) {
         int r;
 
@@ -362,7 +398,7 @@ int jobs_start(Manager *manager) {
         if (r >= 0)
                 r = sd_event_add_io(manager->event, &manager->reader_source,
                                     worker_fd(manager->reader), EPOLLIN, on_reader, manager);
-        return r;
+        return r < 0 ? r : submit_sweep(manager);
 }
 
 void jobs_free(Manager *manager) {

@@ -278,6 +278,7 @@ Manager *manager_free(Manager *manager) {
         summary_done(&manager->summary);
         json_free(manager->last_clear);
         json_free(manager->last_pass);
+        json_free(manager->apps);
         free(manager);
         return NULL;
 }

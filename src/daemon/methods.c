@@ -117,17 +117,20 @@ static void submit(Manager *manager, Connection *connection, Job *job, bool look
                 waiter_add_for_job(manager, connection, id, kind, looks, more, wait_usec);
 }
 
-static bool read_target(Connection *connection, const char *text, Target *ret) {
+static bool read_target(const Manager *manager, Connection *connection, const char *text,
+                        ClearOptions *ret) {
         cleanup(json_free) Json *error = NULL, *list = NULL;
         int r;
 
-        if (target_from_string(text, ret) >= 0)
+        if (target_from_string(manager->config, text, &ret->target, ret->app) >= 0)
                 return true;
         error = json_new_object();
         list = json_new_array();
         r = json_add_string(error, "target", text);
         for (size_t i = 0; i < n_target_names; i++)
                 r |= json_append_string(list, target_names[i]);
+        for (size_t i = 0; i < manager->config->apps.n; i++)
+                r |= json_append_string(list, manager->config->apps.v[i].name);
         r |= json_add(error, "known", TAKE_PTR(list));
         if (r < 0)
                 reply_no_memory(connection);
@@ -142,9 +145,11 @@ typedef struct ClearCall {
         bool ignore_inhibitors;
 } ClearCall;
 
-static bool read_clear(Connection *connection, const Json *parameters, ClearCall *ret) {
-        static const char *const known[] = { "target",    "keepMounts",       "dryRun",  "waitSec",
-                                             "inhibitor", "ignoreInhibitors", "command", NULL };
+static bool read_clear(const Manager *manager, Connection *connection, const Json *parameters,
+                       ClearCall *ret) {
+        static const char *const known[] = { "target",           "keepMounts", "includeMounted",
+                                             "dryRun",           "waitSec",    "inhibitor",
+                                             "ignoreInhibitors", "command",    NULL };
         ClearOptions *options = &ret->options;
         int64_t wait_sec = WAIT_SEC_DEFAULT;
         const char *target = NULL, *wrong = NULL;
@@ -155,6 +160,8 @@ static bool read_clear(Connection *connection, const Json *parameters, ClearCall
                 wrong = "target";
         else if (json_read_bool(parameters, "keepMounts", &options->keep_mounts) < 0)
                 wrong = "keepMounts";
+        else if (json_read_bool(parameters, "includeMounted", &options->include_mounted) < 0)
+                wrong = "includeMounted";
         else if (json_read_bool(parameters, "dryRun", &options->dry_run) < 0)
                 wrong = "dryRun";
         else if (json_read_int(parameters, "waitSec", &wait_sec) < 0 || wait_sec < 0 ||
@@ -173,7 +180,7 @@ static bool read_clear(Connection *connection, const Json *parameters, ClearCall
                 return false;
         }
         options->wait_usec = (uint64_t)wait_sec * USEC_PER_SEC;
-        return read_target(connection, target, &options->target);
+        return read_target(manager, connection, target, options);
 }
 
 /* Whether a clear in progress or queued is as good for this caller, who waits for it then. */
@@ -184,8 +191,8 @@ static bool join_clear(Manager *manager, Connection *connection, const ClearOpti
 
         if (!worker_find_clear(manager->worker, options, manager->generation, id))
                 return false;
-        log_info("Clear of %s joined by uid %u (pid %i)", target_to_string(options->target),
-                 peer->uid, peer->pid);
+        log_info("Clear of %s joined by uid %u (pid %i)",
+                 target_to_string(options->target, options->app), peer->uid, peer->pid);
         waiter_add_for_job(manager, connection, id, JOB_CLEAR, options->dry_run, more, wait_usec);
         return true;
 }
@@ -219,7 +226,7 @@ static void on_clear(Manager *manager, Connection *connection, const VarlinkCall
         uint64_t wait_usec;
         bool looks;
 
-        if (!read_clear(connection, call->parameters, &clear))
+        if (!read_clear(manager, connection, call->parameters, &clear))
                 return;
         looks = clear.options.dry_run;
         wait_usec = clear.options.wait_usec;
@@ -241,7 +248,7 @@ static void on_clear(Manager *manager, Connection *connection, const VarlinkCall
 
 /* The dry run of policy, or of a clear. */
 static void on_get_plan(Manager *manager, Connection *connection, const VarlinkCall *call) {
-        static const char *const known[] = { "target", "keepMounts", NULL };
+        static const char *const known[] = { "target", "keepMounts", "includeMounted", NULL };
         ClearOptions options = { .dry_run = true, .wait_usec = LOOK_WAIT_USEC };
         const char *target = NULL, *shared, *wrong = NULL;
         Job *job;
@@ -253,11 +260,14 @@ static void on_get_plan(Manager *manager, Connection *connection, const VarlinkC
         else if (json_read_bool(call->parameters, "keepMounts", &options.keep_mounts) < 0 ||
                  (options.keep_mounts && !target))
                 wrong = "keepMounts";
+        else if (json_read_bool(call->parameters, "includeMounted", &options.include_mounted) < 0 ||
+                 (options.include_mounted && !target))
+                wrong = "includeMounted";
         if (wrong) {
                 reply_error(connection, ERROR_INVALID_PARAMETER, "parameter", wrong);
                 return;
         }
-        if (target && !read_target(connection, target, &options.target))
+        if (target && !read_target(manager, connection, target, &options))
                 return;
         shared = target ? NULL : waiters_find_plan(manager);
         if (shared) {

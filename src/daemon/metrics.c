@@ -123,6 +123,31 @@ static void put_disks(FILE *file, const Summary *summary) {
                          json_get_bool(disk, "pressure", false));
 }
 
+static void put_apps(FILE *file, const Json *apps) {
+        static const struct {
+                const char *name, *member, *help;
+        } figures[] = {
+                { "app_caches", "caches", "Caches of the application." },
+                { "app_caches_reached", "reached", "Those that a build can copy into an image." },
+                { "app_cache_bytes", "bytes", "What they hold." },
+        };
+
+        if (json_size(apps) == 0)
+                return;
+        family(file, "app_ok", "gauge", "The application's root can be searched and written.");
+        json_foreach (app, apps)
+                labelled(file, "app_ok", "app", json_get_string(app, "name", "?"),
+                         strcmp(json_get_string(app, "state", ""), "ok") == 0);
+        for (size_t i = 0; i < ELEMENTSOF(figures); i++) {
+                family(file, figures[i].name, "gauge", figures[i].help);
+                json_foreach (app, apps)
+                        if (json_get(app, figures[i].member))
+                                labelled(file, figures[i].name, "app",
+                                         json_get_string(app, "name", "?"),
+                                         json_get_int(app, figures[i].member, 0));
+        }
+}
+
 static void put_hold(FILE *file, const Manager *manager) {
         Hold now = manager_hold(manager);
 
@@ -190,6 +215,7 @@ char *metrics_text(const Manager *manager) {
                 put_disks(file, &manager->summary);
                 put_hold(file, manager);
         }
+        put_apps(file, manager->apps);
         put_times(file, manager);
         put_counters(file, &manager->counters);
         failed = ferror(file);

@@ -122,6 +122,8 @@ static int add_summary(const Manager *manager, Json *status) {
         r |= json_add(status, "images", images_json(summary));
         if (summary->disks_json)
                 r |= json_add(status, "disks", json_copy(summary->disks_json));
+        if (summary->not_reached)
+                r |= json_add(status, "notReached", json_copy(summary->not_reached));
         if (summary->policy)
                 r |= json_add(status, "policy", manager_policy(manager, summary->policy));
         return r;
@@ -134,7 +136,7 @@ static Json *present_json(const Present *present) {
         r = json_add_string(json, "id", present->id);
         r |= json_add_string(json, "kind", job_kind_to_string(present->kind));
         if (present->kind == JOB_CLEAR)
-                r |= json_add_string(json, "target", target_to_string(present->target));
+                r |= json_add_string(json, "target", present->target);
         r |= json_add_int(json, "startedAt", present->started_sec);
         r |= json_add_string(json, "step", present->step);
         r |= json_add_string(json, "message", present->message);
@@ -154,6 +156,7 @@ Json *manager_status(const Manager *manager) {
         r |= json_add(json, "engine",
                       engine_json(manager->config->docker_socket, engine, manager->engine_reason));
         r |= add_summary(manager, json);
+        r |= json_add(json, "apps", manager->apps ? json_copy(manager->apps) : json_new_array());
         r |= json_add(json, "inhibitors", inhibit_json(manager));
         r |= json_add(json, "alarms", alarms_json(manager));
         if (manager->present.id[0] && manager->present.kind != JOB_POLL)

@@ -7,13 +7,14 @@
  * engine that keeps refusing (two equal plans in a row: it is waited for a moment, then named).
  */
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/span.h"
 #include "base/text.h"
 #include "janitor/act.h"
-#include "janitor/proof.h"
+#include "janitor/clearing.h"
 
 /* How often an equal plan is tried again. BuildKit lets go of a build's records a moment after the
  * client has its answer. */
@@ -23,26 +24,13 @@
  * makes new things as fast as they are removed. */
 #define PASSES_MAX 256
 
-typedef struct Clear {
-        Docker *docker;
-        const Config *config;
-        Store *store;
-        const ClearOptions *options;
-        const Reporter *reporter;
-        Receipt *receipt;
-
-        Suspects suspects; /* of earlier clears and of this one */
-        bool dirty;        /* they differ from what is stored */
-        Inventory inventory;
-        ClearPlan plan;
-        uint64_t observe_usec; /* what the last observation took */
-        bool local;            /* a failure was ours */
-} Clear;
-
 static void clear_done(Clear *clear) {
         suspects_done(&clear->suspects);
         inventory_done(&clear->inventory);
         clear_plan_done(&clear->plan);
+        apps_look_done(&clear->apps);
+        apps_work_done(&clear->apps_work);
+        container_set_done(&clear->containers);
 }
 
 static void clear_donep(Clear *clear) {
@@ -60,8 +48,58 @@ static bool building(const Clear *clear) {
         return clear->inventory.n_in_use > 0;
 }
 
-/* Looks, and decides. */
-static int observe(Clear *clear, Diag *reterr_diag) {
+/* What the receipt says of the engine, and where its disk is. */
+static int describe_engine(Clear *clear, Diag *reterr_diag) {
+        const EngineInfo *engine;
+        int r;
+
+        r = docker_negotiate(clear->docker, &engine, reterr_diag);
+        if (r < 0)
+                return r;
+        clear->receipt->engine = engine_json(clear->config->docker_socket, engine, NULL);
+        return clear->receipt->engine ? receipt_add_disk(clear->receipt, engine->root_dir)
+                                      : -ENOMEM;
+}
+
+/* Whose mounts count where no cache of Docker's is cleared. An engine that is not there runs no
+ * containers; one that does not answer may. */
+static int observe_containers(Clear *clear, Diag *reterr_diag) {
+        Diag diag = DIAG_NULL;
+        int r;
+
+        container_set_done(&clear->containers);
+        clear->no_engine = false;
+        r = docker_containers(clear->docker, &clear->containers, &diag);
+        if (r >= 0)
+                return clear->receipt->engine ? 0 : describe_engine(clear, reterr_diag);
+        if (r == -ECANCELED)
+                return r;
+        clear->no_engine = r == -ECONNREFUSED;
+        if (clear->no_engine || clear->options->include_mounted)
+                return 0;
+        *reterr_diag = diag;
+        return r;
+}
+
+static int observe_apps(Clear *clear, Diag *reterr_diag) {
+        AppsOptions options = {
+                .name = clear->options->app[0] ? clear->options->app : NULL,
+                .include_mounted = clear->options->include_mounted,
+                .measure = clear->options->dry_run,
+        };
+        int r = 0;
+
+        apps_look_done(&clear->apps);
+        if (!clears_docker(clear))
+                r = observe_containers(clear, reterr_diag);
+        if (r < 0)
+                return r;
+        options.containers = containers_of(clear);
+        return apps_look(clear->config, &options, clear->reporter, &clear->apps);
+}
+
+/* Looks at what is Docker's, and decides. */
+static int observe_docker(Clear *clear, Diag *reterr_diag) {
         uint64_t begin_usec = now_boottime_usec();
         int r;
 
@@ -86,63 +124,19 @@ static int observe(Clear *clear, Diag *reterr_diag) {
         return r;
 }
 
-static int store_receipt(Clear *clear, const Json *json, Diag *reterr_diag) {
-        Run run;
-
-        if (!json)
-                return -ENOMEM;
-        receipt_run(clear->receipt, &run);
-        run.took_names = json_first(json_get(json, "names")); /* or is about to */
-        return store_write_run(clear->store, &run, json, reterr_diag);
-}
-
-static int write_receipt(Clear *clear, const Json *json, Diag *reterr_diag) {
-        int r = store_receipt(clear, json, reterr_diag);
-
-        clear->local = clear->local || r < 0;
-        return r;
-}
-
-static int write_suspects(Clear *clear, Diag *reterr_diag) {
-        int r;
-
-        if (!clear->dirty)
-                return 0;
-        r = store_write_suspects(clear->store, &clear->suspects, reterr_diag);
-        clear->dirty = r < 0;
-        clear->local = clear->local || r < 0;
-        return r;
-}
-
-/* Written before the first name goes: every name that may be gone after a crash. */
-static int write_ahead(Clear *clear, Diag *reterr_diag) {
-        cleanup(json_free) Json *json = receipt_json(clear->receipt);
-        NamedImages names = { 0 };
+static int observe(Clear *clear, Diag *reterr_diag) {
         int r = 0;
 
-        for (size_t i = 0; i < clear->receipt->names.n && r >= 0; i++)
-                r = named_images_add_once(&names, clear->receipt->names.v[i].name,
-                                          clear->receipt->names.v[i].id);
-        for (size_t i = 0; i < clear->plan.names.n && r >= 0; i++)
-                r = named_images_add_once(&names, clear->plan.names.v[i].name,
-                                          clear->plan.names.v[i].id);
-        if (r >= 0)
-                r = json ? json_replace(json, "names", named_images_json(&names)) : -ENOMEM;
-        named_images_done(&names);
-        if (r >= 0)
-                r = write_receipt(clear, json, reterr_diag);
-        return r < 0 ? r : write_suspects(clear, reterr_diag);
+        if (clears_docker(clear))
+                r = observe_docker(clear, reterr_diag);
+        if (r >= 0 && clears_apps(clear))
+                r = observe_apps(clear, reterr_diag);
+        return r;
 }
 
-static int act(Clear *clear, Diag *reterr_diag) {
+static int act_docker(Clear *clear, Diag *reterr_diag) {
         int r;
 
-        if (clear->receipt->passes == 0)
-                receipt_measure_disk(clear->receipt);
-        r = write_ahead(clear, reterr_diag);
-        if (r < 0)
-                return r;
-        clear->receipt->passes++;
         if (!building(clear)) {
                 r = act_images(clear->docker, &clear->plan, clear->reporter, clear->receipt,
                                reterr_diag);
@@ -153,6 +147,71 @@ static int act(Clear *clear, Diag *reterr_diag) {
                 return 0;
         progress(clear, "builder", "Clearing Docker build cache");
         return act_builder(clear->docker, clear->options, clear->receipt, reterr_diag);
+}
+
+static int count_apps(Clear *clear, int r) {
+        clear->receipt->app_bytes = clear->apps_work.bytes;
+        clear->local = clear->local || (r < 0 && r != -ECANCELED);
+        return r;
+}
+
+static int begin_pass(Clear *clear, Diag *reterr_diag) {
+        Receipt *receipt = clear->receipt;
+        int r;
+
+        if (receipt->passes == 0) {
+                for (size_t i = 0; i < clear->apps.n; i++)
+                        if (clear->apps.apps[i].path &&
+                            receipt_add_disk(receipt, clear->apps.apps[i].path) < 0)
+                                return -ENOMEM;
+                receipt_measure_disks(receipt);
+        }
+        r = record_ahead(clear, reterr_diag);
+        if (r >= 0)
+                receipt->passes++;
+        return r;
+}
+
+static int take_caches(Clear *clear, Diag *reterr_diag) {
+        return count_apps(clear, apps_take(&clear->apps_work, &clear->apps, reterr_diag));
+}
+
+static int sweep_caches(Clear *clear, Diag *reterr_diag) {
+        return count_apps(clear, apps_sweep(&clear->apps_work, reterr_diag));
+}
+
+/* Caches of applications go first, so that a build which starts now does not see them; what they hold
+ * is removed last, whatever the engine said meanwhile. */
+static int act(Clear *clear, Diag *reterr_diag) {
+        Diag diag = DIAG_NULL;
+        int r, k;
+
+        r = begin_pass(clear, reterr_diag);
+        if (r >= 0 && clears_apps(clear))
+                r = take_caches(clear, reterr_diag);
+        if (r < 0)
+                return r;
+        if (clears_docker(clear))
+                r = act_docker(clear, reterr_diag);
+        if (!clears_apps(clear) || r == -ECANCELED)
+                return r;
+        k = sweep_caches(clear, &diag);
+        if (r < 0 || k >= 0)
+                return r;
+        *reterr_diag = diag;
+        return k;
+}
+
+/* While a build is waited for; it read its context long ago. */
+static int act_apps(Clear *clear, Diag *reterr_diag) {
+        int r;
+
+        if (clear->apps.n_caches == 0)
+                return 0;
+        r = begin_pass(clear, reterr_diag);
+        if (r >= 0)
+                r = take_caches(clear, reterr_diag);
+        return r < 0 ? r : sweep_caches(clear, reterr_diag);
 }
 
 /* A build is not hurried by being looked at: the slower the engine's answer, the longer the pause. */
@@ -172,10 +231,15 @@ static int wait_for_build(Clear *clear, uint64_t left_usec) {
                                       MIN(MIN(pause_usec, 10 * USEC_PER_SEC), left_usec));
 }
 
+static bool nothing_to_do(const Clear *clear) {
+        return clear_plan_empty(&clear->plan) && clear->apps.n_caches == 0;
+}
+
 /* Passes until one finds nothing to do; leaves the inventory and the plan of the last look. */
 static int run_passes(Clear *clear, Diag *reterr_diag) {
         uint64_t deadline_usec = now_boottime_usec() + clear->options->wait_usec;
         cleanup(clear_plan_done) ClearPlan last = { 0 };
+        uint64_t last_hash = 0;
         unsigned n_stuck = 0;
         bool last_look = false;
 
@@ -188,12 +252,12 @@ static int run_passes(Clear *clear, Diag *reterr_diag) {
                 r = observe(clear, reterr_diag);
                 if (r < 0)
                         return r;
-                if (last_look || (clear_plan_empty(&clear->plan) && !building(clear)))
+                if (last_look || (nothing_to_do(clear) && !building(clear)))
                         return 0;
                 now_usec = now_boottime_usec();
                 waiting = building(clear) && now_usec < deadline_usec;
                 if (!waiting && clear->receipt->passes > 0 &&
-                    clear_plan_equal(&clear->plan, &last)) {
+                    clear_plan_equal(&clear->plan, &last) && clear->apps.hash == last_hash) {
                         if (++n_stuck > STUCK_PASSES_MAX)
                                 return 0;
                 } else {
@@ -202,7 +266,9 @@ static int run_passes(Clear *clear, Diag *reterr_diag) {
                 clear->reporter->proving(clear->reporter->userdata, false);
 
                 if (waiting) {
-                        r = wait_for_build(clear, deadline_usec - now_usec);
+                        r = act_apps(clear, reterr_diag);
+                        if (r >= 0)
+                                r = wait_for_build(clear, deadline_usec - now_usec);
                         if (r < 0)
                                 return r;
                         continue;
@@ -221,147 +287,41 @@ static int run_passes(Clear *clear, Diag *reterr_diag) {
                 clear_plan_done(&last);
                 last = clear->plan;
                 clear->plan = (ClearPlan){ 0 };
+                last_hash = clear->apps.hash;
         }
 }
 
-static int printf_like(2, 3) note(Strv *notes, const char *format, ...) {
-        cleanup_free char *text = NULL;
-        va_list args;
-
-        va_start(args, format);
-        text = text_vformat(format, args);
-        va_end(args);
-        return text ? strv_add(notes, text) : -ENOMEM;
-}
-
-static int add_notes(Clear *clear, Strv *notes) {
-        cleanup_free char *match = strv_join(&clear->config->match, ", ");
-        cleanup_free char *others = strv_join(&clear->plan.other_projects, ", ");
-        int r = 0;
-
-        if (!match || !others)
-                return -ENOMEM;
-        if (clear->options->target & TARGET_IMAGES && !clear->suspects.ever_matched)
-                r = note(notes,
-                         "NO IMAGE EVER MATCHED [images] match=%s: is that what this host's images "
-                         "are called? Compose names them PROJECT-SERVICE or PROJECT_SERVICE where "
-                         "the file gives no image; [images] project= takes a compose project",
-                         match);
-        if (r >= 0 && clear->plan.other_projects.n > 0)
-                r = note(notes, "the build cache is the whole host's: builds of %s start cold, too",
-                         others);
-        if (r >= 0 && clear->options->target & TARGET_APPS)
-                r = note(notes, "no application is configured: application caches were not "
-                                "looked at");
-        return r;
-}
-
-/* Judges the last look. */
-static int judge(Clear *clear, RemainingList *ret_remaining, Strv *ret_assumes, Strv *ret_notes) {
+static int begin(Clear *clear, Diag *reterr_diag) {
+        const char *app = clear->options->app;
         int r;
 
-        r = proof_remaining(&clear->inventory, clear->config, clear->options,
-                            &clear->suspects.images, &clear->plan, ret_remaining);
-        if (r >= 0)
-                r = proof_assumes(&clear->inventory, clear->options, &clear->suspects.images,
-                                  ret_assumes);
-        if (r >= 0)
-                r = add_notes(clear, ret_notes);
-        return r;
-}
-
-/* Forgets what is gone. */
-static int trim_suspects(Clear *clear) {
-        NamedImages kept = { 0 };
-        int r = 0;
-
-        for (size_t i = 0; i < clear->suspects.images.n && r >= 0; i++) {
-                const NamedImage *entry = &clear->suspects.images.v[i];
-
-                if (image_set_find(&clear->inventory.images, entry->id))
-                        r = named_images_add_once(&kept, entry->name, entry->id);
+        if (app[0] && !config_app(clear->config, app)) {
+                clear->local = true;
+                return diag_set(reterr_diag, -ENOENT, "no application %s is configured any more",
+                                app);
         }
+        r = store_read_suspects(clear->store, &clear->suspects, reterr_diag);
         if (r < 0) {
-                named_images_done(&kept);
+                clear->local = true;
                 return r;
         }
-        clear->dirty = true; /* the store may have had to begin anew meanwhile */
-        named_images_done(&clear->suspects.images);
-        clear->suspects.images = kept;
+        if (clears_docker(clear)) {
+                progress(clear, "observe", "Looking at images, containers and build cache");
+                return describe_engine(clear, reterr_diag);
+        }
+        progress(clear, "observe", "Looking at application caches");
         return 0;
 }
 
-static int finish(Clear *clear, Diag *reterr_diag) {
-        Receipt *receipt = clear->receipt;
-        bool clean;
-        int r;
+static int sweep_left_overs(Clear *clear, Diag *reterr_diag) {
+        int r = sweep_caches(clear, reterr_diag);
 
-        r = judge(clear, &receipt->remaining, &receipt->assumes, &receipt->notes);
-        if (r < 0)
-                return r;
-        receipt->kept_mounts = clear->plan.kept_mounts;
-        clear->plan.kept_mounts = STRV_NULL;
-        clean = receipt->remaining.n == 0;
-        if (target_speaks_of_fresh(receipt->target))
-                receipt->outcome = clean ? OUTCOME_FRESH : OUTCOME_NOT_FRESH;
-        else
-                receipt->outcome = clean ? OUTCOME_CLEARED : OUTCOME_NOT_CLEARED;
-        receipt->finished_sec = clear->inventory.observed_sec;
-        r = trim_suspects(clear);
-        return r < 0 ? r : write_suspects(clear, reterr_diag);
-}
-
-/* What would be done, and what would be left then. */
-static int make_plan(Clear *clear, Json **ret_plan, Diag *reterr_diag) {
-        cleanup(remaining_done) RemainingList remaining = { 0 };
-        cleanup(strv_done) Strv assumes = STRV_NULL, notes = STRV_NULL;
-        cleanup(clear_plan_done) ClearPlan plan = { 0 };
-        int r;
-
-        clear->reporter->proving(clear->reporter->userdata, true);
-        r = observe(clear, reterr_diag);
-        if (r < 0)
-                return r;
-        plan = clear->plan;
-        clear->plan = (ClearPlan){ 0 };
-        r = plan_predict(clear->config, &plan, &clear->suspects.images, &clear->inventory);
-        if (r >= 0)
-                r = plan_clear(&clear->inventory, clear->config, clear->options,
-                               &clear->suspects.images, &clear->plan);
-        if (r >= 0)
-                r = judge(clear, &remaining, &assumes, &notes);
-        if (r < 0)
-                return r;
-        *ret_plan = clear_plan_json(&plan, clear->options, &remaining, &assumes, &notes);
-        return *ret_plan ? 0 : -ENOMEM;
-}
-
-/* What the receipt says of the engine, and where its disk is. */
-static int describe_engine(Clear *clear, Diag *reterr_diag) {
-        const EngineInfo *engine;
-        int r;
-
-        r = docker_negotiate(clear->docker, &engine, reterr_diag);
-        if (r < 0)
-                return r;
-        clear->receipt->engine = engine_json(clear->config->docker_socket, engine, NULL);
-        clear->receipt->root_dir = strdup(engine->root_dir);
-        return clear->receipt->engine && clear->receipt->root_dir ? 0 : -ENOMEM;
-}
-
-/* After a failure the receipt tells how far it came; a failure to write it adds to the first. */
-static void record_failure(Clear *clear, int error, Diag *reterr_diag) {
-        Receipt *receipt = clear->receipt;
-        cleanup(json_free) Json *json = NULL;
-        Diag diag = DIAG_NULL;
-
-        receipt->outcome = error == -ECANCELED ? OUTCOME_INTERRUPTED : OUTCOME_FAILED;
-        receipt->finished_sec = (int64_t)(now_realtime_usec() / USEC_PER_SEC);
-        receipt->error = strdup(diag_text(reterr_diag, error));
-        json = receipt_json(receipt);
-        if (store_receipt(clear, json, &diag) < 0)
-                diag_wrap(reterr_diag, error, "(and the receipt could not be written: %s)",
-                          diag_text(&diag, -ENOMEM));
+        if (r >= 0 && clear->apps_work.n_removed > 0)
+                r = apps_work_note(&clear->apps_work,
+                                   text_format("%" PRIu64 " caches that an interrupted run had "
+                                               "left were removed",
+                                               clear->apps_work.n_removed));
+        return r;
 }
 
 int clear_run(Docker *docker, const Config *config, Store *store, const ClearOptions *options,
@@ -375,30 +335,30 @@ int clear_run(Docker *docker, const Config *config, Store *store, const ClearOpt
                 .reporter = reporter,
                 .receipt = receipt,
                 .inventory = INVENTORY_NULL,
+                .apps_work = { .config = config,
+                               .store = store,
+                               .reporter = reporter,
+                               .receipt = receipt },
         };
-        cleanup(json_free) Json *json = NULL;
         int r;
 
-        r = store_read_suspects(store, &clear.suspects, reterr_diag);
+        r = begin(&clear, reterr_diag);
         if (r < 0) {
-                *reterr_local = true;
+                *reterr_local = clear.local;
                 return r;
         }
-        progress(&clear, "observe", "Looking at images, containers and build cache");
-        r = describe_engine(&clear, reterr_diag);
-        if (r < 0)
-                return r;
-        if (options->dry_run)
-                return make_plan(&clear, ret_plan, reterr_diag);
+        if (options->dry_run) {
+                reporter->proving(reporter->userdata, true);
+                r = observe(&clear, reterr_diag);
+                return r < 0 ? r : record_plan(&clear, ret_plan);
+        }
 
-        r = run_passes(&clear, reterr_diag);
+        if (clears_apps(&clear))
+                r = sweep_left_overs(&clear, reterr_diag);
         if (r >= 0)
-                r = finish(&clear, reterr_diag);
-        if (r >= 0) {
-                receipt_measure_disk(receipt);
-                json = receipt_json(receipt);
-                r = write_receipt(&clear, json, reterr_diag);
-        }
+                r = run_passes(&clear, reterr_diag);
+        if (r >= 0)
+                r = record_outcome(&clear, reterr_diag);
         if (r < 0) {
                 *reterr_local = clear.local || r == -ENOMEM;
                 if (receipt->passes > 0)

@@ -17,6 +17,8 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/span.h"
+#include "base/text.h"
+#include "janitor/apps.h"
 #include "janitor/history.h"
 #include "janitor/job.h"
 #include "janitor/rollback.h"
@@ -48,13 +50,14 @@ struct Worker {
         uint64_t timeout_usec, prune_timeout_usec;
         Receipt settling;     /* of the last clear */
         uint64_t settle_usec; /* when to complete it, CLOCK_BOOTTIME; 0: done */
+        AppsWatch apps;
 };
 
 const char *job_kind_to_string(JobKind kind) {
         static const char *const names[] = {
-                [JOB_POLL] = "poll",       [JOB_CLEAR] = "clear",       [JOB_ROLLBACK] = "rollback",
-                [JOB_PASS] = "policy",     [JOB_PLAN] = "plan",         [JOB_EXPLAIN] = "explain",
-                [JOB_HISTORY] = "history", [JOB_TEXTFILE] = "textfile",
+                [JOB_POLL] = "poll",   [JOB_CLEAR] = "clear",     [JOB_ROLLBACK] = "rollback",
+                [JOB_PASS] = "policy", [JOB_PLAN] = "plan",       [JOB_EXPLAIN] = "explain",
+                [JOB_SWEEP] = "sweep", [JOB_HISTORY] = "history", [JOB_TEXTFILE] = "textfile",
         };
 
         return names[kind];
@@ -70,6 +73,8 @@ Job *job_free(Job *job) {
                 free(job->object);
                 free(job->text);
                 json_free(job->result);
+                json_free(job->apps);
+                strv_done(&job->swept_left);
                 summary_done(&job->summary);
                 free(job);
         }
@@ -103,7 +108,9 @@ static JobEvent *event_new(JobEventKind kind, const Job *job) {
                 event->kind = kind;
                 strcpy(event->job_id, job->id);
                 event->job_kind = job->kind;
-                event->target = job->options.target;
+                if (job->kind == JOB_CLEAR)
+                        strcpy(event->target,
+                               target_to_string(job->options.target, job->options.app));
         }
         return event;
 }
@@ -201,7 +208,7 @@ static void settle(Worker *worker) {
         if (worker->settle_usec == 0)
                 return;
         worker->settle_usec = 0;
-        receipt_measure_disk(receipt);
+        receipt_measure_disks(receipt);
         receipt_run(receipt, &run);
         json = receipt_json(receipt);
         if (!json || store_write_run(worker->store, &run, json, NULL) < 0)
@@ -231,6 +238,8 @@ static int run_clear(Worker *worker, Job *job, Receipt *receipt) {
         job->who.user = job->who.command = NULL; /* the receipt's now */
         job->notes = STRV_NULL;
         strcpy(receipt->id, job->id);
+        strcpy(receipt->app, job->options.app);
+        worker->apps.looked_usec = 0; /* whatever comes of it */
         r = clear_run(worker->docker, job->config, worker->store, &job->options, &reporter, receipt,
                       &job->result, &job->local_failure, &job->diag);
         job->outcome = receipt->outcome;
@@ -273,6 +282,52 @@ static int run_pass(Worker *worker, Job *job) {
                         &job->diag);
 }
 
+/* Others wait for nobody's curiosity. */
+static int on_hurry(void *userdata, uint64_t usec) {
+        Worker *worker = userdata;
+        bool hurry;
+
+        (void)usec;
+        pthread_mutex_lock(&worker->mutex);
+        hurry = worker->stop || worker->queue;
+        pthread_mutex_unlock(&worker->mutex);
+        return hurry ? -ECANCELED : 0;
+}
+
+static int run_poll(Worker *worker, Job *job) {
+        Reporter reporter = { on_progress, on_proving, on_hurry, worker };
+        int r;
+
+        r = apps_watch(&worker->apps, job->config, job->generation, &reporter, &job->apps);
+        if (r < 0)
+                return r;
+        return poll_run(worker->docker, job->config, &worker->memory, &job->around, &job->summary,
+                        &job->diag);
+}
+
+static int run_sweep(Worker *worker, Job *job) {
+        Reporter reporter = { on_progress, on_proving, on_pause, worker };
+        cleanup(apps_work_done) AppsWork work = {
+                .config = job->config,
+                .store = worker->store,
+                .reporter = &reporter,
+        };
+        int r;
+
+        r = apps_sweep(&work, &job->diag);
+        job->n_swept = work.n_removed;
+        job->swept_bytes = work.bytes;
+        for (size_t i = 0; i < work.remaining.n && r >= 0; i++) {
+                const Remaining *left = &work.remaining.v[i];
+                cleanup_free char *text = text_format("%s: %s", left->object, left->reason);
+
+                r = text ? strv_add(&job->swept_left, text) : -ENOMEM;
+        }
+        for (size_t i = 0; i < work.notes.n && r >= 0; i++)
+                r = strv_add(&job->swept_left, work.notes.v[i]);
+        return r;
+}
+
 static int write_textfile(Job *job) {
         const char *path = job->config->metrics_textfile;
         int r;
@@ -282,7 +337,7 @@ static int write_textfile(Job *job) {
 }
 
 static bool needs_docker(JobKind kind) {
-        return kind != JOB_HISTORY && kind != JOB_TEXTFILE;
+        return kind != JOB_SWEEP && kind != JOB_HISTORY && kind != JOB_TEXTFILE;
 }
 
 static int run_job(Worker *worker, Job *job, Receipt *receipt) {
@@ -295,8 +350,9 @@ static int run_job(Worker *worker, Job *job, Receipt *receipt) {
         }
         switch (job->kind) {
         case JOB_POLL:
-                return poll_run(worker->docker, job->config, &worker->memory, &job->around,
-                                &job->summary, &job->diag);
+                return run_poll(worker, job);
+        case JOB_SWEEP:
+                return run_sweep(worker, job);
         case JOB_CLEAR:
                 return run_clear(worker, job, receipt);
         case JOB_ROLLBACK:
@@ -510,6 +566,7 @@ static int turn(JobKind kind) {
         switch (kind) {
         case JOB_CLEAR:
         case JOB_ROLLBACK:
+        case JOB_SWEEP: /* comes first, at the start */
         case JOB_HISTORY:
                 return 0;
         case JOB_PASS:
@@ -564,6 +621,8 @@ Job *worker_withdraw(Worker *worker, const char *job_id) {
 static bool shareable(const Job *job, const ClearOptions *options, unsigned generation) {
         return job->kind == JOB_CLEAR && job->generation == generation &&
                job->options.target == options->target &&
+               strcmp(job->options.app, options->app) == 0 &&
+               job->options.include_mounted == options->include_mounted &&
                job->options.keep_mounts == options->keep_mounts &&
                job->options.dry_run == options->dry_run &&
                job->options.wait_usec == options->wait_usec;

@@ -610,7 +610,7 @@ Json *clear_plan_json(const ClearPlan *plan, const ClearOptions *options,
         cleanup(json_free) Json *json = json_new_object();
         int r;
 
-        r = json_add_string(json, "target", target_to_string(options->target));
+        r = json_add_string(json, "target", target_to_string(options->target, options->app));
         r |= json_add(json, "names", named_images_json(&plan->names));
         r |= json_add(json, "rollbackTags", named_images_json(&plan->rollback_tags));
         r |= json_add(json, "untagged", json_new_strings(&plan->untagged));

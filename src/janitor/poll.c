@@ -9,6 +9,7 @@
 
 #include "janitor/forecast.h"
 #include "janitor/look.h"
+#include "janitor/mounted.h"
 
 #define SAMPLE_SEC 600
 #define TRIM_SEC (24 * 3600)
@@ -20,6 +21,7 @@ void summary_done(Summary *summary) {
         engine_info_done(&summary->engine);
         disks_done(&summary->disks);
         json_free(summary->disks_json);
+        json_free(summary->not_reached);
         json_free(summary->policy);
         free(summary->pins);
         free(summary->store_error);
@@ -132,7 +134,8 @@ static int describe(Memory *memory, const Config *config, Look *look, Summary *s
 
         summary->policy = look_policy_json(look, config);
         summary->disks_json = look_disks_json(look, config, memory->full_sec);
-        if (!summary->policy || !summary->disks_json)
+        summary->not_reached = mounted_volumes_json(config, &look->inventory.containers);
+        if (!summary->policy || !summary->disks_json || !summary->not_reached)
                 return -ENOMEM;
         summary->hold = plan->hold;
         summary->hold_left_sec = plan->hold_left_sec;

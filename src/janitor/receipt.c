@@ -7,30 +7,40 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <time.h>
 
 #include "base/array.h"
 #include "janitor/receipt.h"
 
-const char *const target_names[] = { "all", "docker", "builder", "images" };
+const char *const target_names[] = { "all", "docker", "builder", "images", "apps" };
 const size_t n_target_names = ELEMENTSOF(target_names);
-static const Target target_values[] = { TARGET_ALL, TARGET_DOCKER, TARGET_BUILDER, TARGET_IMAGES };
+static const Target target_values[] = { TARGET_ALL, TARGET_DOCKER, TARGET_BUILDER, TARGET_IMAGES,
+                                        TARGET_APPS };
 
-const char *target_to_string(Target target) {
+const char *target_to_string(Target target, const char *app) {
+        if (app[0])
+                return app;
         for (size_t i = 0; i < n_target_names; i++)
                 if (target_values[i] == target)
                         return target_names[i];
         return NULL;
 }
 
-int target_from_string(const char *text, Target *ret) {
+int target_from_string(const Config *config, const char *text, Target *ret,
+                       char ret_app[static APP_NAME_MAX]) {
         for (size_t i = 0; i < n_target_names; i++)
                 if (strcmp(target_names[i], text) == 0) {
                         *ret = target_values[i];
+                        ret_app[0] = '\0';
                         return 0;
                 }
-        return -EINVAL;
+        if (!config_app(config, text))
+                return -EINVAL;
+        *ret = TARGET_APPS;
+        strcpy(ret_app, text);
+        return 0;
 }
 
 static const char *const outcome_names[OUTCOME_MAX] = {
@@ -67,9 +77,13 @@ Json *named_images_json(const NamedImages *list) {
 }
 
 static const char *const remaining_kind_names[REMAINING_KIND_MAX] = {
-        [REMAINING_RECORD] = "record",       [REMAINING_IMAGE] = "image",
-        [REMAINING_CONTAINER] = "container", [REMAINING_BUILDER] = "builder",
+        [REMAINING_RECORD] = "record",
+        [REMAINING_IMAGE] = "image",
+        [REMAINING_CONTAINER] = "container",
+        [REMAINING_BUILDER] = "builder",
         [REMAINING_BUILD] = "build",
+        [REMAINING_CACHE] = "cache",
+        [REMAINING_APP] = "app",
 };
 
 int remaining_add(RemainingList *list, RemainingKind kind, const char *object, const char *reason,
@@ -144,7 +158,15 @@ void receipt_done(Receipt *receipt) {
         named_images_done(&receipt->names);
         named_images_done(&receipt->rollback_tags);
         strv_done(&receipt->kept_mounts);
-        free(receipt->root_dir);
+        for (size_t i = 0; i < receipt->disks.n; i++)
+                free(receipt->disks.v[i].path);
+        free(receipt->disks.v);
+        for (size_t i = 0; i < receipt->caches.n; i++) {
+                free(receipt->caches.v[i].app);
+                free(receipt->caches.v[i].path);
+        }
+        free(receipt->caches.v);
+        json_free(receipt->not_reached);
         free(receipt->error);
         *receipt = (Receipt){ 0 };
 }
@@ -161,7 +183,7 @@ Json *who_json(const Who *who) {
 }
 
 static Json *removed_json(const Receipt *receipt) {
-        static const char *const names[REMOVED_MAX] = { "names", "untagged", "records" };
+        static const char *const names[REMOVED_MAX] = { "names", "untagged", "records", "caches" };
         cleanup(json_free) Json *array = json_new_array();
 
         for (RemovedStep step = 0; step < REMOVED_MAX; step++) {
@@ -179,6 +201,19 @@ static Json *removed_json(const Receipt *receipt) {
         return TAKE_PTR(array);
 }
 
+static Json *caches_json(const Receipt *receipt) {
+        cleanup(json_free) Json *array = json_new_array();
+
+        for (size_t i = 0; i < receipt->caches.n; i++) {
+                const TakenCache *cache = &receipt->caches.v[i];
+                int r = cache_add_json(array, cache->app, cache->path, cache->reach, cache->bytes);
+
+                if (r < 0)
+                        return NULL;
+        }
+        return TAKE_PTR(array);
+}
+
 static uint64_t engine_bytes(const Receipt *receipt) {
         uint64_t bytes = 0;
 
@@ -187,12 +222,23 @@ static uint64_t engine_bytes(const Receipt *receipt) {
         return bytes;
 }
 
+int cache_add_json(Json *array, const char *app, const char *path, Reach reach, uint64_t bytes) {
+        cleanup(json_free) Json *json = json_new_object();
+        int r;
+
+        r = json_add_string(json, "app", app);
+        r |= json_add_string(json, "path", path);
+        r |= json_add_string(json, "reach", reach_to_string(reach));
+        r |= json_add_int(json, "bytes", (int64_t)bytes);
+        return r < 0 ? -ENOMEM : json_add(array, NULL, TAKE_PTR(json));
+}
+
 Json *receipt_json(const Receipt *receipt) {
         cleanup(json_free) Json *json = json_new_object();
         int r;
 
         r = json_add_string(json, "id", receipt->id);
-        r |= json_add_string(json, "target", target_to_string(receipt->target));
+        r |= json_add_string(json, "target", target_to_string(receipt->target, receipt->app));
         r |= json_add_string(json, "outcome", outcome_to_string(receipt->outcome));
         if (target_speaks_of_fresh(receipt->target))
                 r |= json_add_bool(json, "fresh", receipt->outcome == OUTCOME_FRESH);
@@ -210,6 +256,10 @@ Json *receipt_json(const Receipt *receipt) {
         r |= json_add(json, "removed", removed_json(receipt));
         r |= json_add_int(json, "engineReportedBytes", (int64_t)engine_bytes(receipt));
         r |= json_add_int(json, "diskFreedBytes", (int64_t)receipt->disk_freed_bytes);
+        r |= json_add_int(json, "appBytes", (int64_t)receipt->app_bytes);
+        r |= json_add(json, "caches", caches_json(receipt));
+        r |= json_add(json, "notReached",
+                      receipt->not_reached ? json_copy(receipt->not_reached) : json_new_array());
         r |= json_add(json, "names", named_images_json(&receipt->names));
         r |= json_add(json, "rollbackTags", named_images_json(&receipt->rollback_tags));
         r |= json_add(json, "keptMounts", json_new_strings(&receipt->kept_mounts));
@@ -224,13 +274,15 @@ void receipt_run(const Receipt *receipt, Run *ret) {
                 .finished_sec = receipt->finished_sec,
                 .n_remaining = receipt->remaining.n,
                 .engine_bytes = engine_bytes(receipt),
-                .freed_bytes = receipt->disk_freed_bytes,
+                .freed_bytes = receipt->target & TARGET_DOCKER ? receipt->disk_freed_bytes
+                                                               : receipt->app_bytes,
                 .took_names = receipt->names.n > 0,
         };
         for (RemovedStep step = 0; step < REMOVED_MAX; step++)
                 ret->n_removed += receipt->removed[step].objects;
         strcpy(ret->id, receipt->id);
-        snprintf(ret->target, sizeof(ret->target), "%s", target_to_string(receipt->target));
+        snprintf(ret->target, sizeof(ret->target), "%s",
+                 target_to_string(receipt->target, receipt->app));
         snprintf(ret->outcome, sizeof(ret->outcome), "%s", outcome_to_string(receipt->outcome));
         if (receipt->who.user)
                 snprintf(ret->who, sizeof(ret->who), "%s", receipt->who.user);
@@ -238,17 +290,58 @@ void receipt_run(const Receipt *receipt, Run *ret) {
                 snprintf(ret->who, sizeof(ret->who), "%u", (unsigned)receipt->who.uid);
 }
 
-void receipt_measure_disk(Receipt *receipt) {
-        struct statvfs fs;
-        uint64_t free_bytes;
+int receipt_add_disk(Receipt *receipt, const char *path) {
+        cleanup_free char *copy = NULL;
+        struct stat st, other;
 
-        if (!receipt->root_dir || statvfs(receipt->root_dir, &fs) < 0)
-                return;
-        free_bytes = (uint64_t)fs.f_bfree * fs.f_frsize;
-        if (receipt->disk_before_bytes == 0)
-                receipt->disk_before_bytes = free_bytes;
-        else if (free_bytes > receipt->disk_before_bytes)
-                receipt->disk_freed_bytes = free_bytes - receipt->disk_before_bytes;
+        if (stat(path, &st) < 0)
+                return 0;
+        for (size_t i = 0; i < receipt->disks.n; i++)
+                if (stat(receipt->disks.v[i].path, &other) >= 0 && other.st_dev == st.st_dev)
+                        return 0;
+        copy = strdup(path);
+        if (!copy || array_grow(receipt->disks.v, receipt->disks.n, receipt->disks.size) < 0)
+                return -ENOMEM;
+        receipt->disks.v[receipt->disks.n++] = (FreedDisk){ .path = TAKE_PTR(copy) };
+        return 0;
+}
+
+void receipt_measure_disks(Receipt *receipt) {
+        receipt->disk_freed_bytes = 0;
+        for (size_t i = 0; i < receipt->disks.n; i++) {
+                FreedDisk *disk = &receipt->disks.v[i];
+                struct statvfs fs;
+                uint64_t free_bytes;
+
+                if (statvfs(disk->path, &fs) < 0)
+                        continue;
+                free_bytes = (uint64_t)fs.f_bfree * fs.f_frsize;
+                if (disk->before_bytes == 0)
+                        disk->before_bytes = free_bytes;
+                else if (free_bytes > disk->before_bytes)
+                        receipt->disk_freed_bytes += free_bytes - disk->before_bytes;
+        }
+}
+
+int receipt_add_cache(Receipt *receipt, const char *app, const char *path, Reach reach,
+                      const char *name) {
+        cleanup_free char *app_copy = NULL, *text = NULL;
+        TakenCache *cache;
+
+        receipt->removed[REMOVED_CACHES].objects++;
+        if (receipt->caches.n >= REMAINING_NAMED_MAX)
+                return 0;
+        app_copy = strdup(app);
+        text = path_text(path);
+        if (!app_copy || !text ||
+            array_grow(receipt->caches.v, receipt->caches.n, receipt->caches.size) < 0)
+                return -ENOMEM;
+        cache = &receipt->caches.v[receipt->caches.n++];
+        *cache = (TakenCache){ .reach = reach };
+        snprintf(cache->name, sizeof(cache->name), "%s", name);
+        cache->app = TAKE_PTR(app_copy);
+        cache->path = TAKE_PTR(text);
+        return 0;
 }
 
 Json *engine_json(const char *socket, const EngineInfo *info, const char *reason) {

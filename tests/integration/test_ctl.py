@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import varlink_peer
-from varlink_peer import CACHE, CTL, LEFT, POLICY_RUN, STATUS, ctl, final, frame, progress, receipt
+from varlink_peer import CACHE, CACHES, CTL, LEFT, POLICY_RUN, STATUS, VOLUMES, ctl, final, frame, progress, receipt
 
 peer = varlink_peer.peer  # the fixture
 
@@ -65,7 +65,8 @@ def test_clear_not_fresh(peer):
 @pytest.mark.parametrize("target, words", [
     ("builder", "SUCCESS: builder cleared; images were not touched, the next build may be CACHED by them"),
     ("images", "SUCCESS: images cleared; Docker's build cache was not touched, the next build may be CACHED by it"),
-    ("frontend", "SUCCESS: frontend cleared; Docker's caches were not touched, the next build may be CACHED by them")])
+    ("apps", "SUCCESS: Application caches cleared; Docker's caches untouched, the next build may be CACHED"),
+    ("frontend", "SUCCESS: Application caches cleared; Docker's caches untouched, the next build may be CACHED")])
 def test_other_targets(peer, target, words):
     done = ctl(peer(final(target=target, outcome="cleared", fresh=None)), "clear", target)
     assert done.returncode == 0
@@ -76,6 +77,81 @@ def test_not_cleared(peer):
     done = ctl(peer(final(target="builder", outcome="notCleared", fresh=None, remaining=LEFT[:1])), "clear", "builder")
     assert done.returncode == 3
     assert done.stderr == "NOT CLEARED: 1 source of cached layers left: container web\n"
+
+
+APP_LEFT = [{"kind": "cache", "object": "backend/__pycache__", "reason": "container web has it mounted",
+             "remedy": "wpcachectl clear --target backend --include-mounted"},
+            {"kind": "app", "object": "backend", "reason": "its root is missing"}]
+
+
+def app_receipt(**changes: object) -> dict[str, object]:
+    return final(**{"target": "apps", "outcome": "cleared", "fresh": None, "engineReportedBytes": 0,
+                    "diskFreedBytes": 7, "appBytes": 1_200_040_000, "caches": CACHES, "notReached": VOLUMES,
+                    "names": [], "notes": [], "assumes": [], **changes})
+
+
+def test_application_caches(peer):
+    p = peer(progress("apps", "Removing caches of frontend"), app_receipt())
+    done = ctl(p, "clear", "--target", "apps", "--include-mounted")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "INFO: Removing caches of frontend",
+        "frontend: 3 caches removed, 1.2GB (2 in the build context, 1 ignored by .dockerignore)",
+        "       800MB  .next, in the build context",
+        "       400MB  node_modules/.cache, ignored by .dockerignore",
+        "          0B  .turbo, in the build context",
+        "backend: 1 cache removed, 40kB (1 outside the build context)",
+        "        40kB  src/__pycache__, outside the build context",
+        "Total reclaimed space: 1.2GB",
+        "NOT REACHED: volume wp_static (container web, /app/staticfiles): no clear touches volumes",
+        "Receipt: 20250102-030405-abcd",
+        "SUCCESS: Application caches cleared; Docker's caches untouched, the next build may be CACHED"]
+    assert p.calls[0]["parameters"]["includeMounted"] is True
+    ctl(p, "clear", "apps")
+    assert "includeMounted" not in p.calls[1]["parameters"]
+
+
+def test_many_application_caches(peer):
+    """Those of ten and less are told one by one; a receipt that lists not all says so."""
+    many = [{"app": "backend", "path": f"a{i}/__pycache__", "reach": "context", "bytes": 1000} for i in range(100)]
+    for n, n_all, lines in ((10, 10, 11), (11, 11, 1), (100, 100, 1), (100, 140, 2)):
+        removed = [{"step": "names", "objects": 500, "engineReportedBytes": 0},
+                   {"step": "caches", "objects": n_all, "engineReportedBytes": 0}]
+        done = ctl(peer(app_receipt(caches=many[:n], removed=removed)), "clear", "apps")
+        before = done.stdout.partition("Total reclaimed")[0].splitlines()
+        assert len(before) == lines and f"backend: {n} caches removed, {n}kB ({n} in the build context)" in before
+        assert ("Of 140 caches that were removed, the first 100:" == before[0]) == (n_all > n)
+    assert "caches" not in ctl(peer(app_receipt(caches=[], removed=removed[:1])), "clear", "apps").stdout.partition(
+        "SUCCESS")[0]
+
+
+def test_application_caches_beside_docker(peer):
+    """Only targets of Docker's caches are told in the engine's figures, and in the words that logs are searched for."""
+    done = ctl(peer(final(caches=CACHES, appBytes=1_200_000_000)), "clear")
+    assert "INFO: Clearing Docker build cache\nfrontend: 3 caches removed, " in done.stdout
+    assert "\nTotal reclaimed space: 2.5GB so far (engine reported 3.1GB, application caches 1.2GB)\n" in done.stdout
+    assert done.stdout.endswith("SUCCESS: Docker build cache cleared\n")
+    done = ctl(peer(final(appBytes=1_200_000_000, diskFreedBytes=4_300_000_000)), "clear")
+    assert "\nTotal reclaimed space: 4.3GB (engine reported 3.1GB, application caches 1.2GB)\n" in done.stdout
+    done = ctl(peer(final(appBytes=5, engineReportedBytes=0, diskFreedBytes=0)), "clear")
+    assert "\nTotal reclaimed space: 0B so far (application caches 5B)\n" in done.stdout
+    done = ctl(peer(app_receipt(target="frontend")), "clear", "frontend")
+    assert "Clearing Docker" not in done.stdout and "Docker build cache cleared" not in done.stdout
+
+
+@pytest.mark.parametrize("target", ["apps", "backend"])
+def test_application_caches_left(peer, target):
+    done = ctl(peer(app_receipt(target=target, outcome="notCleared", remaining=APP_LEFT)), "clear", target)
+    assert done.returncode == 3 and "SUCCESS" not in done.stdout
+    assert ("REMAINING: cache backend/__pycache__: container web has it mounted\n"
+            "           end it: wpcachectl clear --target backend --include-mounted\n"
+            "REMAINING: app backend: its root is missing\nTotal reclaimed") in done.stdout
+    assert done.stderr == "NOT CLEARED: 2 left: cache backend/__pycache__, …\n"
+    # whatever the outcome says
+    done = ctl(peer(app_receipt(target=target, remaining=APP_LEFT[1:])), "clear", target)
+    assert (done.returncode, done.stderr) == (3, "NOT CLEARED: 1 left: app backend\n")
+    done = ctl(peer(final(outcome="notFresh", fresh=False, remaining=APP_LEFT[:1])), "clear")
+    assert done.stderr == "NOT FRESH: 1 source of cached layers left: cache backend/__pycache__\n"
 
 
 @pytest.mark.parametrize("changes, status", [
@@ -140,6 +216,9 @@ def test_dry_run(peer):
         "In the way now:", "REMAINING: container web: it holds an image", "           end it: docker rm web",
         "NOTE: N", "ASSUMES: A"]
     assert json.loads(ctl(p, "clear", "--dry-run", "--json").stdout) == plan
+    p = peer({"parameters": {"plan": plan}})
+    ctl(p, "clear", "--dry-run", "--include-mounted")
+    assert p.calls[0]["parameters"]["includeMounted"] is True
     # a receipt is no answer to a dry run
     assert ctl(peer(final()), "clear", "--dry-run").returncode == 1
 
@@ -177,6 +256,9 @@ def test_job_failed_with_receipt(peer):
                            "Receipt: 20250102-030405-abcd\n")
     done = ctl(p, "clear", "--json")
     assert done.returncode == 1 and json.loads(done.stdout) == failed
+    failed["caches"] = CACHES[1:2]
+    p = peer({"error": f"{CACHE}.JobFailed", "parameters": {"reason": "engine went away", "receipt": failed}})
+    assert ctl(p, "clear").stdout.startswith("backend: 1 cache removed, 40kB (1 outside the build context)\n")
 
 
 def test_unreachable(short_path):
@@ -337,6 +419,7 @@ def test_status_of_a_bare_daemon(peer):
     assert "     Looked: never\n Last clear: none\n     Config: the defaults, loaded " in done.stdout
     assert "not in force: f:1: bad\n" in done.stdout
     assert "Client:" not in done.stdout and "Job:" not in done.stdout
+    assert "App" not in done.stdout and "Not reached" not in done.stdout
 
 
 def test_rollback(peer):
@@ -381,6 +464,15 @@ def test_watch(peer):
         "policy    left, 1 image and 7 build cache records removed, 1 left, 4.1GB reclaimed (run p1)",
         "new one   still told"]
     assert p.calls[0]["more"] is True
+    p = peer(*({"parameters": event, "continues": True} for event in (
+        {"event": "status", "status": {**STATUS, "job": {**STATUS["job"], "kind": "sweep", "target": None}}},
+        {"event": "progress", "progress": progress("apps", "Removing caches of frontend")["parameters"]["progress"]},
+        {"event": "receipt", "receipt": app_receipt(target="frontend")["parameters"]["receipt"]})))
+    assert [line[9:] for line in ctl(p, "watch").stdout.splitlines()] == [
+        "status    engine ok, 312 build cache records, 4.1GB, sweep of left-over caches: Removing x",
+        "progress  Removing caches of frontend",
+        "receipt   frontend: cleared, 0 sources left, 1.2GB reclaimed (receipt 20250102-030405-abcd)"]
+    p = peer(*replies)
     lines = ctl(p, "watch", "--json").stdout.splitlines()
     assert [json.loads(line) for line in lines] == events
 
@@ -424,6 +516,8 @@ def test_socket_from_the_environment(peer):
     (["plan", "all", "docker"], "too many arguments: 'docker'"),
     (["plan", "--target", "all", "docker"], "two targets, 'all' and 'docker'"),
     (["plan", "--keep-mounts"], "--keep-mounts wants a target"),
+    (["plan", "--include-mounted"], "--include-mounted wants a target"),
+    (["status", "--include-mounted"], "--include-mounted belongs to 'clear' and 'plan'"),
     (["explain"], "explain wants an image"),
     (["explain", "a", "b"], "too many arguments: 'b'"),
     (["metrics", "a"], "too many arguments: 'a'"),
@@ -452,6 +546,7 @@ def test_help(short_path, arguments):
     assert done.returncode == 0 and done.stderr == ""
     assert all(len(line) <= 80 for line in done.stdout.splitlines())
     for word in ("status", "clear", "rollback", "watch", "reload", "version", "--keep-mounts", "--json", "inhibit",
+                 "--include-mounted", "apps or the name of an",
                  "plan", "explain", "history", "metrics", "--ttl", "--since", "--ignore-inhibitors"):
         assert word in done.stdout
 
@@ -464,7 +559,7 @@ def test_documented(short_path, page, option):
     shown = ctl(short_path / "none", "help").stdout
     verbs = re.findall(r"^  ([a-z]+)", shown, re.M)
     options = re.findall(r"^  (?:-\w, )?--([a-z-]+)", shown, re.M)
-    assert len(verbs) == 12 and len(options) == 17
+    assert len(verbs) == 12 and len(options) == 18
     text = (Path(__file__).parents[2] / page).read_text()
     for word in verbs + [option.format(name) for name in options]:
         assert re.search(re.escape(word) + r"\b", text), word
@@ -483,3 +578,46 @@ def test_completion_knows_whose_options_are_whose(short_path):
                   f"COMP_CWORD=2; _wpcachectl wpcachectl - {verb}; printf '%s\\n' \"${{COMPREPLY[@]}}\"")
         done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=20)
         assert {word.partition("=")[0] for word in done.stdout.split()} == taken | common, verb
+
+
+def complete(peer: object, *words: str, path: Path | None = None) -> list[str]:
+    """What bash is offered after WORDS."""
+    script = (f"source {Path(__file__).parents[2]}/etc/completion/wpcachectl.bash; COMP_WORDS=(wpcachectl \"$@\"); "
+              "COMP_CWORD=$#; _wpcachectl wpcachectl \"${!#}\" \"${COMP_WORDS[COMP_CWORD - 1]}\"; "
+              "printf '%s\\n' \"${COMPREPLY[@]}\"")
+    env = {"PATH": f"{CTL.parent.resolve()}:{os.environ['PATH']}", "WPCACHE_SOCKET": str(getattr(peer, "path", peer))}
+    done = subprocess.run(["bash", "-c", script, "bash", *words], capture_output=True, text=True, timeout=20, env=env,
+                          cwd=path)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.split()
+
+
+TARGETS = ["all", "docker", "builder", "images", "apps"]
+
+
+def test_completion_knows_the_applications(peer, short_path):
+    evil = '{"name":"evil","root":"$(touch ran)'
+    apps = [{"name": "frontend", "root": evil, "state": "ok", "context": evil},
+            {"name": "back.end-2", "root": "/a]b", "state": "refused", "reason": evil, "context": "/"},
+            {"name": "$(touch ran)", "root": "/", "state": "ok", "context": "/"},
+            {"name": "a b", "root": "/", "state": "ok", "context": "/"}]
+    p = peer({"parameters": {"status": {**STATUS, "apps": apps, "alarms": [{"kind": evil, "message": evil}]}}})
+    for words in (("clear", ""), ("plan", ""), ("clear", "--target", ""), ("clear", "--target", "=", "")):
+        assert complete(p, *words, path=short_path) == [*TARGETS, "frontend", "back.end-2"], words
+    assert complete(p, "clear", "fr", path=short_path) == ["frontend"]
+    assert not (short_path / "ran").exists()
+    calls = len(p.calls)
+    assert "--include-mounted" in complete(p, "clear", "--") and complete(p, "explain", "") == []
+    assert len(p.calls) == calls, "asked only where targets are completed"
+
+
+def test_completion_without_a_daemon(peer, short_path):
+    assert complete(short_path / "none", "clear", "") == TARGETS
+    for answer in ({"parameters": {"status": {**STATUS, "apps": []}}}, b"garbage\0",
+                   {"error": "org.varlink.service.PermissionDenied"}):
+        assert complete(peer(answer), "clear", "") == TARGETS
+    gone = threading.Event()
+    begin = time.monotonic()
+    assert complete(peer(lambda conn, call: gone.wait(30) and None), "clear", "") == TARGETS
+    assert time.monotonic() - begin < 5
+    gone.set()

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import varlink_peer
-from varlink_peer import CACHE, CTL, HISTORY, PLAN, POLICY_RUN, STATUS, Peer, ctl, frame, receipt
+from varlink_peer import CACHE, CACHES, CTL, HISTORY, PLAN, POLICY_RUN, STATUS, VOLUMES, Peer, ctl, frame, receipt
 
 peer = varlink_peer.peer  # the fixture
 
@@ -71,12 +71,52 @@ def disk(**changes: Any) -> list[dict[str, Any]]:
      r"Last policy: done, \d+d \d+h ago, 1234 removed, 1kB freed \(run r1\)"),
     ({"inhibitors": [{"why": "deploy", "who": {"uid": 7, "pid": 42}, "since": 1, "until": 2},
                      {"why": "backup", "who": {"uid": 0, "pid": 43, "user": "root"}, "since": 1, "until": 2}]},
-     r"  Inhibitor: 'backup' of root \(pid 43\), taken \d+d \d+h ago, ends now at the latest")])
+     r"  Inhibitor: 'backup' of root \(pid 43\), taken \d+d \d+h ago, ends now at the latest"),
+    ({"queued": 0, "job": {"id": "j", "kind": "sweep", "startedAt": 1, "step": "apps", "message": "Removing y"}},
+     r"        Job: sweep of left-over caches: Removing y, started .* ago")])
 def test_status_lines(peer, changes, words):
     done = ctl(peer(status(**changes)))
     assert done.returncode == 0
     lines = done.stdout.splitlines()
     assert words in lines or any(re.fullmatch(words, line) for line in lines), done.stdout
+
+
+APP = STATUS["apps"][0]
+
+
+@pytest.mark.parametrize("app, words", [
+    ({}, r", 3 caches, 1.2GB, 2 can reach an image, searched \d+d \d+h ago"),
+    ({"caches": 0, "reached": 0, "bytes": 0}, r", 0 caches, searched \d+d \d+h ago"),
+    ({"caches": 1, "reached": 1, "bytes": None}, r", 1 cache, 1 can reach an image, searched .* ago"),
+    ({"searchedAt": None, "caches": None}, ", not searched yet"),
+    ({"state": "missing", "reason": "no such directory", "searchedAt": None, "caches": None, "trash": None},
+     ", missing: no such directory, not searched yet"),
+    ({"state": "readOnly", "reason": "/srv is mounted read-only"},
+     r", read-only: /srv is mounted read-only, 3 caches, .*, searched .* ago"),
+    ({"state": "unreadable", "caches": None}, r", unreadable, searched .* ago"),
+    ({"state": "notWritable"}, r", not writable, 3 caches, .*"), ({"state": "refused"}, r", refused, 3 caches, .*"),
+    ({"state": "ofTomorrow"}, r", ofTomorrow, 3 caches, .*")])
+def test_status_of_an_application(peer, app, words):
+    """One whose caches can't be cleared is seen at once and never looks clean, but is no alarm."""
+    p = peer(status(apps=[APP, {**APP, "name": "backend", "root": "/srv/wp/backend", **app}]))
+    done = ctl(p)
+    assert (done.returncode, done.stderr) == (0, "")
+    shown = [line for line in done.stdout.splitlines() if line.startswith("        App: ")]
+    assert len(shown) == 2 and shown[0].startswith("        App: frontend at /srv/wp/frontend, 3 caches, ")
+    assert re.fullmatch("        App: backend at /srv/wp/backend" + words, shown[1]), shown[1]
+    failed = "state" in app
+    assert done.stdout.startswith(f"wpcached 0.0.1: {'the caches of 1 application can' if failed else 'ok, '}")
+    colours = ctl(p, "--color=always").stdout
+    assert bool(re.search("backend, \x1b\\[33m", colours)) == failed
+    assert ctl(p, "-q").returncode == 0
+    done = ctl(peer(status(apps=[{**APP, **app}], alarms=ALARMS)))
+    assert done.returncode == 8 and "\nwpcached 0.0.1: 2 alarms" in done.stdout
+
+
+def test_status_of_volumes(peer):
+    assert ("Not reached: what lies in volumes: wp_static (container web, /app/staticfiles), x (container y, /z)\n"
+            in ctl(peer(status(notReached=[*VOLUMES, {"volume": "x", "container": "y", "destination": "/z"}]))).stdout)
+    assert "Not reached" not in ctl(peer(status(notReached=[]))).stdout
 
 
 # plan, explain
@@ -142,9 +182,50 @@ def test_plan_of_a_clear(peer):
         assert p.calls[-1] == {"method": f"{CACHE}.GetPlan", "parameters": {"target": "all"}}
     ctl(p, "plan", "all", "--keep-mounts")
     assert p.calls[-1]["parameters"] == {"target": "all", "keepMounts": True}
+    ctl(p, "plan", "all", "--include-mounted")
+    assert p.calls[-1]["parameters"] == {"target": "all", "includeMounted": True}
     assert json.loads(ctl(p, "plan", "all", "--json").stdout) == {"plan": plan}
     assert ctl(p, "plan", "docker").returncode == 1, "the answer to another question"
     assert ctl(p, "plan").returncode == 1
+
+
+EMPTY_PLAN = {"names": [], "rollbackTags": [], "untagged": [], "records": 0, "recordBytes": 0, "remaining": [],
+              "assumes": [], "notes": []}
+
+
+def test_plan_of_applications(peer):
+    missing = {**APP, "name": "api", "state": "missing", "reason": "/srv/wp/api: no such directory", "caches": None}
+    plan = {**EMPTY_PLAN, "target": "apps", "caches": CACHES, "notReached": VOLUMES,
+            "apps": [APP, {**APP, "name": "admin", "root": "/srv/wp/admin", "caches": 0}, missing,
+                     {**missing, "name": "backend"}],
+            "remaining": [{"kind": "app", "object": "backend", "reason": "its root is missing"},
+                          {"kind": "cache", "object": ".x", "reason": "container web has it mounted", "remedy": "R"}]}
+    p = peer({"parameters": {"plan": plan}})
+    done = ctl(p, "plan", "apps")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "Clearing 'apps' would:",
+        "  remove    frontend: .next (800MB, in the build context)",
+        "  remove    backend: src/__pycache__ (40kB, outside the build context)",
+        "  remove    frontend: node_modules/.cache (400MB, ignored by .dockerignore)",
+        "  remove    frontend: .turbo (0B, in the build context)",
+        "  in all    4 caches, 1.2GB",
+        "  nothing   of admin: no cache below /srv/wp/admin",
+        "  leave     api: missing, /srv/wp/api: no such directory",
+        "In the way now:", "REMAINING: app backend: its root is missing",
+        "REMAINING: cache .x: container web has it mounted", "           end it: R",
+        "NOT REACHED: volume wp_static (container web, /app/staticfiles): no clear touches volumes"]
+    assert json.loads(ctl(p, "plan", "apps", "--json").stdout) == {"plan": plan}
+    done = ctl(peer({"parameters": {"plan": {**plan, "target": "all"}}}), "plan", "all")
+    assert "  leave     api: missing, /srv/wp/api: no such directory\n  prune     0 build cache records" in done.stdout
+
+
+def test_plan_of_many_applications_caches(peer):
+    many = [{"app": "api", "path": f"a{i}", "reach": "context", "bytes": 1000} for i in range(100)]
+    for n, words in ((99, "  in all    99 caches, 99kB\n"),
+                     (100, "  the first 100 caches, 100kB; there may be more\n")):
+        done = ctl(peer({"parameters": {"plan": {**EMPTY_PLAN, "target": "api", "caches": many[:n]}}}), "plan", "api")
+        assert done.stdout.count("  remove    api: ") == n and done.stdout.endswith(words)
 
 
 def test_explain(peer):
@@ -170,6 +251,11 @@ def test_history(peer):
         "1970-01-02 00:00  clear   all     fresh         12  2.5GB  root  r2"]
     assert p.calls[0].get("parameters", {}) == {}
     assert json.loads(ctl(p, "history", "--json").stdout) == HISTORY
+    longest = {**HISTORY["runs"][0], "target": "f" * 31, "outcome": "cleared"}
+    assert ctl(peer({"parameters": {"runs": [longest, HISTORY["runs"][1]]}}), "history").stdout.splitlines() == [
+        "TIME              KIND    TARGET                           OUTCOME  REMOVED  FREED  WHO   RUN",
+        "1970-01-01 00:01  policy  -                                done        1234    1kB  -     r1",
+        f"1970-01-02 00:00  clear   {'f' * 31}  cleared       12  2.5GB  root  r2"]
     done = ctl(peer({"parameters": {"runs": [], "samples": []}}), "history")
     assert (done.returncode, done.stdout) == (0, "Nothing was done in this time\n")
 
@@ -203,6 +289,18 @@ def test_one_run_in_full(peer):
         "REMAINING: record abc: in use",
         "Total reclaimed space: 2.5GB (engine reported 3.1GB)", "NOTE: builds of blog start cold, too",
         "ASSUMES: no build imports cache from a registry"]
+    done = ctl(peer({"parameters": {"receipt": receipt(
+        target="frontend", outcome="cleared", fresh=None, appBytes=1_200_000_000, caches=CACHES[:1], notReached=VOLUMES,
+        engineReportedBytes=0, diskFreedBytes=7, names=[], notes=[], assumes=[],
+        removed=[{"step": "records", "objects": 0, "engineReportedBytes": 0},
+                 {"step": "caches", "objects": 1, "engineReportedBytes": 0}])}}), "history", "r")
+    assert done.returncode == 0 and done.stdout.splitlines() == [
+        "Clear of frontend by uid 0 (pid 1), 1970-01-01 00:00, took 1s: cleared", "Removed: 1 caches",
+        "frontend: 1 cache removed, 800MB (1 in the build context)", "       800MB  .next, in the build context",
+        "Total reclaimed space: 1.2GB",
+        "NOT REACHED: volume wp_static (container web, /app/staticfiles): no clear touches volumes"]
+    done = ctl(peer({"parameters": {"receipt": receipt(appBytes=5, diskFreedBytes=1_000_000_000)}}), "history", "r")
+    assert "Total reclaimed space: 1GB (engine reported 3.1GB, application caches 5B)\n" in done.stdout, "no more comes"
     done = ctl(peer({"parameters": {"runs": HISTORY["runs"][:1]}}), "history", "r2")  # a rollback
     assert done.returncode == 0 and done.stdout.splitlines()[1].endswith("r2")
     done = ctl(peer({"error": f"{CACHE}.UnknownReceipt", "parameters": {"receipt": "x", "reason": "no such run"}}),
@@ -382,6 +480,12 @@ def test_inhibit_waits_and_says_for_what(holder):
         assert run.poll() is None and run.stdout
         one.connections[0].sendall(frame(HELD))
         assert run.wait(10) == 6 and run.stdout.read() == "ran\n" and run.stderr.read() == ""
+    sweep = {"id": "j", "kind": "sweep", "startedAt": 1, "step": "apps", "message": "Removing y"}
+    _, p = holder(after={"parameters": {"status": {**STATUS, "job": sweep}}})
+    with background(p, "true") as run:
+        assert run.stderr and run.stderr.readline() == (
+            "wpcachectl: waiting for a sweep of left-over caches in progress: Removing y\n")
+        run.kill()
     quiet, p = holder(after={"parameters": {"status": STATUS}})
     with background(p, "true", options=("-q", "--wait", "3s", "--require")) as run:
         assert run.wait(10) == 125 and run.stderr

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 import varlink_peer
-from varlink_peer import (CACHE, CTL, HISTORY, LEFT, PLAN, POLICY_RUN, STATUS, Terminal, ctl, final, frame, progress,
-                          receipt)
+from varlink_peer import (CACHE, CACHES, CTL, HISTORY, LEFT, PLAN, POLICY_RUN, STATUS, VOLUMES, Terminal, ctl, final,
+                          frame, progress, receipt)
 
 peer = varlink_peer.peer  # the fixture
 
@@ -99,9 +99,22 @@ def test_control_characters(peer):
             return [replace(item) for item in value]
         return EVIL if isinstance(value, str) else value
 
-    evil = replace(receipt(outcome="notFresh", fresh=False, remaining=LEFT, keptMounts=["x"]))
+    evil = replace(receipt(outcome="notFresh", fresh=False, remaining=LEFT, keptMounts=["x"], caches=CACHES,
+                           notReached=VOLUMES, appBytes=1))
+    apps = {**evil, "target": "apps", "outcome": "notCleared"}
+    plan = replace({"target": "all", "names": evil["names"], "untagged": ["x"], "caches": CACHES, "remaining": LEFT,
+                    "notReached": VOLUMES, "notes": ["x"], "apps": [
+                        STATUS["apps"][0], {**STATUS["apps"][0], "caches": 0},
+                        {**STATUS["apps"][0], "state": EVIL, "reason": "x"}]})
+    status_ = {**STATUS, "notReached": VOLUMES, "apps": [*plan["apps"], {**STATUS["apps"][0], "reason": "x"}]}
     cases = [
         (("clear",), [progress("images", EVIL), {"parameters": {"receipt": evil}}], 3),
+        (("clear", "apps"), [progress("apps", EVIL), {"parameters": {"receipt": apps}}], 3),
+        (("clear",), [{"error": f"{CACHE}.JobFailed", "parameters": {"reason": EVIL, "receipt": evil}}], 1),
+        (("clear", "--dry-run"), [{"parameters": {"plan": plan}}], 0),
+        (("plan", "all"), [{"parameters": {"plan": plan}}], 0),
+        (("plan", "all", "--json"), [{"parameters": {"plan": plan}}], 0),
+        (("status",), [{"parameters": {"status": replace(status_)}}], 0),
         (("clear",), [{"error": f"{CACHE}.Busy", "parameters": {"reason": EVIL}}], 7),
         (("clear", "--json"), [{"error": f"{CACHE}.Busy", "parameters": {"reason": EVIL}}], 7),
         (("clear", "--json"), [{"parameters": {"receipt": evil}}], 3),

@@ -162,6 +162,13 @@ def final(**changes: Any) -> dict[str, Any]:
     return {"parameters": {"receipt": receipt(**changes)}}
 
 
+CACHES = [{"app": "frontend", "path": ".next", "reach": "context", "bytes": 800_000_000},
+          {"app": "backend", "path": "src/__pycache__", "reach": "outside", "bytes": 40_000},
+          {"app": "frontend", "path": "node_modules/.cache", "reach": "ignored", "bytes": 400_000_000},
+          {"app": "frontend", "path": ".turbo", "reach": "context", "bytes": 0}]
+
+VOLUMES = [{"volume": "wp_static", "container": "web", "destination": "/app/staticfiles"}]
+
 LEFT = [{"kind": "container", "object": "web", "reason": "it holds an image", "remedy": "docker rm web"},
         {"kind": "record", "object": "abc", "reason": "in use"}]
 
@@ -182,6 +189,8 @@ STATUS = {
     "images": {"matching": 2, "untagged": 3, "total": 14, "bytes": 8_000_000_000, "rollbackTags": 1},
     "disks": [{"path": "/var/lib/docker", "totalBytes": 40_000_000_000, "freeBytes": 10_000_000_000,
                "totalInodes": 1000, "freeInodes": 500, "pressure": False, "minFreeBytes": 6_000_000_000}],
+    "apps": [{"name": "frontend", "root": "/srv/wp/frontend", "state": "ok", "trash": "/srv/.wpcache-trash",
+              "context": "/srv/wp/frontend", "searchedAt": 5, "caches": 3, "reached": 2, "bytes": 1_200_000_000}],
     "policy": {"mode": "enforce", "next": "remove 2 images (1.2GB)", "images": 2, "imageBytes": 1_200_000_000,
                "builderBytes": 0, "events": True},
     "inhibitors": [], "alarms": [], "queued": 1,

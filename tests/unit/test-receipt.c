@@ -10,14 +10,22 @@
 #include "janitor/receipt.h"
 
 static void test_targets(void **state) {
+        AppConfig app = { .name = (char *)"frontend" };
+        Config config = { .apps = { .v = &app, .n = 1 } };
+        char name[APP_NAME_MAX];
         Target target;
 
         (void)state;
         for (size_t i = 0; i < n_target_names; i++) {
-                assert_int_equal(target_from_string(target_names[i], &target), 0);
-                assert_string_equal(target_to_string(target), target_names[i]);
+                assert_int_equal(target_from_string(&config, target_names[i], &target, name), 0);
+                assert_string_equal(name, "");
+                assert_string_equal(target_to_string(target, name), target_names[i]);
         }
-        assert_int_equal(target_from_string("everything", &target), -EINVAL);
+        assert_int_equal(target_from_string(&config, "frontend", &target, name), 0);
+        assert_int_equal(target, TARGET_APPS);
+        assert_string_equal(target_to_string(target, name), "frontend");
+        assert_int_equal(target_from_string(&config, "everything", &target, name), -EINVAL);
+        assert_false(target_speaks_of_fresh(TARGET_APPS));
         assert_true(target_speaks_of_fresh(TARGET_ALL));
         assert_true(target_speaks_of_fresh(TARGET_DOCKER));
         assert_false(target_speaks_of_fresh(TARGET_BUILDER));
@@ -67,6 +75,8 @@ static void test_json(void **state) {
         assert_false(json_get_bool(json, "fresh", true));
         assert_int_equal(json_get_int(json, "engineReportedBytes", 0), 7);
         assert_int_equal(json_size(json_get(json, "remaining")), 1);
+        assert_int_equal(json_size(json_get(json, "caches")), 0);
+        assert_true(json_is_array(json_get(json, "notReached")));
         assert_string_equal(json_get_string(json_first(json_get(json, "names")), "imageId", ""),
                             "sha256:1");
 
@@ -75,6 +85,30 @@ static void test_json(void **state) {
         json_free(json);
         json = receipt_json(&receipt);
         assert_null(json_get(json, "fresh"));
+}
+
+/* The first ones are named, all are counted. */
+static void test_caches(void **state) {
+        cleanup(receipt_done) Receipt receipt = { .target = TARGET_APPS };
+        cleanup(json_free) Json *json = NULL;
+        const Json *first;
+
+        (void)state;
+        strcpy(receipt.app, "frontend");
+        for (unsigned i = 0; i < REMAINING_NAMED_MAX + 5; i++)
+                assert_int_equal(receipt_add_cache(&receipt, "frontend", "a\n/.next", REACH_IGNORED,
+                                                   "0123456789abcdef0123456789abcdef"),
+                                 0);
+        receipt.app_bytes = 4096;
+        json = receipt_json(&receipt);
+        assert_non_null(json);
+        assert_string_equal(json_get_string(json, "target", ""), "frontend");
+        assert_int_equal(json_get_int(json, "appBytes", 0), 4096);
+        assert_int_equal(json_size(json_get(json, "caches")), REMAINING_NAMED_MAX);
+        first = json_first(json_get(json, "caches"));
+        assert_string_equal(json_get_string(first, "path", ""), "a\\n/.next");
+        assert_string_equal(json_get_string(first, "reach", ""), "ignored");
+        assert_int_equal(receipt.removed[REMOVED_CACHES].objects, REMAINING_NAMED_MAX + 5);
 }
 
 static void test_run(void **state) {
@@ -104,11 +138,17 @@ static void test_run(void **state) {
         assert_string_equal(run.who, "4000000000");
         assert_int_equal(run.started_sec, 5);
         assert_int_equal(run.finished_sec, 9);
-        assert_int_equal(run.n_removed, 33);
+        assert_int_equal(run.n_removed, 46);
         assert_int_equal(run.n_remaining, 1);
-        assert_int_equal(run.engine_bytes, 303);
+        assert_int_equal(run.engine_bytes, 406);
         assert_int_equal(run.freed_bytes, 13);
         assert_false(run.took_names);
+
+        receipt.target = TARGET_APPS;
+        receipt.app_bytes = 17;
+        receipt_run(&receipt, &run);
+        assert_string_equal(run.target, "apps");
+        assert_int_equal(run.freed_bytes, 17);
 
         assert_int_equal(named_images_add(&receipt.names, "a:1", "sha256:1"), 0);
         receipt.who.user = strdup(
@@ -121,9 +161,8 @@ static void test_run(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_targets),
-                cmocka_unit_test(test_ids),
-                cmocka_unit_test(test_json),
+                cmocka_unit_test(test_targets), cmocka_unit_test(test_ids),
+                cmocka_unit_test(test_json),    cmocka_unit_test(test_caches),
                 cmocka_unit_test(test_run),
         };
 

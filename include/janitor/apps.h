@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Caches of applications, as clears, plans and polls have to do with them: looked at, taken out of
+ * the way, removed. What apps/sweep.h says of hostile trees holds; which containers have a cache
+ * mounted is the engine's word. Run on the worker thread and block it.
+ */
+
+#include "apps/context.h"
+#include "janitor/receipt.h"
+#include "janitor/reporter.h"
+
+/* So many caches of one look are kept, and so many bytes of their paths; the next look, after these
+ * were taken, finds the rest. */
+#define APP_CACHES_MAX 4096
+#define APP_PATHS_BYTES_MAX (4U * 1024U * 1024U)
+
+typedef enum AppState {
+        APP_OK,
+        APP_MISSING,
+        APP_EMPTY, /* a mount or a checkout that may come */
+        APP_UNREADABLE,
+        APP_READ_ONLY,
+        APP_NOT_WRITABLE, /* names can't be taken out of the root itself */
+        APP_REFUSED,      /* what the configuration would not be loaded with, since then */
+        APP_STATE_MAX
+} AppState;
+
+typedef struct App {
+        const AppConfig *config; /* borrowed */
+        AppState state;
+        char *reason; /* where the state is not APP_OK */
+        AppRoot root; /* open where its state allows a search */
+        char *path;   /* of the root without symlinks, while it is open */
+        Context *context;
+        uint64_t n_caches, n_reached, bytes; /* those that can be taken; measured only */
+        bool searched, measured;
+} App;
+
+typedef struct AppCache {
+        size_t app; /* index in AppsLook.apps */
+        char *path; /* below the root */
+        uint64_t dev, ino, bytes;
+        Reach reach;
+} AppCache;
+
+typedef struct AppsLook {
+        App *apps;
+        size_t n;
+        AppCache *caches; /* to be taken */
+        size_t n_caches, size_caches, paths_bytes;
+        bool more;               /* than are kept */
+        uint64_t hash;           /* of which caches were found */
+        RemainingList remaining; /* what can't be taken: mounted, not searched, no root */
+        size_t n_remaining;      /* more than are in the list */
+        Strv notes, assumes;
+} AppsLook;
+
+typedef struct AppsOptions {
+        const char *name;               /* one application; NULL: all */
+        const ContainerSet *containers; /* whose mounts count; NULL: nobody's */
+        bool include_mounted;
+        bool measure;
+} AppsOptions;
+
+/*
+ * Looks for the caches of applications. 0 also where roots are missing or can't be searched: that is
+ * remaining. -ECANCELED by reporter->pause (which is asked with 0 now and then), -ENOMEM. `ret` holds
+ * descriptors: one look at a time.
+ */
+int apps_look(const Config *config, const AppsOptions *options, const Reporter *reporter,
+              AppsLook *ret) must_check;
+void apps_look_done(AppsLook *look);
+static inline void apps_look_donep(AppsLook *look) {
+        apps_look_done(look);
+}
+
+/* What is known of them between clears. */
+typedef struct AppsWatch {
+        uint64_t looked_usec; /* CLOCK_BOOTTIME; 0: look anew */
+        uint64_t took_usec;
+        uint64_t states_hash;
+        unsigned generation; /* of the configuration */
+} AppsWatch;
+
+/*
+ * Looks how the roots stand, and where that changed or it was long ago, searches and measures them:
+ * `*ret` is type App[] then, else NULL. A search that is cut short by reporter->pause is made up for
+ * next time. 0 or -ENOMEM.
+ */
+int apps_watch(AppsWatch *watch, const Config *config, unsigned generation,
+               const Reporter *reporter, Json **ret) must_check;
+
+/* Type App[] of the interface, or NULL on out of memory. */
+Json *apps_json(const AppsLook *look, int64_t searched_sec);
+/* Adds to an array of type Cache[], until it has REMAINING_NAMED_MAX. 0 or -ENOMEM. */
+int apps_add_caches(const AppsLook *look, Json *array) must_check;
+
+/* Taking and removing. */
+
+typedef struct AppFailure {
+        char *app, *path;
+        int error;
+} AppFailure;
+
+/* What is done in the course of a clear, or of a sweep of left-overs. */
+typedef struct AppsWork {
+        const Config *config;
+        Store *store;
+        const Reporter *reporter;
+        Receipt *receipt; /* gets each cache as it goes; NULL: left-overs alone */
+
+        /* out */
+        AppFailure *failures; /* of the last apps_take() */
+        size_t n_failures, size_failures;
+        RemainingList remaining; /* since the last apps_take() began */
+        Strv notes;
+        uint64_t n_removed, bytes;
+        uint64_t told_usec; /* the last progress */
+} AppsWork;
+
+void apps_work_done(AppsWork *work);
+static inline void apps_work_donep(AppsWork *work) {
+        apps_work_done(work);
+}
+
+/*
+ * Takes what a look found out of the way: into a trash, each stored before; where none can be had,
+ * removes it where it lies. What can't be taken is no error, but in work->failures. Errors: the
+ * store's, -ECANCELED, -ENOMEM.
+ */
+int apps_take(AppsWork *work, AppsLook *look, Diag *reterr_diag) must_check;
+
+/*
+ * Removes what is in the trash by the store's word, of this run or an earlier one. What can't be
+ * removed is no error, but in work->remaining. Errors as apps_take().
+ */
+int apps_sweep(AppsWork *work, Diag *reterr_diag) must_check;
+
+/* Adds what is left after the last look of a clear: what can't be taken, and what was still found; or,
+ * for a plan, will be left once all that was found is `taken`. */
+int apps_remaining(const AppsWork *work, const AppsLook *look, bool taken,
+                   RemainingList *ret) must_check;
+
+/* What apps-take.c and apps-sweep.c share. */
+
+void apps_work_tell(AppsWork *work, const char *message);
+/* Takes `text` over; NULL: -ENOMEM. */
+int apps_work_note(AppsWork *work, char *text) must_check;
+int apps_work_failed(AppsWork *work, const App *app, const char *path, int error) must_check;
+/* Where no trash can be had. */
+int apps_remove_in_place(AppsWork *work, const AppsLook *look, size_t index) must_check;

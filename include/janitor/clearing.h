@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* A clear in progress: what clear.c, which does it, and clear-record.c, which says so, share. */
+
+#include "janitor/apps.h"
+#include "janitor/clear.h"
+
+typedef struct Clear {
+        Docker *docker;
+        const Config *config;
+        Store *store;
+        const ClearOptions *options;
+        const Reporter *reporter;
+        Receipt *receipt;
+
+        Suspects suspects; /* of earlier clears and of this one */
+        bool dirty;        /* they differ from what is stored */
+        Inventory inventory;
+        ClearPlan plan;
+        AppsLook apps;
+        AppsWork apps_work;
+        ContainerSet containers; /* as the inventory's, where only applications are cleared */
+        bool no_engine;          /* then there is none that would run containers */
+        uint64_t observe_usec;   /* what the last observation took */
+        bool local;              /* a failure was ours */
+} Clear;
+
+/* Whether it has to do with Docker's caches, and with applications'. */
+static inline bool clears_docker(const Clear *clear) {
+        return clear->options->target & TARGET_DOCKER;
+}
+
+static inline bool clears_apps(const Clear *clear) {
+        return clear->options->target & TARGET_APPS && clear->config->apps.n > 0;
+}
+
+static inline const ContainerSet *containers_of(const Clear *clear) {
+        return clears_docker(clear) ? &clear->inventory.containers : &clear->containers;
+}
+
+/* Written before the first name goes: every name, and the first caches, that may be gone after a
+ * crash. */
+int record_ahead(Clear *clear, Diag *reterr_diag) must_check;
+/* Judges the last look, and completes the receipt. */
+int record_outcome(Clear *clear, Diag *reterr_diag) must_check;
+/* After a failure the receipt tells how far it came; a failure to write it adds to the first. */
+void record_failure(Clear *clear, int error, Diag *reterr_diag);
+/* What the plan of the last look would do, and what would be left then (type Plan). */
+int record_plan(Clear *clear, Json **ret) must_check;

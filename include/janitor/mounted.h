@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Who has a path of this host mounted. The list of containers tells each mount's source as it was
+ * given when the container was made; what it is now is told by its inode as well, since a path may
+ * lead there by other ways (symlinks, binds on the host).
+ */
+
+#include <sys/stat.h>
+
+#include "apps/sweep.h"
+#include "conf/config.h"
+#include "docker/model.h"
+#include "wire/json.h"
+
+typedef struct Mounted {
+        const Container *container; /* borrowed, as is the mount */
+        const Mount *mount;
+        char *path;        /* without symlinks, if it is there */
+        uint64_t dev, ino; /* 0: it is not, or not to be seen by us */
+} Mounted;
+
+typedef struct MountedSet {
+        Mounted *v;
+        size_t n, size;
+} MountedSet;
+
+/*
+ * Of the containers that run. The whole host ("/") does not count: it is what monitors mount, who
+ * serve nothing of it.
+ */
+int mounted_read(const ContainerSet *containers, MountedSet *ret) must_check;
+void mounted_done(MountedSet *set);
+static inline void mounted_donep(MountedSet *set) {
+        mounted_done(set);
+}
+
+/* A mount at, above or below a directory, which is at `path` below a root; NULL: none. `root_path` is
+ * the root's without symlinks. */
+const Mounted *mounted_find(const MountedSet *set, const AppRoot *root, const char *root_path,
+                            const char *path, uint64_t dev, uint64_t ino);
+
+/* Type Volume[] of the interface, or NULL on out of memory: volumes in which containers of the
+ * application's compose projects have static files or caches. */
+Json *mounted_volumes_json(const Config *config, const ContainerSet *containers);

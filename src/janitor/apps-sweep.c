@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * What is in a trash is forgotten only when nothing of it is left; what is there and not stored is never
+ * touched.
+ */
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/bytes.h"
+#include "base/span.h"
+#include "base/text.h"
+#include "janitor/apps.h"
+
+#define TOLD_USEC (2 * USEC_PER_SEC)
+/* Of one cache: its owner may go on filling what he has open. */
+#define REMOVE_USEC (30 * USEC_PER_MINUTE)
+#define GONE_MAX 256
+
+void apps_work_done(AppsWork *work) {
+        for (size_t i = 0; i < work->n_failures; i++) {
+                free(work->failures[i].app);
+                free(work->failures[i].path);
+        }
+        free(work->failures);
+        remaining_done(&work->remaining);
+        strv_done(&work->notes);
+        *work = (AppsWork){ 0 };
+}
+
+void apps_work_tell(AppsWork *work, const char *message) {
+        work->told_usec = now_boottime_usec();
+        work->reporter->progress(work->reporter->userdata, "apps", message,
+                                 work->receipt ? work->receipt->passes : 0, 0);
+}
+
+int apps_work_note(AppsWork *work, char *text) {
+        cleanup_free char *owned = text;
+
+        if (!owned)
+                return -ENOMEM;
+        return work->notes.n < REMAINING_NAMED_MAX ? strv_add(&work->notes, owned) : 0;
+}
+
+/* Removing a tree. */
+
+typedef struct Removal {
+        AppsWork *work;
+        const char *app, *place, *from; /* for a person */
+        uint64_t until_usec;
+        SweepFigures figures;
+        int error; /* of remaining(), which can return none */
+        unsigned n_steps;
+} Removal;
+
+static int on_step(void *userdata, const SweepFigures *figures) {
+        Removal *removal = userdata;
+        const Reporter *reporter = removal->work->reporter;
+        char bytes[BYTES_TEXT_MAX], text[160];
+        uint64_t now_usec;
+
+        if (removal->error < 0)
+                return removal->error;
+        if (removal->n_steps++ % 128 != 0)
+                return 0;
+        now_usec = now_boottime_usec();
+        if (now_usec > removal->until_usec)
+                return -ETIMEDOUT;
+        if (now_usec > removal->work->told_usec + TOLD_USEC) {
+                snprintf(text, sizeof(text), "Removing caches of %s (%" PRIu64 " files, %s so far)",
+                         removal->app, figures->n_files, bytes_format(figures->bytes, bytes));
+                apps_work_tell(removal->work, text);
+        }
+        return reporter->pause(reporter->userdata, 0);
+}
+
+static int remains(AppsWork *work, const char *object, const char *from, int error) {
+        cleanup_free char *reason = NULL, *remedy = NULL;
+
+        if (work->remaining.n >= REMAINING_NAMED_MAX)
+                return 0;
+        reason = text_format("of %s: %s", from,
+                             error == -EPERM       ? "immutable, or not ours to remove"
+                             : error == -EXDEV     ? "a file system is mounted there"
+                             : error == -ENOTEMPTY ? "somebody goes on writing to it"
+                                                   : error_text(error));
+        if (error == -EPERM)
+                remedy = text_format("chattr -i -a %s, then clear again", object);
+        else if (error == -EXDEV || error == -EBUSY)
+                remedy = text_format("umount %s, then clear again", object);
+        if (!reason || ((error == -EPERM || error == -EXDEV || error == -EBUSY) && !remedy))
+                return -ENOMEM;
+        return remaining_add(&work->remaining, REMAINING_CACHE, object, reason, remedy);
+}
+
+static void on_remaining(void *userdata, const char *path, int error) {
+        Removal *removal = userdata;
+        cleanup_free char *text = path_text(path), *object = NULL;
+
+        object = text ? text_format("%s/%s", removal->place, text) : NULL;
+        removal->error = object ? remains(removal->work, object, removal->from, error) : -ENOMEM;
+}
+
+static int removal_end(Removal *removal, int r) {
+        removal->work->bytes += removal->figures.bytes;
+        return removal->error < 0 ? removal->error : r;
+}
+
+static void count_removed(AppsWork *work, const char *name, uint64_t bytes) {
+        Receipt *receipt = work->receipt;
+
+        work->n_removed++;
+        if (!receipt)
+                return;
+        for (size_t i = 0; i < receipt->caches.n; i++)
+                if (strcmp(receipt->caches.v[i].name, name) == 0)
+                        receipt->caches.v[i].bytes = bytes;
+}
+
+/* Where no trash can be had. */
+int apps_remove_in_place(AppsWork *work, const AppsLook *look, size_t index) {
+        const App *app = &look->apps[index];
+
+        for (size_t i = 0; i < look->n_caches; i++) {
+                const AppCache *cache = &look->caches[i];
+                Removal removal = {
+                        .work = work,
+                        .app = app->config->name,
+                        .place = app->config->root,
+                        .from = app->config->name,
+                        .until_usec = now_boottime_usec() + REMOVE_USEC,
+                };
+                SweepHooks hooks = { on_step, on_remaining, &removal };
+                int r;
+
+                if (cache->app != index)
+                        continue;
+                r = cache_remove(&app->root, &app->config->caches, cache->path, cache->dev,
+                                 cache->ino, &hooks, &removal.figures);
+                r = removal_end(&removal, r);
+                if (r == -ECANCELED || r == -ENOMEM)
+                        return r;
+                if (r < 0 && r != -ENOENT) {
+                        r = apps_work_failed(work, app, cache->path, r);
+                } else if (r == 0) {
+                        work->n_removed++;
+                        if (work->receipt)
+                                r = receipt_add_cache(work->receipt, app->config->name, cache->path,
+                                                      cache->reach, "");
+                        if (work->receipt && work->receipt->caches.n > 0 && r >= 0)
+                                work->receipt->caches.v[work->receipt->caches.n - 1].bytes =
+                                        removal.figures.bytes;
+                }
+                if (r < 0 && r != -ENOENT)
+                        return r;
+        }
+        return 0;
+}
+
+/* Sweeping. */
+
+/* A trash directory that is open, for items that come together. */
+typedef struct Place {
+        char *path;
+        int fd;
+        uint64_t dev;
+        int error;
+        Diag diag;
+} Place;
+
+/* One that is missing from a file system that is not the item's was not removed: it is not mounted. */
+static void place_open(Place *place, const TrashItem *item) {
+        const char *slash = strrchr(item->place, '/');
+        cleanup_free char *parent = strndup(item->place, (size_t)(slash - item->place) + 1);
+        struct stat st;
+
+        cleanup_closep(&place->fd);
+        free(place->path);
+        *place = (Place){ .path = strdup(item->place), .fd = -EBADF };
+        if (!parent || !place->path)
+                place->error = -ENOMEM;
+        else if (stat(item->place, &st) < 0 && (stat(parent, &st) < 0 || st.st_dev != item->dev))
+                place->error = -ENODEV;
+        else
+                place->error = trash_open(item->place, NULL, &place->fd, &place->diag);
+        if (place->error >= 0 && fstat(place->fd, &st) == 0)
+                place->dev = st.st_dev;
+}
+
+static int sweep_item(AppsWork *work, const Place *place, const TrashItem *item) {
+        cleanup_free char *from = text_format("%s's %s", item->app, item->path);
+        Removal removal = {
+                .work = work,
+                .app = item->app,
+                .place = item->place,
+                .from = from,
+                .until_usec = now_boottime_usec() + REMOVE_USEC,
+        };
+        SweepHooks hooks = { on_step, on_remaining, &removal };
+        cleanup_free char *object = NULL;
+        int r;
+
+        if (!from)
+                return -ENOMEM;
+        r = place->error < 0 ? place->error
+                             : trash_remove(place->fd, item->name, item->dev, item->ino, &hooks,
+                                            &removal.figures);
+        r = removal_end(&removal, r);
+        if (r == 0 || (r == -ENOENT && place->dev == item->dev)) {
+                if (r == 0)
+                        count_removed(work, item->name, removal.figures.bytes);
+                return 1;
+        }
+        object = text_format("%s/%s", item->place, item->name);
+        if (!object)
+                return -ENOMEM;
+        switch (r) {
+        case -ECANCELED:
+        case -ENOMEM:
+                return r;
+        case -ENOTEMPTY: /* was told entry by entry */
+                return 0;
+        case -ENODEV:
+        case -ENOENT:
+                return apps_work_note(
+                        work, text_format("%s, what is left of %s, is not to be found: is its "
+                                          "file system mounted?",
+                                          object, from));
+        case -ESTALE:
+                return apps_work_note(
+                        work,
+                        text_format("%s is not what was put there, %s: left alone", object, from));
+        default:
+                return remains(work, object, from, r);
+        }
+}
+
+/* Items that are gone. To forget each costs the disk a write, and to find one gone is no harm. */
+typedef struct Gone {
+        TrashItem v[GONE_MAX]; /* borrowed */
+        size_t n;
+} Gone;
+
+static int forget(AppsWork *work, Gone *gone, Diag *reterr_diag) {
+        size_t n = gone->n;
+
+        gone->n = 0;
+        return n > 0 ? store_drop_trash(work->store, gone->v, n, reterr_diag) : 0;
+}
+
+static int sweep_items(AppsWork *work, const TrashItems *items, Gone *gone, Diag *reterr_diag) {
+        Place place = { .fd = -EBADF };
+        int r = 0;
+
+        for (size_t i = 0; i < items->n && r >= 0; i++) {
+                const TrashItem *item = &items->v[i];
+
+                if (!place.path || strcmp(place.path, item->place) != 0)
+                        place_open(&place, item);
+                r = sweep_item(work, &place, item);
+                if (r > 0)
+                        gone->v[gone->n++] = *item;
+                if (r >= 0 && gone->n == GONE_MAX)
+                        r = forget(work, gone, reterr_diag);
+        }
+        cleanup_closep(&place.fd);
+        free(place.path);
+        return r;
+}
+
+int apps_sweep(AppsWork *work, Diag *reterr_diag) {
+        cleanup(trash_items_done) TrashItems items = { 0 };
+        Gone gone = { .n = 0 };
+        int r, k;
+
+        r = store_read_trash(work->store, &items, reterr_diag);
+        if (r < 0)
+                return r;
+        r = sweep_items(work, &items, &gone, reterr_diag);
+        k = forget(work, &gone, r < 0 ? NULL : reterr_diag);
+        return r < 0 ? r : k;
+}
+
+/* What is left. */
+
+static const AppFailure *find_failure(const AppsWork *work, const char *app, const char *path) {
+        for (size_t i = 0; i < work->n_failures; i++)
+                if (strcmp(work->failures[i].path, path) == 0 &&
+                    strcmp(work->failures[i].app, app) == 0)
+                        return &work->failures[i];
+        return NULL;
+}
+
+static int still_there(const AppsWork *work, const AppsLook *look, const AppCache *cache,
+                       RemainingList *list) {
+        const AppConfig *config = look->apps[cache->app].config;
+        const AppFailure *failure = find_failure(work, config->name, cache->path);
+        cleanup_free char *text = path_text(cache->path), *object = NULL, *reason = NULL;
+
+        object = text ? text_format("%s/%s", config->root, text) : NULL;
+        if (failure)
+                reason = text_format("cannot be cleared: %s",
+                                     failure->error == -ESTALE || failure->error == -EEXIST
+                                             ? "something else was put in its place meanwhile"
+                                             : error_text(failure->error));
+        else
+                reason = strdup("it was made anew: something goes on writing to it");
+        return object && reason ? remaining_add(list, REMAINING_CACHE, object, reason, NULL)
+                                : -ENOMEM;
+}
+
+static int add_all(RemainingList *list, const RemainingList *from) {
+        for (size_t i = 0; i < from->n; i++) {
+                const Remaining *remaining = &from->v[i];
+                int r = remaining_add(list, remaining->kind, remaining->object, remaining->reason,
+                                      remaining->remedy);
+
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* Caches that are there though they should be gone. */
+static int add_found(const AppsWork *work, const AppsLook *look, RemainingList *list,
+                     size_t *ret_more) {
+        size_t n_named = MIN(look->n_caches, (size_t)REMAINING_NAMED_MAX), n = 0;
+
+        for (size_t i = 0; i < n_named; i++) {
+                int r = still_there(work, look, &look->caches[i], list);
+
+                if (r < 0)
+                        return r;
+        }
+        for (size_t i = 0; i < look->n; i++)
+                n += look->apps[i].n_caches;
+        *ret_more += n - n_named;
+        return 0;
+}
+
+int apps_remaining(const AppsWork *work, const AppsLook *look, bool taken, RemainingList *ret) {
+        size_t n_more = look->n_remaining;
+        char text[64];
+        int r;
+
+        r = add_all(ret, &look->remaining);
+        if (r >= 0)
+                r = add_all(ret, &work->remaining);
+        if (r >= 0 && !taken)
+                r = add_found(work, look, ret, &n_more);
+        if (r < 0 || n_more == 0)
+                return r;
+        snprintf(text, sizeof(text), "and %zu more", n_more);
+        return remaining_add(ret, REMAINING_CACHE, text, "as the ones named", NULL);
+}

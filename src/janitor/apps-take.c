@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Every cache's name in the trash is stored before it is renamed, so that a daemon killed at any moment
+ * leaves nothing that the next one does not know.
+ */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/text.h"
+#include "janitor/apps.h"
+
+#define BATCH 256
+
+static void forget_failures(AppsWork *work) {
+        for (size_t i = 0; i < work->n_failures; i++) {
+                free(work->failures[i].app);
+                free(work->failures[i].path);
+        }
+        work->n_failures = 0;
+}
+
+int apps_work_failed(AppsWork *work, const App *app, const char *path, int error) {
+        cleanup_free char *name = strdup(app->config->name), *copy = strdup(path);
+
+        if (!name || !copy || array_grow(work->failures, work->n_failures, work->size_failures) < 0)
+                return -ENOMEM;
+        work->failures[work->n_failures++] = (AppFailure){ TAKE_PTR(name), TAKE_PTR(copy), error };
+        return 0;
+}
+
+typedef struct Batch {
+        AppsWork *work;
+        const App *app;
+        const char *place;
+        CacheTake takes[BATCH];
+        const AppCache *caches[BATCH];
+        size_t n;
+        TrashItem items[BATCH];
+        Diag *diag;
+} Batch;
+
+static void batch_free_items(Batch *batch) {
+        for (size_t i = 0; i < batch->n; i++) {
+                free(batch->items[i].place);
+                free(batch->items[i].app);
+                free(batch->items[i].path);
+        }
+        memset(batch->items, 0, sizeof(batch->items));
+}
+
+static int on_store(void *userdata, const CacheTake *takes, size_t n) {
+        Batch *batch = userdata;
+
+        for (size_t i = 0; i < n; i++) {
+                TrashItem *item = &batch->items[i];
+
+                *item = (TrashItem){
+                        .place = strdup(batch->place),
+                        .dev = takes[i].dev,
+                        .ino = takes[i].ino,
+                        .app = strdup(batch->app->config->name),
+                        .path = path_text(takes[i].path),
+                };
+                strcpy(item->name, takes[i].name);
+                if (!item->place || !item->app || !item->path)
+                        return -ENOMEM;
+        }
+        return store_add_trash(batch->work->store, batch->items, n, batch->diag);
+}
+
+/* What became of each, and what did not get into the trash is forgotten. */
+static int settle(Batch *batch) {
+        TrashItem forgotten[BATCH];
+        AppsWork *work = batch->work;
+        size_t n = 0;
+
+        for (size_t i = 0; i < batch->n; i++) {
+                const CacheTake *take = &batch->takes[i];
+                int r = 0;
+
+                if (take->result == 0 && work->receipt)
+                        r = receipt_add_cache(work->receipt, batch->app->config->name, take->path,
+                                              batch->caches[i]->reach, take->name);
+                else if (take->result < 0 && take->result != -ENOENT)
+                        r = apps_work_failed(work, batch->app, take->path, take->result);
+                if (r < 0)
+                        return r;
+                if (take->result < 0 && take->result != -EEXIST)
+                        forgotten[n++] = batch->items[i];
+        }
+        return n > 0 ? store_drop_trash(work->store, forgotten, n, batch->diag) : 0;
+}
+
+static int take_batch(Batch *batch, int trash_fd) {
+        int r;
+
+        r = cache_take(&batch->app->root, &batch->app->config->caches, trash_fd, batch->takes,
+                       batch->n, on_store, batch);
+        if (r >= 0)
+                r = settle(batch);
+        batch_free_items(batch);
+        batch->n = 0;
+        return r;
+}
+
+static int take_into(AppsWork *work, const AppsLook *look, size_t index, const char *place,
+                     int trash_fd, Diag *reterr_diag) {
+        cleanup_free Batch *batch = calloc(1, sizeof(*batch));
+        int r;
+
+        if (!batch)
+                return -ENOMEM;
+        batch->work = work;
+        batch->app = &look->apps[index];
+        batch->place = place;
+        batch->diag = reterr_diag;
+        for (size_t i = 0; i < look->n_caches; i++) {
+                const AppCache *cache = &look->caches[i];
+
+                if (cache->app != index)
+                        continue;
+                batch->caches[batch->n] = cache;
+                batch->takes[batch->n++] =
+                        (CacheTake){ .path = cache->path, .dev = cache->dev, .ino = cache->ino };
+                if (batch->n < BATCH)
+                        continue;
+                r = work->reporter->pause(work->reporter->userdata, 0);
+                if (r >= 0)
+                        r = take_batch(batch, trash_fd);
+                if (r < 0)
+                        return r;
+        }
+        return batch->n > 0 ? take_batch(batch, trash_fd) : 0;
+}
+
+/* Whether `path` may be a trash as far as other applications and build contexts are concerned, which
+ * it must not lie in. */
+static int check_trash(const Config *config, const char *path, Diag *reterr_diag) {
+        for (size_t i = 0; i < config->apps.n; i++) {
+                const char *const roots[] = { config->apps.v[i].root, config->apps.v[i].context };
+
+                for (size_t k = 0; k < ELEMENTSOF(roots); k++) {
+                        cleanup(app_close) AppRoot root = APP_ROOT_NULL;
+                        cleanup_close int fd = -EBADF;
+                        Diag diag = DIAG_NULL;
+                        int r;
+
+                        if (!roots[k] || app_open(roots[k], &root, NULL) < 0)
+                                continue;
+                        r = trash_open(path, &root, &fd, &diag);
+                        if (r == -EINVAL)
+                                return diag_set(reterr_diag, r, "%s", diag.text);
+                }
+        }
+        return 0;
+}
+
+/* -ENOTSUP: there is none. */
+static int open_trash(AppsWork *work, const App *app, char **ret_path, int *ret_fd,
+                      Diag *reterr_diag) {
+        cleanup_free char *path = NULL, *directory = NULL, *state = NULL;
+        cleanup_close int fd = -EBADF;
+        int r;
+
+        if (app->config->trash) {
+                path = strdup(app->config->trash);
+                if (!path)
+                        return -ENOMEM;
+                r = trash_open(path, &app->root, &fd, reterr_diag);
+        } else {
+                directory = store_directory(work->store);
+                state = directory ? text_format("%s/trash", directory) : NULL;
+                r = state ? trash_choose(&app->root, state, &path, &fd, reterr_diag) : -ENOMEM;
+        }
+        if (r >= 0)
+                r = check_trash(work->config, path, reterr_diag);
+        if (r < 0)
+                return r == -ENOMEM ? r : -ENOTSUP;
+        *ret_path = TAKE_PTR(path);
+        *ret_fd = TAKE_FD(fd);
+        return 0;
+}
+
+static int take_app(AppsWork *work, const AppsLook *look, size_t index, Diag *reterr_diag) {
+        const App *app = &look->apps[index];
+        cleanup_close int trash_fd = -EBADF;
+        cleanup_free char *place = NULL, *text = NULL;
+        Diag diag = DIAG_NULL;
+        int r;
+
+        text = text_format("Clearing caches of %s", app->config->name);
+        if (!text)
+                return -ENOMEM;
+        apps_work_tell(work, text);
+        r = open_trash(work, app, &place, &trash_fd, &diag);
+        if (r == -ENOTSUP) {
+                r = apps_work_note(work, text_format("%s: caches were removed where they lay: %s",
+                                                     app->config->name, diag.text));
+                return r < 0 ? r : apps_remove_in_place(work, look, index);
+        }
+        return r < 0 ? r : take_into(work, look, index, place, trash_fd, reterr_diag);
+}
+
+int apps_take(AppsWork *work, AppsLook *look, Diag *reterr_diag) {
+        forget_failures(work);
+        remaining_done(&work->remaining);
+        for (size_t i = 0; i < look->n; i++) {
+                int r;
+
+                if (look->apps[i].n_caches == 0)
+                        continue;
+                r = take_app(work, look, i, reterr_diag);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}

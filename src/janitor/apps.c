@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Looking at applications. Nothing here changes anything. The trap is a look that sees less than
+ * there is and is taken for clean: what could not be searched is remaining, or an assumption.
+ */
+
+#include "janitor/apps.h"
+
+#include <string.h>
+
+#include "base/array.h"
+#include "base/span.h"
+#include "base/text.h"
+#include "janitor/mounted.h"
+
+/* Searching and measuring costs a host what it would cost `du`. */
+#define WATCH_USEC (10 * USEC_PER_MINUTE)
+#define WATCH_SHARE 500
+
+static const char *const state_names[APP_STATE_MAX] = {
+        [APP_OK] = "ok",
+        [APP_MISSING] = "missing",
+        [APP_EMPTY] = "empty",
+        [APP_UNREADABLE] = "unreadable",
+        [APP_READ_ONLY] = "readOnly",
+        [APP_NOT_WRITABLE] = "notWritable",
+        [APP_REFUSED] = "refused",
+};
+
+static AppState state_of_error(int error) {
+        switch (error) {
+        case -ENOENT:
+                return APP_MISSING;
+        case -EROFS:
+                return APP_READ_ONLY;
+        case -EPERM:
+        case -EINVAL:
+        case -ENOTDIR:
+        case -ELOOP:
+                return APP_REFUSED;
+        default:
+                return APP_UNREADABLE;
+        }
+}
+
+/* Opens a root: whether it may be searched. */
+static AppState open_root(const AppConfig *config, AppRoot *ret, Diag *reterr_diag) {
+        int r = app_open(config->root, ret, reterr_diag);
+
+        if (r < 0) {
+                if (!reterr_diag->text[0])
+                        diag_format(reterr_diag, "%s", error_text(r));
+                return state_of_error(r);
+        }
+        if (!app_marker(ret)) {
+                bool empty = app_is_empty(ret);
+
+                app_close(ret);
+                diag_format(reterr_diag, empty ? "%s is empty" : "%s has no project in it",
+                            config->root);
+                return empty ? APP_EMPTY : APP_REFUSED;
+        }
+        if (ret->writable)
+                return APP_OK;
+        diag_format(reterr_diag, "%s is not wpcached's to write", config->root);
+        return APP_NOT_WRITABLE;
+}
+
+/* Without a search. */
+static uint64_t states_hash(const Config *config) {
+        uint64_t hash = 0;
+
+        for (size_t i = 0; i < config->apps.n; i++) {
+                AppRoot root = APP_ROOT_NULL;
+                Diag diag = DIAG_NULL;
+                AppState state = open_root(&config->apps.v[i], &root, &diag);
+
+                hash = hash * 31 + state;
+                hash = hash * 31 + root.ino;
+                app_close(&root);
+        }
+        return hash;
+}
+
+/* A note that is told a hundred times is none. */
+static int say(Strv *list, char *text) {
+        cleanup_free char *owned = text;
+
+        if (!owned)
+                return -ENOMEM;
+        return list->n < REMAINING_NAMED_MAX ? strv_add(list, owned) : 0;
+}
+
+static int remains(AppsLook *look, RemainingKind kind, const char *object, const char *reason,
+                   const char *remedy) {
+        if (look->remaining.n >= REMAINING_NAMED_MAX) {
+                look->n_remaining++;
+                return 0;
+        }
+        return remaining_add(&look->remaining, kind, object, reason, remedy);
+}
+
+/* An error that only shows once it is open. */
+static int refuse(App *app, AppsLook *look, int error) {
+        free(app->reason);
+        app->reason = strdup(error_text(error));
+        app->state = APP_UNREADABLE;
+        return app->reason ? remains(look, REMAINING_APP, app->config->name, app->reason, NULL)
+                           : -ENOMEM;
+}
+
+static int open_app(App *app, AppsLook *look) {
+        Diag diag = DIAG_NULL;
+        int r;
+
+        app->state = open_root(app->config, &app->root, &diag);
+        if (app->state != APP_OK) {
+                app->reason = strdup(diag.text);
+                if (!app->reason)
+                        return -ENOMEM;
+        }
+        if (app->root.fd < 0)
+                return remains(look, REMAINING_APP, app->config->name, app->reason, NULL);
+
+        diag = DIAG_NULL;
+        r = app_path(&app->root, &app->path);
+        if (r < 0 && r != -ENOMEM) { /* it is moved about, or its path is too long */
+                app_close(&app->root);
+                return refuse(app, look, r);
+        }
+        if (r >= 0)
+                r = context_new(&app->root, app->config->context, app->config->dockerfile,
+                                &app->context, &diag);
+        if (r >= 0 && diag.text[0])
+                r = say(&look->notes, text_format("%s: %s", app->config->name, diag.text));
+        return r;
+}
+
+typedef struct Search {
+        App *app;
+        size_t index;
+        AppsLook *look;
+        const AppsOptions *options;
+        const MountedSet *mounted;
+        const Reporter *reporter;
+        unsigned n_steps;
+} Search;
+
+static int on_step(void *userdata) {
+        Search *search = userdata;
+
+        return search->n_steps++ % 64 == 0 ? search->reporter->pause(search->reporter->userdata, 0)
+                                           : 0;
+}
+
+static int keep(Search *search, const Cache *cache) {
+        AppsLook *look = search->look;
+        size_t n = strlen(cache->path) + 1;
+        AppCache *kept;
+
+        search->app->n_caches++;
+        look->hash += text_hash(cache->path) + search->index;
+        if (look->n_caches >= APP_CACHES_MAX || look->paths_bytes + n > APP_PATHS_BYTES_MAX) {
+                look->more = true;
+                return 0;
+        }
+        if (array_grow(look->caches, look->n_caches, look->size_caches) < 0)
+                return -ENOMEM;
+        kept = &look->caches[look->n_caches];
+        *kept = (AppCache){
+                .app = search->index,
+                .path = strdup(cache->path),
+                .dev = cache->dev,
+                .ino = cache->ino,
+                .reach = context_reach(search->app->context, cache->path),
+        };
+        if (!kept->path)
+                return -ENOMEM;
+        look->n_caches++;
+        look->paths_bytes += n;
+        search->app->n_reached += kept->reach == REACH_CONTEXT;
+        return 0;
+}
+
+static int on_mounted(Search *search, const char *object, const Mounted *mounted) {
+        cleanup_free char *reason = NULL, *remedy = NULL;
+
+        reason = text_format("container %s has %s mounted at %s", mounted->container->name,
+                             mounted->mount->volume ?: mounted->mount->source,
+                             mounted->mount->destination);
+        remedy = text_format("wpcachectl clear --target %s --include-mounted, then docker restart "
+                             "%s",
+                             search->app->config->name, mounted->container->name);
+        if (!reason || !remedy)
+                return -ENOMEM;
+        return remains(search->look, REMAINING_CACHE, object, reason, remedy);
+}
+
+static int on_unsearched(Search *search, const Cache *cache, const char *object) {
+        cleanup_free char *reason = NULL;
+
+        if (cache->error == -EXDEV)
+                return say(&search->look->assumes,
+                           text_format("%s holds no caches: it is another file system, and was "
+                                       "not searched",
+                                       object));
+        reason = text_format("cannot be searched: %s", cache->error == -ESTALE
+                                                               ? "it is moved about"
+                                                               : error_text(cache->error));
+        return reason ? remains(search->look, REMAINING_CACHE, object, reason, NULL) : -ENOMEM;
+}
+
+static int on_found(void *userdata, const Cache *cache) {
+        Search *search = userdata;
+        cleanup_free char *text = path_text(cache->path), *object = NULL, *remedy = NULL;
+        const Mounted *mounted;
+
+        if (cache->kind == CACHE_OTHER)
+                return 0;
+        object = text ? text_format("%s/%s", search->app->config->root, text) : NULL;
+        if (!object)
+                return -ENOMEM;
+        switch (cache->kind) {
+        case CACHE_LINK:
+                return say(&search->look->notes,
+                           text_format("%s is a symlink: it is not followed, and left", object));
+        case CACHE_MOUNT:
+                remedy = text_format("umount %s", object);
+                return remedy ? remains(search->look, REMAINING_CACHE, object,
+                                        "a file system is mounted on it", remedy)
+                              : -ENOMEM;
+        case CACHE_UNSEARCHED:
+                return on_unsearched(search, cache, object);
+        default:
+                break;
+        }
+        mounted = search->options->include_mounted
+                          ? NULL
+                          : mounted_find(search->mounted, &search->app->root, search->app->path,
+                                         cache->path, cache->dev, cache->ino);
+        return mounted ? on_mounted(search, object, mounted) : keep(search, cache);
+}
+
+static int measure(Search *search) {
+        AppsLook *look = search->look;
+
+        for (size_t i = 0; i < look->n_caches; i++) {
+                AppCache *cache = &look->caches[i];
+                int r;
+
+                if (cache->app != search->index)
+                        continue;
+                r = cache_measure(&search->app->root, cache->path, cache->dev, cache->ino, on_step,
+                                  search, &cache->bytes);
+                if (r == -ECANCELED || r == -ENOMEM)
+                        return r;
+                search->app->bytes += cache->bytes; /* what can't be measured counts nothing */
+        }
+        search->app->measured = true;
+        return 0;
+}
+
+static int search_app(Search *search) {
+        CacheHooks hooks = { .found = on_found, .step = on_step, .userdata = search };
+        App *app = search->app;
+        int r;
+
+        r = cache_find(&app->root, &app->config->caches, &hooks);
+        if (r == -ECANCELED || r == -ENOMEM)
+                return r;
+        if (r < 0)
+                return refuse(app, search->look, r);
+        app->searched = true;
+        return search->options->measure ? measure(search) : 0;
+}
+
+static int look_at(const Config *config, const AppsOptions *options, const MountedSet *mounted,
+                   const Reporter *reporter, AppsLook *look) {
+        look->apps = calloc(MAX(config->apps.n, (size_t)1), sizeof(*look->apps));
+        if (!look->apps)
+                return -ENOMEM;
+        for (size_t i = 0; i < config->apps.n; i++) {
+                const AppConfig *app_config = &config->apps.v[i];
+                App *app = &look->apps[look->n];
+                Search search = {
+                        .app = app,
+                        .index = look->n,
+                        .look = look,
+                        .options = options,
+                        .mounted = mounted,
+                        .reporter = reporter,
+                };
+                int r;
+
+                if (options->name && strcmp(options->name, app_config->name) != 0)
+                        continue;
+                *app = (App){ .config = app_config, .root = APP_ROOT_NULL };
+                look->n++;
+                r = open_app(app, look);
+                if (r >= 0 && app->root.fd >= 0)
+                        r = search_app(&search);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int apps_look(const Config *config, const AppsOptions *options, const Reporter *reporter,
+              AppsLook *ret) {
+        cleanup(apps_look_done) AppsLook look = { 0 };
+        cleanup(mounted_done) MountedSet mounted = { 0 };
+        int r = 0;
+
+        if (options->containers)
+                r = mounted_read(options->containers, &mounted);
+        if (r >= 0)
+                r = look_at(config, options, &mounted, reporter, &look);
+        if (r < 0)
+                return r;
+        *ret = look;
+        look = (AppsLook){ 0 };
+        return 0;
+}
+
+void apps_look_done(AppsLook *look) {
+        for (size_t i = 0; i < look->n; i++) {
+                App *app = &look->apps[i];
+
+                app_close(&app->root);
+                context_free(app->context);
+                free(app->reason);
+                free(app->path);
+        }
+        for (size_t i = 0; i < look->n_caches; i++)
+                free(look->caches[i].path);
+        free(look->apps);
+        free(look->caches);
+        remaining_done(&look->remaining);
+        strv_done(&look->notes);
+        strv_done(&look->assumes);
+        *look = (AppsLook){ 0 };
+}
+
+static int add_app(Json *array, const App *app, int64_t searched_sec) {
+        cleanup(json_free) Json *json = json_new_object();
+        int r;
+
+        r = json_add_string(json, "name", app->config->name);
+        r |= json_add_string(json, "root", app->config->root);
+        r |= json_add_string(json, "state", state_names[app->state]);
+        r |= json_add_string(json, "reason", app->reason);
+        r |= json_add_string(json, "context", app->config->context ?: app->config->root);
+        if (app->searched) {
+                r |= json_add_int(json, "searchedAt", searched_sec);
+                r |= json_add_int(json, "caches", (int64_t)app->n_caches);
+                r |= json_add_int(json, "reached", (int64_t)app->n_reached);
+        }
+        if (app->measured)
+                r |= json_add_int(json, "bytes", (int64_t)app->bytes);
+        return r < 0 ? -ENOMEM : json_add(array, NULL, TAKE_PTR(json));
+}
+
+Json *apps_json(const AppsLook *look, int64_t searched_sec) {
+        cleanup(json_free) Json *array = json_new_array();
+
+        for (size_t i = 0; i < look->n; i++)
+                if (!array || add_app(array, &look->apps[i], searched_sec) < 0)
+                        return NULL;
+        return TAKE_PTR(array);
+}
+
+int apps_add_caches(const AppsLook *look, Json *array) {
+        for (size_t i = 0; i < look->n_caches && json_size(array) < REMAINING_NAMED_MAX; i++) {
+                const AppCache *cache = &look->caches[i];
+                cleanup_free char *path = path_text(cache->path);
+                int r;
+
+                if (!path)
+                        return -ENOMEM;
+                r = cache_add_json(array, look->apps[cache->app].config->name, path, cache->reach,
+                                   cache->bytes);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int apps_watch(AppsWatch *watch, const Config *config, unsigned generation,
+               const Reporter *reporter, Json **ret) {
+        cleanup(apps_look_done) AppsLook look = { 0 };
+        uint64_t begin_usec = now_boottime_usec(), hash = states_hash(config);
+        AppsOptions options = { .include_mounted = true, .measure = true };
+        Json *json;
+        int r;
+
+        if (watch->looked_usec > 0 && watch->generation == generation &&
+            watch->states_hash == hash &&
+            begin_usec < watch->looked_usec + MAX(WATCH_USEC, WATCH_SHARE * watch->took_usec))
+                return 0;
+        r = apps_look(config, &options, reporter, &look);
+        if (r == -ECANCELED)
+                return 0;
+        if (r < 0)
+                return r;
+        json = apps_json(&look, (int64_t)(now_realtime_usec() / USEC_PER_SEC));
+        if (!json)
+                return -ENOMEM;
+        *watch = (AppsWatch){
+                .looked_usec = now_boottime_usec(),
+                .states_hash = hash,
+                .generation = generation,
+        };
+        watch->took_usec = watch->looked_usec - begin_usec;
+        *ret = json;
+        return 0;
+}
