@@ -138,6 +138,10 @@ int apps_take(AppsWork *work, AppsLook *look, Diag *reterr_diag) must_check;
  */
 int apps_sweep(AppsWork *work, Diag *reterr_diag) must_check;
 
+/* Whether the caches that a look found are those that were not taken a moment ago, for reasons that time
+ * does not mend. */
+bool apps_hopeless(const AppsWork *work, const AppsLook *look);
+
 /* Adds what is left after the last look of a clear: what can't be taken, and what was still found; or,
  * for a plan, will be left once all that was found is `taken`. */
 int apps_remaining(const AppsWork *work, const AppsLook *look, bool taken,

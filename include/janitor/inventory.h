@@ -107,6 +107,9 @@ static inline void inventory_donep(Inventory *inventory) {
         inventory_done(inventory);
 }
 
+/* The containers alone, with `image` as in an inventory. */
+int inventory_observe_containers(Docker *docker, ContainerSet *ret, Diag *reterr_diag) must_check;
+
 /* Whether the classic builder made (or committed, or loaded) this image. */
 bool image_is_classic(const Inventory *inventory, const Image *image);
 /* Neither a name nor a digest: what `docker images` calls dangling. */

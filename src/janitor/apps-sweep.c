@@ -294,6 +294,19 @@ static const AppFailure *find_failure(const AppsWork *work, const char *app, con
         return NULL;
 }
 
+bool apps_hopeless(const AppsWork *work, const AppsLook *look) {
+        for (size_t i = 0; i < look->n_caches; i++) {
+                const AppCache *cache = &look->caches[i];
+                const AppFailure *failure =
+                        find_failure(work, look->apps[cache->app].config->name, cache->path);
+
+                if (!failure || failure->error == -ESTALE || failure->error == -EEXIST ||
+                    failure->error == -ENOTDIR)
+                        return false;
+        }
+        return look->n_caches > 0 && !look->more;
+}
+
 static int still_there(const AppsWork *work, const AppsLook *look, const AppCache *cache,
                        RemainingList *list) {
         const AppConfig *config = look->apps[cache->app].config;

@@ -102,7 +102,7 @@ static int add_notes(Clear *clear, Strv *notes) {
         if (r >= 0 && clear->plan.other_projects.n > 0)
                 r = note(notes, "the build cache is the whole host's: builds of %s start cold, too",
                          others);
-        if (r >= 0 && clear->options->target & TARGET_APPS && clear->config->apps.n == 0)
+        if (r >= 0 && clear->options->target == TARGET_ALL && clear->config->apps.n == 0)
                 r = note(notes, "no application is configured: application caches were not "
                                 "looked at");
         if (r >= 0)
@@ -129,6 +129,10 @@ static int judge(Clear *clear, RemainingList *ret_remaining, Strv *ret_assumes, 
         if (clears_docker(clear))
                 r = proof_remaining(&clear->inventory, clear->config, clear->options,
                                     &clear->suspects.images, &clear->plan, ret_remaining);
+        if (r >= 0 && clear->options->target == TARGET_APPS && clear->config->apps.n == 0)
+                r = remaining_add(ret_remaining, REMAINING_APP, "apps",
+                                  "no application is configured",
+                                  "a section [app NAME] in wpcached.conf(5)");
         if (r >= 0)
                 r = apps_remaining(&clear->apps_work, &clear->apps, clear->options->dry_run,
                                    ret_remaining);

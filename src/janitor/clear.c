@@ -69,7 +69,7 @@ static int observe_containers(Clear *clear, Diag *reterr_diag) {
 
         container_set_done(&clear->containers);
         clear->no_engine = false;
-        r = docker_containers(clear->docker, &clear->containers, &diag);
+        r = inventory_observe_containers(clear->docker, &clear->containers, &diag);
         if (r >= 0)
                 return clear->receipt->engine ? 0 : describe_engine(clear, reterr_diag);
         if (r == -ECANCELED)
@@ -258,7 +258,9 @@ static int run_passes(Clear *clear, Diag *reterr_diag) {
                 waiting = building(clear) && now_usec < deadline_usec;
                 if (!waiting && clear->receipt->passes > 0 &&
                     clear_plan_equal(&clear->plan, &last) && clear->apps.hash == last_hash) {
-                        if (++n_stuck > STUCK_PASSES_MAX)
+                        if (++n_stuck > STUCK_PASSES_MAX ||
+                            (clear_plan_empty(&clear->plan) &&
+                             apps_hopeless(&clear->apps_work, &clear->apps)))
                                 return 0;
                 } else {
                         n_stuck = 0;

@@ -297,13 +297,44 @@ static bool is_classic_step(const ContainerDetail *detail) {
                strcmp(detail->log_driver, "none") == 0;
 }
 
+/* The list shows an id where the container's image lost its name. */
+static bool shows_id(const Container *container) {
+        return strncmp(container->image, "sha256:", strlen("sha256:")) == 0;
+}
+
+int inventory_observe_containers(Docker *docker, ContainerSet *ret, Diag *reterr_diag) {
+        cleanup(container_set_done) ContainerSet containers = { 0 };
+        int r;
+
+        r = docker_containers(docker, &containers, reterr_diag);
+        for (size_t i = 0; i < containers.n && r >= 0; i++) {
+                cleanup(container_detail_done) ContainerDetail detail = { 0 };
+                Container *container = &containers.v[i];
+
+                if (!shows_id(container))
+                        continue;
+                r = docker_container(docker, container->id, &detail, reterr_diag);
+                if (r == -ENOENT) /* gone */
+                        r = 0;
+                else if (r >= 0) {
+                        free(container->image);
+                        container->image = TAKE_PTR(detail.config_image);
+                }
+        }
+        if (r < 0)
+                return r;
+        *ret = containers;
+        containers = (ContainerSet){ 0 };
+        return 0;
+}
+
 static int observe_classic_container(Docker *docker, Container *container, Inventory *inventory,
                                      Strv *failed_ids, Diag *reterr_diag) {
         cleanup(container_detail_done) ContainerDetail detail = { 0 };
         char text[160];
         int r;
 
-        if (strncmp(container->image, "sha256:", strlen("sha256:")) != 0)
+        if (!shows_id(container))
                 return 0;
         r = docker_container(docker, container->id, &detail, reterr_diag);
         if (r == -ENOENT) /* gone since the list, as a step that was committed is: look again */

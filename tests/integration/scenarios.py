@@ -51,6 +51,10 @@ WAIT = "RUN echo in-flight; sleep 6\n"
 SLOW = PLAIN + WAIT              # all of the sample's steps, and one more
 SLOW_BRANCH = HEAD + WAIT + "COPY src /app/src\n"  # the step in flight is not on a tagged image
 FAILING = HEAD + "RUN false\n"
+CONTEXT = HEAD + """RUN cp /app/requirements.txt /app/installed
+COPY . /app/
+"""
+APP_CACHE = ".next/BUILD_ID"
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,8 @@ class Row:
     container: str = ""  # "running" or "stopped", made from the image
     building: str = ""  # Dockerfile of a build in flight during the clear
     failing: str = ""  # Dockerfile of a build that failed, the only one so far
+    app_cache: bool = False  # the project has one, of an earlier release
+    dockerignore: str = ""
     remains: tuple[str, ...] = ()
     remains_on: tuple[str, ...] = ALL
     engines: tuple[str, ...] = ALL
@@ -105,15 +111,25 @@ ROWS = {row.name: row for row in (
         building=SLOW),
     Row("registry-name", "image named `localhost:5000/team/watchparty-backend`", image=LOCAL,
         inline=True, cache_from=(LOCAL,)),
+    Row("app-cache", "app cache copied in by the build context", image=FRONTEND, dockerfile=CONTEXT,
+        app_cache=True),
+    Row("app-cache-ignored", "… and excluded by `.dockerignore`", image=FRONTEND, dockerfile=CONTEXT,
+        app_cache=True, dockerignore=".next\n"),
 )}
 
 
 @dataclass
 class Build:
-    """What a build did: steps taken from a cache, all steps, and its output."""
+    """What a build did: steps taken from a cache, all steps, its output, and whether the image has
+    the project's stale app cache."""
     cached: int
     steps: int
     text: str
+    app_cache: bool = False
+
+    @property
+    def fresh(self) -> bool:
+        return self.cached == 0 and not self.app_cache
 
 
 def count(text: str) -> Build:
@@ -136,6 +152,10 @@ class Scenario:
         self._temporary = tempfile.TemporaryDirectory(prefix="wpcache-row-")
         self._log = Path(self._temporary.name) / "flight.log"
         self._project = Path(self._temporary.name) / "project"
+        self._release = uuid.uuid4().hex
+        self.config = ""  # what wpcached needs to know of the project
+        if row.app_cache:
+            self.config = f"[app frontend]\nroot={self._project}\ncaches=.next\n"
 
     def __enter__(self) -> Scenario:
         return self
@@ -154,6 +174,11 @@ class Scenario:
         (self._project / "src").mkdir()
         (self._project / "src/app.py").write_text("print('watch party')\n")
         (self._project / "requirements.txt").write_text("django\n")
+        if self.row.app_cache:
+            (self._project / APP_CACHE).parent.mkdir()
+            (self._project / APP_CACHE).write_text(self._release)
+        if self.row.dockerignore:
+            (self._project / ".dockerignore").write_text(self.row.dockerignore)
         if self.row.failing:
             return self._fail()
         first = self._build(self.row.dockerfile)
@@ -183,7 +208,12 @@ class Scenario:
                 in self.flight_log and "parent snapshot" in self.flight_log)
 
     def rebuild(self) -> Build:
-        return self._build(self.row.dockerfile, self.row.cache_from)
+        build = self._build(self.row.dockerfile, self.row.cache_from)
+        if self.row.app_cache:
+            read = self.engine.docker("run", "--rm", "--network", "none", self.row.image, "/bin/sh",
+                                      "-c", f"! [ -e /app/{APP_CACHE} ] || cat /app/{APP_CACHE}")
+            build.app_cache = read.stdout == self._release
+        return build
 
     def _command(self, dockerfile: str, cache_from: tuple[str, ...] = ()) -> list[str]:
         (self._project / "Dockerfile").write_text(dockerfile)
