@@ -6,8 +6,9 @@
  * docker_interrupt() by any.
  *
  * Errors common to all: those of http_call(), and
- *   -ENOENT         404, with the engine's words, and nothing else: a missing socket is
- *                   -ECONNREFUSED
+ *   -ENOENT         404, with the engine's words, and nothing else
+ *   -ECONNREFUSED   there is no engine: no socket, or nobody listens on it. Nothing else is: one that
+ *                   hangs, whose queue of connections may be full, is -ETIMEDOUT
  *   -EBUSY          409 (in use, has children; for prune after its retries: already running)
  *   -EINVAL         400
  *   -EREMOTEIO      5xx and anything unexpected
@@ -68,6 +69,10 @@ int docker_image(Docker *docker, const char *name_or_id, ImageDetail *ret,
 int docker_containers(Docker *docker, ContainerSet *ret, Diag *reterr_diag) must_check;
 int docker_container(Docker *docker, const char *id, ContainerDetail *ret,
                      Diag *reterr_diag) must_check;
+
+/* GET /volumes of the driver "local", so that no plugin is asked, which may hang. Those that bind a
+ * path of the host alone. */
+int docker_volumes(Docker *docker, VolumeSet *ret, Diag *reterr_diag) must_check;
 
 /*
  * POST /build/prune?all=1, of one type where `type` is not NULL (-EINVAL for one that

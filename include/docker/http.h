@@ -45,11 +45,15 @@ typedef struct HttpResponse {
 /*
  * Makes one call. 0 whenever an HTTP answer came whole, whatever its status. Errors, with the
  * reason in the diag (but -ESTALE, which is for the caller alone):
- *   -ENOENT, -EACCES, -ECONNREFUSED  the socket
+ *   -ENOENT      no socket
+ *   -ECONNREFUSED  a socket that nobody listens on
+ *   -EACCES, -EMFILE and others of socket(2) and connect(2), but EAGAIN
  *   -ESTALE      `same_connection` was asked for and that connection is gone; nothing was sent, or a
  *                GET of which not one byte was answered
  *   -ECONNRESET  cut off before the end, also a body shorter than announced
- *   -ETIMEDOUT, -ECANCELED, -ENOMEM
+ *   -ETIMEDOUT   no whole answer in time; at once where somebody listens whose queue of connections
+ *                is full (connect(2)'s EAGAIN), who is there and does not answer
+ *   -ECANCELED, -ENOMEM
  *   -EBADMSG     no HTTP, or headers past 64 KiB
  *   -EINVAL      a path that can't be sent
  *   or what the sink returned.

@@ -38,6 +38,9 @@ int parse_container(const char *text, size_t n, Container *ret, Diag *reterr_dia
 int parse_container_detail(const char *text, size_t n, ContainerDetail *ret,
                            Diag *reterr_diag) must_check;
 
+/* One element of Volumes, of any driver; see Volume. */
+int parse_volume(const char *text, size_t n, Volume *ret, Diag *reterr_diag) must_check;
+
 /* Of /info: version, store, driver, root; what was agreed on is the caller's to fill in. */
 int parse_info(const char *text, size_t n, EngineInfo *ret, Diag *reterr_diag) must_check;
 

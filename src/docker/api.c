@@ -25,7 +25,7 @@
 
 #define BODY_MAX (8U * 1024U * 1024U)     /* an answer that is held whole */
 #define PRUNED_MAX (64U * 1024U * 1024U)  /* the ids of a prune */
-#define LIST_MAX (64U * 1024U * 1024U)    /* images, containers */
+#define LIST_MAX (64U * 1024U * 1024U)    /* images, containers, volumes */
 #define USAGE_MAX (1024U * 1024U * 1024U) /* disk usage, of which nothing is held here */
 
 typedef struct Usage {
@@ -190,6 +190,36 @@ int docker_container(Docker *docker, const char *id, ContainerDetail *ret, Diag 
                 return r;
 
         return parse_container_detail(body.text, body.n, ret, reterr_diag);
+}
+
+static int on_volume(void *userdata, const char *text, size_t n, Diag *reterr_diag) {
+        cleanup(volume_done) Volume volume = { 0 };
+        int r;
+
+        r = parse_volume(text, n, &volume, reterr_diag);
+        if (r < 0)
+                return r;
+
+        return volume.device ? volume_set_add(userdata, &volume) : 0;
+}
+
+int docker_volumes(Docker *docker, VolumeSet *ret, Diag *reterr_diag) {
+        static const char *const paths[] = { "Volumes", NULL };
+        const Request request = {
+                .method = "GET",
+                /* {"driver":["local"]} */
+                .path = "/volumes?filters=%7B%22driver%22%3A%5B%22local%22%5D%7D",
+                .deadline_usec = docker_deadline(docker, false),
+        };
+        int r;
+
+        *ret = (VolumeSet){ 0 };
+        r = docker_call_list(docker, &request, paths, LIST_MAX, on_volume, NULL, ret, NULL,
+                             reterr_diag);
+        if (r < 0)
+                volume_set_done(ret);
+
+        return r;
 }
 
 /*

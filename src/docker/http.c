@@ -278,11 +278,31 @@ static int run(Http *http, CURLcode *ret) {
         }
 }
 
+/* Why there is no connection, by asking for one more. curl (7.88, 8.14) takes the EAGAIN of a full
+ * queue for a connection in progress, and what it tells afterwards is 0 or an earlier call's errno. */
+static int no_connection(const Http *http, Diag *reterr_diag) {
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        cleanup_close int fd = -EBADF;
+
+        strcpy(address.sun_path, http->socket_path); /* http_new() looked at its length */
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0 ||
+            (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 && errno != EAGAIN)) {
+                int error = errno;
+
+                return diag_set(reterr_diag, -error, "cannot connect to %s: %s", http->socket_path,
+                                strerror(error));
+        }
+
+        return diag_set(reterr_diag, -ETIMEDOUT,
+                        "cannot connect to %s: somebody listens, but takes no connections",
+                        http->socket_path);
+}
+
 /* What the end of a transfer means. */
 static int conclude(Http *http, CURLcode result, Diag *reterr_diag) {
         const Call *call = &http->call;
         const char *why = http->error[0] ? http->error : curl_easy_strerror(result);
-        long os_errno = 0;
 
         if (call->refused) {
                 if (call->sent && strcmp(call->request->method, "GET") != 0)
@@ -308,12 +328,7 @@ static int conclude(Http *http, CURLcode result, Diag *reterr_diag) {
                 return cut_now(http) ? -ECANCELED : diag_set(reterr_diag, -EBADMSG, "%s", why);
 
         case CURLE_COULDNT_CONNECT:
-                curl_easy_getinfo(http->easy, CURLINFO_OS_ERRNO, &os_errno);
-                if (os_errno <= 0)
-                        os_errno = ECONNREFUSED;
-                return diag_set(reterr_diag, os_errno == EAGAIN ? -ECONNREFUSED : -(int)os_errno,
-                                "cannot connect to %s: %s", http->socket_path,
-                                strerror((int)os_errno));
+                return no_connection(http, reterr_diag);
 
         case CURLE_OPERATION_TIMEDOUT:
                 return diag_set(reterr_diag, -ETIMEDOUT, "no whole answer within %.3g s",

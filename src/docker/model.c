@@ -191,6 +191,28 @@ void container_detail_done(ContainerDetail *detail) {
         *detail = (ContainerDetail){ 0 };
 }
 
+int volume_set_add(VolumeSet *set, Volume *volume) {
+        if (array_grow(set->v, set->n, set->size) < 0)
+                return -ENOMEM;
+
+        set->v[set->n++] = *volume;
+        *volume = (Volume){ 0 };
+        return 0;
+}
+
+void volume_done(Volume *volume) {
+        free(volume->name);
+        free(volume->device);
+        *volume = (Volume){ 0 };
+}
+
+void volume_set_done(VolumeSet *set) {
+        for (size_t i = 0; i < set->n; i++)
+                volume_done(&set->v[i]);
+        free(set->v);
+        *set = (VolumeSet){ 0 };
+}
+
 int engine_info_copy(const EngineInfo *info, EngineInfo *ret) {
         char *root_dir = strdup(info->root_dir);
 

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "docker/records.h"
 #include "wire/json.h"
 
@@ -394,6 +395,58 @@ int parse_container_detail(const char *text, size_t n, ContainerDetail *ret, Dia
 
         *ret = detail;
         detail = (ContainerDetail){ 0 };
+        return 0;
+}
+
+static bool has_option(const char *options, const char *name) {
+        size_t n = strlen(name);
+
+        for (;;) {
+                size_t n_option = strcspn(options, ",");
+
+                if (n_option == n && memcmp(options, name, n) == 0)
+                        return true;
+                options += n_option;
+                if (!*options++)
+                        return false;
+        }
+}
+
+/* As moby's mount() reads the options, see docker/model.h. */
+static int read_device(const Json *json, char **ret) {
+        const char *driver = "local", *device = "", *options = "";
+        const Json *list = json_get(json, "Options");
+
+        if (json_read_string(json, "Driver", &driver) < 0)
+                return -EBADMSG;
+        if (strcmp(driver, "local") != 0)
+                return 0;
+        if ((list && !json_is_object(list)) || json_read_string(list, "device", &device) < 0 ||
+            json_read_string(list, "o", &options) < 0)
+                return -EBADMSG;
+        if (!*device || strcmp(device, "none") == 0 ||
+            !(has_option(options, "bind") || has_option(options, "rbind")))
+                return 0;
+
+        *ret = text_format("%s%s", *device == '/' ? "" : "/", device);
+        return *ret ? 0 : -ENOMEM;
+}
+
+int parse_volume(const char *text, size_t n, Volume *ret, Diag *reterr_diag) {
+        cleanup(volume_done) Volume volume = { 0 };
+        cleanup(json_free) Json *json = NULL;
+        int r;
+
+        if ((r = parse_object(text, n, &json)) >= 0 &&
+            (r = read_string(json, "Name", &volume.name)) >= 0)
+                r = *volume.name ? read_device(json, &volume.device) : -EBADMSG;
+        if (r < 0)
+                return diag_set(reterr_diag, r, "the engine's list of volumes is malformed%s%s",
+                                volume.name && *volume.name ? " at " : "",
+                                volume.name ? volume.name : "");
+
+        *ret = volume;
+        volume = (Volume){ 0 };
         return 0;
 }
 

@@ -105,6 +105,7 @@ static void try_objects(const char *text, size_t n) {
         ImageDetail image_detail;
         Container container;
         EngineInfo info;
+        Volume volume;
         Image image;
         Diag diag;
 
@@ -135,6 +136,10 @@ static void try_objects(const char *text, size_t n) {
                 assert(container_detail.config_image && container_detail.status);
                 assert(container_detail.finished_sec >= 0);
                 container_detail_done(&container_detail);
+        }
+        if (parse_volume(text, n, &volume, &diag) == 0) {
+                assert(*volume.name && (!volume.device || *volume.device == '/'));
+                volume_done(&volume);
         }
         if (parse_info(text, n, &info, &diag) == 0) {
                 assert(info.root_dir && *info.root_dir == '/');

@@ -227,6 +227,61 @@ static void test_containers(void **state) {
         assert_int_equal(docker_container(docker, "", &detail, NULL), -EINVAL);
 }
 
+#define VOLUMES "/volumes?filters=%7B%22driver%22%3A%5B%22local%22%5D%7D"
+
+/* Those of the fixtures were mounted: these showed the path's files in a container, the rest could
+ * not be mounted or showed none of the host's but "overlay". */
+static void test_volumes(void **state) {
+        static const struct {
+                const char *name, *device;
+        } expected[] = {
+                { "bound", "/srv/app/.next/cache" },
+                { "dots", "/srv/../srv/two/" },
+                { "emptytype", "/srv/two" },
+                { "ext4bind", "/srv/two" },
+                { "rbind", "/srv/two" },
+                { "rel", "/srv/two" },
+        };
+        static const struct {
+                Engine engine;
+                const char *request;
+        } cases[] = {
+                { { ENGINE_20,
+                    .answers = { { "GET /v1.41/volumes", 200, "@20-volumes.json", 1 } } },
+                  "GET /v1.41" VOLUMES },
+                { { ENGINE_28,
+                    .answers = { { "GET /v1.51/volumes", 200, "@28-volumes.json", 1 } } },
+                  "GET /v1.51" VOLUMES },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Engine engine = cases[i].engine;
+                cleanup(stub_free) Stub *stub = stub_new(serve, &engine);
+                cleanup(docker_free) Docker *docker = connect_to(stub);
+                Diag diag = DIAG_NULL;
+                VolumeSet set;
+
+                assert_int_equal(docker_volumes(docker, &set, NULL), 0);
+                assert_int_equal(stub_count(stub, cases[i].request), 1);
+                assert_int_equal(set.n, ELEMENTSOF(expected));
+                for (size_t j = 0; j < ELEMENTSOF(expected); j++) {
+                        size_t n_found = 0;
+
+                        for (size_t k = 0; k < set.n; k++)
+                                n_found += strcmp(set.v[k].name, expected[j].name) == 0 &&
+                                           strcmp(set.v[k].device, expected[j].device) == 0;
+                        assert_int_equal(n_found, 1);
+                }
+                volume_set_done(&set);
+
+                set.n = 7;
+                assert_int_equal(docker_volumes(docker, &set, &diag), -ENOENT);
+                assert_string_equal(diag.text, "page not found");
+                assert_int_equal(set.n, 0);
+        }
+}
+
 /* These queries, those of the next two tests, and no others: see docker/api.h. */
 static void test_prune(void **state) {
         Engine engine = {
@@ -507,13 +562,21 @@ static void test_untag(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_build_cache),  cmocka_unit_test(test_build_cache_busy),
-                cmocka_unit_test(test_images),       cmocka_unit_test(test_image),
-                cmocka_unit_test(test_containers),   cmocka_unit_test(test_prune),
-                cmocka_unit_test(test_prune_to),     cmocka_unit_test(test_prune_to_replaced),
-                cmocka_unit_test(test_prune_unused), cmocka_unit_test(test_prune_answers),
-                cmocka_unit_test(test_prune_busy),   cmocka_unit_test(test_tag),
-                cmocka_unit_test(test_untag),        cmocka_unit_test(test_untag_containerd),
+                cmocka_unit_test(test_build_cache),
+                cmocka_unit_test(test_build_cache_busy),
+                cmocka_unit_test(test_images),
+                cmocka_unit_test(test_image),
+                cmocka_unit_test(test_containers),
+                cmocka_unit_test(test_volumes),
+                cmocka_unit_test(test_prune),
+                cmocka_unit_test(test_prune_to),
+                cmocka_unit_test(test_prune_to_replaced),
+                cmocka_unit_test(test_prune_unused),
+                cmocka_unit_test(test_prune_answers),
+                cmocka_unit_test(test_prune_busy),
+                cmocka_unit_test(test_tag),
+                cmocka_unit_test(test_untag),
+                cmocka_unit_test(test_untag_containerd),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -305,6 +305,38 @@ static void test_no_socket(void **state) {
         assert_true(docker_call_deadline(docker) == 0);
 }
 
+/* -ECONNREFUSED is for one that is not there: to who clears, that no container runs. */
+static void test_full_queue(void **state) {
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        Engine engine = { ENGINE_28, .answers = { { "GET /v1.51/images/json", 200, "[]" } } };
+        cleanup(stub_free) Stub *stub = stub_new(serve, &engine);
+        cleanup(docker_free) Docker *docker = connect_to(stub);
+        ImageSet images = { .n = 7 };
+        size_t deleted;
+        int fds[8];
+
+        (void)state;
+        stub_stop(stub);
+        assert_int_equal(docker_images(docker, &images, NULL), -ECONNREFUSED);
+
+        unlink(stub->path);
+        strcpy(address.sun_path, stub->path);
+        fds[0] = stub_listen(stub->path);
+        assert_int_equal(listen(fds[0], 1), 0);
+        for (size_t i = 1; i < ELEMENTSOF(fds); i++) {
+                fds[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+                (void)!connect(fds[i], (struct sockaddr *)&address, sizeof(address));
+        }
+        assert_int_equal(docker_images(docker, &images, NULL), -ETIMEDOUT);
+        assert_int_equal(images.n, 0);
+        assert_int_equal(docker_untag(docker, "app:1", &deleted, NULL), -ETIMEDOUT);
+        for (size_t i = 0; i < ELEMENTSOF(fds); i++)
+                close(fds[i]);
+
+        stub_run(stub, serve);
+        assert_int_equal(docker_images(docker, &images, NULL), 0);
+}
+
 static void *look_at_deadline(void *userdata) {
         uint64_t now = now_boottime_usec(), deadline = 0;
 
@@ -348,6 +380,7 @@ int main(void) {
                 cmocka_unit_test(test_retry_interrupt),
                 cmocka_unit_test(test_deadline),
                 cmocka_unit_test(test_no_socket),
+                cmocka_unit_test(test_full_queue),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

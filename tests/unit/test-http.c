@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "stub.h"
@@ -48,6 +49,11 @@ static bool serve_plain(Stub *stub, int fd, const char *request) {
         return stub_reply(stub, fd, 200,
                           "Server: Docker/20.10.24+dfsg1 (linux)\r\napi-version:\t1.41 \r\n",
                           "a body");
+}
+
+static bool serve_once(Stub *stub, int fd, const char *request) {
+        serve_plain(stub, fd, request);
+        return false;
 }
 
 static void test_plain(void **state) {
@@ -344,37 +350,73 @@ static void test_no_socket(void **state) {
         rmdir(directory);
 }
 
-/* One that does not take connections any more: its queue is full. */
+/* One that does not take connections any more is there, whatever was there before. */
 static void test_full_queue(void **state) {
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        static const int before[] = { 0, ENOENT, ECONNREFUSED };
         char directory[] = "/tmp/wpcache-http-XXXXXX";
-        HttpRequest request = { "GET", "/", 200 * USEC_PER_MSEC };
-        cleanup(http_free) Http *http = NULL;
-        HttpResponse response;
-        Diag diag = DIAG_NULL;
-        int listener, fds[16];
-        uint64_t begin;
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        HttpRequest request = { "GET", "/", 5 * USEC_PER_SEC };
 
         (void)state;
         assert_non_null(mkdtemp(directory));
         snprintf(address.sun_path, sizeof(address.sun_path), "%s/s", directory);
-        listener = stub_listen(address.sun_path);
-        assert_int_equal(listen(listener, 1), 0);
-        for (size_t i = 0; i < ELEMENTSOF(fds); i++) {
-                fds[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-                (void)!connect(fds[i], (struct sockaddr *)&address, sizeof(address));
+        for (size_t i = 0; i < ELEMENTSOF(before); i++) {
+                cleanup(http_free) Http *http = NULL;
+                HttpResponse response;
+                Diag diag = DIAG_NULL;
+                int listener, fds[16], n_refused = 0;
+                uint64_t begin;
+
+                assert_int_equal(http_new(address.sun_path, &http), 0);
+                if (before[i] == ECONNREFUSED)
+                        close(stub_listen(address.sun_path));
+                if (before[i] != 0)
+                        assert_int_equal(http_call(http, &request, &response, &diag), -before[i]);
+                unlink(address.sun_path);
+
+                listener = stub_listen(address.sun_path);
+                assert_int_equal(listen(listener, 1), 0);
+                for (size_t j = 0; j < ELEMENTSOF(fds); j++) {
+                        fds[j] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+                        n_refused +=
+                                connect(fds[j], (struct sockaddr *)&address, sizeof(address)) < 0 &&
+                                errno == EAGAIN;
+                }
+                assert_true(n_refused > 0);
+
+                begin = stub_now_usec();
+                assert_int_equal(http_call(http, &request, &response, &diag), -ETIMEDOUT);
+                assert_true(stub_now_usec() - begin < 2 * USEC_PER_SEC);
+                assert_non_null(strstr(diag.text, "takes no connections"));
+
+                for (size_t j = 0; j < ELEMENTSOF(fds); j++)
+                        close(fds[j]);
+                close(listener);
+                assert_int_equal(http_call(http, &request, &response, &diag), -ECONNREFUSED);
+                assert_int_equal(unlink(address.sun_path), 0);
         }
-
-        assert_int_equal(http_new(address.sun_path, &http), 0);
-        begin = stub_now_usec();
-        assert_int_equal(http_call(http, &request, &response, &diag), -ECONNREFUSED);
-        assert_true(stub_now_usec() - begin < 2 * USEC_PER_SEC);
-
-        for (size_t i = 0; i < ELEMENTSOF(fds); i++)
-                close(fds[i]);
-        close(listener);
-        unlink(address.sun_path);
         rmdir(directory);
+}
+
+/* What fails on this side says nothing of the other. */
+static void test_no_descriptors(void **state) {
+        cleanup(stub_free) Stub *stub = stub_new(serve_plain, NULL);
+        cleanup(http_free) Http *http = client(stub);
+        struct rlimit limit, low;
+        HttpResponse response;
+        int r, lowest_free;
+
+        (void)state;
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+        lowest_free = dup(stub->stop_fd);
+        assert_true(lowest_free >= 0);
+        close(lowest_free);
+        low = (struct rlimit){ (rlim_t)lowest_free, limit.rlim_max };
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+        r = ask(http, "GET", false, &response);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+        assert_int_equal(r, -EMFILE);
+        assert_int_equal(ask(http, "GET", false, &response), 0);
 }
 
 static void *interrupt_soon(void *userdata) {
@@ -500,11 +542,6 @@ static void test_wait(void **state) {
         assert_true(stub_now_usec() - begin >= 30 * USEC_PER_MSEC);
 }
 
-static bool serve_once(Stub *stub, int fd, const char *request) {
-        serve_plain(stub, fd, request);
-        return false;
-}
-
 /* The engine closed the kept connection, or is another one by now. */
 static void test_closed_meanwhile(void **state) {
         static const char *const methods[] = { "GET", "POST", "DELETE" };
@@ -620,6 +657,7 @@ int main(void) {
                 cmocka_unit_test(test_too_much),
                 cmocka_unit_test(test_no_socket),
                 cmocka_unit_test(test_full_queue),
+                cmocka_unit_test(test_no_descriptors),
                 cmocka_unit_test(test_interrupt),
                 cmocka_unit_test(test_interrupt_uncut),
                 cmocka_unit_test(test_no_deadline),

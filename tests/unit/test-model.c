@@ -120,11 +120,31 @@ static void test_container_set(void **state) {
         assert_int_equal(set.n, 0);
 }
 
+static void test_volume_set(void **state) {
+        VolumeSet set = { 0 };
+
+        (void)state;
+        for (unsigned i = 0; i < 100; i++) {
+                cleanup(volume_done) Volume volume = { strdup("cache"), strdup("/srv") };
+
+                assert_int_equal(volume_set_add(&set, &volume), 0);
+                assert_null(volume.name);
+                assert_null(volume.device);
+        }
+        assert_int_equal(set.n, 100);
+        assert_string_equal(set.v[99].name, "cache");
+        assert_string_equal(set.v[99].device, "/srv");
+        volume_set_done(&set);
+        assert_int_equal(set.n, 0);
+        assert_null(set.v);
+        volume_set_done(&set);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_record_types),  cmocka_unit_test(test_record_size),
                 cmocka_unit_test(test_record_set),    cmocka_unit_test(test_image_set),
-                cmocka_unit_test(test_container_set),
+                cmocka_unit_test(test_container_set), cmocka_unit_test(test_volume_set),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -251,6 +251,106 @@ static void test_mounts_errors(void **state) {
         }
 }
 
+#define BOUND "{\"type\":\"none\",\"o\":\"bind\",\"device\":\"/a\"}"
+
+/* An element, and the path that it binds. */
+static void test_volume(void **state) {
+        static const struct {
+                const char *options, *device;
+        } cases[] = {
+                { "{\"Name\":\"v\",\"Driver\":\"local\",\"Options\":" BOUND "}", "/a" },
+                { "{\"Name\":\"v\",\"Options\":" BOUND "}", "/a" },
+                { "{\"Name\":\"v\",\"Driver\":\"nfs\",\"Options\":" BOUND "}", NULL },
+                { "{\"Name\":\"v\",\"Driver\":\"nfs\",\"Options\":7}", NULL },
+                { "{\"Name\":\"v\",\"Options\":null}", NULL },
+                { "{\"Name\":\"v\",\"Options\":{}}", NULL },
+                { "{\"Name\":\"v\"}", NULL },
+                { "\"o\":\"bind\"", NULL },
+                { "\"device\":\"/a\"", NULL },
+                { "\"device\":\"/a\",\"o\":null", NULL },
+                { "\"device\":\"/a\",\"o\":\"\"", NULL },
+                { "\"device\":\"/a\",\"o\":\"bind\"", "/a" },
+                { "\"device\":\"/a\",\"o\":\"rbind\",\"type\":\"ext4\"", "/a" },
+                { "\"device\":\"/a\",\"o\":\",ro,,rbind\"", "/a" },
+                { "\"device\":\"/a\",\"o\":\"bind,\"", "/a" },
+                { "\"device\":\"/a b,\\u00e4\",\"o\":\"ro,bind,private\"", "/a b,\xc3\xa4" },
+                { "\"device\":\"/a/../b/\",\"o\":\"bind\"", "/a/../b/" },
+                { "\"device\":\"a\",\"o\":\"bind\"", "/a" },
+                { "\"device\":\"./a\",\"o\":\"bind\"", "/./a" },
+                { "\"device\":\"none\",\"o\":\"bind\"", NULL },
+                { "\"device\":\"\",\"o\":\"bind\"", NULL },
+                { "\"device\":\"/a\",\"o\":\"ro, bind\"", NULL },
+                { "\"device\":\"/a\",\"o\":\"BIND\"", NULL },
+                { "\"device\":\"/a\",\"o\":\"unbindable,xrbind,rbindx,bin\"", NULL },
+                { "\"device\":\"/a\",\"o\":\"bind=1\"", NULL },
+                { "\"device\":\"/a\",\"type\":\"bind\"", NULL },
+                { "\"Device\":\"/a\",\"o\":\"bind\"", NULL },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                cleanup(volume_done) Volume volume = { 0 };
+                cleanup_free char *text = NULL;
+                bool whole = *cases[i].options == '{';
+
+                assert_true(asprintf(&text, "%s%s%s", whole ? "" : "{\"Name\":\"v\",\"Options\":{",
+                                     cases[i].options, whole ? "" : "}}") > 0);
+                assert_int_equal(parse_volume(text, strlen(text), &volume, NULL), 0);
+                assert_string_equal(volume.name, "v");
+                if (!volume.device != !cases[i].device ||
+                    (volume.device && strcmp(volume.device, cases[i].device) != 0))
+                        fail_msg("%s: %s", text, volume.device ? volume.device : "nothing");
+        }
+}
+
+static void test_volumes_errors(void **state) {
+#define VOLUME "{\"Name\":\"v\",\"Options\":" BOUND "}"
+#define VOLUMES(rest) "{\"Volumes\":[" VOLUME "," rest "],\"Warnings\":null}"
+        static const struct {
+                const char *body;
+                int error;
+                size_t n;
+        } cases[] = {
+                { "{\"Volumes\":[],\"Warnings\":null}", 0, 0 },
+                { "{\"Volumes\":null,\"Warnings\":[\"x\"]}", 0, 0 },
+                { "{}", 0, 0 },
+                { "{\"Warnings\":[" VOLUME "],\"Volumes\":[" VOLUME "]}", 0, 1 },
+                { VOLUMES(VOLUME), 0, 2 },
+                { VOLUMES("{\"Name\":\"w\"}"), 0, 1 },
+                { VOLUMES("{}"), -EBADMSG, 0 },
+                { VOLUMES("null"), -EBADMSG, 0 },
+                { VOLUMES("\"w\""), -EBADMSG, 0 },
+                { VOLUMES("{\"Name\":\"\"}"), -EBADMSG, 0 },
+                { VOLUMES("{\"Name\":7}"), -EBADMSG, 0 },
+                { VOLUMES("{\"Name\":\"w\",\"Driver\":7}"), -EBADMSG, 0 },
+                { VOLUMES("{\"Name\":\"w\",\"Options\":[]}"), -EBADMSG, 0 },
+                { VOLUMES("{\"Name\":\"w\",\"Options\":{\"o\":7}}"), -EBADMSG, 0 },
+                { VOLUMES("{\"Name\":\"w\",\"Options\":{\"device\":{}}}"), -EBADMSG, 0 },
+                { "{\"Volumes\":{}}", -EBADMSG, 0 },
+                { "{\"Volumes\":[" VOLUME "]", -EBADMSG, 0 },
+                { "[" VOLUME "]", -EBADMSG, 0 },
+                { "null", -EBADMSG, 0 },
+                { "", -EBADMSG, 0 },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Engine engine = { ENGINE_28,
+                                  .answers = { { "GET /v1.51/volumes", 200, cases[i].body } } };
+                cleanup(stub_free) Stub *stub = stub_new(serve, &engine);
+                cleanup(docker_free) Docker *docker = connect_to(stub);
+                VolumeSet set = { .n = 7 };
+                Diag diag = DIAG_NULL;
+                int r;
+
+                r = docker_volumes(docker, &set, &diag);
+                if (r != cases[i].error || set.n != cases[i].n)
+                        fail_msg("%s: %d, %zu volumes (%s)", cases[i].body, r, set.n, diag.text);
+                assert_int_equal(*diag.text == '\0', r == 0);
+                volume_set_done(&set);
+        }
+}
+
 /* As many as an element has room for. */
 static void test_many_mounts(void **state) {
         cleanup(container_done) Container container = { 0 };
@@ -526,6 +626,8 @@ int main(void) {
                 cmocka_unit_test(test_mounts),
                 cmocka_unit_test(test_mounts_errors),
                 cmocka_unit_test(test_many_mounts),
+                cmocka_unit_test(test_volume),
+                cmocka_unit_test(test_volumes_errors),
                 cmocka_unit_test(test_time),
                 cmocka_unit_test(test_record_plain),
                 cmocka_unit_test(test_usage_count),
