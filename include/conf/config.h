@@ -9,17 +9,21 @@
  * has a default, but for the root and the caches of an application. Every mistake in every file is
  * reported, not only the first: one ConfigError each, in the order of the files and of their lines;
  * last come those that no line shows alone: of two keys at the line of the one that was set last, of
- * a root at its line, of a key that is missing where its section was opened first. A Config is a
- * plain value owned by its holder; jobs own copies.
+ * a root or a trash at its line, of a key that is missing where its section was opened first. A
+ * Config is a plain value owned by its holder; jobs own copies.
  *
  * A file is UTF-8 text of at most CONFIG_FILE_MAX bytes: "[section]", "key=value", blank lines,
  * and comments. A comment is a line whose first character after blanks is ';' or '#', of any
  * length, or what follows a blank and ';' on another line ('#' has no such meaning). Other lines
  * start in the first column, do not continue, and hold at most CONFIG_LINE_MAX bytes. A section
- * may be opened again; a key is set at most once a file. [app NAME] is a section for each NAME, and
- * a root that can be seen and is none (a system directory, a home, no directory, no project in it)
- * is a mistake; one that is missing, empty or hidden is not: it may come. A byte order mark at the
- * start and carriage returns at the ends of lines are taken; other control characters are not.
+ * may be opened again; a key is set at most once a file. A byte order mark at the start and carriage
+ * returns at the ends of lines are taken; other control characters are not.
+ *
+ * [app NAME] is a section for each NAME. A root that can be seen and is none (a system directory, a
+ * home, no directory, behind a link that is not followed, no project in it) is a mistake. But whoever
+ * owns an application must not keep the daemon from starting: what others than root may have made so,
+ * a system directory and a home aside, is a state. One that is missing, empty or hidden may come, and
+ * is noted.
  */
 
 #include "base/diag.h"
@@ -117,8 +121,15 @@ typedef struct Config {
         Strv readers;
 } Config;
 
-/* One mistake. */
+typedef enum ConfigLevel {
+        CONFIG_MISTAKE,
+        CONFIG_STATE, /* of a root: no mistake only since others than root may have made it so */
+        CONFIG_NOTE,  /* of a root that may come */
+} ConfigLevel;
+
+/* One mistake, or a remark of another level. */
 typedef struct ConfigError {
+        ConfigLevel level;
         char *file;
         unsigned line; /* 0: the file as a whole */
         char *text;    /* "[images] mach: unknown key; did you mean 'match'?" */
@@ -126,13 +137,14 @@ typedef struct ConfigError {
 
 typedef struct ConfigErrors {
         ConfigError *v;
-        size_t n;
+        size_t n;         /* mistakes, */
+        size_t n_remarks; /* and behind them those */
 } ConfigErrors;
 
 /*
- * Loads `path`, or the defaults where `path` is NULL. 0 with a Config; -EINVAL with at least one
- * error in `reterr_errors` (which the caller frees in any case); other -errno where the file can't
- * be read (also told in the errors); -ENOMEM.
+ * Loads `path`, or the defaults where `path` is NULL. 0 with a Config, and no mistake; -EINVAL with
+ * at least one; other -errno where the file can't be read (also told as a mistake); -ENOMEM. There
+ * may be remarks in any case, and the caller frees `reterr_errors`.
  */
 int config_load(const char *path, Config **ret, ConfigErrors *reterr_errors) must_check;
 int config_copy(const Config *config, Config **ret) must_check;
@@ -144,7 +156,8 @@ const AppConfig *config_app(const Config *config, const char *name);
 
 void config_errors_done(ConfigErrors *errors);
 
-/* "FILE:LINE: TEXT", or "FILE: TEXT" for line 0; malloc'ed or NULL. */
+/* "FILE:LINE: TEXT", or "FILE: TEXT" for line 0, with "note: " before the text of one; malloc'ed or
+ * NULL. */
 char *config_error_text(const ConfigError *error);
 
 /* Adds the names of keys that differ but only take effect after a restart ("[control] socket"). */

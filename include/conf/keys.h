@@ -71,6 +71,8 @@ const char *section_nearest(const char *section);
 
 /* Of the name of an [app NAME]; -EINVAL with the reason. */
 int app_name_check(const char *name, Diag *reterr_diag) must_check;
+/* Such a name that a text was likely meant for, or NULL. */
+const char *app_name_near(const char *text, char buffer[static APP_NAME_MAX]);
 
 /* `base` and the like are the key's owner. */
 

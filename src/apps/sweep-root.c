@@ -169,11 +169,14 @@ int trusted_open(const char *path, void (*visit)(void *userdata, const struct st
                         return diag_set(reterr_diag, -errno, "%s of %s: %s", name, path,
                                         error_text(errno));
                 if (S_ISLNK(st.st_mode)) {
-                        if (!link_trusted(fd, &st) || ++n_links > LINKS_MAX)
+                        if (!link_trusted(fd, &st))
                                 return diag_set(reterr_diag, -ELOOP,
                                                 "%s of %s is a symlink that users other than root "
-                                                "may change",
+                                                "may change; give the directory it leads to",
                                                 name, path);
+                        if (++n_links > LINKS_MAX)
+                                return diag_set(reterr_diag, -ELOOP, "too many symlinks in %s",
+                                                path);
                         r = read_link(next, &rest, at);
                         if (r < 0)
                                 return r;
@@ -234,9 +237,15 @@ static bool is_home(int path_fd, const struct stat *st) {
 static int check_place(const char *path, int path_fd, const Way *way, Diag *reterr_diag) {
         const char *place = NULL;
 
-        if (is_one_of(&way->last, places, ELEMENTSOF(places), &place))
-                return diag_set(reterr_diag, -EPERM, "%s is %s, a directory of the system", path,
-                                place);
+        if (is_one_of(&way->last, places, ELEMENTSOF(places), &place)) {
+                if (strcmp(path, place) != 0)
+                        return diag_set(reterr_diag, -EPERM, "%s is %s, a directory of the system",
+                                        path, place);
+                return diag_set(reterr_diag, -EPERM,
+                                "%s is %s; name the project's own directory below it", path,
+                                strcmp(place, "/root") == 0 ? "the home of root"
+                                                            : "a directory of the system");
+        }
         if (way->in_tree)
                 return diag_set(reterr_diag, -EPERM, "%s lies in a tree of the system", path);
         if (is_home(path_fd, &way->last))

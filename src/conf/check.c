@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * What no key can see alone: two keys in the wrong order, one that is missing, a root that is none,
- * and that no image is selected.
+ * What no key can see alone: two keys in the wrong order, one that is missing, a root that is none, a
+ * trash that builds read, and that no image is selected.
  *
  * The trap is a mistake that is told twice: where a value was none, an older one stands in its
  * place, of which nothing may be said. Another is where to tell it, which is what was set last:
- * lines of two files have no order, so that is by `turn`.
+ * lines of two files have no order, so that is by `turn`. A third is a root that its owner made none,
+ * at a moment of his choice: that may not be a mistake, which would stop the daemon for all.
  */
 
 #include <stdio.h>
+#include <string.h>
 
-#include "apps/sweep.h"
+#include "apps/dir.h"
 #include "base/bytes.h"
 #include "base/span.h"
 #include "conf/draft.h"
@@ -72,51 +74,137 @@ static void check_order(Draft *draft) {
         }
 }
 
-/* -EINVAL where the root is none. What may pass, such as one that is not mounted yet, is a state of
- * the application and not looked at here. */
-static int check_root(const char *path, Diag *diag) {
-        cleanup(app_close) AppRoot root = APP_ROOT_NULL;
-        const char *const *markers = app_markers();
+/* Who may have made a path what it is. */
+typedef struct Way {
+        bool movable; /* others than root may put another in the place of a directory on it */
+        bool open;    /* they may add to the last one */
+} Way;
+
+static void on_directory(void *userdata, const struct stat *st) {
+        Way *way = userdata;
+
+        way->movable |= st->st_uid != 0 || (st->st_mode & 022 && !(st->st_mode & S_ISVTX));
+        way->open = st->st_mode & 022;
+}
+
+/* Walks the path again: whatever others change meanwhile, the first directory in which they can is
+ * still on it, and where the walk ends does not count. */
+static ConfigLevel level_of(const char *path) {
+        Way way = { 0 };
+        cleanup_close int fd = trusted_open(path, on_directory, &way, NULL);
+
+        (void)fd;
+        return way.movable || way.open ? CONFIG_STATE : CONFIG_MISTAKE;
+}
+
+static int no_project(const char *path, Diag *diag) {
         Diag names = DIAG_NULL;
+
+        for (const char *const *marker = app_markers(); *marker; marker++)
+                diag_format(&names, "%s%s%s", names.text, *names.text ? ", " : "", *marker);
+        return diag_set(diag, -EINVAL, "%s has no project in it (none of %s)", path, names.text);
+}
+
+/* 0, or an error with what is to be told. */
+static int check_root(const char *path, ConfigLevel *ret_level, Diag *diag) {
+        cleanup(app_close) AppRoot root = APP_ROOT_NULL;
         int r;
 
         r = app_open(path, &root, diag);
-        if (r == -ENOMEM)
-                return r;
-        if (r == -EPERM || r == -EINVAL || r == -ENOTDIR || r == -ELOOP)
-                return diag_set(diag, -EINVAL, "%s", diag_text(diag, r));
-        if (r < 0 || app_marker(&root) || app_is_empty(&root))
+        if (r == 0 && app_marker(&root))
                 return 0;
-        for (; *markers; markers++)
-                diag_format(&names, "%s%s%s", names.text, *names.text ? ", " : "", *markers);
-        return diag_set(diag, -EINVAL, "%s has no project in it (none of %s)", path, names.text);
+        if (r == 0 && app_is_empty(&root)) {
+                *ret_level = CONFIG_NOTE;
+                return diag_set(diag, -ENOENT, "%s is empty", path);
+        }
+        if (r == 0 || r == -ENOTDIR || r == -ELOOP) {
+                *ret_level = level_of(path);
+                return r == 0 ? no_project(path, diag) : r;
+        }
+        if (r == -ENOENT && strpbrk(path, "*?,")) {
+                *ret_level = level_of(path);
+                return diag_set(diag, r,
+                                "%s does not exist: a root is one directory; a pattern or a list "
+                                "is not possible",
+                                path);
+        }
+        *ret_level = r == -EPERM ? CONFIG_MISTAKE : CONFIG_NOTE;
+        if (r == -ENOENT)
+                diag_format(diag, "%s does not exist yet", path);
+        return r;
+}
+
+static const Origin *app_origin(const Draft *draft, size_t i, const char *name) {
+        return &draft->origins[1 + i][key_find(APP_SECTION, name) - config_keys];
+}
+
+static bool lies_in(const char *path, const char *top) {
+        size_t n = strlen(top);
+
+        return strcmp(top, "/") == 0 ||
+               (strncmp(path, top, n) == 0 && (path[n] == '/' || path[n] == '\0'));
+}
+
+/* As written; where it really lies is found out when it is opened. */
+static void check_trash(Draft *draft, size_t i) {
+        const AppConfigs *apps = &draft->config->apps;
+        const Origin *origin = app_origin(draft, i, "trash");
+        const char *trash = apps->v[i].trash;
+
+        for (size_t k = 0; trash && !origin->mistaken && k < apps->n; k++) {
+                size_t at = (i + k) % apps->n; /* its own is told first */
+                const AppConfig *app = &apps->v[at];
+                bool in_root = app->root && !app_origin(draft, at, "root")->mistaken &&
+                               lies_in(trash, app->root);
+                bool in_context = app->context && !app_origin(draft, at, "context")->mistaken &&
+                                  lies_in(trash, app->context);
+                Diag diag;
+
+                if (!in_root && !in_context)
+                        continue;
+                diag_format(&diag, "[%s %s] trash: '%s' lies in the %s", APP_SECTION,
+                            apps->v[i].name, trash, in_root ? "root" : "context");
+                if (at != i)
+                        diag_format(&diag, "%s of [%s %s]", diag.text, APP_SECTION, app->name);
+                diag_format(&diag, "%s; a build would find it", diag.text);
+                draft_error(draft, origin->file, origin->line, &diag);
+                return;
+        }
+}
+
+static void check_required(Draft *draft, size_t i) {
+        const Origin *head = &draft->app_heads[i], *origins = draft->origins[1 + i];
+
+        for (size_t k = 0; k < n_config_keys; k++) {
+                const Key *key = &config_keys[k];
+                Diag diag;
+
+                if (key->owner != KEY_OF_APP || key->fallback || origins[k].turn > 0 ||
+                    origins[k].mistaken || head->mistaken)
+                        continue;
+                diag_format(&diag, "[%s %s] %s: required, and not set", APP_SECTION,
+                            draft->config->apps.v[i].name, key->name);
+                draft_error(draft, head->file, head->line, &diag);
+        }
 }
 
 static void check_app(Draft *draft, size_t i) {
         const AppConfig *app = &draft->config->apps.v[i];
-        const Origin *head = &draft->app_heads[i], *origins = draft->origins[1 + i];
-        const Origin *root = &origins[key_find(APP_SECTION, "root") - config_keys];
-        Diag diag;
-        int r;
+        const Origin *root = app_origin(draft, i, "root");
+        ConfigLevel level = CONFIG_MISTAKE;
+        Diag diag = DIAG_NULL;
+        int r = 0;
 
-        for (size_t k = 0; k < n_config_keys; k++) {
-                const Key *key = &config_keys[k];
-
-                if (key->owner != KEY_OF_APP || key->fallback || origins[k].turn > 0)
-                        continue;
-                diag_format(&diag, "[%s %s]: no %s", APP_SECTION, app->name, key->name);
-                draft_error(draft, head->file, head->line, &diag);
-        }
-        if (!app->root || root->mistaken)
-                return;
-        diag = DIAG_NULL;
-        r = check_root(app->root, &diag);
+        check_required(draft, i);
+        if (app->root && !root->mistaken)
+                r = check_root(app->root, &level, &diag);
         if (r == -ENOMEM)
                 draft->out_of_memory = true;
-        if (r != -EINVAL)
-                return;
-        diag_prefix(&diag, "[%s %s] root", APP_SECTION, app->name);
-        draft_error(draft, root->file, root->line, &diag);
+        else if (r < 0) {
+                diag_format(&diag, "[%s %s] root: %s", APP_SECTION, app->name, diag_text(&diag, r));
+                draft_tell(draft, level, root->file, root->line, &diag);
+        }
+        check_trash(draft, i);
 }
 
 void draft_check(Draft *draft) {

@@ -57,15 +57,26 @@ static void complain(Loader *loader, const char *format, ...) {
         draft_error(&loader->draft, loader->file, loader->line, &diag);
 }
 
+/* A line that can't be read may have been any key of the section. */
+static void line_lost(Loader *loader) {
+        if (loader->section == SECTION_KNOWN && loader->scope > 0)
+                loader->draft.app_heads[loader->scope - 1].mistaken = true;
+}
+
 static void unknown_key(Loader *loader, const char *section, const char *name) {
         const char *nearest = key_nearest(section, name), *title = loader->title;
         char homes[KEY_HOMES_MAX];
 
         if (key_homes(name, homes))
                 complain(loader, "[%s] %s: unknown key; it belongs to %s", title, name, homes);
-        else if (nearest)
+        else if (nearest) {
+                const Key *key = key_find(section, nearest);
+                Origin *meant = &loader->draft.origins[loader->scope][key - config_keys];
+
                 complain(loader, "[%s] %s: unknown key; did you mean '%s'?", title, name, nearest);
-        else
+                if (meant->turn == 0)
+                        meant->mistaken = true;
+        } else
                 complain(loader, "[%s] %s: unknown key", title, name);
 }
 
@@ -84,6 +95,7 @@ static int on_value(void *userdata, const char *cut, const char *name, const cha
         loader->pending = false;
         if (*name == '\0') {
                 complain(loader, "no key before '='");
+                line_lost(loader);
                 return 1;
         }
         if (loader->section == SECTION_UNKNOWN) /* told once, at its head */
@@ -169,13 +181,15 @@ static const char *app_meant(const char *name) {
 }
 
 static void unknown_section(Loader *loader, const char *name) {
-        const char *app = app_meant(name), *nearest = section_nearest(name);
+        const char *app = app_meant(name), *nearest = section_nearest(name), *near;
+        char buffer[APP_NAME_MAX];
 
-        if (app || (nearest && strcmp(nearest, APP_SECTION) == 0))
-                complain(loader, "[%s]: unknown section; did you mean [%s %s]?", name, APP_SECTION,
-                         app && app_name_check(app, NULL) == 0 ? app : "NAME");
-        else if (nearest)
+        near = app_name_near(app ?: name, buffer);
+        if (!app && nearest && strcmp(nearest, APP_SECTION) != 0)
                 complain(loader, "[%s]: unknown section; did you mean [%s]?", name, nearest);
+        else if (app || nearest || near)
+                complain(loader, "[%s]: unknown section; did you mean [%s %s]?", name, APP_SECTION,
+                         near && (app || !nearest) ? near : "NAME");
         else
                 complain(loader, "[%s]: unknown section", name);
 }
@@ -267,8 +281,10 @@ static bool check_line(Loader *loader, const char *text, size_t n, char *line) {
 }
 
 static void end_line(Loader *loader) {
-        if (loader->pending) /* such as "a key ;=" */
+        if (loader->pending) { /* such as "a key ;=" */
                 complain(loader, "neither KEY=VALUE nor [SECTION]");
+                line_lost(loader);
+        }
         loader->pending = false;
 }
 
@@ -276,7 +292,7 @@ static void end_line(Loader *loader) {
 static char *read_line(char *line, int size, void *userdata) {
         Loader *loader = userdata;
         const char *text = loader->rest, *newline;
-        size_t n;
+        size_t before, n;
 
         end_line(loader);
         if (text == loader->end || size < CONFIG_LINE_MAX + 2)
@@ -293,8 +309,11 @@ static char *read_line(char *line, int size, void *userdata) {
                 text += strlen(BYTE_ORDER_MARK);
                 n -= strlen(BYTE_ORDER_MARK);
         }
+        before = loader->draft.errors->n;
         if (!check_line(loader, text, n, line))
                 line[0] = '\0';
+        if (loader->draft.errors->n > before)
+                line_lost(loader);
         return line;
 }
 

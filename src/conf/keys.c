@@ -85,6 +85,8 @@ static int parse_text(const Key *key, const char *text, char **ret, Diag *diag) 
 
         if (!checked)
                 return -ENOMEM;
+        if (key->none && *text != '/') /* texts that may be none are paths */
+                return no_such(key, text, "an absolute path", diag);
         r = key->check(&at, diag);
         if (r < 0)
                 return r;

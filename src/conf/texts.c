@@ -8,6 +8,7 @@
  * directory, which would pass for two: it is left written in one way.
  */
 
+#include <ctype.h>
 #include <string.h>
 #include <sys/un.h>
 
@@ -165,10 +166,38 @@ int check_directory(char **text, Diag *reterr_diag) {
         return 0;
 }
 
+/* Marks of other formats, which would be taken for a part of the name. */
+static int check_marks(const char *name, Diag *reterr_diag) {
+        if (strpbrk(name, "\"'"))
+                return diag_set(reterr_diag, -EINVAL, "%s: no quotes are needed", name);
+        if (strchr(name, '#'))
+                return diag_set(reterr_diag, -EINVAL,
+                                "'%s': '#' starts no comment here; use a blank and ';'", name);
+        if (strchr(name, ';'))
+                return diag_set(reterr_diag, -EINVAL,
+                                "'%s' has a ';' in it; commas separate the names of a list, and a "
+                                "blank and ';' start a comment",
+                                name);
+        if (strpbrk(name, "*?[]{}"))
+                return diag_set(reterr_diag, -EINVAL, "'%s' is a glob; a cache is named in full",
+                                name);
+        if (strchr(name, '\\'))
+                return diag_set(reterr_diag, -EINVAL,
+                                "'%s' has a backslash in it; names are taken as they are, and '/' "
+                                "separates those of a path",
+                                name);
+        if (strchr(name, ' '))
+                return diag_set(reterr_diag, -EINVAL,
+                                "'%s' has a blank in it; commas separate the names of a list",
+                                name);
+        return 0;
+}
+
 /* A name that nothing will ever bear would pass for a cache that is clean. */
 int check_cache(char **text, Diag *reterr_diag) {
-        char *name = *text;
+        char *name = *text, *last;
         size_t n = strlen(name);
+        int r;
 
         if (*name == '/')
                 return diag_set(reterr_diag, -EINVAL,
@@ -179,28 +208,33 @@ int check_cache(char **text, Diag *reterr_diag) {
                 return diag_set(reterr_diag, -EINVAL,
                                 "'%s' has a '.' or a '..' in it; a cache lies below the root",
                                 name);
-        if (strpbrk(name, "*?"))
-                return diag_set(reterr_diag, -EINVAL, "'%s' is a glob; a cache is named in full",
-                                name);
-        if (strchr(name, ' '))
-                return diag_set(reterr_diag, -EINVAL,
-                                "'%s' has a blank in it; commas separate the names of a list",
-                                name);
+        r = check_marks(name, reterr_diag);
+        if (r < 0)
+                return r;
         if (name[n - 1] == '/')
                 name[n - 1] = '\0';
         if (!cache_name_valid(name))
                 return diag_set(reterr_diag, -EINVAL, "'%s' has an empty component", name);
+        last = strrchr(name, '/');
+        last = last ? last + 1 : name;
+        for (const char *const *marker = app_markers(); *marker; marker++)
+                if (strcmp(last, *marker) == 0)
+                        return diag_set(reterr_diag, -EINVAL,
+                                        "'%s' is what makes a directory a project; it is no cache",
+                                        last);
         return 0;
 }
 
 int check_dockerfile(char **text, Diag *reterr_diag) {
-        const char *path = *text;
+        const char *path = *text, *name = strrchr(path, '/');
 
         if (*path == '\0')
                 return diag_set(reterr_diag, -EINVAL, "may not be empty");
-        if (path[strlen(path) - 1] == '/')
+        name = name ? name + 1 : path;
+        if (*name == '\0' || strcmp(name, ".") == 0)
                 return diag_set(reterr_diag, -EINVAL,
-                                "'%s' is a directory; did you mean '%sDockerfile'?", path, path);
+                                "'%s' is a directory; did you mean '%.*sDockerfile'?", path,
+                                (int)(name - path), path);
         if (has_component(path, ".."))
                 return diag_set(reterr_diag, -EINVAL, "'%s' has a '..' in it", path);
         return 0;
@@ -209,20 +243,56 @@ int check_dockerfile(char **text, Diag *reterr_diag) {
 /* What `wpcachectl clear --target` takes besides applications. */
 static const char *const targets[] = { "all", "docker", "builder", "images", "apps" };
 
+static bool is_target(const char *name) {
+        for (size_t i = 0; i < ELEMENTSOF(targets); i++)
+                if (strcmp(name, targets[i]) == 0)
+                        return true;
+        return false;
+}
+
+/* NULL, or what is possible. */
+static const char *name_rule(const char *name) {
+        if (name[strspn(name, LETTERS DIGITS "_.-")] != '\0')
+                return "a-z, 0-9, '_', '.', '-'";
+        if (strspn(name, LETTERS DIGITS) == 0)
+                return "a letter or digit first";
+        return NULL;
+}
+
+const char *app_name_near(const char *text, char buffer[static APP_NAME_MAX]) {
+        static const char around[] = " \t\"'";
+        size_t n;
+
+        text += strspn(text, " \t\"'_.-");
+        n = strcspn(text, around);
+        if (n >= APP_NAME_MAX || text[n + strspn(text + n, around)] != '\0')
+                return NULL;
+        for (size_t i = 0; i < n; i++)
+                buffer[i] = (char)tolower((unsigned char)text[i]);
+        buffer[n] = '\0';
+        return name_rule(buffer) || is_target(buffer) ? NULL : buffer;
+}
+
 int app_name_check(const char *name, Diag *reterr_diag) {
-        if (strspn(name, LETTERS DIGITS) == 0 || name[strspn(name, LETTERS DIGITS "_.-")] != '\0')
-                return diag_set(reterr_diag, -EINVAL,
-                                "no name of an application: those have a-z 0-9 _ . - and start "
-                                "with a letter or digit");
+        const char *rule = name_rule(name);
+
+        if (rule) {
+                char buffer[APP_NAME_MAX];
+                const char *near = app_name_near(name, buffer);
+
+                diag_format(reterr_diag, "'%s' is not a valid name (%s)", name, rule);
+                if (near && reterr_diag)
+                        diag_format(reterr_diag, "%s; did you mean [%s %s]?", reterr_diag->text,
+                                    APP_SECTION, near);
+                return -EINVAL;
+        }
         if (strlen(name) >= APP_NAME_MAX)
                 return diag_set(reterr_diag, -EINVAL,
                                 "the name has %zu characters; %d are possible", strlen(name),
                                 APP_NAME_MAX - 1);
-        for (size_t i = 0; i < ELEMENTSOF(targets); i++)
-                if (strcmp(name, targets[i]) == 0)
-                        return diag_set(reterr_diag, -EINVAL,
-                                        "'%s' is another target of a clear; choose another name",
-                                        name);
+        if (is_target(name))
+                return diag_set(reterr_diag, -EINVAL,
+                                "'%s' is another target of a clear; choose another name", name);
         return 0;
 }
 

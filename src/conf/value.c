@@ -99,13 +99,19 @@ const AppConfig *config_app(const Config *config, const char *name) {
 }
 
 void draft_error(Draft *draft, const char *file, unsigned line, const Diag *diag) {
+        draft_tell(draft, CONFIG_MISTAKE, file, line, diag);
+}
+
+void draft_tell(Draft *draft, ConfigLevel level, const char *file, unsigned line,
+                const Diag *diag) {
         ConfigErrors *errors = draft->errors;
-        ConfigError error = { .line = line };
+        ConfigError error = { .level = level, .line = line };
+        size_t n = errors->n + errors->n_remarks;
         ConfigError *grown;
 
         error.file = strdup(file);
         error.text = strdup(diag->text);
-        grown = reallocarray(errors->v, errors->n + 1, sizeof *grown);
+        grown = reallocarray(errors->v, n + 1, sizeof *grown);
         if (grown)
                 errors->v = grown;
         if (!grown || !error.file || !error.text) {
@@ -114,11 +120,19 @@ void draft_error(Draft *draft, const char *file, unsigned line, const Diag *diag
                 draft->out_of_memory = true;
                 return;
         }
-        errors->v[errors->n++] = error;
+        if (level == CONFIG_MISTAKE) {
+                ConfigError *at = &errors->v[errors->n++];
+
+                memmove(at + 1, at, errors->n_remarks * sizeof *at);
+                *at = error;
+        } else {
+                errors->v[n] = error;
+                errors->n_remarks++;
+        }
 }
 
 void config_errors_done(ConfigErrors *errors) {
-        for (size_t i = 0; i < errors->n; i++) {
+        for (size_t i = 0; i < errors->n + errors->n_remarks; i++) {
                 free(errors->v[i].file);
                 free(errors->v[i].text);
         }
@@ -127,13 +141,14 @@ void config_errors_done(ConfigErrors *errors) {
 }
 
 char *config_error_text(const ConfigError *error) {
+        const char *label = error->level == CONFIG_NOTE ? "note: " : "";
         char *text;
         int r;
 
         if (error->line > 0)
-                r = asprintf(&text, "%s:%u: %s", error->file, error->line, error->text);
+                r = asprintf(&text, "%s:%u: %s%s", error->file, error->line, label, error->text);
         else
-                r = asprintf(&text, "%s: %s", error->file, error->text);
+                r = asprintf(&text, "%s: %s%s", error->file, label, error->text);
         return r < 0 ? NULL : text_clean(text);
 }
 

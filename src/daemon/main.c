@@ -108,16 +108,17 @@ static int parse_arguments(int argc, char **argv) {
 static int check_config(const char *path) {
         cleanup(config_free) Config *config = NULL;
         ConfigErrors errors = { 0 };
-        int r;
+        bool ok;
 
-        r = config_load(path, &config, &errors);
-        for (size_t i = 0; i < errors.n; i++) {
+        ok = config_load(path, &config, &errors) >= 0;
+        for (size_t i = 0; i < errors.n + errors.n_remarks; i++) {
                 cleanup_free char *text = config_error_text(&errors.v[i]);
 
                 fprintf(stderr, "%s\n", text ?: "out of memory");
+                ok &= errors.v[i].level == CONFIG_NOTE;
         }
         config_errors_done(&errors);
-        if (r < 0)
+        if (!ok)
                 return EXIT_FAILURE;
         printf("%s: OK\n", path ?: "defaults");
         return EXIT_SUCCESS;

@@ -19,11 +19,15 @@
 #define EXTEND_USEC (30 * USEC_PER_SEC)
 #define ERRORS_SHOWN_MAX 10
 
+/* Notes are for who checks a file; status shows how a root stands. */
 void log_config_errors(const ConfigErrors *errors) {
-        for (size_t i = 0; i < errors->n; i++) {
+        for (size_t i = 0; i < errors->n + errors->n_remarks; i++) {
+                ConfigLevel level = errors->v[i].level;
                 cleanup_free char *text = config_error_text(&errors->v[i]);
 
-                log_error("%s", text ?: "out of memory");
+                if (level != CONFIG_NOTE)
+                        log_full(level == CONFIG_MISTAKE ? LOG_ERR : LOG_WARNING, 0, NULL, "%s",
+                                 text ?: "out of memory");
         }
 }
 
@@ -44,6 +48,8 @@ static int use_config(Manager *manager, Config *config) {
         operators = readers = (Role){ 0 };
         config_free(manager->config);
         manager->config = config;
+        json_free(manager->apps); /* of the one before */
+        manager->apps = NULL;
         manager->generation++;
         free(manager->config_error);
         manager->config_error = NULL;
@@ -81,6 +87,7 @@ int manager_reload(Manager *manager, Strv *ret_restart_keys, char **reterr_text)
 
         sd_notify(false, "RELOADING=1");
         r = config_load(manager->config_path, &config, &errors);
+        log_config_errors(&errors);
         if (r >= 0)
                 r = config_restart_keys(manager->config, config, &keys);
         if (r >= 0)
@@ -96,7 +103,6 @@ int manager_reload(Manager *manager, Strv *ret_restart_keys, char **reterr_text)
                 manager->textfile_broken = false;
                 schedule_reload(manager);
         } else {
-                log_config_errors(&errors);
                 log_error("The configuration was not reloaded; the one in force stays");
                 free(manager->config_error);
                 manager->config_error = errors_text(&errors);

@@ -37,7 +37,8 @@ static void write_file(const char *path, const char *text) {
         write_file_n(path, text, strlen(text));
 }
 
-/* Loads "f": the Config, or NULL and the errors, a line each. */
+/* Loads "f": the Config, or NULL and the mistakes, a line each; whether there are remarks is asked by
+ * assert_root(). */
 static Config *load(int expected, char *errors, size_t size) {
         ConfigErrors list;
         Config *config = NULL;
@@ -301,7 +302,7 @@ static void test_mistakes(void **state) {
                   "f:1: [Docker]: unknown section; did you mean [docker]?" },
                 { "[ docker ]\n", "f:1: [ docker ]: unknown section; did you mean [docker]?" },
                 { "[volumes]\nmode=observe\n[poll]\ninterval=0\n",
-                  "f:1: [volumes]: unknown section\n"
+                  "f:1: [volumes]: unknown section; did you mean [app volumes]?\n"
                   "f:4: [poll] interval: '0' is too short; the least is 1s" },
                 { "[]\n", "f:1: []: unknown section" },
                 { "[metric]\n", "f:1: [metric]: unknown section; did you mean [metrics]?" },
@@ -940,7 +941,7 @@ static void test_apps(void **state) {
                                                         "[app   0_a.b-c] ; several blanks\n"
                                                         "caches=a/b/c,d\n"
                                                         "root=/nowhere/..d/...\n"
-                                                        "trash=/nowhere/t//\n"
+                                                        "trash=/nowhere-else/t//\n"
                                                         "context=/nowhere\n"
                                                         "dockerfile=docker/web.Dockerfile\n"
                                                         "[app\tweb]\n"
@@ -971,7 +972,7 @@ static void test_apps(void **state) {
         assert_string_equal(app->root, "/nowhere/..d/...");
         assert_int_equal(app->caches.n, 2);
         assert_string_equal(app->caches.v[0], "a/b/c");
-        assert_string_equal(app->trash, "/nowhere/t");
+        assert_string_equal(app->trash, "/nowhere-else/t");
         assert_string_equal(app->context, "/nowhere");
         assert_string_equal(app->dockerfile, "docker/web.Dockerfile");
 
@@ -1025,14 +1026,43 @@ static void test_app_values(void **state) {
                   "'.next .turbo' has a blank in it; commas separate the names of a list" },
                 { "caches", "*.pyc", "'*.pyc' is a glob; a cache is named in full" },
                 { "caches", "a?", "'a?' is a glob; a cache is named in full" },
+                { "caches", "[ab]", "'[ab]' is a glob; a cache is named in full" },
+                { "caches", "a]", "'a]' is a glob; a cache is named in full" },
+                { "caches", "{.next,.turbo}", "'{.next' is a glob; a cache is named in full" },
+                { "caches", "a}", "'a}' is a glob; a cache is named in full" },
+                { "caches", "(a)/b, a:b, a=b, ~, $A, caf\xc3\xa9", NULL },
+                { "caches", "\".next\"", "\".next\": no quotes are needed" },
+                { "caches", "x, '.next'", "'.next': no quotes are needed" },
+                { "caches", "\"a b\"", "\"a b\": no quotes are needed" },
+                { "caches", ".next # comment",
+                  "'.next # comment': '#' starts no comment here; use a blank and ';'" },
+                { "caches", "#a", "'#a': '#' starts no comment here; use a blank and ';'" },
+                { "caches", "a ; b", NULL },
+                { "caches", "a;b",
+                  "'a;b' has a ';' in it; commas separate the names of a list, and a blank and "
+                  "';' start a comment" },
+                { "caches", "a\\ b",
+                  "'a\\ b' has a backslash in it; names are taken as they are, and '/' separates "
+                  "those of a path" },
+                { "caches", ".git", "'.git' is what makes a directory a project; it is no cache" },
+                { "caches", "a, b/package.json/",
+                  "'package.json' is what makes a directory a project; it is no cache" },
+                { "caches", ".git/a, a.git, .Git", NULL },
                 { "trash", "auto", NULL },
                 { "trash", "/nowhere", NULL },
-                { "trash", "", "'' is not an absolute path" },
-                { "trash", "trash", "'trash' is not an absolute path" },
+                { "trash", "/nowhere/ab", NULL },
+                { "trash", "", "'' is neither 'auto' nor an absolute path" },
+                { "trash", "off", "'off' is neither 'auto' nor an absolute path" },
+                { "trash", "Auto", "'Auto' is neither 'auto' nor an absolute path" },
+                { "trash", "./trash", "'./trash' is neither 'auto' nor an absolute path" },
                 { "trash", "/a/../b", "'/a/../b' has a '.' or a '..' in it" },
+                { "trash", "/nowhere/a", "'/nowhere/a' lies in the root; a build would find it" },
+                { "trash", "//nowhere/a/b/",
+                  "'/nowhere/a/b' lies in the root; a build would find it" },
                 { "context", "auto", NULL },
                 { "context", "/", NULL },
-                { "context", ".", "'.' is not an absolute path" },
+                { "context", "none", "'none' is neither 'auto' nor an absolute path" },
+                { "context", ".", "'.' is neither 'auto' nor an absolute path" },
                 { "context", "/a/..", "'/a/..' has a '.' or a '..' in it" },
                 { "dockerfile", "Dockerfile", NULL },
                 { "dockerfile", "./docker/Dockerfile", NULL },
@@ -1043,6 +1073,9 @@ static void test_app_values(void **state) {
                 { "dockerfile", "/a/../Dockerfile", "'/a/../Dockerfile' has a '..' in it" },
                 { "dockerfile", "docker/",
                   "'docker/' is a directory; did you mean 'docker/Dockerfile'?" },
+                { "dockerfile", ".", "'.' is a directory; did you mean 'Dockerfile'?" },
+                { "dockerfile", "/a/.", "'/a/.' is a directory; did you mean '/a/Dockerfile'?" },
+                { "dockerfile", "a.", NULL },
         };
 
         (void)state;
@@ -1067,15 +1100,39 @@ static void test_app_mistakes(void **state) {
                 const char *text, *errors;
         } table[] = {
                 /* what is missing, where the section began */
-                { "[app web]\n", "f:1: [app web]: no root\nf:1: [app web]: no caches" },
-                { "\n[app web]\ncaches=x\n", "f:2: [app web]: no root" },
+                { "[app web]\n", "f:1: [app web] root: required, and not set\n"
+                                 "f:1: [app web] caches: required, and not set" },
+                { "\n[app web]\ncaches=x\n", "f:2: [app web] root: required, and not set" },
                 { "[app web]\nroot=/nowhere/a\n[docker]\n[app web]\n[app b]\nroot=/nowhere/b\n"
                   "caches=x\n",
-                  "f:1: [app web]: no caches" },
+                  "f:1: [app web] caches: required, and not set" },
                 { "[app web]\nroot=x\n[docker]\ntimeout=x\n",
                   "f:2: [app web] root: 'x' is not an absolute path\n"
                   "f:4: [docker] timeout: 'x' is not a span of time as in 90s, 5min or 1h 30min\n"
-                  "f:1: [app web]: no caches" },
+                  "f:1: [app web] caches: required, and not set" },
+                /* nor what may well have been it, twice */
+                { "[app web]\nroots=/nowhere/a\n",
+                  "f:2: [app web] roots: unknown key; did you mean 'root'?\n"
+                  "f:1: [app web] caches: required, and not set" },
+                { "[app web]\nroots=/nowhere/a\nroot=/etc\nroott=x\ncaches=x\n",
+                  "f:2: [app web] roots: unknown key; did you mean 'root'?\n"
+                  "f:4: [app web] roott: unknown key; did you mean 'root'?\n"
+                  "f:3: [app web] root: /etc lies in a tree of the system" },
+                { "[app web]\nzzz=/nowhere/a\ncaches=x\n",
+                  "f:2: [app web] zzz: unknown key\n"
+                  "f:1: [app web] root: required, and not set" },
+                { "[app web]\nroot: /nowhere/a\n",
+                  "f:2: no '=': 'root: /nowhere/a' is neither KEY=VALUE nor [SECTION]" },
+                { "[app web]\n=/nowhere/a\n", "f:2: no key before '='" },
+                { "[app web]\nroot ;=/nowhere/a\n", "f:2: neither KEY=VALUE nor [SECTION]" },
+                { "[app web]\n[app b]\ncaches=x\n oops\n",
+                  "f:4: a blank before the text: keys and sections start in the first column, and "
+                  "values do not continue\n"
+                  "f:1: [app web] root: required, and not set\n"
+                  "f:1: [app web] caches: required, and not set" },
+                { "[app web]\ncaches=x\n[docker\nroot=/nowhere/a\n",
+                  "f:3: a section without its ']'\n"
+                  "f:1: [app web] root: required, and not set" },
 
                 /* keys */
                 { APP "root=/nowhere/b\n", "f:4: [app a] root: set twice, before in line 2" },
@@ -1088,6 +1145,21 @@ static void test_app_mistakes(void **state) {
                   "f:2: [images] caches: unknown key; it belongs to [app NAME]" },
                 { "root=/nowhere\n",
                   "f:1: root: a key outside a section; it belongs to [app NAME]" },
+
+                /* a trash that builds read, whoever's; only below, by components */
+                { APP "trash=/nowhere/b/t\n[app b]\nroot=/nowhere/b\ncaches=x\n",
+                  "f:4: [app a] trash: '/nowhere/b/t' lies in the root of [app b]; a build would "
+                  "find it" },
+                { APP "context=/c\ntrash=/c/t\n[app b]\nroot=/c\ncaches=x\n",
+                  "f:5: [app a] trash: '/c/t' lies in the context; a build would find it" },
+                { "[app a]\nroot=/r\ncaches=x\n[app b]\nroot=/r/b\ncaches=x\ntrash=/r/b/t\n",
+                  "f:7: [app b] trash: '/r/b/t' lies in the root; a build would find it" },
+                { APP "trash=/c\n[app b]\nroot=/nowhere/b\ncaches=x\ncontext=/\n",
+                  "f:4: [app a] trash: '/c' lies in the context of [app b]; a build would find "
+                  "it" },
+                { APP "trash=/c\n[app b]\nroot=/c/d\ncaches=/\ncontext=/cc\n",
+                  "f:7: [app b] caches: '/' is an absolute path; a cache has a name, or a path "
+                  "below the root" },
 
                 /* sections */
                 { "[app]\nroot=/\n", "f:1: [app]: unknown section; did you mean [app NAME]?" },
@@ -1107,23 +1179,38 @@ static void test_app_mistakes(void **state) {
                   "f:1: [application x]: unknown section; did you mean [app x]?" },
                 { "[ app x]\n", "f:1: [ app x]: unknown section; did you mean [app x]?" },
                 { "[app:all]\n", "f:1: [app:all]: unknown section; did you mean [app NAME]?" },
-                { "[apparel]\n", "f:1: [apparel]: unknown section" },
+                { "[app:Web]\n", "f:1: [app:Web]: unknown section; did you mean [app web]?" },
+                { "[apparel]\n", "f:1: [apparel]: unknown section; did you mean [app apparel]?" },
+                { "[frontend]\nroot=/\n",
+                  "f:1: [frontend]: unknown section; did you mean [app frontend]?" },
+                { "[Front-End]\n",
+                  "f:1: [Front-End]: unknown section; did you mean [app front-end]?" },
+                { "[image]\n", "f:1: [image]: unknown section; did you mean [images]?" },
+                { "[all]\n", "f:1: [all]: unknown section" },
                 { "[docker web]\n", "f:1: [docker web]: unknown section" },
+                { "[front/end]\n", "f:1: [front/end]: unknown section" },
+                { "[abcdefghijklmnopqrstuvwxyz012345]\n",
+                  "f:1: [abcdefghijklmnopqrstuvwxyz012345]: unknown section" },
 
                 /* names */
-                { "[app Web]\n", "f:1: [app Web]: no name of an application: those have a-z 0-9 _ "
-                                 ". - and start with a letter or digit" },
-                { "[app -web]\n", "f:1: [app -web]: no name of an application: those have a-z 0-9 "
-                                  "_ . - and start with a letter or digit" },
-                { "[app a b]\n", "f:1: [app a b]: no name of an application: those have a-z 0-9 _ "
-                                 ". - and start with a letter or digit" },
-                { "[app web ]\n", "f:1: [app web ]: no name of an application: those have a-z 0-9 "
-                                  "_ . - and start with a letter or digit" },
-                { "[app a/b]\n", "f:1: [app a/b]: no name of an application: those have a-z 0-9 _ "
-                                 ". - and start with a letter or digit" },
-                { "[app caf\xc3\xa9]\n",
-                  "f:1: [app caf\xc3\xa9]: no name of an application: those have a-z 0-9 _ . - and "
-                  "start with a letter or digit" },
+                { "[app Web]\n", "f:1: [app Web]: 'Web' is not a valid name (a-z, 0-9, '_', '.', "
+                                 "'-'); did you mean [app web]?" },
+                { "[app \"web\"]\n",
+                  "f:1: [app \"web\"]: '\"web\"' is not a valid name (a-z, 0-9, '_', '.', '-'); did "
+                  "you mean [app web]?" },
+                { "[app -web]\n", "f:1: [app -web]: '-web' is not a valid name (a letter or digit "
+                                  "first); did you mean [app web]?" },
+                { "[app _]\n", "f:1: [app _]: '_' is not a valid name (a letter or digit first)" },
+                { "[app a b]\n",
+                  "f:1: [app a b]: 'a b' is not a valid name (a-z, 0-9, '_', '.', '-')" },
+                { "[app web ]\n", "f:1: [app web ]: 'web ' is not a valid name (a-z, 0-9, '_', "
+                                  "'.', '-'); did you mean [app web]?" },
+                { "[app a/b]\n",
+                  "f:1: [app a/b]: 'a/b' is not a valid name (a-z, 0-9, '_', '.', '-')" },
+                { "[app caf\xc3\xa9]\n", "f:1: [app caf\xc3\xa9]: 'caf\xc3\xa9' is not a valid "
+                                         "name (a-z, 0-9, '_', '.', '-')" },
+                { "[app All]\n",
+                  "f:1: [app All]: 'All' is not a valid name (a-z, 0-9, '_', '.', '-')" },
                 { "[app all]\n",
                   "f:1: [app all]: 'all' is another target of a clear; choose another name" },
                 { "[app docker]\n",
@@ -1152,8 +1239,14 @@ static void test_app_drop_ins(void **state) {
         } table[] = {
                 { APP, "[app a]\ncaches=y, z\n", NULL },
                 { "[app a]\ncaches=x\n", "[app a]\nroot=/nowhere/b\n", NULL },
-                { APP, "[app b]\nroot=/nowhere/b\n", "f.d/x.conf:1: [app b]: no caches" },
-                { "\n[app a]\n", "[app a]\ncaches=x\n", "f:2: [app a]: no root" },
+                { APP, "[app b]\nroot=/nowhere/b\n",
+                  "f.d/x.conf:1: [app b] caches: required, and not set" },
+                { "\n[app a]\n", "[app a]\ncaches=x\n",
+                  "f:2: [app a] root: required, and not set" },
+                { "[app a]\nroot /a\n", "[app a]\ncaches=/\n",
+                  "f:2: no '=': 'root /a' is neither KEY=VALUE nor [SECTION]\n"
+                  "f.d/x.conf:2: [app a] caches: '/' is an absolute path; a cache has a name, or a "
+                  "path below the root" },
                 { APP, "[app a]\ncaches=x\ncaches=y\n",
                   "f.d/x.conf:3: [app a] caches: set twice, before in line 2" },
                 { APP, "[app a]\ncaches=\n", "f.d/x.conf:2: [app a] caches: may not be empty" },
@@ -1163,6 +1256,14 @@ static void test_app_drop_ins(void **state) {
                 /* of a value that is a mistake itself, nothing more is said */
                 { "[app a]\nroot=/etc\ncaches=x\n", "[app a]\nroot=b\n",
                   "f.d/x.conf:2: [app a] root: 'b' is not an absolute path" },
+                { "[app a]\nroot=/r\ncaches=x\ntrash=/t\n", "[app a]\nroot=b\ntrash=/r/t\n",
+                  "f.d/x.conf:2: [app a] root: 'b' is not an absolute path" },
+                { "[app a]\nroot=/r\ncaches=x\ntrash=/r/t\n", "[app a]\ntrash=t\n",
+                  "f.d/x.conf:2: [app a] trash: 't' is neither 'auto' nor an absolute path" },
+                { "[app a]\nroot=/r\ncaches=x\ncontext=/c\ntrash=/c/t\n", "[app a]\ncontext=t\n",
+                  "f.d/x.conf:2: [app a] context: 't' is neither 'auto' nor an absolute path" },
+                { "[app a]\nroot=/r\ncaches=x\n\ntrash=/s/t\n", "[app a]\nroot=/s\n",
+                  "f:5: [app a] trash: '/s/t' lies in the root; a build would find it" },
         };
         cleanup(config_free) Config *last = NULL;
 
@@ -1221,83 +1322,238 @@ static void test_app_limits(void **state) {
                                     "f:102: [app a1] root: set twice, before in line 5");
 }
 
-/* Loads "f" with such a root, which must be fine, or a mistake of this text. */
-static void assert_root(const char *root, const char *error) {
+/* Loads "f" with such a root, of which this is told; `told` NULL: nothing. */
+static void assert_root(const char *root, ConfigLevel level, const char *told) {
         cleanup(config_free) Config *config = NULL;
-        char text[512], expected[1024], errors[1024];
+        bool mistake = told && level == CONFIG_MISTAKE;
+        char text[512], expected[1024];
+        ConfigErrors errors;
+        int r;
 
         snprintf(text, sizeof text, "[app web]\ncaches=x\n\nroot=%s\n", root);
         write_file("f", text);
-        snprintf(expected, sizeof expected, "f:4: [app web] root: %s", error ? error : "");
-        config = load(error ? -EINVAL : 0, errors, sizeof errors);
-        assert_string_equal(errors, error ? expected : "");
+        r = config_load("f", &config, &errors);
+        if (errors.n + errors.n_remarks != (told != NULL))
+                fail_msg("%s: %zu mistakes, %zu remarks", root, errors.n, errors.n_remarks);
+        if (told) {
+                cleanup_free char *line = config_error_text(&errors.v[0]);
+
+                snprintf(expected, sizeof expected, "f:4: %s[app web] root: %s",
+                         level == CONFIG_NOTE ? "note: " : "", told);
+                assert_string_equal(line, expected);
+                if (errors.v[0].level != level)
+                        fail_msg("level %d instead of %d: %s", errors.v[0].level, level, line);
+        }
+        assert_int_equal(errors.n, mistake);
+        assert_int_equal(r, mistake ? -EINVAL : 0);
+        assert_true(mistake == !config);
         if (config)
                 assert_string_equal(config->apps.v[0].root, root);
+        config_errors_done(&errors);
 }
 
-/* What is in `directory`: its mistake, of which each "%s" is that directory; NULL: none. */
+#define NO_PROJECT                                                                              \
+        " has no project in it (none of package.json, pyproject.toml, manage.py, "              \
+        "requirements.txt, setup.py, Pipfile, Dockerfile, compose.yaml, compose.yml, "          \
+        "docker-compose.yml, composer.json, Gemfile, docker-compose.yaml, go.mod, Cargo.toml, " \
+        "pom.xml, .git)"
+#define LINK " is a symlink that users other than root may change; give the directory it leads to"
+#define LIST " does not exist: a root is one directory; a pattern or a list is not possible"
+
+/* The same with a path in `directory`, which each "%s" is. */
+static void assert_root_here(const char *path, ConfigLevel level, const char *told) {
+        const char *at = told ? strstr(told, "%s") : NULL;
+        char root[128], text[512];
+
+        snprintf(root, sizeof root, "%s/%s", directory, path);
+        if (told)
+                snprintf(text, sizeof text, "%.*s%s%s", (int)(at - told), told, directory, at + 2);
+        assert_root(root, level, told ? text : NULL);
+}
+
+/* The directory is ours alone: where we are not root, others than root made it all. */
 static void test_app_roots(void **state) {
-        static const struct {
-                const char *path, *error;
+        const ConfigLevel made = geteuid() == 0 ? CONFIG_MISTAKE : CONFIG_STATE;
+        const struct {
+                const char *path;
+                ConfigLevel level;
+                const char *told;
         } table[] = {
-                { "missing", NULL },
-                { "missing/below", NULL },
-                { "empty", NULL },
-                { "node", NULL },
-                { "repository", NULL },
-                { "worktree", NULL },
-                { "open/within", NULL },
-                { "file", "file of %s/file is not a directory" },
-                { "file/below", "file of %s/file/below is not a directory" },
-                { "open/link", "link of %s/open/link is a symlink that users other than root may "
-                               "change" },
-                { "bare", "%s/bare has no project in it (none of package.json, pyproject.toml, "
-                          "manage.py, requirements.txt, setup.py, Pipfile, Dockerfile, "
-                          "compose.yaml, compose.yml, docker-compose.yml, composer.json, Gemfile, "
-                          "docker-compose.yaml, go.mod, Cargo.toml, pom.xml, .git)" },
-                { "open", "%s/open has no project in it (none of package.json, pyproject.toml, "
-                          "manage.py, requirements.txt, setup.py, Pipfile, Dockerfile, "
-                          "compose.yaml, compose.yml, docker-compose.yml, composer.json, Gemfile, "
-                          "docker-compose.yaml, go.mod, Cargo.toml, pom.xml, .git)" },
+                { "missing", CONFIG_NOTE, "%s/missing does not exist yet" },
+                { "missing/below", CONFIG_NOTE, "%s/missing/below does not exist yet" },
+                { "empty", CONFIG_NOTE, "%s/empty is empty" },
+                { "node", 0, NULL },
+                { "repository", 0, NULL },
+                { "worktree", 0, NULL },
+                { "open/within", 0, NULL },
+                { "a,b?*", 0, NULL },
+                { "a,b", made, "%s/a,b" LIST },
+                { "*/app", made, "%s/*/app" LIST },
+                { "ap?", made, "%s/ap?" LIST },
+                { "file", made, "file of %s/file is not a directory" },
+                { "file/below", made, "file of %s/file/below is not a directory" },
+                { "bare", made, "%s/bare" NO_PROJECT },
+                /* others may write there */
+                { "open/link", CONFIG_STATE, "link of %s/open/link" LINK },
+                { "open/file", CONFIG_STATE, "file of %s/open/file is not a directory" },
+                { "open/a,b", CONFIG_STATE, "%s/open/a,b" LIST },
+                { "open", CONFIG_STATE, "%s/open" NO_PROJECT },
         };
 
         (void)state;
         assert_int_equal(system("mkdir empty node repository repository/.git worktree open "
-                                "open/within bare bare/package.json && "
-                                "touch file node/package.json node/x worktree/.git "
-                                "open/within/manage.py && "
+                                "open/within bare bare/package.json 'a,b?*' && "
+                                "touch file node/package.json node/x worktree/.git open/file "
+                                "open/within/manage.py 'a,b?*/go.mod' && "
                                 "ln -s within open/link && chmod 777 open"),
                          0);
-        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
-                char root[128], error[512] = "";
-                const char *p = table[i].error, *at = p ? strstr(p, "%s") : NULL;
+        for (size_t i = 0; i < ELEMENTSOF(table); i++)
+                assert_root_here(table[i].path, table[i].level, table[i].told);
+        assert_root("/", CONFIG_MISTAKE,
+                    "/ is a directory of the system; name the project's own directory below it");
+        assert_root("/srv", CONFIG_MISTAKE,
+                    "/srv is a directory of the system; name the project's own directory below it");
+        assert_root("/etc", CONFIG_MISTAKE, "/etc lies in a tree of the system");
+        assert_root("/root", CONFIG_MISTAKE,
+                    "/root is the home of root; name the project's own directory below it");
+        assert_int_equal(system("rm -r empty node repository worktree open bare file 'a,b?*'"), 0);
+}
 
-                snprintf(root, sizeof root, "%s/%s", directory, table[i].path);
-                if (p)
-                        snprintf(error, sizeof error, "%.*s%s%s", (int)(at - p), p, directory,
-                                 at + 2);
-                assert_root(root, p ? error : NULL);
+/* Whoever can make a root none must not keep the daemon from starting with it. */
+static void test_app_roots_of_others(void **state) {
+        static const struct {
+                const char *owned, *path;
+                uid_t uid;
+                mode_t mode;
+                ConfigLevel level;
+                const char *told;
+        } table[] = {
+                { "site", "site/app/file", 0, 0755, CONFIG_MISTAKE,
+                  "file of %s/site/app/file is " },
+                { "site", "site/app/file", 65534, 0755, CONFIG_STATE, NULL },
+                { "site", "site/app/file", 0, 0775, CONFIG_STATE, NULL },
+                { "site", "site/app/file", 0, 0757, CONFIG_STATE, NULL },
+                { "site", "site/app/file/x", 0, 0757, CONFIG_STATE, NULL },
+                /* they can't rename what is root's there, but add to it */
+                { "site", "site/app/file", 0, 01777, CONFIG_MISTAKE, NULL },
+                { "site/app", "site/app/file", 0, 01777, CONFIG_STATE, NULL },
+                { "site/app", "site/app/file", 65534, 01755, CONFIG_STATE, NULL },
+
+                { "site", "site/app/loop", 0, 0755, CONFIG_MISTAKE, "too many symlinks in %s" },
+                { "site", "site/app/loop", 65534, 0755, CONFIG_STATE, NULL },
+                { "site/app", "site/app/link", 0, 0775, CONFIG_STATE, "link of %s/site/app/link" },
+                { "site/app", "site/app/link", 65534, 0755, CONFIG_STATE, NULL },
+                { "site/app", "site/app/link", 0, 01777, CONFIG_STATE, NULL },
+                { "site/app/link", "site/app/link", 65534, 0, CONFIG_MISTAKE, NULL },
+
+                { "site/bare", "site/bare", 0, 0755, CONFIG_MISTAKE,
+                  "%s/site/bare has no project" },
+                { "site/bare", "site/bare", 65534, 0700, CONFIG_STATE, NULL },
+                { "site/bare", "site/bare", 0, 0777, CONFIG_STATE, NULL },
+                { "site/bare", "site/bare", 0, 0770, CONFIG_STATE, NULL },
+                { "site/bare", "site/bare", 0, 01777, CONFIG_STATE, NULL },
+                { "site", "site/bare", 65534, 0755, CONFIG_STATE, NULL },
+                { "site", "site/bare", 0, 01777, CONFIG_MISTAKE, NULL },
+
+                { "site", "site/*/app", 65534, 0755, CONFIG_STATE, "%s/site/*/app" LIST },
+                { "site", "site/*/app", 0, 0755, CONFIG_MISTAKE, NULL },
+                /* where a link of root's leads, others may write as well */
+                { "site", "current/file", 65534, 0755, CONFIG_STATE,
+                  "file of %s/current/file is " },
+                { "site", "current/file", 0, 0755, CONFIG_MISTAKE, NULL },
+        };
+        const char *told = NULL;
+
+        (void)state;
+        if (geteuid() != 0)
+                skip();
+        assert_int_equal(system("mkdir -p site/app site/bare/x && touch site/app/file && "
+                                "ln -s loop site/app/loop && ln -s ../bare site/app/link && "
+                                "ln -s site/app current"),
+                         0);
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                const char *owned = table[i].owned;
+                cleanup(config_free) Config *config = NULL;
+                char text[256], expected[256];
+                cleanup_free char *line = NULL;
+                ConfigErrors errors;
+                struct stat before;
+                int r;
+
+                if (table[i].told) /* else as before */
+                        told = table[i].told;
+                assert_int_equal(lstat(owned, &before), 0);
+                assert_int_equal(lchown(owned, table[i].uid, table[i].uid), 0);
+                if (!S_ISLNK(before.st_mode))
+                        assert_int_equal(chmod(owned, table[i].mode), 0);
+                snprintf(text, sizeof text, "[app web]\nroot=%s/%s\ncaches=x\n", directory,
+                         table[i].path);
+                write_file("f", text);
+                r = config_load("f", &config, &errors);
+                assert_int_equal(errors.n + errors.n_remarks, 1);
+                line = config_error_text(&errors.v[0]);
+                if (errors.v[0].level != table[i].level)
+                        fail_msg("%zu: level %d: %s", i, errors.v[0].level, line);
+                assert_int_equal(errors.n, table[i].level == CONFIG_MISTAKE);
+                assert_int_equal(r, table[i].level == CONFIG_MISTAKE ? -EINVAL : 0);
+                snprintf(expected, sizeof expected, "f:2: [app web] root: %.*s%s%s",
+                         (int)(strstr(told, "%s") - told), told, directory, strstr(told, "%s") + 2);
+                if (!strstr(table[i].path, "/x")) /* the text has that path, too */
+                        assert_int_equal(strncmp(line, expected, strlen(expected)), 0);
+                config_errors_done(&errors);
+                assert_int_equal(lchown(owned, 0, 0), 0);
+                if (!S_ISLNK(before.st_mode))
+                        assert_int_equal(chmod(owned, 0755), 0);
         }
-        assert_root("/", "/ is /, a directory of the system");
-        assert_root("/srv", "/srv is /srv, a directory of the system");
-        assert_root("/etc", "/etc lies in a tree of the system");
-        assert_root("/root", "/root is /root, a directory of the system");
-        assert_int_equal(system("rm -r empty node repository worktree open bare file"), 0);
+        assert_int_equal(system("rm -r site current"), 0);
+}
+
+/* Mistakes come first, and remarks are told beside them. */
+static void test_app_remarks(void **state) {
+        cleanup(config_free) Config *config = NULL;
+        char text[512], errors[1024];
+        ConfigErrors list;
+
+        (void)state;
+        assert_int_equal(system("mkdir -m 777 site && touch site/x"), 0);
+        snprintf(text, sizeof text,
+                 "[app a]\nroot=/nowhere/a\ncaches=x\n[app b]\nroot=/etc\ncaches=x\n"
+                 "[app c]\nroot=%s/site\ncaches=x\n[app d]\nroot=/srv\n[images]\nmatch=\n",
+                 directory);
+        write_file("f", text);
+        assert_null(load(-EINVAL, errors, sizeof errors));
+        assert_string_equal(errors,
+                            "f:5: [app b] root: /etc lies in a tree of the system\n"
+                            "f:10: [app d] caches: required, and not set\n"
+                            "f:11: [app d] root: /srv is a directory of the system; name the "
+                            "project's own directory below it\n"
+                            "f:13: [images] match: empty, with no project set: no image would ever "
+                            "be cleared");
+        assert_int_equal(config_load("f", &config, &list), -EINVAL);
+        assert_int_equal(list.n, 4);
+        assert_int_equal(list.n_remarks, 2);
+        assert_int_equal(list.v[4].level, CONFIG_NOTE);
+        assert_int_equal(list.v[4].line, 2);
+        assert_int_equal(list.v[5].level, CONFIG_STATE);
+        assert_int_equal(list.v[5].line, 8);
+        config_errors_done(&list);
+        assert_int_equal(system("rm -r site"), 0);
 }
 
 /* Whether there is a project in a root that we may not enter, or not list, is not known. */
 static void test_app_root_hidden(void **state) {
         static const mode_t modes[] = { 0404, 0303 };
-        char root[128];
+        char root[128], told[256];
 
         (void)state;
         snprintf(root, sizeof root, "%s/hidden", directory);
+        snprintf(told, sizeof told, "%s: Permission denied", root);
         assert_int_equal(system("mkdir hidden && touch hidden/x && chmod 777 . f.d"), 0);
         for (size_t i = 0; i < ELEMENTSOF(modes); i++) {
                 assert_int_equal(chmod("hidden", modes[i]), 0);
                 if (getuid() == 0)
                         assert_int_equal(seteuid(65534), 0);
-                assert_root(root, NULL);
+                assert_root(root, CONFIG_NOTE, told);
                 if (getuid() == 0)
                         assert_int_equal(seteuid(0), 0);
         }
@@ -1444,6 +1700,8 @@ int main(void) {
                 cmocka_unit_test(test_app_drop_ins),
                 cmocka_unit_test(test_app_limits),
                 cmocka_unit_test(test_app_roots),
+                cmocka_unit_test(test_app_roots_of_others),
+                cmocka_unit_test(test_app_remarks),
                 cmocka_unit_test(test_app_root_hidden),
                 cmocka_unit_test(test_app_homes),
                 cmocka_unit_test(test_app_root_line),

@@ -135,7 +135,7 @@ static int open_trash(const AppRoot *root) {
         int fd = -EBADF;
 
         assert_true(asprintf(&path, "%s/trash", directory) > 0);
-        if (trash_open(path, root, &fd, &diag) < 0)
+        if (trash_open(path, root, NULL, &fd, &diag) < 0)
                 fail_msg("%s", diag.text);
         return fd;
 }
@@ -218,12 +218,24 @@ static void test_refused_roots(void **state) {
         }
 }
 
+static void assert_told(const char *path, const char *told) {
+        Diag diag = DIAG_NULL;
+
+        assert_true(try_open(path, &diag) < 0);
+        assert_string_equal(diag.text, told);
+}
+
 static void test_refused_homes(void **state) {
         Diag diag = DIAG_NULL;
 
         (void)state;
         need_root();
         assert_int_equal(try_open("/root", &diag), -EPERM);
+        assert_told("/root",
+                    "/root is the home of root; name the project's own directory below it");
+        assert_told("/srv", "/srv is a directory of the system; name the project's own directory "
+                            "below it");
+        assert_told("//srv", "//srv is /srv, a directory of the system");
         if (mkdir("/home/test-sweep", 0755) < 0)
                 skip();
         assert_int_equal(try_open("/home/test-sweep", &diag), -EPERM);
@@ -242,11 +254,19 @@ static int try_here(const char *name) {
 }
 
 static void test_links_to_a_root(void **state) {
-        cleanup_free char *absolute = NULL;
+        cleanup_free char *absolute = NULL, *loop = NULL, *loops = NULL, *current = NULL;
+        cleanup_free char *may_change = NULL;
 
         (void)state;
         need_root();
         assert_true(asprintf(&absolute, "%s/root", directory) > 0);
+        assert_true(asprintf(&loop, "%s/loop", absolute) > 0);
+        assert_true(asprintf(&loops, "too many symlinks in %s", loop) > 0);
+        assert_true(asprintf(&current, "%s/current", absolute) > 0);
+        assert_true(asprintf(&may_change,
+                             "current of %s is a symlink that users other than root may change; "
+                             "give the directory it leads to",
+                             current) > 0);
         make_directories("root/deploys/1");
         ok(symlink("deploys/1", "root/current"));
         ok(symlink(absolute, "root/absolute"));
@@ -258,12 +278,14 @@ static void test_links_to_a_root(void **state) {
         assert_int_equal(try_here("root/absolute/src"), 0);
         assert_int_equal(try_here("root/dots"), 0);
         assert_int_equal(try_here("root/loop"), -ELOOP);
+        assert_told(loop, loops);
         assert_int_equal(try_here("root/slash"), -EPERM);
         assert_int_equal(try_here("root/slash/etc"), -EPERM);
         assert_int_equal(try_here("root/dangling"), -ENOENT);
 
         ok(lchown("root/current", NOBODY, NOBODY));
         assert_int_equal(try_here("root/current"), -ELOOP);
+        assert_told(current, may_change);
         ok(lchown("root/current", 0, 0));
         assert_int_equal(try_here("root/current"), 0);
         ok(chmod("root", 01777)); /* a hard link of root's link may have been put there */
@@ -1263,7 +1285,7 @@ static int try_trash(const char *path, const AppRoot *root) {
         cleanup_close int fd = -EBADF;
         Diag diag = DIAG_NULL;
 
-        return trash_open(path, root, &fd, &diag);
+        return trash_open(path, root, NULL, &fd, &diag);
 }
 
 static int try_trash_here(const char *name, const AppRoot *root) {
