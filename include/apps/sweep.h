@@ -119,10 +119,11 @@ typedef struct SweepHooks {
  * The trash directory, made where it is missing, mode 0700; the directory it is in exists and, like
  * the trash itself, is root's or ours and nobody else's to write. With a root: -EXDEV if it is not
  * on the same mount (and subvolume), so that nothing could be renamed into it; -EINVAL if it lies in
- * the root, where a build would find it. Other errors as app_open()'s, and -EPERM where others may
- * write.
+ * the root, or one of the directories `outside` (may be NULL), where a build would find it. Other
+ * errors as app_open()'s, and -EPERM where others may write.
  */
-int trash_open(const char *path, const AppRoot *root, int *ret_fd, Diag *reterr_diag) must_check;
+int trash_open(const char *path, const AppRoot *root, const Strv *outside, int *ret_fd,
+               Diag *reterr_diag) must_check;
 
 /*
  * Opens a trash for a root that has none configured: `state_path` where that can be one; else
@@ -131,8 +132,8 @@ int trash_open(const char *path, const AppRoot *root, int *ret_fd, Diag *reterr_
  * there is no such place; a cache can only be removed where it lies. None is left behind that was
  * made in vain. `*ret_path` is malloc'ed.
  */
-int trash_choose(const AppRoot *root, const char *state_path, char **ret_path, int *ret_fd,
-                 Diag *reterr_diag) must_check;
+int trash_choose(const AppRoot *root, const char *state_path, const Strv *outside, char **ret_path,
+                 int *ret_fd, Diag *reterr_diag) must_check;
 
 #define TRASH_NAME_MAX 33
 
@@ -142,6 +143,9 @@ typedef struct CacheTake {
         char name[TRASH_NAME_MAX]; /* what it is called in the trash */
         int result;
 } CacheTake;
+
+/* Whether a cache could be taken by us, as far as rights tell: 0, or the error it would end with. */
+int cache_check(const AppRoot *root, const char *path) must_check;
 
 /*
  * Renames caches into the trash. `store` is called once, before anything is renamed, with every

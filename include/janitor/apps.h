@@ -8,6 +8,7 @@
  */
 
 #include "apps/context.h"
+#include "janitor/mounted.h"
 #include "janitor/receipt.h"
 #include "janitor/reporter.h"
 
@@ -33,6 +34,7 @@ typedef struct App {
         char *reason; /* where the state is not APP_OK */
         AppRoot root; /* open where its state allows a search */
         char *path;   /* of the root without symlinks, while it is open */
+        Lineage lineage;
         Context *context;
         uint64_t n_caches, n_reached, bytes; /* those that can be taken; measured only */
         bool searched, measured;
@@ -58,10 +60,11 @@ typedef struct AppsLook {
 } AppsLook;
 
 typedef struct AppsOptions {
-        const char *name;               /* one application; NULL: all */
-        const ContainerSet *containers; /* whose mounts count; NULL: nobody's */
-        bool include_mounted;
-        bool measure;
+        const char *name;  /* one application; NULL: all */
+        bool states_alone; /* how the roots stand; nothing is searched */
+        bool predict;      /* caches that could not be taken are remaining */
+        bool measure;      /* for so long, then no more: */
+        uint64_t measure_usec;
 } AppsOptions;
 
 /*
@@ -71,6 +74,8 @@ typedef struct AppsOptions {
  */
 int apps_look(const Config *config, const AppsOptions *options, const Reporter *reporter,
               AppsLook *ret) must_check;
+/* Of what was found, leaves what running containers have mounted: that is remaining. */
+int apps_spare_mounted(AppsLook *look, const ContainerSet *containers) must_check;
 void apps_look_done(AppsLook *look);
 static inline void apps_look_donep(AppsLook *look) {
         apps_look_done(look);
@@ -86,8 +91,8 @@ typedef struct AppsWatch {
 
 /*
  * Looks how the roots stand, and where that changed or it was long ago, searches and measures them:
- * `*ret` is type App[] then, else NULL. A search that is cut short by reporter->pause is made up for
- * next time. 0 or -ENOMEM.
+ * `*ret` is type App[] then, else NULL. Where the search is cut short by reporter->pause, the states
+ * are told alone, until it is due again. 0 or -ENOMEM.
  */
 int apps_watch(AppsWatch *watch, const Config *config, unsigned generation,
                const Reporter *reporter, Json **ret) must_check;
@@ -109,15 +114,18 @@ typedef struct AppsWork {
         const Config *config;
         Store *store;
         const Reporter *reporter;
+        const char *name; /* one application; NULL: all */
         Receipt *receipt; /* gets each cache as it goes; NULL: left-overs alone */
 
         /* out */
         AppFailure *failures; /* of the last apps_take() */
         size_t n_failures, size_failures;
         RemainingList remaining; /* since the last apps_take() began */
+        size_t n_more;           /* than are in that list */
         Strv notes;
-        uint64_t n_removed, bytes;
-        uint64_t told_usec; /* the last progress */
+        uint64_t n_removed, n_left_overs, bytes; /* left-overs: of earlier runs */
+        uint64_t told_usec;                      /* the last progress */
+        uint64_t until_usec;                     /* for all removals; 0: none began */
 } AppsWork;
 
 void apps_work_done(AppsWork *work);

@@ -110,6 +110,10 @@ static inline void inventory_donep(Inventory *inventory) {
 /* The containers alone, with `image` as in an inventory. */
 int inventory_observe_containers(Docker *docker, ContainerSet *ret, Diag *reterr_diag) must_check;
 
+/* A volume may be a path of the host under another name: puts that in place of its mounts' sources. */
+int inventory_resolve_volumes(Docker *docker, ContainerSet *containers,
+                              Diag *reterr_diag) must_check;
+
 /* Whether the classic builder made (or committed, or loaded) this image. */
 bool image_is_classic(const Inventory *inventory, const Image *image);
 /* Neither a name nor a digest: what `docker images` calls dangling. */

@@ -3,22 +3,32 @@
 
 /*
  * Who has a path of this host mounted. The list of containers tells each mount's source as it was
- * given when the container was made; what it is now is told by its inode as well, since a path may
- * lead there by other ways (symlinks, binds on the host).
+ * given when the container was made; what it is now is told by its inode and those above it as well,
+ * since a path may lead there by other ways (symlinks, binds on the host).
  */
 
-#include <sys/stat.h>
-
-#include "apps/sweep.h"
 #include "conf/config.h"
 #include "docker/model.h"
 #include "wire/json.h"
 
+#define LINEAGE_MAX 64
+
+/* A directory and those above it, from itself on; empty where it is not to be seen. */
+typedef struct Lineage {
+        struct {
+                uint64_t dev, ino;
+        } v[LINEAGE_MAX];
+        size_t n;
+} Lineage;
+
+/* Of a directory, perhaps O_PATH. */
+void lineage_read(int fd, Lineage *ret);
+
 typedef struct Mounted {
         const Container *container; /* borrowed, as is the mount */
         const Mount *mount;
-        char *path;        /* without symlinks, if it is there */
-        uint64_t dev, ino; /* 0: it is not, or not to be seen by us */
+        char *path; /* without symlinks, if it is there */
+        Lineage lineage;
 } Mounted;
 
 typedef struct MountedSet {
@@ -38,7 +48,7 @@ static inline void mounted_donep(MountedSet *set) {
 
 /* A mount at, above or below a directory, which is at `path` below a root; NULL: none. `root_path` is
  * the root's without symlinks. */
-const Mounted *mounted_find(const MountedSet *set, const AppRoot *root, const char *root_path,
+const Mounted *mounted_find(const MountedSet *set, const Lineage *root, const char *root_path,
                             const char *path, uint64_t dev, uint64_t ino);
 
 /* Type Volume[] of the interface, or NULL on out of memory: volumes in which containers of the

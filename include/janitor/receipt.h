@@ -111,13 +111,15 @@ typedef struct TakenCache {
         char *app, *path; /* as text */
         char name[TRASH_NAME_MAX];
         uint64_t bytes; /* freed */
+        bool removed;   /* nothing of it is left */
         Reach reach;
 } TakenCache;
 
 /* A disk whose free space is measured. */
 typedef struct FreedDisk {
         char *path;
-        uint64_t before_bytes; /* free there before the first removal; 0: not measured yet */
+        bool measured;
+        uint64_t before_bytes; /* free there before the first removal */
 } FreedDisk;
 
 typedef struct Receipt {
@@ -178,9 +180,12 @@ int receipt_add_disk(Receipt *receipt, const char *path) must_check;
  * since. Where it can't be read, the figure stays 0. */
 void receipt_measure_disks(Receipt *receipt);
 
-/* Notes a cache that was taken, until REMAINING_NAMED_MAX are; `path` below the root. */
+/* Notes a cache that was taken, until REMAINING_NAMED_MAX are; `path` below the root. It is counted as
+ * removed, and told as that, once nothing of it is left; of a clear that came to no end all are told.
+ * `name`: in the trash; NULL: it is removed already, and freed `bytes`. */
 int receipt_add_cache(Receipt *receipt, const char *app, const char *path, Reach reach,
-                      const char *name) must_check;
+                      const char *name, uint64_t bytes) must_check;
+void receipt_cache_removed(Receipt *receipt, const char *name, uint64_t bytes);
 
 /* Type Engine. `info` NULL: unavailable for this `reason`, or not asked yet where that is NULL. */
 Json *engine_json(const char *socket, const EngineInfo *info, const char *reason);

@@ -72,8 +72,33 @@ int trash_check(int fd, const char *path, const AppRoot *root, Diag *reterr_diag
         return 0;
 }
 
-static int open_made(int parent_fd, const char *path, const AppRoot *root, int *ret_fd,
-                     Diag *reterr_diag) {
+/* Roots and contexts of others: a trash in one of them would be found by a build, or be in the way. */
+static int check_outside(int fd, const char *path, const Strv *outside, Diag *reterr_diag) {
+        for (size_t i = 0; outside && i < outside->n; i++) {
+                cleanup_close int other_fd = trusted_open(outside->v[i], NULL, NULL, NULL);
+                AppRoot other = APP_ROOT_NULL;
+                struct stat st;
+                int r;
+
+                if (other_fd == -ENOMEM)
+                        return other_fd;
+                if (other_fd < 0) /* what is not there holds nothing */
+                        continue;
+                if (fstat(other_fd, &st) < 0)
+                        return -errno;
+                other.dev = st.st_dev;
+                other.ino = st.st_ino;
+                r = lies_in(fd, &other);
+                if (r != 0)
+                        return diag_set(reterr_diag, r > 0 ? -EINVAL : r,
+                                        "%s lies in %s, where a build would find it", path,
+                                        outside->v[i]);
+        }
+        return 0;
+}
+
+static int open_made(int parent_fd, const char *path, const AppRoot *root, const Strv *outside,
+                     int *ret_fd, Diag *reterr_diag) {
         cleanup_close int fd =
                 openat(parent_fd, path_name(path), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         struct stat st;
@@ -83,16 +108,17 @@ static int open_made(int parent_fd, const char *path, const AppRoot *root, int *
                 return diag_set(reterr_diag, -errno, "%s: %s", path, error_text(errno));
         if ((st.st_uid != 0 && st.st_uid != geteuid()) || (st.st_mode & 0777) != 0700)
                 return diag_set(reterr_diag, -EPERM, "users other than root may enter %s", path);
-        if (root) {
+        r = check_outside(fd, path, outside, reterr_diag);
+        if (r >= 0 && root)
                 r = trash_check(fd, path, root, reterr_diag);
-                if (r < 0)
-                        return r;
-        }
+        if (r < 0)
+                return r;
         *ret_fd = TAKE_FD(fd);
         return 0;
 }
 
-int trash_open(const char *path, const AppRoot *root, int *ret_fd, Diag *reterr_diag) {
+int trash_open(const char *path, const AppRoot *root, const Strv *outside, int *ret_fd,
+               Diag *reterr_diag) {
         cleanup_close int parent_fd = -EBADF;
         const char *name = path_name(path);
         cleanup_free char *parent = NULL;
@@ -114,7 +140,9 @@ int trash_open(const char *path, const AppRoot *root, int *ret_fd, Diag *reterr_
                 return r;
 
         if (fstatat(parent_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT) {
-                r = root ? trash_check(parent_fd, path, root, reterr_diag) : 0;
+                r = check_outside(parent_fd, path, outside, reterr_diag);
+                if (r >= 0 && root)
+                        r = trash_check(parent_fd, path, root, reterr_diag);
                 if (r < 0)
                         return r;
                 made = mkdirat(parent_fd, name, 0700) == 0;
@@ -122,7 +150,7 @@ int trash_open(const char *path, const AppRoot *root, int *ret_fd, Diag *reterr_
                         return diag_set(reterr_diag, -errno, "cannot make %s: %s", path,
                                         error_text(errno));
         }
-        r = open_made(parent_fd, path, root, ret_fd, reterr_diag);
+        r = open_made(parent_fd, path, root, outside, ret_fd, reterr_diag);
         if (r < 0 && made)
                 (void)unlinkat(parent_fd, name, AT_REMOVEDIR); /* in vain */
         return r;
@@ -143,6 +171,19 @@ static int open_holder(const AppRoot *root, const Strv *names, const char *path)
                 return -EINVAL;
         fd = open_parent(root, path);
         return fd == -ELOOP ? -ENOTDIR : fd;
+}
+
+int cache_check(const AppRoot *root, const char *path) {
+        cleanup_close int fd = open_parent(root, path);
+
+        if (fd < 0)
+                return fd;
+        if (faccessat(fd, ".", W_OK | X_OK, AT_EACCESS) < 0)
+                return -errno;
+        /* a directory that gets another parent is written to, as it has ".." in it */
+        if (faccessat(fd, path_name(path), W_OK, AT_EACCESS | AT_SYMLINK_NOFOLLOW) < 0)
+                return -errno;
+        return 0;
 }
 
 static int rename_new(int from_fd, const char *from, int to_fd, const char *to) {

@@ -45,8 +45,8 @@ static void on_directory(void *userdata, const struct stat *st) {
         way->open = !ours || (st->st_mode & 022 && !(st->st_mode & S_ISVTX));
 }
 
-static int try(const char *directory, const AppRoot *root, char **ret_path, int *ret_fd,
-               Diag *reterr_diag) {
+static int try(const char *directory, const AppRoot *root, const Strv *outside, char **ret_path,
+               int *ret_fd, Diag *reterr_diag) {
         cleanup(app_close) AppRoot place = APP_ROOT_NULL;
         cleanup_free char *path = NULL;
         const char *marker;
@@ -71,14 +71,14 @@ static int try(const char *directory, const AppRoot *root, char **ret_path, int 
         if (marker)
                 return diag_set(reterr_diag, -EPERM, "%s is a project: it has %s", directory,
                                 marker);
-        r = trash_open(path, root, ret_fd, reterr_diag);
+        r = trash_open(path, root, outside, ret_fd, reterr_diag);
         if (r == 0)
                 *ret_path = TAKE_PTR(path);
         return r;
 }
 
-int trash_choose(const AppRoot *root, const char *state_path, char **ret_path, int *ret_fd,
-                 Diag *reterr_diag) {
+int trash_choose(const AppRoot *root, const char *state_path, const Strv *outside, char **ret_path,
+                 int *ret_fd, Diag *reterr_diag) {
         cleanup_free char *copy = NULL, *path = NULL;
         Diag why = DIAG_NULL;
         int r;
@@ -86,7 +86,7 @@ int trash_choose(const AppRoot *root, const char *state_path, char **ret_path, i
         copy = strdup(state_path);
         if (!copy)
                 return -ENOMEM;
-        r = trash_open(copy, root, ret_fd, NULL);
+        r = trash_open(copy, root, outside, ret_fd, NULL);
         if (r == 0)
                 *ret_path = TAKE_PTR(copy);
         if (r == 0 || r == -ENOMEM)
@@ -104,7 +104,7 @@ int trash_choose(const AppRoot *root, const char *state_path, char **ret_path, i
                 slash = strchr(slash + 1, '/');
                 if (slash)
                         *slash = '\0';
-                r = try(slash ? path : "", root, ret_path, ret_fd, &diag);
+                r = try(slash ? path : "", root, outside, ret_path, ret_fd, &diag);
                 if (slash)
                         *slash = '/';
                 if (r == 0 || r == -ENOMEM)

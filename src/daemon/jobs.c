@@ -218,7 +218,7 @@ static void log_sweep(const Job *job) {
                 log_error("Sweeping left-over caches failed: %s",
                           diag_text(&job->diag, job->error));
         if (job->n_swept > 0)
-                log_notice("Removed %llu caches that an interrupted run had left (%s)",
+                log_notice("Left-over caches of earlier runs were removed: %llu (%s)",
                            (unsigned long long)job->n_swept, bytes_format(job->swept_bytes, bytes));
         for (size_t i = 0; i < job->swept_left.n; i++)
                 log_warning("Left over in a trash directory: %s", job->swept_left.v[i]);
@@ -239,6 +239,17 @@ static void on_clear_done(Manager *manager, const Job *job) {
                 log_error("Out of memory");
 }
 
+/* What an earlier daemon could not finish. */
+static int submit_sweep(Manager *manager) {
+        Job *job = calloc(1, sizeof(*job));
+        char id[RECEIPT_ID_MAX];
+
+        if (!job)
+                return -ENOMEM;
+        job->kind = JOB_SWEEP;
+        return manager_submit(manager, job, id);
+}
+
 static void on_job_done(Manager *manager, Job *job) {
         manager->present = (Present){ 0 };
         removal_over(manager, job->id);
@@ -252,6 +263,8 @@ static void on_job_done(Manager *manager, Job *job) {
                 break;
         case JOB_SWEEP:
                 log_sweep(job);
+                if (job->error == -ECANCELED && !manager->stopping && submit_sweep(manager) < 0)
+                        log_error("Out of memory: left-over caches are swept by the next clear");
                 break;
         case JOB_PASS:
                 schedule_pass_done(manager, job);
@@ -261,7 +274,8 @@ static void on_job_done(Manager *manager, Job *job) {
                 log_job(job);
                 if (!job_removes(job))
                         break;
-                on_clear_done(manager, job);
+                if (job->kind == JOB_CLEAR)
+                        on_clear_done(manager, job);
                 manager->summary.observed_sec = 0; /* its figures are of before */
                 schedule_poll_within(manager, job->error < 0 ? 0 : FREED_SETTLE_USEC);
                 break;
@@ -351,9 +365,12 @@ static int on_last_clear(void *userdata, const Run *run) {
 
         /* One of a clear that the daemon before this one did not finish */
         if (strcmp(run->outcome, outcome_to_string(OUTCOME_INTERRUPTED)) == 0)
-                log_warning("The clear of receipt %s was interrupted: it proved nothing; names it "
-                            "may have taken can be put back by 'wpcachectl rollback %s'",
-                            run->id, run->id);
+                log_warning("The clear of receipt %s was interrupted: it proved nothing%s%s%s",
+                            run->id,
+                            run->took_names ? "; names it may have taken can be put back by "
+                                              "'wpcachectl rollback "
+                                            : "",
+                            run->took_names ? run->id : "", run->took_names ? "'" : "");
         return keep_last_clear(manager, run->id, run->target, run->outcome, run->finished_sec,
                                run->n_remaining);
 }
@@ -373,17 +390,6 @@ int jobs_remember(Manager *manager, Diag *reterr_diag) {
                 r = store_list_runs(manager->store, "policy", 0, 1, on_last_pass, manager,
                                     reterr_diag);
         return r;
-}
-
-/* What an earlier daemon could not finish. */
-static int submit_sweep(Manager *manager) {
-        Job *job = calloc(1, sizeof(*job));
-        char id[RECEIPT_ID_MAX];
-
-        if (!job)
-                return -ENOMEM;
-        job->kind = JOB_SWEEP;
-        return manager_submit(manager, job, id);
 }
 
 int jobs_start(Manager *manager) {

@@ -143,6 +143,25 @@ static Json *present_json(const Present *present) {
         return r < 0 ? NULL : TAKE_PTR(json);
 }
 
+/* As long as nobody looked at them. */
+static Json *configured_apps(const Config *config) {
+        cleanup(json_free) Json *array = json_new_array();
+
+        for (size_t i = 0; i < config->apps.n; i++) {
+                const AppConfig *app = &config->apps.v[i];
+                cleanup(json_free) Json *json = json_new_object();
+                int r;
+
+                r = json_add_string(json, "name", app->name);
+                r |= json_add_string(json, "root", app->root);
+                r |= json_add_string(json, "state", "unknown");
+                r |= json_add_string(json, "context", app->context ?: app->root);
+                if (r < 0 || json_add(array, NULL, TAKE_PTR(json)) < 0)
+                        return NULL;
+        }
+        return TAKE_PTR(array);
+}
+
 Json *manager_status(const Manager *manager) {
         const EngineInfo *engine =
                 manager->engine_known && !manager->engine_reason ? &manager->summary.engine : NULL;
@@ -156,7 +175,8 @@ Json *manager_status(const Manager *manager) {
         r |= json_add(json, "engine",
                       engine_json(manager->config->docker_socket, engine, manager->engine_reason));
         r |= add_summary(manager, json);
-        r |= json_add(json, "apps", manager->apps ? json_copy(manager->apps) : json_new_array());
+        r |= json_add(json, "apps",
+                      manager->apps ? json_copy(manager->apps) : configured_apps(manager->config));
         r |= json_add(json, "inhibitors", inhibit_json(manager));
         r |= json_add(json, "alarms", alarms_json(manager));
         if (manager->present.id[0] && manager->present.kind != JOB_POLL)

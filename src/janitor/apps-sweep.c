@@ -16,8 +16,8 @@
 #include "janitor/apps.h"
 
 #define TOLD_USEC (2 * USEC_PER_SEC)
-/* Of one cache: its owner may go on filling what he has open. */
-#define REMOVE_USEC (30 * USEC_PER_MINUTE)
+/* Of all that a clear removes: who owns it may go on filling what he has open. The rest stays stored. */
+#define REMOVE_USEC (10 * USEC_PER_MINUTE)
 #define GONE_MAX 256
 
 void apps_work_done(AppsWork *work) {
@@ -51,6 +51,7 @@ typedef struct Removal {
         AppsWork *work;
         const char *app, *place, *from; /* for a person */
         uint64_t until_usec;
+        bool silent;
         SweepFigures figures;
         int error; /* of remaining(), which can return none */
         unsigned n_steps;
@@ -80,13 +81,17 @@ static int on_step(void *userdata, const SweepFigures *figures) {
 static int remains(AppsWork *work, const char *object, const char *from, int error) {
         cleanup_free char *reason = NULL, *remedy = NULL;
 
-        if (work->remaining.n >= REMAINING_NAMED_MAX)
+        if (work->remaining.n >= REMAINING_NAMED_MAX) {
+                work->n_more++;
                 return 0;
-        reason = text_format("of %s: %s", from,
-                             error == -EPERM       ? "immutable, or not ours to remove"
-                             : error == -EXDEV     ? "a file system is mounted there"
-                             : error == -ENOTEMPTY ? "somebody goes on writing to it"
-                                                   : error_text(error));
+        }
+        reason =
+                text_format("of %s: %s", from,
+                            error == -EPERM       ? "immutable, or not ours to remove"
+                            : error == -EXDEV     ? "a file system is mounted there"
+                            : error == -ENOTEMPTY ? "somebody goes on writing to it"
+                            : error == -ETIMEDOUT ? "to remove it takes longer; the rest goes later"
+                                                  : error_text(error));
         if (error == -EPERM)
                 remedy = text_format("chattr -i -a %s, then clear again", object);
         else if (error == -EXDEV || error == -EBUSY)
@@ -98,8 +103,11 @@ static int remains(AppsWork *work, const char *object, const char *from, int err
 
 static void on_remaining(void *userdata, const char *path, int error) {
         Removal *removal = userdata;
-        cleanup_free char *text = path_text(path), *object = NULL;
+        cleanup_free char *text = NULL, *object = NULL;
 
+        if (removal->silent)
+                return;
+        text = path_text(path);
         object = text ? text_format("%s/%s", removal->place, text) : NULL;
         removal->error = object ? remains(removal->work, object, removal->from, error) : -ENOMEM;
 }
@@ -109,15 +117,10 @@ static int removal_end(Removal *removal, int r) {
         return removal->error < 0 ? removal->error : r;
 }
 
-static void count_removed(AppsWork *work, const char *name, uint64_t bytes) {
-        Receipt *receipt = work->receipt;
-
-        work->n_removed++;
-        if (!receipt)
-                return;
-        for (size_t i = 0; i < receipt->caches.n; i++)
-                if (strcmp(receipt->caches.v[i].name, name) == 0)
-                        receipt->caches.v[i].bytes = bytes;
+static uint64_t deadline(AppsWork *work) {
+        if (work->until_usec == 0)
+                work->until_usec = now_boottime_usec() + REMOVE_USEC;
+        return work->until_usec;
 }
 
 /* Where no trash can be had. */
@@ -131,7 +134,7 @@ int apps_remove_in_place(AppsWork *work, const AppsLook *look, size_t index) {
                         .app = app->config->name,
                         .place = app->config->root,
                         .from = app->config->name,
-                        .until_usec = now_boottime_usec() + REMOVE_USEC,
+                        .until_usec = deadline(work),
                 };
                 SweepHooks hooks = { on_step, on_remaining, &removal };
                 int r;
@@ -147,12 +150,8 @@ int apps_remove_in_place(AppsWork *work, const AppsLook *look, size_t index) {
                         r = apps_work_failed(work, app, cache->path, r);
                 } else if (r == 0) {
                         work->n_removed++;
-                        if (work->receipt)
-                                r = receipt_add_cache(work->receipt, app->config->name, cache->path,
-                                                      cache->reach, "");
-                        if (work->receipt && work->receipt->caches.n > 0 && r >= 0)
-                                work->receipt->caches.v[work->receipt->caches.n - 1].bytes =
-                                        removal.figures.bytes;
+                        r = receipt_add_cache(work->receipt, app->config->name, cache->path,
+                                              cache->reach, NULL, removal.figures.bytes);
                 }
                 if (r < 0 && r != -ENOENT)
                         return r;
@@ -174,20 +173,70 @@ typedef struct Place {
 /* One that is missing from a file system that is not the item's was not removed: it is not mounted. */
 static void place_open(Place *place, const TrashItem *item) {
         const char *slash = strrchr(item->place, '/');
-        cleanup_free char *parent = strndup(item->place, (size_t)(slash - item->place) + 1);
+        cleanup_free char *parent =
+                slash ? strndup(item->place, (size_t)(slash - item->place) + 1) : NULL;
         struct stat st;
 
         cleanup_closep(&place->fd);
         free(place->path);
         *place = (Place){ .path = strdup(item->place), .fd = -EBADF };
         if (!parent || !place->path)
-                place->error = -ENOMEM;
-        else if (stat(item->place, &st) < 0 && (stat(parent, &st) < 0 || st.st_dev != item->dev))
-                place->error = -ENODEV;
+                place->error = slash ? -ENOMEM : -EINVAL;
+        else if (stat(item->place, &st) == 0)
+                place->error = trash_open(item->place, NULL, NULL, &place->fd, &place->diag);
+        else if (stat(parent, &st) == 0 && st.st_dev == item->dev)
+                place->error = -ENOENT; /* and not made for the purpose */
         else
-                place->error = trash_open(item->place, NULL, &place->fd, &place->diag);
-        if (place->error >= 0 && fstat(place->fd, &st) == 0)
-                place->dev = st.st_dev;
+                place->error = -ENODEV;
+        if (place->fd >= 0 && fstat(place->fd, &st) < 0)
+                place->error = -errno;
+        place->dev = place->error == -ENOENT || place->fd >= 0 ? st.st_dev : 0;
+}
+
+/* The number of a device may be another after the host was started anew: what bears the name that no
+ * one could guess, on the trash's own device, with the inode, is what was put there. */
+static int remove_item(const Place *place, const TrashItem *item, const SweepHooks *hooks,
+                       SweepFigures *figures) {
+        int r;
+
+        if (place->error < 0)
+                return place->error;
+        r = trash_remove(place->fd, item->name, item->dev, item->ino, hooks, figures);
+        if (r == -ESTALE && place->dev != item->dev)
+                r = trash_remove(place->fd, item->name, place->dev, item->ino, hooks, figures);
+        return r;
+}
+
+/* What is not of an application that this work is about is told, but not for its account. */
+static bool is_ours(const AppsWork *work, const TrashItem *item) {
+        if (work->name)
+                return strcmp(work->name, item->app) == 0;
+        return !work->receipt || config_app(work->config, item->app);
+}
+
+static int item_left(AppsWork *work, const Place *place, const TrashItem *item, const char *object,
+                     const char *from, int error) {
+        if (!is_ours(work, item))
+                return apps_work_note(work,
+                                      text_format("%s, of %s, is still there: %s", object, from,
+                                                  error == -ENOTEMPTY ? "not all of it could "
+                                                                        "be removed"
+                                                                      : error_text(error)));
+        if (place->error < 0 && place->diag.text[0])
+                return work->remaining.n < REMAINING_NAMED_MAX
+                               ? remaining_add(&work->remaining, REMAINING_CACHE, object,
+                                               place->diag.text, NULL)
+                               : 0;
+        return error == -ENOTEMPTY ? 0 /* told entry by entry */
+                                   : remains(work, object, from, error);
+}
+
+/* By this run; only the first ones are known by their names. */
+static bool was_taken(const AppsWork *work, const char *name) {
+        for (size_t i = 0; work->receipt && i < work->receipt->caches.n; i++)
+                if (strcmp(work->receipt->caches.v[i].name, name) == 0)
+                        return true;
+        return work->receipt && work->receipt->caches.n == REMAINING_NAMED_MAX;
 }
 
 static int sweep_item(AppsWork *work, const Place *place, const TrashItem *item) {
@@ -197,7 +246,8 @@ static int sweep_item(AppsWork *work, const Place *place, const TrashItem *item)
                 .app = item->app,
                 .place = item->place,
                 .from = from,
-                .until_usec = now_boottime_usec() + REMOVE_USEC,
+                .until_usec = deadline(work),
+                .silent = !is_ours(work, item),
         };
         SweepHooks hooks = { on_step, on_remaining, &removal };
         cleanup_free char *object = NULL;
@@ -205,15 +255,15 @@ static int sweep_item(AppsWork *work, const Place *place, const TrashItem *item)
 
         if (!from)
                 return -ENOMEM;
-        r = place->error < 0 ? place->error
-                             : trash_remove(place->fd, item->name, item->dev, item->ino, &hooks,
-                                            &removal.figures);
-        r = removal_end(&removal, r);
-        if (r == 0 || (r == -ENOENT && place->dev == item->dev)) {
-                if (r == 0)
-                        count_removed(work, item->name, removal.figures.bytes);
-                return 1;
+        r = removal_end(&removal, remove_item(place, item, &hooks, &removal.figures));
+        if (r == 0) {
+                work->n_removed++;
+                work->n_left_overs += !was_taken(work, item->name);
+                if (work->receipt)
+                        receipt_cache_removed(work->receipt, item->name, removal.figures.bytes);
         }
+        if (r == 0 || (r == -ENOENT && place->dev == item->dev))
+                return 1;
         object = text_format("%s/%s", item->place, item->name);
         if (!object)
                 return -ENOMEM;
@@ -221,20 +271,18 @@ static int sweep_item(AppsWork *work, const Place *place, const TrashItem *item)
         case -ECANCELED:
         case -ENOMEM:
                 return r;
-        case -ENOTEMPTY: /* was told entry by entry */
-                return 0;
         case -ENODEV:
         case -ENOENT:
-                return apps_work_note(
-                        work, text_format("%s, what is left of %s, is not to be found: is its "
-                                          "file system mounted?",
-                                          object, from));
+                return apps_work_note(work,
+                                      text_format("%s, what is left of %s, is not to be found: is "
+                                                  "its file system mounted?",
+                                                  object, from));
         case -ESTALE:
                 return apps_work_note(
                         work,
                         text_format("%s is not what was put there, %s: left alone", object, from));
         default:
-                return remains(work, object, from, r);
+                return item_left(work, place, item, object, from, r);
         }
 }
 
@@ -355,7 +403,7 @@ static int add_found(const AppsWork *work, const AppsLook *look, RemainingList *
 }
 
 int apps_remaining(const AppsWork *work, const AppsLook *look, bool taken, RemainingList *ret) {
-        size_t n_more = look->n_remaining;
+        size_t n_more = look->n_remaining + work->n_more;
         char text[64];
         int r;
 

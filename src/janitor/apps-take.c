@@ -83,7 +83,7 @@ static int settle(Batch *batch) {
 
                 if (take->result == 0 && work->receipt)
                         r = receipt_add_cache(work->receipt, batch->app->config->name, take->path,
-                                              batch->caches[i]->reach, take->name);
+                                              batch->caches[i]->reach, take->name, 0);
                 else if (take->result < 0 && take->result != -ENOENT)
                         r = apps_work_failed(work, batch->app, take->path, take->result);
                 if (r < 0)
@@ -136,25 +136,22 @@ static int take_into(AppsWork *work, const AppsLook *look, size_t index, const c
         return batch->n > 0 ? take_batch(batch, trash_fd) : 0;
 }
 
-/* Whether `path` may be a trash as far as other applications and build contexts are concerned, which
- * it must not lie in. */
-static int check_trash(const Config *config, const char *path, Diag *reterr_diag) {
-        for (size_t i = 0; i < config->apps.n; i++) {
-                const char *const roots[] = { config->apps.v[i].root, config->apps.v[i].context };
+/* What builds read: no trash may lie there. */
+static int read_outside(const Config *config, Strv *ret) {
+        cleanup(strv_done) Strv outside = STRV_NULL;
+        int r = 0;
 
-                for (size_t k = 0; k < ELEMENTSOF(roots); k++) {
-                        cleanup(app_close) AppRoot root = APP_ROOT_NULL;
-                        cleanup_close int fd = -EBADF;
-                        Diag diag = DIAG_NULL;
-                        int r;
+        for (size_t i = 0; i < config->apps.n && r >= 0; i++) {
+                const AppConfig *app = &config->apps.v[i];
 
-                        if (!roots[k] || app_open(roots[k], &root, NULL) < 0)
-                                continue;
-                        r = trash_open(path, &root, &fd, &diag);
-                        if (r == -EINVAL)
-                                return diag_set(reterr_diag, r, "%s", diag.text);
-                }
+                r = strv_add(&outside, app->root);
+                if (r >= 0 && app->context)
+                        r = strv_add(&outside, app->context);
         }
+        if (r < 0)
+                return r;
+        *ret = outside;
+        outside = STRV_NULL;
         return 0;
 }
 
@@ -162,21 +159,26 @@ static int check_trash(const Config *config, const char *path, Diag *reterr_diag
 static int open_trash(AppsWork *work, const App *app, char **ret_path, int *ret_fd,
                       Diag *reterr_diag) {
         cleanup_free char *path = NULL, *directory = NULL, *state = NULL;
+        cleanup(strv_done) Strv outside = STRV_NULL;
         cleanup_close int fd = -EBADF;
         int r;
 
+        r = read_outside(work->config, &outside);
+        if (r < 0)
+                return r;
         if (app->config->trash) {
                 path = strdup(app->config->trash);
                 if (!path)
                         return -ENOMEM;
-                r = trash_open(path, &app->root, &fd, reterr_diag);
+                r = trash_open(path, &app->root, &outside, &fd, reterr_diag);
+                if (r < 0)
+                        diag_prefix(reterr_diag, "[app %s] trash", app->config->name);
         } else {
                 directory = store_directory(work->store);
                 state = directory ? text_format("%s/trash", directory) : NULL;
-                r = state ? trash_choose(&app->root, state, &path, &fd, reterr_diag) : -ENOMEM;
+                r = state ? trash_choose(&app->root, state, &outside, &path, &fd, reterr_diag)
+                          : -ENOMEM;
         }
-        if (r >= 0)
-                r = check_trash(work->config, path, reterr_diag);
         if (r < 0)
                 return r == -ENOMEM ? r : -ENOTSUP;
         *ret_path = TAKE_PTR(path);
@@ -207,6 +209,7 @@ static int take_app(AppsWork *work, const AppsLook *look, size_t index, Diag *re
 int apps_take(AppsWork *work, AppsLook *look, Diag *reterr_diag) {
         forget_failures(work);
         remaining_done(&work->remaining);
+        work->n_more = 0;
         for (size_t i = 0; i < look->n; i++) {
                 int r;
 

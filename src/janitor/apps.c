@@ -12,11 +12,11 @@
 #include "base/array.h"
 #include "base/span.h"
 #include "base/text.h"
-#include "janitor/mounted.h"
 
 /* Searching and measuring costs a host what it would cost `du`. */
 #define WATCH_USEC (10 * USEC_PER_MINUTE)
 #define WATCH_SHARE 500
+#define WATCH_MEASURE_USEC (10 * USEC_PER_SEC)
 
 static const char *const state_names[APP_STATE_MAX] = {
         [APP_OK] = "ok",
@@ -48,11 +48,12 @@ static AppState state_of_error(int error) {
 static AppState open_root(const AppConfig *config, AppRoot *ret, Diag *reterr_diag) {
         int r = app_open(config->root, ret, reterr_diag);
 
-        if (r < 0) {
-                if (!reterr_diag->text[0])
-                        diag_format(reterr_diag, "%s", error_text(r));
+        if (r == -ENOENT)
+                diag_format(reterr_diag, "%s does not exist", config->root);
+        else if (r < 0 && !reterr_diag->text[0])
+                diag_format(reterr_diag, "%s: %s", config->root, error_text(r));
+        if (r < 0)
                 return state_of_error(r);
-        }
         if (!app_marker(ret)) {
                 bool empty = app_is_empty(ret);
 
@@ -124,6 +125,7 @@ static int open_app(App *app, AppsLook *look) {
                 return remains(look, REMAINING_APP, app->config->name, app->reason, NULL);
 
         diag = DIAG_NULL;
+        lineage_read(app->root.fd, &app->lineage);
         r = app_path(&app->root, &app->path);
         if (r < 0 && r != -ENOMEM) { /* it is moved about, or its path is too long */
                 app_close(&app->root);
@@ -142,8 +144,8 @@ typedef struct Search {
         size_t index;
         AppsLook *look;
         const AppsOptions *options;
-        const MountedSet *mounted;
         const Reporter *reporter;
+        uint64_t measure_until_usec;
         unsigned n_steps;
 } Search;
 
@@ -183,28 +185,30 @@ static int keep(Search *search, const Cache *cache) {
         return 0;
 }
 
-static int on_mounted(Search *search, const char *object, const Mounted *mounted) {
-        cleanup_free char *reason = NULL, *remedy = NULL;
+/* Another file system is never entered. What a name of ours leads into it by is there to be cleared;
+ * what might be anywhere below matters where a build sees it. */
+static bool leads_into(const Search *search, const char *path) {
+        const Strv *names = &search->app->config->caches;
+        size_t n = strlen(path);
 
-        reason = text_format("container %s has %s mounted at %s", mounted->container->name,
-                             mounted->mount->volume ?: mounted->mount->source,
-                             mounted->mount->destination);
-        remedy = text_format("wpcachectl clear --target %s --include-mounted, then docker restart "
-                             "%s",
-                             search->app->config->name, mounted->container->name);
-        if (!reason || !remedy)
-                return -ENOMEM;
-        return remains(search->look, REMAINING_CACHE, object, reason, remedy);
+        for (size_t i = 0; i < names->n; i++)
+                if (strncmp(names->v[i], path, n) == 0 && names->v[i][n] == '/')
+                        return true;
+        return context_reach(search->app->context, path) == REACH_CONTEXT;
 }
 
 static int on_unsearched(Search *search, const Cache *cache, const char *object) {
         cleanup_free char *reason = NULL;
 
-        if (cache->error == -EXDEV)
-                return say(&search->look->assumes,
-                           text_format("%s holds no caches: it is another file system, and was "
-                                       "not searched",
+        if (cache->error == -EXDEV && !leads_into(search, cache->path))
+                return say(&search->look->notes,
+                           text_format("%s is another file system, and was not searched: no build "
+                                       "sees it",
                                        object));
+        if (cache->error == -EXDEV)
+                return remains(search->look, REMAINING_CACHE, object,
+                               "another file system is mounted there, and was not searched",
+                               "unmount it, or have .dockerignore exclude it");
         reason = text_format("cannot be searched: %s", cache->error == -ESTALE
                                                                ? "it is moved about"
                                                                : error_text(cache->error));
@@ -213,8 +217,9 @@ static int on_unsearched(Search *search, const Cache *cache, const char *object)
 
 static int on_found(void *userdata, const Cache *cache) {
         Search *search = userdata;
-        cleanup_free char *text = path_text(cache->path), *object = NULL, *remedy = NULL;
-        const Mounted *mounted;
+        cleanup_free char *text = path_text(cache->path), *object = NULL;
+        cleanup_free char *reason = NULL, *remedy = NULL;
+        int r;
 
         if (cache->kind == CACHE_OTHER)
                 return 0;
@@ -235,27 +240,44 @@ static int on_found(void *userdata, const Cache *cache) {
         default:
                 break;
         }
-        mounted = search->options->include_mounted
-                          ? NULL
-                          : mounted_find(search->mounted, &search->app->root, search->app->path,
-                                         cache->path, cache->dev, cache->ino);
-        return mounted ? on_mounted(search, object, mounted) : keep(search, cache);
+        r = search->options->predict ? cache_check(&search->app->root, cache->path) : 0;
+        if (r < 0) {
+                reason = text_format("cannot be cleared: %s", error_text(r));
+                return reason ? remains(search->look, REMAINING_CACHE, object, reason, NULL)
+                              : -ENOMEM;
+        }
+        return keep(search, cache);
 }
 
+static int on_measure_step(void *userdata) {
+        Search *search = userdata;
+        int r = on_step(search);
+
+        if (r < 0)
+                return r;
+        return search->n_steps % 64 == 0 && now_boottime_usec() > search->measure_until_usec
+                       ? -ETIMEDOUT
+                       : 0;
+}
+
+/* What can't be measured counts nothing. */
 static int measure(Search *search) {
         AppsLook *look = search->look;
 
+        search->measure_until_usec = now_boottime_usec() + search->options->measure_usec;
         for (size_t i = 0; i < look->n_caches; i++) {
                 AppCache *cache = &look->caches[i];
                 int r;
 
                 if (cache->app != search->index)
                         continue;
-                r = cache_measure(&search->app->root, cache->path, cache->dev, cache->ino, on_step,
-                                  search, &cache->bytes);
+                r = cache_measure(&search->app->root, cache->path, cache->dev, cache->ino,
+                                  on_measure_step, search, &cache->bytes);
+                if (r == -ETIMEDOUT)
+                        return 0;
                 if (r == -ECANCELED || r == -ENOMEM)
                         return r;
-                search->app->bytes += cache->bytes; /* what can't be measured counts nothing */
+                search->app->bytes += cache->bytes;
         }
         search->app->measured = true;
         return 0;
@@ -275,8 +297,8 @@ static int search_app(Search *search) {
         return search->options->measure ? measure(search) : 0;
 }
 
-static int look_at(const Config *config, const AppsOptions *options, const MountedSet *mounted,
-                   const Reporter *reporter, AppsLook *look) {
+static int look_at(const Config *config, const AppsOptions *options, const Reporter *reporter,
+                   AppsLook *look) {
         look->apps = calloc(MAX(config->apps.n, (size_t)1), sizeof(*look->apps));
         if (!look->apps)
                 return -ENOMEM;
@@ -288,7 +310,6 @@ static int look_at(const Config *config, const AppsOptions *options, const Mount
                         .index = look->n,
                         .look = look,
                         .options = options,
-                        .mounted = mounted,
                         .reporter = reporter,
                 };
                 int r;
@@ -298,7 +319,7 @@ static int look_at(const Config *config, const AppsOptions *options, const Mount
                 *app = (App){ .config = app_config, .root = APP_ROOT_NULL };
                 look->n++;
                 r = open_app(app, look);
-                if (r >= 0 && app->root.fd >= 0)
+                if (r >= 0 && app->root.fd >= 0 && !options->states_alone)
                         r = search_app(&search);
                 if (r < 0)
                         return r;
@@ -309,18 +330,58 @@ static int look_at(const Config *config, const AppsOptions *options, const Mount
 int apps_look(const Config *config, const AppsOptions *options, const Reporter *reporter,
               AppsLook *ret) {
         cleanup(apps_look_done) AppsLook look = { 0 };
-        cleanup(mounted_done) MountedSet mounted = { 0 };
-        int r = 0;
+        int r;
 
-        if (options->containers)
-                r = mounted_read(options->containers, &mounted);
-        if (r >= 0)
-                r = look_at(config, options, &mounted, reporter, &look);
+        r = look_at(config, options, reporter, &look);
         if (r < 0)
                 return r;
         *ret = look;
         look = (AppsLook){ 0 };
         return 0;
+}
+
+static int spare(AppsLook *look, const AppCache *cache, const Mounted *mounted) {
+        cleanup_free char *text = path_text(cache->path), *object = NULL;
+        cleanup_free char *reason = NULL, *remedy = NULL;
+        App *app = &look->apps[cache->app];
+
+        object = text ? text_format("%s/%s", app->config->root, text) : NULL;
+        reason = text_format("container %s has %s mounted at %s", mounted->container->name,
+                             mounted->mount->volume ?: mounted->mount->source,
+                             mounted->mount->destination);
+        remedy = text_format("wpcachectl clear --target %s --include-mounted, then docker restart "
+                             "%s",
+                             app->config->name, mounted->container->name);
+        if (!object || !reason || !remedy)
+                return -ENOMEM;
+        app->n_caches--;
+        app->n_reached -= cache->reach == REACH_CONTEXT;
+        app->bytes -= cache->bytes;
+        return remains(look, REMAINING_CACHE, object, reason, remedy);
+}
+
+int apps_spare_mounted(AppsLook *look, const ContainerSet *containers) {
+        cleanup(mounted_done) MountedSet mounted = { 0 };
+        size_t n = look->n_caches;
+        int r;
+
+        r = mounted_read(containers, &mounted);
+        look->n_caches = 0;
+        for (size_t i = 0; i < n; i++) {
+                AppCache *cache = &look->caches[i];
+                const App *app = &look->apps[cache->app];
+                const Mounted *found = r < 0 ? NULL
+                                             : mounted_find(&mounted, &app->lineage, app->path,
+                                                            cache->path, cache->dev, cache->ino);
+
+                if (!found) {
+                        look->caches[look->n_caches++] = *cache;
+                        continue;
+                }
+                r = spare(look, cache, found);
+                free(cache->path);
+        }
+        return r;
 }
 
 void apps_look_done(AppsLook *look) {
@@ -390,7 +451,7 @@ int apps_watch(AppsWatch *watch, const Config *config, unsigned generation,
                const Reporter *reporter, Json **ret) {
         cleanup(apps_look_done) AppsLook look = { 0 };
         uint64_t begin_usec = now_boottime_usec(), hash = states_hash(config);
-        AppsOptions options = { .include_mounted = true, .measure = true };
+        AppsOptions options = { .measure = true, .measure_usec = WATCH_MEASURE_USEC };
         Json *json;
         int r;
 
@@ -399,8 +460,10 @@ int apps_watch(AppsWatch *watch, const Config *config, unsigned generation,
             begin_usec < watch->looked_usec + MAX(WATCH_USEC, WATCH_SHARE * watch->took_usec))
                 return 0;
         r = apps_look(config, &options, reporter, &look);
-        if (r == -ECANCELED)
-                return 0;
+        if (r == -ECANCELED) {
+                options.states_alone = true;
+                r = apps_look(config, &options, reporter, &look);
+        }
         if (r < 0)
                 return r;
         json = apps_json(&look, (int64_t)(now_realtime_usec() / USEC_PER_SEC));

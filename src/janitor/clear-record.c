@@ -2,6 +2,7 @@
 
 /* What a clear writes down: before it begins, and of what it found at its end. */
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -107,6 +108,9 @@ static int add_notes(Clear *clear, Strv *notes) {
                                 "looked at");
         if (r >= 0)
                 r = add_all(notes, &clear->apps.notes);
+        if (r >= 0 && clear->apps_work.n_left_overs > 0)
+                r = note(notes, "left-overs of earlier runs were removed, too: %" PRIu64,
+                         clear->apps_work.n_left_overs);
         return r < 0 ? r : add_all(notes, &clear->apps_work.notes);
 }
 

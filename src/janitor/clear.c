@@ -7,7 +7,6 @@
  * engine that keeps refusing (two equal plans in a row: it is waited for a moment, then named).
  */
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,6 +22,8 @@
 /* A chain of the classic builder goes one image a pass. Past the wait and this many passes, somebody
  * makes new things as fast as they are removed. */
 #define PASSES_MAX 256
+/* Of a plan: how long caches of applications are measured. */
+#define MEASURE_USEC (10 * USEC_PER_SEC)
 
 static void clear_done(Clear *clear) {
         suspects_done(&clear->suspects);
@@ -62,7 +63,8 @@ static int describe_engine(Clear *clear, Diag *reterr_diag) {
 }
 
 /* Whose mounts count where no cache of Docker's is cleared. An engine that is not there runs no
- * containers; one that does not answer may. */
+ * containers, unless it left them alone (live-restore): the receipt says what was assumed. One that
+ * does not answer may well run some. */
 static int observe_containers(Clear *clear, Diag *reterr_diag) {
         Diag diag = DIAG_NULL;
         int r;
@@ -81,20 +83,15 @@ static int observe_containers(Clear *clear, Diag *reterr_diag) {
         return r;
 }
 
-static int observe_apps(Clear *clear, Diag *reterr_diag) {
+static int observe_apps(Clear *clear) {
         AppsOptions options = {
-                .name = clear->options->app[0] ? clear->options->app : NULL,
-                .include_mounted = clear->options->include_mounted,
+                .name = clear->apps_work.name,
+                .predict = clear->options->dry_run,
                 .measure = clear->options->dry_run,
+                .measure_usec = MEASURE_USEC,
         };
-        int r = 0;
 
         apps_look_done(&clear->apps);
-        if (!clears_docker(clear))
-                r = observe_containers(clear, reterr_diag);
-        if (r < 0)
-                return r;
-        options.containers = containers_of(clear);
         return apps_look(clear->config, &options, clear->reporter, &clear->apps);
 }
 
@@ -124,13 +121,26 @@ static int observe_docker(Clear *clear, Diag *reterr_diag) {
         return r;
 }
 
+static int spare_mounted(Clear *clear, Diag *reterr_diag) {
+        ContainerSet *containers =
+                clears_docker(clear) ? &clear->inventory.containers : &clear->containers;
+        int r = inventory_resolve_volumes(clear->docker, containers, reterr_diag);
+
+        return r < 0 ? r : apps_spare_mounted(&clear->apps, containers);
+}
+
+/* The search comes first, since it may take its time: containers are asked for just before caches are
+ * taken. */
 static int observe(Clear *clear, Diag *reterr_diag) {
         int r = 0;
 
-        if (clears_docker(clear))
-                r = observe_docker(clear, reterr_diag);
-        if (r >= 0 && clears_apps(clear))
-                r = observe_apps(clear, reterr_diag);
+        if (clears_apps(clear))
+                r = observe_apps(clear);
+        if (r >= 0)
+                r = clears_docker(clear) ? observe_docker(clear, reterr_diag)
+                                         : observe_containers(clear, reterr_diag);
+        if (r >= 0 && clears_apps(clear) && !clear->options->include_mounted)
+                r = spare_mounted(clear, reterr_diag);
         return r;
 }
 
@@ -235,6 +245,13 @@ static bool nothing_to_do(const Clear *clear) {
         return clear_plan_empty(&clear->plan) && clear->apps.n_caches == 0;
 }
 
+/* What earlier runs left, where there is nothing to take that would have it swept along. */
+static int sweep_left_overs(Clear *clear, Diag *reterr_diag) {
+        if (!clears_apps(clear) || clear->apps.n_caches > 0 || clear->receipt->passes > 0)
+                return 0;
+        return sweep_caches(clear, reterr_diag);
+}
+
 /* Passes until one finds nothing to do; leaves the inventory and the plan of the last look. */
 static int run_passes(Clear *clear, Diag *reterr_diag) {
         uint64_t deadline_usec = now_boottime_usec() + clear->options->wait_usec;
@@ -250,6 +267,8 @@ static int run_passes(Clear *clear, Diag *reterr_diag) {
 
                 clear->reporter->proving(clear->reporter->userdata, true);
                 r = observe(clear, reterr_diag);
+                if (r >= 0)
+                        r = sweep_left_overs(clear, reterr_diag);
                 if (r < 0)
                         return r;
                 if (last_look || (nothing_to_do(clear) && !building(clear)))
@@ -315,17 +334,6 @@ static int begin(Clear *clear, Diag *reterr_diag) {
         return 0;
 }
 
-static int sweep_left_overs(Clear *clear, Diag *reterr_diag) {
-        int r = sweep_caches(clear, reterr_diag);
-
-        if (r >= 0 && clear->apps_work.n_removed > 0)
-                r = apps_work_note(&clear->apps_work,
-                                   text_format("%" PRIu64 " caches that an interrupted run had "
-                                               "left were removed",
-                                               clear->apps_work.n_removed));
-        return r;
-}
-
 int clear_run(Docker *docker, const Config *config, Store *store, const ClearOptions *options,
               const Reporter *reporter, Receipt *receipt, Json **ret_plan, bool *reterr_local,
               Diag *reterr_diag) {
@@ -340,6 +348,7 @@ int clear_run(Docker *docker, const Config *config, Store *store, const ClearOpt
                 .apps_work = { .config = config,
                                .store = store,
                                .reporter = reporter,
+                               .name = options->app[0] ? options->app : NULL,
                                .receipt = receipt },
         };
         int r;
@@ -355,10 +364,7 @@ int clear_run(Docker *docker, const Config *config, Store *store, const ClearOpt
                 return r < 0 ? r : record_plan(&clear, ret_plan);
         }
 
-        if (clears_apps(&clear))
-                r = sweep_left_overs(&clear, reterr_diag);
-        if (r >= 0)
-                r = run_passes(&clear, reterr_diag);
+        r = run_passes(&clear, reterr_diag);
         if (r >= 0)
                 r = record_outcome(&clear, reterr_diag);
         if (r < 0) {

@@ -328,6 +328,42 @@ int inventory_observe_containers(Docker *docker, ContainerSet *ret, Diag *reterr
         return 0;
 }
 
+static bool any_volume(const ContainerSet *containers) {
+        for (size_t i = 0; i < containers->n; i++)
+                for (size_t k = 0; k < containers->v[i].n_mounts; k++)
+                        if (containers->v[i].mounts[k].volume)
+                                return true;
+        return false;
+}
+
+static int resolve_mount(const VolumeSet *volumes, Mount *mount) {
+        for (size_t i = 0; mount->volume && i < volumes->n; i++) {
+                char *device;
+
+                if (strcmp(volumes->v[i].name, mount->volume) != 0)
+                        continue;
+                device = strdup(volumes->v[i].device);
+                if (!device)
+                        return -ENOMEM;
+                free(mount->source);
+                mount->source = device;
+        }
+        return 0;
+}
+
+int inventory_resolve_volumes(Docker *docker, ContainerSet *containers, Diag *reterr_diag) {
+        cleanup(volume_set_done) VolumeSet volumes = { 0 };
+        int r;
+
+        if (!any_volume(containers))
+                return 0;
+        r = docker_volumes(docker, &volumes, reterr_diag);
+        for (size_t i = 0; i < containers->n && r >= 0; i++)
+                for (size_t k = 0; k < containers->v[i].n_mounts && r >= 0; k++)
+                        r = resolve_mount(&volumes, &containers->v[i].mounts[k]);
+        return r;
+}
+
 static int observe_classic_container(Docker *docker, Container *container, Inventory *inventory,
                                      Strv *failed_ids, Diag *reterr_diag) {
         cleanup(container_detail_done) ContainerDetail detail = { 0 };

@@ -27,6 +27,8 @@
 #define SETTLE_USEC (2 * USEC_PER_SEC)
 /* What a call may take past its deadline before the thread counts as hung. */
 #define HUNG_USEC (30 * USEC_PER_SEC)
+/* Of a poll: for the applications. */
+#define WATCH_USEC (20 * USEC_PER_SEC)
 
 struct Worker {
         WorkerKind kind;
@@ -51,6 +53,7 @@ struct Worker {
         Receipt settling;     /* of the last clear */
         uint64_t settle_usec; /* when to complete it, CLOCK_BOOTTIME; 0: done */
         AppsWatch apps;
+        uint64_t idle_until_usec; /* what may be left for later ends then */
 };
 
 const char *job_kind_to_string(JobKind kind) {
@@ -239,7 +242,8 @@ static int run_clear(Worker *worker, Job *job, Receipt *receipt) {
         job->notes = STRV_NULL;
         strcpy(receipt->id, job->id);
         strcpy(receipt->app, job->options.app);
-        worker->apps.looked_usec = 0; /* whatever comes of it */
+        if (!job->options.dry_run)
+                worker->apps.looked_usec = 0; /* whatever comes of it */
         r = clear_run(worker->docker, job->config, worker->store, &job->options, &reporter, receipt,
                       &job->result, &job->local_failure, &job->diag);
         job->outcome = receipt->outcome;
@@ -291,22 +295,26 @@ static int on_hurry(void *userdata, uint64_t usec) {
         pthread_mutex_lock(&worker->mutex);
         hurry = worker->stop || worker->queue;
         pthread_mutex_unlock(&worker->mutex);
-        return hurry ? -ECANCELED : 0;
+        return hurry || now_boottime_usec() > worker->idle_until_usec ? -ECANCELED : 0;
 }
 
 static int run_poll(Worker *worker, Job *job) {
         Reporter reporter = { on_progress, on_proving, on_hurry, worker };
-        int r;
+        int r, k;
 
-        r = apps_watch(&worker->apps, job->config, job->generation, &reporter, &job->apps);
-        if (r < 0)
-                return r;
-        return poll_run(worker->docker, job->config, &worker->memory, &job->around, &job->summary,
-                        &job->diag);
+        r = poll_run(worker->docker, job->config, &worker->memory, &job->around, &job->summary,
+                     &job->diag);
+        worker->idle_until_usec = now_boottime_usec() + WATCH_USEC;
+        k = r == -ECANCELED ? 0
+                            : apps_watch(&worker->apps, job->config, job->generation, &reporter,
+                                         &job->apps);
+        if (k < 0)
+                log_debug("The applications were not looked at: %s", error_text(k));
+        return r;
 }
 
 static int run_sweep(Worker *worker, Job *job) {
-        Reporter reporter = { on_progress, on_proving, on_pause, worker };
+        Reporter reporter = { on_progress, on_proving, on_hurry, worker };
         cleanup(apps_work_done) AppsWork work = {
                 .config = job->config,
                 .store = worker->store,
@@ -314,6 +322,7 @@ static int run_sweep(Worker *worker, Job *job) {
         };
         int r;
 
+        worker->idle_until_usec = USEC_INFINITY;
         r = apps_sweep(&work, &job->diag);
         job->n_swept = work.n_removed;
         job->swept_bytes = work.bytes;
@@ -562,11 +571,11 @@ JobEvent *worker_next_event(Worker *worker) {
 }
 
 /* Lower goes first. */
-static int turn(JobKind kind) {
-        switch (kind) {
+static int turn(const Job *job) {
+        switch (job->kind) {
         case JOB_CLEAR:
+                return job->options.dry_run ? 1 : 0;
         case JOB_ROLLBACK:
-        case JOB_SWEEP: /* comes first, at the start */
         case JOB_HISTORY:
                 return 0;
         case JOB_PASS:
@@ -593,7 +602,7 @@ void worker_submit(Worker *worker, Job *job) {
                 job_free(job);
         } else {
                 for (at = &worker->queue; *at; at = &(*at)->next)
-                        if (turn((*at)->kind) > turn(job->kind))
+                        if (turn(*at) > turn(job))
                                 break;
                 job->next = *at;
                 *at = job;

@@ -8,9 +8,8 @@
 #include "janitor/mounted.h"
 
 #include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/array.h"
 #include "docker/name.h"
@@ -20,23 +19,61 @@ static bool runs(const Container *container) {
                strcmp(container->state, "created") != 0 && strcmp(container->state, "dead") != 0;
 }
 
+void lineage_read(int fd, Lineage *ret) {
+        cleanup_close int at_fd = openat(fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+        ret->n = 0;
+        while (at_fd >= 0 && ret->n < LINEAGE_MAX) {
+                int parent_fd;
+                struct stat st;
+
+                if (fstat(at_fd, &st) < 0)
+                        return;
+                if (ret->n > 0 && ret->v[ret->n - 1].dev == st.st_dev &&
+                    ret->v[ret->n - 1].ino == st.st_ino)
+                        return; /* ".." of "/" is itself */
+                ret->v[ret->n].dev = st.st_dev;
+                ret->v[ret->n++].ino = st.st_ino;
+                parent_fd = openat(at_fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+                cleanup_closep(&at_fd);
+                at_fd = parent_fd;
+        }
+}
+
+/* A source may be a file, or a socket: what counts is the directory it is in, then. */
+static void read_source(const char *path, Lineage *ret) {
+        cleanup_close int fd = open(path, O_PATH | O_CLOEXEC);
+        struct stat st;
+
+        ret->n = 0;
+        if (fd >= 0 && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
+                lineage_read(fd, ret);
+}
+
+static char *without_slashes(const char *path) {
+        size_t n = strlen(path);
+
+        while (n > 1 && path[n - 1] == '/')
+                n--;
+        return strndup(path, n);
+}
+
 static int add(MountedSet *set, const Container *container, const Mount *mount) {
         cleanup_free char *path = realpath(mount->source, NULL);
-        struct stat st = { 0 };
+        Mounted *mounted;
 
         if (!path)
-                path = strdup(mount->source);
-        else if (stat(path, &st) < 0)
-                st = (struct stat){ 0 };
-        if (!path || array_grow(set->v, set->n, set->size) < 0)
+                path = without_slashes(mount->source);
+        if (!path)
                 return -ENOMEM;
-        set->v[set->n++] = (Mounted){
-                .container = container,
-                .mount = mount,
-                .path = TAKE_PTR(path),
-                .dev = st.st_dev,
-                .ino = st.st_ino,
-        };
+        if (strcmp(path, "/") == 0)
+                return 0;
+        if (array_grow(set->v, set->n, set->size) < 0)
+                return -ENOMEM;
+        mounted = &set->v[set->n++];
+        *mounted = (Mounted){ .container = container, .mount = mount };
+        read_source(path, &mounted->lineage);
+        mounted->path = TAKE_PTR(path);
         return 0;
 }
 
@@ -50,7 +87,7 @@ int mounted_read(const ContainerSet *containers, MountedSet *ret) {
                         const Mount *mount = &container->mounts[k];
                         int r;
 
-                        if (mount->source[0] != '/' || strcmp(mount->source, "/") == 0)
+                        if (mount->source[0] != '/')
                                 continue;
                         r = add(&set, container, mount);
                         if (r < 0)
@@ -85,57 +122,21 @@ static bool related(const char *a, const char *b, const char *b_rest) {
                (b_rest[n] == '\0' || b_rest[n] == '/');
 }
 
-static bool is(const Mounted *mounted, const struct stat *st) {
-        return mounted->ino != 0 && mounted->ino == st->st_ino && mounted->dev == st->st_dev;
-}
-
-/* Whether it is the root or a directory above it. */
-static bool above_root(const Mounted *mounted, const AppRoot *root) {
-        cleanup_close int fd = openat(root->fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-        struct stat st, last = { 0 };
-
-        while (fd >= 0 && fstat(fd, &st) == 0) {
-                int parent_fd;
-
-                if (is(mounted, &st))
+static bool lineage_has(const Lineage *lineage, uint64_t dev, uint64_t ino) {
+        for (size_t i = 0; i < lineage->n; i++)
+                if (lineage->v[i].ino == ino && lineage->v[i].dev == dev)
                         return true;
-                if (st.st_ino == last.st_ino && st.st_dev == last.st_dev)
-                        break; /* ".." of "/" is itself */
-                last = st;
-                parent_fd = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-                cleanup_closep(&fd);
-                fd = parent_fd;
-        }
         return false;
 }
 
-/* Whether it is one of the directories between the root and what lies at `path`. */
-static bool above_path(const Mounted *mounted, const AppRoot *root, const char *path) {
-        char part[PATH_MAX];
-
-        for (const char *slash = path; (slash = strchr(slash, '/')); slash++) {
-                struct stat st;
-                size_t n = (size_t)(slash - path);
-
-                if (n >= sizeof(part))
-                        return false;
-                memcpy(part, path, n);
-                part[n] = '\0';
-                if (fstatat(root->fd, part, &st, AT_SYMLINK_NOFOLLOW) == 0 && is(mounted, &st))
-                        return true;
-        }
-        return false;
-}
-
-const Mounted *mounted_find(const MountedSet *set, const AppRoot *root, const char *root_path,
+const Mounted *mounted_find(const MountedSet *set, const Lineage *root, const char *root_path,
                             const char *path, uint64_t dev, uint64_t ino) {
         for (size_t i = 0; i < set->n; i++) {
                 const Mounted *mounted = &set->v[i];
+                const Lineage *lineage = &mounted->lineage;
 
-                if (related(mounted->path, root_path, path) ||
-                    related(mounted->mount->source, root_path, path) ||
-                    (mounted->ino != 0 && mounted->ino == ino && mounted->dev == dev) ||
-                    above_path(mounted, root, path) || above_root(mounted, root))
+                if (related(mounted->path, root_path, path) || lineage_has(lineage, dev, ino) ||
+                    (lineage->n > 0 && lineage_has(root, lineage->v[0].dev, lineage->v[0].ino)))
                         return mounted;
         }
         return NULL;

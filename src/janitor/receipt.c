@@ -202,11 +202,16 @@ static Json *removed_json(const Receipt *receipt) {
 }
 
 static Json *caches_json(const Receipt *receipt) {
+        bool ended = receipt->outcome != OUTCOME_INTERRUPTED && receipt->outcome != OUTCOME_FAILED;
         cleanup(json_free) Json *array = json_new_array();
 
         for (size_t i = 0; i < receipt->caches.n; i++) {
                 const TakenCache *cache = &receipt->caches.v[i];
-                int r = cache_add_json(array, cache->app, cache->path, cache->reach, cache->bytes);
+                int r;
+
+                if (ended && !cache->removed)
+                        continue;
+                r = cache_add_json(array, cache->app, cache->path, cache->reach, cache->bytes);
 
                 if (r < 0)
                         return NULL;
@@ -316,19 +321,32 @@ void receipt_measure_disks(Receipt *receipt) {
                 if (statvfs(disk->path, &fs) < 0)
                         continue;
                 free_bytes = (uint64_t)fs.f_bfree * fs.f_frsize;
-                if (disk->before_bytes == 0)
+                if (!disk->measured)
                         disk->before_bytes = free_bytes;
                 else if (free_bytes > disk->before_bytes)
                         receipt->disk_freed_bytes += free_bytes - disk->before_bytes;
+                disk->measured = true;
+        }
+}
+
+void receipt_cache_removed(Receipt *receipt, const char *name, uint64_t bytes) {
+        receipt->removed[REMOVED_CACHES].objects++;
+        for (size_t i = 0; i < receipt->caches.n; i++) {
+                TakenCache *cache = &receipt->caches.v[i];
+
+                if (strcmp(cache->name, name) != 0)
+                        continue;
+                cache->removed = true;
+                cache->bytes = bytes;
         }
 }
 
 int receipt_add_cache(Receipt *receipt, const char *app, const char *path, Reach reach,
-                      const char *name) {
+                      const char *name, uint64_t bytes) {
         cleanup_free char *app_copy = NULL, *text = NULL;
         TakenCache *cache;
 
-        receipt->removed[REMOVED_CACHES].objects++;
+        receipt->removed[REMOVED_CACHES].objects += !name;
         if (receipt->caches.n >= REMAINING_NAMED_MAX)
                 return 0;
         app_copy = strdup(app);
@@ -337,8 +355,8 @@ int receipt_add_cache(Receipt *receipt, const char *app, const char *path, Reach
             array_grow(receipt->caches.v, receipt->caches.n, receipt->caches.size) < 0)
                 return -ENOMEM;
         cache = &receipt->caches.v[receipt->caches.n++];
-        *cache = (TakenCache){ .reach = reach };
-        snprintf(cache->name, sizeof(cache->name), "%s", name);
+        *cache = (TakenCache){ .reach = reach, .removed = !name, .bytes = bytes };
+        snprintf(cache->name, sizeof(cache->name), "%s", name ?: "");
         cache->app = TAKE_PTR(app_copy);
         cache->path = TAKE_PTR(text);
         return 0;

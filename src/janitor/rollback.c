@@ -78,6 +78,8 @@ static int read_receipt(Store *store, const char *id, Json **ret, Diag *reterr_d
                 return diag_set(reterr_diag, r, "there is no receipt %s", id);
         if (r >= 0 && !json_get(*ret, "names"))
                 return diag_set(reterr_diag, -ENOENT, "run %s is no clear and has no receipt", id);
+        if (r >= 0 && json_size(json_get(*ret, "names")) == 0)
+                return diag_set(reterr_diag, -ENOENT, "receipt %s took no names away", id);
         return r;
 }
 

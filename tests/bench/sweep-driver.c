@@ -58,7 +58,7 @@ static int sweep(const char *root_path, const char *trash_path, const char *name
         if (r == 0)
                 r = app_open(root_path, &root, &diag);
         if (r == 0)
-                r = trash_open(trash_path, &root, &trash_fd, &diag);
+                r = trash_open(trash_path, &root, NULL, &trash_fd, &diag);
         if (r == 0)
                 r = cache_find(&root, &names, &hooks);
         found = since(begin_usec);

@@ -36,6 +36,20 @@ def run(engine: Engine, name: str, source: Path | str, *options: str, image: str
                   "--volume", f"{source}:/mounted", *options, image, "/bin/sleep", "3600")
 
 
+def test_volume_of_a_path(engine: Engine, short_path: Path, root: Path) -> None:
+    """A volume that is a directory below a cache by its options (compose: driver_opts)."""
+    engine.docker("volume", "create", "--opt", "type=none", "--opt", "o=bind", "--opt",
+                  f"device={root}/.next/server", "bound")
+    run(engine, "below", "bound")
+    with Daemon(engine.socket, short_path / "daemon", section(root)) as daemon:
+        for target in ("frontend", "all"):
+            receipt = clear(daemon, target, expect=3)
+            assert "container below " in remaining(receipt)[str(root / ".next")]
+        assert caches(root) == {".next"}
+    engine.docker("rm", "--force", "below")
+    engine.docker("volume", "rm", "bound")
+
+
 def test_containers(engine: Engine, short_path: Path, root: Path) -> None:
     """At a cache, above one, below one, and by another path; only those that run."""
     run(engine, "at", root / ".next")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from apps import (CACHES, POLLING, caches, clear, project, remaining, removed, section, trash, tree,
-                  wait_for_state)
+from apps import (CACHES, POLLING, caches, clear, plan_of, project, remaining, removed, section,
+                  trash, tree, wait_for_state)
 from daemon import BUILD
 from engine import Engine
 from helpers import ONE, Daemon, Project, names, wait_until
@@ -82,6 +82,8 @@ def test_root_of_another(engine: Engine, short_path: Path, group: tuple[str, ...
     before = tree(root)
     with daemon_of_user(engine, short_path, section(root) + POLLING, *group) as daemon:
         assert wait_for_state(daemon, "notWritable")["reason"]
+        planned = plan_of(daemon, "frontend")
+        assert planned["caches"] == [] and len(planned["remaining"]) == len(CACHES["frontend"])
         receipt = clear(daemon, "all", expect=3)
         reasons = remaining(receipt)
         assert set(reasons) == {str(root / path) for path in CACHES["frontend"]}

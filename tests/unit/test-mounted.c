@@ -9,12 +9,14 @@
 
 #include "test.h"
 
+#include "apps/sweep.h"
 #include "base/text.h"
 #include "janitor/mounted.h"
 
 typedef struct Tree {
         char base[64];
         AppRoot root;
+        Lineage lineage;
         char *root_path;
         struct stat cache;
 } Tree;
@@ -57,6 +59,7 @@ static int setup(void **state) {
         assert_int_equal(stat(cache, &tree->cache), 0);
         tree->root = APP_ROOT_NULL;
         assert_int_equal(app_open(tree->root_path, &tree->root, &diag), 0);
+        lineage_read(tree->root.fd, &tree->lineage);
         *state = tree;
         return 0;
 }
@@ -86,7 +89,7 @@ static bool held(const Tree *tree, const char *container_state, const char *sour
         const Mounted *found;
 
         assert_int_equal(mounted_read(&containers, &set), 0);
-        found = mounted_find(&set, &tree->root, tree->root_path, "a/.next", tree->cache.st_dev,
+        found = mounted_find(&set, &tree->lineage, tree->root_path, "a/.next", tree->cache.st_dev,
                              tree->cache.st_ino);
         assert_true(!found || found->container == &container);
         return found;
@@ -104,6 +107,7 @@ static void test_places(void **state) {
                 { "srv/web", true },
                 { "srv", true },
                 { "srv/web/a/", true },
+                { "srv/web/a/.next/gone/", true },
                 { "link", true },
                 { "link/.next", true },
                 { "srv/web/a/.nex", false },

@@ -87,28 +87,43 @@ static void test_json(void **state) {
         assert_null(json_get(json, "fresh"));
 }
 
-/* The first ones are named, all are counted. */
+/* The first ones are named, all are counted, and only what is gone is told as gone. */
 static void test_caches(void **state) {
         cleanup(receipt_done) Receipt receipt = { .target = TARGET_APPS };
-        cleanup(json_free) Json *json = NULL;
+        cleanup(json_free) Json *ahead = NULL, *json = NULL;
         const Json *first;
+        char name[16];
 
         (void)state;
         strcpy(receipt.app, "frontend");
-        for (unsigned i = 0; i < REMAINING_NAMED_MAX + 5; i++)
+        assert_int_equal(receipt_add_cache(&receipt, "frontend", "gone", REACH_CONTEXT, NULL, 7),
+                         0);
+        for (unsigned i = 0; i < REMAINING_NAMED_MAX + 5; i++) {
+                snprintf(name, sizeof(name), "%x", i);
                 assert_int_equal(receipt_add_cache(&receipt, "frontend", "a\n/.next", REACH_IGNORED,
-                                                   "0123456789abcdef0123456789abcdef"),
+                                                   name, 0),
                                  0);
-        receipt.app_bytes = 4096;
+        }
+        assert_int_equal(receipt.removed[REMOVED_CACHES].objects, 1);
+        ahead = receipt_json(&receipt); /* interrupted */
+        assert_int_equal(json_size(json_get(ahead, "caches")), REMAINING_NAMED_MAX);
+
+        receipt_cache_removed(&receipt, "3", 4096);
+        receipt_cache_removed(&receipt, "67", 1); /* is not named */
+        assert_int_equal(receipt.removed[REMOVED_CACHES].objects, 3);
+        receipt.app_bytes = 4104;
+        receipt.outcome = OUTCOME_NOT_CLEARED;
         json = receipt_json(&receipt);
         assert_non_null(json);
         assert_string_equal(json_get_string(json, "target", ""), "frontend");
-        assert_int_equal(json_get_int(json, "appBytes", 0), 4096);
-        assert_int_equal(json_size(json_get(json, "caches")), REMAINING_NAMED_MAX);
+        assert_int_equal(json_get_int(json, "appBytes", 0), 4104);
+        assert_int_equal(json_size(json_get(json, "caches")), 2);
         first = json_first(json_get(json, "caches"));
+        assert_string_equal(json_get_string(first, "path", ""), "gone");
+        first = json_next(first);
         assert_string_equal(json_get_string(first, "path", ""), "a\\n/.next");
         assert_string_equal(json_get_string(first, "reach", ""), "ignored");
-        assert_int_equal(receipt.removed[REMOVED_CACHES].objects, REMAINING_NAMED_MAX + 5);
+        assert_int_equal(json_get_int(first, "bytes", 0), 4096);
 }
 
 static void test_run(void **state) {

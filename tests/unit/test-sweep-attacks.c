@@ -395,7 +395,7 @@ static void open_side(Side *side) {
         if (app_open(path, &side->root, &diag) < 0)
                 fail_msg("%s", diag.text);
         snprintf(path, sizeof(path), "%s/trash", directory);
-        if (trash_open(path, &side->root, &side->trash_fd, &diag) < 0)
+        if (trash_open(path, &side->root, NULL, &side->trash_fd, &diag) < 0)
                 fail_msg("%s", diag.text);
         assert_int_equal(strv_add(&side->names, ".next"), 0);
 }

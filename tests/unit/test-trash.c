@@ -93,7 +93,7 @@ static int choose(const char *state_path, char **ret_path, Diag *diag) {
         *diag = DIAG_NULL;
         if (app_open(root_path, &root, diag) < 0)
                 fail_msg("%s", diag->text);
-        r = trash_choose(&root, state_path, ret_path, &fd, diag);
+        r = trash_choose(&root, state_path, NULL, ret_path, &fd, diag);
         if (r < 0) {
                 assert_int_equal(fd, -EBADF);
                 return r;
@@ -309,6 +309,35 @@ static void test_made_in_vain(void **state) {
         assert_int_equal(count_trashes(), 0);
 }
 
+/* Neither the directories that builds read, nor what is in them. */
+static void test_outside(void **state) {
+        char *srv[] = { (char *)"/srv" },
+             *state_dir[] = { (char *)"/srv/none", (char *)"/srv/state" };
+        const Strv all = { srv, 1 }, one = { state_dir, 2 };
+        cleanup(app_close) AppRoot root = APP_ROOT_NULL;
+        cleanup_free char *path = NULL;
+        Diag diag = DIAG_NULL;
+        int fd = -EBADF;
+
+        (void)state;
+        ok(mkdir("/srv/state", 0755));
+        assert_int_equal(app_open("/srv/team/app", &root, NULL), 0);
+        assert_int_equal(trash_open("/srv/state/trash", &root, &one, &fd, &diag), -EINVAL);
+        assert_non_null(strstr(diag.text, "lies in /srv/state"));
+        assert_int_equal(trash_open("/srv/state", &root, &one, &fd, NULL), -EPERM);
+        assert_int_equal(count_trashes(), 0);
+        assert_int_equal(trash_choose(&root, "/srv/state/trash", &one, &path, &fd, NULL), 0);
+        assert_string_equal(path, "/srv/.wpcache-trash");
+        ok(close(fd));
+        ok(rmdir(path));
+        free(path);
+        assert_int_equal(trash_choose(&root, STATE, &all, &path, &fd, NULL), 0);
+        assert_string_equal(path, "/.wpcache-trash");
+        ok(close(fd));
+        assert_int_equal(count_trashes(), 1);
+        ok(rmdir(path));
+}
+
 static void test_deleted_root(void **state) {
         cleanup(app_close) AppRoot root = APP_ROOT_NULL;
         cleanup_free char *path = NULL;
@@ -318,7 +347,7 @@ static void test_deleted_root(void **state) {
         assert_int_equal(app_open("/srv/team/app", &root, NULL), 0);
         ok(rmdir("/srv/team/app/src"));
         ok(rmdir("/srv/team/app"));
-        assert_int_equal(trash_choose(&root, STATE, &path, &fd, NULL), 0);
+        assert_int_equal(trash_choose(&root, STATE, NULL, &path, &fd, NULL), 0);
         assert_string_equal(path, "/srv/.wpcache-trash");
         ok(close(fd));
 }
@@ -392,6 +421,7 @@ int main(void) {
                 test(test_something_else_is_there),
                 test(test_mounts),
                 test(test_made_in_vain),
+                test(test_outside),
                 test(test_deleted_root),
                 test(test_without_capabilities),
         };
