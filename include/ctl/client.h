@@ -51,7 +51,7 @@ int client_call(const Ctl *ctl, const char *method, const Json *parameters, uint
 /* Says on stderr why a connection, or the error that the daemon replied with, ends the verb.
  * Returns the exit status for it. */
 int client_fail_connection(const Ctl *ctl, int error, const Diag *diag);
-int client_fail_reply(const VarlinkReply *reply);
+int client_fail_reply(const Ctl *ctl, const VarlinkReply *reply);
 /* "wpcachectl: " and the text on stderr. Returns `status`. */
 int client_fail(int status, const char *format, ...) printf_like(2, 3);
 

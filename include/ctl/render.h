@@ -66,12 +66,13 @@ const char *render_job_kind(const Json *job);
 
 /* "in the build context": where builds see a cache of an application. */
 const char *render_reach(const Json *cache);
-/* Whether the caches of an application can be cleared, and if not, why, in a word or more. */
+/* Whether nothing is known to stand against clearing the caches of an application; prints what
+ * does: "/srv/app does not exist". */
 bool render_app_ok(const Json *app);
-const char *render_app_state(const Json *app);
+void render_app_fault(const Json *app);
 
-/* A line for each application that a receipt says caches were removed of, and if these are few, for
- * each cache. */
+/* A line for each application that a receipt says caches were removed of, and below it the first of
+ * these; or that there were none. */
 void render_caches(const Json *receipt);
 /* A line or two for each source of cached layers that is left. */
 void render_remaining(const Render *render, const Json *remaining);

@@ -64,9 +64,12 @@ int verb_watch(const Ctl *ctl);
 int verb_metrics(const Ctl *ctl);
 int verb_reload(const Ctl *ctl);
 
-/* What clear, plan and history show alike. */
-void print_clear_plan(const Ctl *ctl, const Json *plan);
+/* What clear, plan and history show alike. The first returns an exit status. */
+int print_clear_plan(const Ctl *ctl, const Json *plan);
 /* Whether a target is of Docker's caches: all, docker, builder, images. */
 bool target_touches_docker(const char *target);
+/* Whether a clear went to its end, whatever it found there: else its receipt has caches that were
+ * only about to be removed, and not all figures. */
+bool receipt_ended(const Json *receipt);
 /* From the caches removed to ASSUMES; `settled`: the disk has given back what it will. */
 void print_clear_result(const Ctl *ctl, const Json *receipt, bool settled);

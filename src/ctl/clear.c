@@ -102,6 +102,12 @@ bool target_touches_docker(const char *target) {
                strcmp(target, "images") == 0;
 }
 
+bool receipt_ended(const Json *receipt) {
+        const char *outcome = json_get_string(receipt, "outcome", "");
+
+        return strcmp(outcome, "interrupted") != 0 && strcmp(outcome, "failed") != 0;
+}
+
 static void print_success(const Ctl *ctl) {
         const char *good = render_style(&ctl->render, STYLE_GOOD);
         const char *plain = render_style(&ctl->render, STYLE_PLAIN);
@@ -127,12 +133,16 @@ static void print_reclaimed(const Json *receipt, bool settled) {
         uint64_t engine_bytes = render_amount(receipt, "engineReportedBytes");
         uint64_t app_bytes = render_amount(receipt, "appBytes");
         char disk[BYTES_TEXT_MAX], engine[BYTES_TEXT_MAX], app[BYTES_TEXT_MAX];
+        bool docker = target_touches_docker(json_get_string(receipt, "target", "all"));
         bool engine_differs;
 
+        /* nobody counted */
+        if (!receipt_ended(receipt) && app_bytes + (docker ? disk_bytes + engine_bytes : 0) == 0)
+                return;
         bytes_format(disk_bytes, disk);
         bytes_format(engine_bytes, engine);
         bytes_format(app_bytes, app);
-        if (!target_touches_docker(json_get_string(receipt, "target", "all"))) {
+        if (!docker) {
                 printf("Total reclaimed space: %s\n", app);
                 return;
         }
@@ -242,9 +252,7 @@ static int on_plan(const Ctl *ctl, const Json *plan) {
                                    ctl->target);
         if (ctl->render.json != JSON_FORMAT_OFF)
                 return client_print_json(ctl, plan);
-        if (!ctl->quiet)
-                print_clear_plan(ctl, plan);
-        return CTL_DONE;
+        return ctl->quiet ? CTL_DONE : print_clear_plan(ctl, plan);
 }
 
 /* It waits for inhibitors, and would be forgotten with this connection; unless just now its turn has
@@ -285,7 +293,7 @@ static int fail_error(const Clear *clear, const VarlinkReply *reply) {
         const Ctl *ctl = clear->ctl;
 
         if (!json_is_object(receipt))
-                return client_fail_reply(reply);
+                return client_fail_reply(ctl, reply);
         if (ctl->render.json != JSON_FORMAT_OFF) {
                 if (render_json(&ctl->render, receipt) < 0)
                         return client_fail(CTL_FAILED, "out of memory");
@@ -294,7 +302,7 @@ static int fail_error(const Clear *clear, const VarlinkReply *reply) {
                 render_remaining(&ctl->render, json_get(receipt, "remaining"));
                 printf("Receipt: %s\n", json_get_string(receipt, "id", "?"));
         }
-        return client_fail_reply(reply);
+        return client_fail_reply(ctl, reply);
 }
 
 static int make_parameters(const Ctl *ctl, Json **ret) {

@@ -14,6 +14,7 @@
 #include <sys/un.h>
 
 #include "base/span.h"
+#include "base/strv.h"
 #include "ctl/client.h"
 #include "wire/frame.h"
 #include "wire/interface.h"
@@ -205,7 +206,7 @@ int client_call(const Ctl *ctl, const char *method, const Json *parameters, uint
         if (r < 0)
                 return client_fail_connection(ctl, r, &diag);
         if (ret->error)
-                return client_fail_reply(ret);
+                return client_fail_reply(ctl, ret);
         return CTL_DONE;
 }
 
@@ -270,24 +271,51 @@ static const char *join(const Json *array, char *buffer, size_t size) {
         return buffer;
 }
 
-int client_fail_reply(const VarlinkReply *reply) {
+static int fail_target(const Json *parameters) {
+        const char *target = json_get_string(parameters, "target", "?"), *nearest;
+        const Json *known = json_get(parameters, "known");
+        cleanup_free const char **names = calloc(json_size(known) + 1, sizeof(*names));
+        char list[512];
+        size_t n = 0;
+
+        if (!names)
+                return client_fail(CTL_FAILED, "out of memory");
+        json_foreach (name, known)
+                if (json_string(name))
+                        names[n++] = json_string(name);
+        nearest = strv_nearest(target, names, n);
+        join(known, list, sizeof(list));
+        if (nearest)
+                return client_fail(CTL_USAGE,
+                                   "unknown target '%s'; did you mean '%s'? There are: %s", target,
+                                   nearest, list);
+        return client_fail(CTL_USAGE, "unknown target '%s'; there are: %s", target, list);
+}
+
+/* The engine is asked for no more than what containers have mounted. */
+static bool asks_for_mounts_alone(const Ctl *ctl) {
+        return ctl->target && !target_touches_docker(ctl->target) && !ctl->include_mounted;
+}
+
+int client_fail_reply(const Ctl *ctl, const VarlinkReply *reply) {
         const Json *parameters = reply->parameters;
         const char *reason = json_get_string(parameters, "reason", "no reason given");
         const char *error = reply->error;
-        char known[512];
 
         if (strcmp(error, ERROR_ENGINE_UNAVAILABLE) == 0)
                 return client_fail(CTL_NO_ENGINE,
-                                   "Docker engine not available, nothing was touched: %s", reason);
+                                   "Docker engine not available, nothing was touched: %s%s", reason,
+                                   asks_for_mounts_alone(ctl)
+                                           ? "; caches of applications can be cleared all the "
+                                             "same with --include-mounted"
+                                           : "");
         if (strcmp(error, ERROR_PERMISSION_DENIED) == 0)
                 return client_fail(CTL_NOT_PERMITTED,
                                    "not permitted for uid %u; run as root, or see operators and "
                                    "readers under [control] in wpcached.conf(5)",
                                    (unsigned)geteuid());
         if (strcmp(error, ERROR_UNKNOWN_TARGET) == 0)
-                return client_fail(CTL_USAGE, "unknown target '%s'; there are: %s",
-                                   json_get_string(parameters, "target", "?"),
-                                   join(json_get(parameters, "known"), known, sizeof(known)));
+                return fail_target(parameters);
         if (strcmp(error, ERROR_UNKNOWN_RECEIPT) == 0)
                 return client_fail(CTL_FAILED, "%s; see wpcachectl history", reason);
         if (strcmp(error, ERROR_UNKNOWN_OBJECT) == 0)

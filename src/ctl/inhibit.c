@@ -153,7 +153,7 @@ static News take_reply(Inhibit *inhibit, int *reterr_error, Diag *reterr_diag) {
                  * own clears, since its token was not handed out */
                 inhibit->over = inhibit->until_usec == 0 || strcmp(reply.error, ERROR_BUSY) != 0;
                 if (!inhibit->warned)
-                        client_fail_reply(&reply);
+                        client_fail_reply(inhibit->ctl, &reply);
                 inhibit->warned = true;
                 disconnect(inhibit);
                 return NEWS_REFUSED;

@@ -205,21 +205,36 @@ static void print_policy_plan(const Ctl *ctl, const Json *plan) {
 
 /* What a clear would do. */
 
-static void print_caches(const Json *caches) {
+static int by_app_and_path(const void *a, const void *b) {
+        const Json *x = *(const Json *const *)a, *y = *(const Json *const *)b;
+        int r = strcmp(json_get_string(x, "app", "?"), json_get_string(y, "app", "?"));
+
+        return r ? r : strcmp(json_get_string(x, "path", "?"), json_get_string(y, "path", "?"));
+}
+
+static int print_caches(const Json *caches) {
         const size_t n = json_size(caches);
+        cleanup_free const Json **sorted = calloc(n + 1, sizeof(*sorted));
         char count[RENDER_COUNT_MAX], bytes[BYTES_TEXT_MAX];
         uint64_t sum = 0;
+        size_t at = 0;
 
-        json_foreach (cache, caches) {
-                sum += render_amount(cache, "bytes");
-                printf("  remove    %s: %s (%s, %s)\n", json_get_string(cache, "app", "?"),
-                       json_get_string(cache, "path", "?"), render_bytes(cache, "bytes", bytes),
-                       render_reach(cache));
+        if (!sorted)
+                return client_fail(CTL_FAILED, "out of memory");
+        json_foreach (cache, caches)
+                sorted[at++] = cache;
+        qsort(sorted, n, sizeof(*sorted), by_app_and_path);
+        for (size_t i = 0; i < n; i++) {
+                sum += render_amount(sorted[i], "bytes");
+                printf("  remove    %s: %s (%s, %s)\n", json_get_string(sorted[i], "app", "?"),
+                       json_get_string(sorted[i], "path", "?"),
+                       render_bytes(sorted[i], "bytes", bytes), render_reach(sorted[i]));
         }
         if (n > 0)
                 printf("  %s %s, %s%s\n", n < CACHES_LISTED ? "in all   " : "the first",
                        render_count((int64_t)n, "cache", count), bytes_format(sum, bytes),
                        n < CACHES_LISTED ? "" : "; there may be more");
+        return CTL_DONE;
 }
 
 static bool is_remaining(const Json *remaining, const char *object) {
@@ -235,23 +250,27 @@ static void print_apps(const Ctl *ctl, const Json *apps, const Json *remaining) 
                 const char *name = json_get_string(app, "name", "?");
                 const char *root = json_get_string(app, "root", "?");
 
-                if (!render_app_ok(app) && !is_remaining(remaining, name))
-                        printf("  %sleave%s     %s: %s, %s\n",
-                               render_style(&ctl->render, STYLE_WARN),
-                               render_style(&ctl->render, STYLE_PLAIN), name, render_app_state(app),
-                               json_get_string(app, "reason", root));
-                else if (render_app_ok(app) && json_get_int(app, "caches", -1) == 0)
+                if (!render_app_ok(app) && !is_remaining(remaining, name)) {
+                        printf("  %sleave%s     %s: ", render_style(&ctl->render, STYLE_WARN),
+                               render_style(&ctl->render, STYLE_PLAIN), name);
+                        render_app_fault(app);
+                        putchar('\n');
+                } else if (render_app_ok(app) && json_get_int(app, "caches", -1) == 0) {
                         printf("  nothing   of %s: no cache below %s\n", name, root);
+                }
         }
 }
 
-void print_clear_plan(const Ctl *ctl, const Json *plan) {
+int print_clear_plan(const Ctl *ctl, const Json *plan) {
         const Json *names = json_get(plan, "names"), *tags = json_get(plan, "rollbackTags");
         const Json *untagged = json_get(plan, "untagged"), *remaining = json_get(plan, "remaining");
         char bytes[BYTES_TEXT_MAX], count[RENDER_COUNT_MAX];
+        int r;
 
         printf("Clearing '%s' would:\n", ctl->target);
-        print_caches(json_get(plan, "caches"));
+        r = print_caches(json_get(plan, "caches"));
+        if (r != CTL_DONE)
+                return r;
         print_apps(ctl, json_get(plan, "apps"), remaining);
         json_foreach (name, names) {
                 const char *id = json_get_string(name, "imageId", "?");
@@ -283,6 +302,7 @@ void print_clear_plan(const Ctl *ctl, const Json *plan) {
         render_not_reached(json_get(plan, "notReached"));
         render_texts("NOTE", json_get(plan, "notes"));
         render_texts("ASSUMES", json_get(plan, "assumes"));
+        return CTL_DONE;
 }
 
 static int make_parameters(const Ctl *ctl, Json **ret) {
@@ -323,8 +343,7 @@ int verb_plan(const Ctl *ctl) {
         if (ctl->quiet)
                 return CTL_DONE;
         if (ctl->target)
-                print_clear_plan(ctl, plan);
-        else
-                print_policy_plan(ctl, plan);
+                return print_clear_plan(ctl, plan);
+        print_policy_plan(ctl, plan);
         return CTL_DONE;
 }

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "ctl/render.h"
+#include "ctl/verb.h"
 
 /* As setlocale(3) would choose, which costs more than all else here does. */
 static bool locale_is_utf8(void) {
@@ -179,10 +180,12 @@ const char *render_reach(const Json *cache) {
 }
 
 bool render_app_ok(const Json *app) {
-        return strcmp(json_get_string(app, "state", "?"), "ok") == 0;
+        const char *state = json_get_string(app, "state", "?");
+
+        return strcmp(state, "ok") == 0 || strcmp(state, "unknown") == 0;
 }
 
-const char *render_app_state(const Json *app) {
+static const char *app_state(const Json *app) {
         const char *state = json_get_string(app, "state", "?");
 
         if (strcmp(state, "readOnly") == 0)
@@ -190,12 +193,43 @@ const char *render_app_state(const Json *app) {
         return strcmp(state, "notWritable") == 0 ? "not writable" : state;
 }
 
+void render_app_fault(const Json *app) {
+        const char *root = json_get_string(app, "root", "?");
+        const char *reason = json_get_string(app, "reason", NULL);
+
+        /* one that names the root says it all */
+        if (reason && strstr(reason, root))
+                printf("%s", reason);
+        else
+                printf("%s is %s%s%s", root, app_state(app), reason ? ": " : "",
+                       reason ? reason : "");
+}
+
 static bool is_of(const Json *cache, const char *app) {
         return strcmp(json_get_string(cache, "app", "?"), app) == 0;
 }
 
+/* Of each application so many are told. */
+#define CACHES_SHOWN 10
+
+static void print_paths(const Json *caches, const char *app, bool measured) {
+        char bytes[BYTES_TEXT_MAX];
+        size_t n = 0;
+
+        json_foreach (cache, caches) {
+                if (!is_of(cache, app) || n++ >= CACHES_SHOWN)
+                        continue;
+                if (measured)
+                        printf("    %8s", render_bytes(cache, "bytes", bytes));
+                printf("%s%s, %s\n", measured ? "  " : "    ", json_get_string(cache, "path", "?"),
+                       render_reach(cache));
+        }
+        if (n > CACHES_SHOWN)
+                printf("%*sand %zu more\n", measured ? 14 : 4, "", n - CACHES_SHOWN);
+}
+
 /* "frontend: 3 caches removed, 1.2GB (2 in the build context, 1 ignored by .dockerignore)" */
-static void print_app_caches(const Json *caches, const char *app, bool each) {
+static void print_app_caches(const Json *caches, const char *app, bool ended) {
         size_t n = 0, n_reach[ELEMENTSOF(reaches)] = { 0 };
         char count[RENDER_COUNT_MAX], bytes[BYTES_TEXT_MAX];
         bool any = false;
@@ -210,33 +244,34 @@ static void print_app_caches(const Json *caches, const char *app, bool each) {
                         n_reach[i] +=
                                 strcmp(json_get_string(cache, "reach", ""), reaches[i].reach) == 0;
         }
-        printf("%s: %s removed, %s", app, render_count((int64_t)n, "cache", count),
-               bytes_format(sum, bytes));
+        printf("%s: %s removed%s%s", app, render_count((int64_t)n, "cache", count),
+               ended ? ", " : " or about to be", ended ? bytes_format(sum, bytes) : "");
         for (size_t i = 0; i < ELEMENTSOF(reaches); i++)
                 if (n_reach[i] > 0) {
                         printf("%s%zu %s", any ? ", " : " (", n_reach[i], reaches[i].text);
                         any = true;
                 }
         puts(any ? ")" : "");
-        json_foreach (cache, caches)
-                if (each && is_of(cache, app))
-                        printf("    %8s  %s, %s\n", render_bytes(cache, "bytes", bytes),
-                               json_get_string(cache, "path", "?"), render_reach(cache));
+        print_paths(caches, app, ended);
 }
-
-/* Of so few each is told. */
-#define CACHES_SHOWN 10
 
 void render_caches(const Json *receipt) {
         const Json *caches = json_get(receipt, "caches");
+        const char *target = json_get_string(receipt, "target", "?");
+        const char *outcome = json_get_string(receipt, "outcome", "");
         const size_t n = json_size(caches);
         int64_t n_all = 0;
 
         json_foreach (removed, json_get(receipt, "removed"))
                 if (strcmp(json_get_string(removed, "step", ""), "caches") == 0)
                         n_all = json_get_int(removed, "objects", 0);
-        if (n_all > (int64_t)n)
-                printf("Of %" PRIi64 " caches that were removed, the first %zu:\n", n_all, n);
+        /* what earlier runs left is counted, too, but not named */
+        if (n > 0 && n_all > (int64_t)n)
+                printf("Of %" PRIi64 " caches that were removed, the receipt names %zu:\n", n_all,
+                       n);
+        else if (n == 0 && n_all == 0 && strcmp(outcome, "cleared") == 0 &&
+                 !target_touches_docker(target) && json_size(json_get(receipt, "remaining")) == 0)
+                printf("%s: nothing to remove\n", target);
         json_foreach (cache, caches) {
                 const char *app = json_get_string(cache, "app", "?");
                 const Json *first = json_first(caches);
@@ -244,7 +279,7 @@ void render_caches(const Json *receipt) {
                 while (!is_of(first, app))
                         first = json_next(first);
                 if (first == cache)
-                        print_app_caches(caches, app, n <= CACHES_SHOWN);
+                        print_app_caches(caches, app, receipt_ended(receipt));
         }
 }
 

@@ -199,6 +199,7 @@ static void print_app_figures(const Json *app) {
         int64_t searched_sec = json_get_int(app, "searchedAt", -1);
         int64_t n_caches = json_get_int(app, "caches", -1);
         char count[RENDER_COUNT_MAX], bytes[BYTES_TEXT_MAX], since[SPAN_TEXT_MAX];
+        const char *state = json_get_string(app, "state", "?");
 
         if (n_caches >= 0)
                 printf(", %s", render_count(n_caches, "cache", count));
@@ -206,21 +207,26 @@ static void print_app_figures(const Json *app) {
                 printf(", %s", render_bytes(app, "bytes", bytes));
         if (n_caches > 0)
                 printf(", %" PRIi64 " can reach an image", json_get_int(app, "reached", 0));
-        printf(", %s%s\n", searched_sec < 0 ? "not searched yet" : "searched ",
-               searched_sec < 0 ? "" : render_age(searched_sec, since));
+        if (searched_sec >= 0)
+                printf(", searched %s", render_age(searched_sec, since));
+        else if (strcmp(state, "unknown") == 0)
+                printf(", not looked at yet");
+        else if (strcmp(state, "ok") == 0 || strcmp(state, "notWritable") == 0)
+                printf(", not searched yet");
+        putchar('\n');
 }
 
 static void print_apps(const Ctl *ctl, const Json *apps) {
         json_foreach (app, apps) {
-                const char *reason = json_get_string(app, "reason", NULL);
-
                 label("App");
-                printf("%s at %s", json_get_string(app, "name", "?"),
-                       json_get_string(app, "root", "?"));
-                if (!render_app_ok(app))
-                        printf(", %s%s%s%s%s", render_style(&ctl->render, STYLE_WARN),
-                               render_app_state(app), render_style(&ctl->render, STYLE_PLAIN),
-                               reason ? ": " : "", reason ? reason : "");
+                printf("%s", json_get_string(app, "name", "?"));
+                if (render_app_ok(app)) {
+                        printf(" at %s", json_get_string(app, "root", "?"));
+                } else {
+                        printf(": %s", render_style(&ctl->render, STYLE_WARN));
+                        render_app_fault(app);
+                        printf("%s", render_style(&ctl->render, STYLE_PLAIN));
+                }
                 print_app_figures(app);
         }
 }

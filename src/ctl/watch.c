@@ -41,13 +41,20 @@ static void describe_run(const Json *run) {
 
 static void describe_receipt(const Json *receipt) {
         const char *target = json_get_string(receipt, "target", "?");
+        const char *outcome = json_get_string(receipt, "outcome", "?");
+        const bool docker = target_touches_docker(target);
+        size_t n_left = json_size(json_get(receipt, "remaining"));
         char bytes[BYTES_TEXT_MAX], count[RENDER_COUNT_MAX];
 
-        printf("%s: %s, %s left, %s reclaimed (receipt %s)", target,
-               json_get_string(receipt, "outcome", "?"),
-               render_count((int64_t)json_size(json_get(receipt, "remaining")), "source", count),
-               render_bytes(receipt, target_touches_docker(target) ? "diskFreedBytes" : "appBytes",
-                            bytes),
+        printf("%s: %s, ", target, outcome);
+        if (docker)
+                printf("%s left, ", render_count((int64_t)n_left, "source", count));
+        else if (n_left > 0)
+                printf("%zu left, ", n_left);
+        else if (strcmp(outcome, "cleared") == 0) /* else it was not seen */
+                printf("nothing left, ");
+        printf("%s reclaimed (receipt %s)",
+               render_bytes(receipt, docker ? "diskFreedBytes" : "appBytes", bytes),
                json_get_string(receipt, "id", "?"));
 }
 
@@ -114,7 +121,7 @@ int verb_watch(const Ctl *ctl) {
                 if (r < 0)
                         break;
                 if (reply.error)
-                        return client_fail_reply(&reply);
+                        return client_fail_reply(ctl, &reply);
                 if (ctl->render.json != JSON_FORMAT_OFF)
                         r = render_json(&ctl->render, reply.parameters);
                 else if (!is_repeated(reply.parameters, last, sizeof(last)))

@@ -111,18 +111,75 @@ def test_application_caches(peer):
     assert "includeMounted" not in p.calls[1]["parameters"]
 
 
+MANY = [{"app": "backend", "path": f"a{i}/__pycache__", "reach": "context", "bytes": 1000} for i in range(100)]
+
+
 def test_many_application_caches(peer):
-    """Those of ten and less are told one by one; a receipt that lists not all says so."""
-    many = [{"app": "backend", "path": f"a{i}/__pycache__", "reach": "context", "bytes": 1000} for i in range(100)]
-    for n, n_all, lines in ((10, 10, 11), (11, 11, 1), (100, 100, 1), (100, 140, 2)):
+    """The first ten of each are told; a receipt that lists not all says so."""
+    for n, n_all in ((10, 10), (11, 11), (100, 100), (100, 140)):
         removed = [{"step": "names", "objects": 500, "engineReportedBytes": 0},
                    {"step": "caches", "objects": n_all, "engineReportedBytes": 0}]
-        done = ctl(peer(app_receipt(caches=many[:n], removed=removed)), "clear", "apps")
-        before = done.stdout.partition("Total reclaimed")[0].splitlines()
-        assert len(before) == lines and f"backend: {n} caches removed, {n}kB ({n} in the build context)" in before
-        assert ("Of 140 caches that were removed, the first 100:" == before[0]) == (n_all > n)
-    assert "caches" not in ctl(peer(app_receipt(caches=[], removed=removed[:1])), "clear", "apps").stdout.partition(
-        "SUCCESS")[0]
+        done = ctl(peer(app_receipt(caches=MANY[:n] + CACHES[:1], removed=removed)), "clear", "apps")
+        assert done.stdout.partition("Total reclaimed")[0].splitlines() == [
+            *([f"Of 140 caches that were removed, the receipt names {n + 1}:"] if n_all > n + 1 else []),
+            f"backend: {n} caches removed, {n}kB ({n} in the build context)",
+            *(f"         1kB  a{i}/__pycache__, in the build context" for i in range(10)),
+            *([f"              and {n - 10} more"] if n > 10 else []),
+            "frontend: 1 cache removed, 800MB (1 in the build context)", "       800MB  .next, in the build context"]
+
+
+@pytest.mark.parametrize("target", ["apps", "frontend"])
+def test_no_application_caches(peer, target):
+    """A misspelt cache is seen, and what was not seen is not said."""
+    nothing = {"target": target, "caches": [], "appBytes": 0}
+    done = ctl(peer(app_receipt(**nothing)), "clear", target)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[:2] == [f"{target}: nothing to remove", "Total reclaimed space: 0B"]
+    assert done.stdout.splitlines()[-1].startswith("SUCCESS: Application caches cleared")
+    answer = {"receipt": app_receipt(**nothing)["parameters"]["receipt"]}
+    assert f": cleared\n{target}: nothing to remove\nTotal" in ctl(peer({"parameters": answer}), "history", "r").stdout
+    swept = [{"step": "caches", "objects": 3, "engineReportedBytes": 0}]
+    for changes in ({"outcome": "notCleared", "remaining": APP_LEFT}, {"remaining": APP_LEFT[1:]}, {"removed": swept},
+                    {"outcome": "failed", "error": "x"}, {"outcome": "interrupted"}, {"caches": CACHES[:1]}):
+        done = ctl(peer(app_receipt(**{**nothing, **changes})), "clear", target)
+        assert "Receipt: " in done.stdout and "nothing" not in done.stdout, changes
+        assert "that were removed" not in done.stdout, "none is named"
+    for docker, outcome in (("all", "fresh"), ("docker", "fresh"), ("builder", "cleared"), ("images", "cleared")):
+        done = ctl(peer(final(target=docker, outcome=outcome, caches=[])), "clear", docker)
+        assert done.returncode == 0 and "nothing" not in done.stdout
+
+
+@pytest.mark.parametrize("outcome", ["interrupted", "failed"])
+def test_receipt_without_an_end(peer, outcome):
+    """Its list was written before the first of them went, and its figures never."""
+    removed = [{"step": "caches", "objects": 0, "engineReportedBytes": 0}]
+    told = ["frontend: 3 caches removed or about to be (2 in the build context, 1 ignored by .dockerignore)",
+            "    .next, in the build context", "    node_modules/.cache, ignored by .dockerignore",
+            "    .turbo, in the build context",
+            "backend: 1 cache removed or about to be (1 outside the build context)",
+            "    src/__pycache__, outside the build context"]
+    killed = app_receipt(outcome=outcome, finishedAt=None, appBytes=0, diskFreedBytes=0, notReached=[],
+                         removed=removed)
+    answer = {"parameters": {"receipt": killed["parameters"]["receipt"]}}
+    done = ctl(peer(answer), "history", "r")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [f"Clear of apps by uid 0 (pid 1), 1970-01-01 00:00: {outcome}", *told]
+    done = ctl(peer(killed), "clear", "apps")
+    assert done.returncode == 1 and done.stdout.splitlines() == [*told, "Receipt: 20250102-030405-abcd"]
+    assert done.stderr == f"wpcachectl: the clear ended as '{outcome}': no reason given\n"
+    done = ctl(peer({"error": f"{CACHE}.JobFailed", "parameters": {
+        "reason": "it is stopping", "receipt": killed["parameters"]["receipt"]}}), "clear", "apps")
+    assert done.returncode == 1 and done.stdout.splitlines() == [*told, "Receipt: 20250102-030405-abcd"]
+    removed[0]["objects"] = 140
+    many = {"receipt": receipt(outcome=outcome, caches=MANY, removed=removed, names=[])}
+    done = ctl(peer({"parameters": many}), "history", "r")
+    assert done.stdout.splitlines()[1:5] == [
+        "Removed: 140 caches", "Of 140 caches that were removed, the receipt names 100:",
+        "backend: 100 caches removed or about to be (100 in the build context)",
+        "    a0/__pycache__, in the build context"]
+    assert "\n    and 90 more\nTotal reclaimed space: 2.5GB (engine reported 3.1GB)\n" in done.stdout, "it was read"
+    many["receipt"].update(engineReportedBytes=0, diskFreedBytes=0)
+    assert "Total" not in ctl(peer({"parameters": many}), "history", "r").stdout
 
 
 def test_application_caches_beside_docker(peer):
@@ -152,6 +209,11 @@ def test_application_caches_left(peer, target):
     assert (done.returncode, done.stderr) == (3, "NOT CLEARED: 1 left: app backend\n")
     done = ctl(peer(final(outcome="notFresh", fresh=False, remaining=APP_LEFT[:1])), "clear")
     assert done.stderr == "NOT FRESH: 1 source of cached layers left: cache backend/__pycache__\n"
+    # one of an application, too, may have something that would end it
+    left = [{**APP_LEFT[1], "remedy": "mkdir /x"}, {**APP_LEFT[0], "remedy": None}]
+    done = ctl(peer(app_receipt(target=target, outcome="notCleared", remaining=left)), "clear", target)
+    assert ("REMAINING: app backend: its root is missing\n           end it: mkdir /x\n"
+            "REMAINING: cache backend/__pycache__: container web has it mounted\nTotal reclaimed") in done.stdout
 
 
 @pytest.mark.parametrize("changes, status", [
@@ -247,6 +309,46 @@ def test_errors(peer, error, parameters, status, words):
         assert words in done.stderr and done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("target, words", [
+    ("frontnd", "; did you mean 'frontend'? There are: all, docker, apps, frontend"),
+    ("front", "; did you mean 'frontend'? There are: all, docker, apps, frontend"),
+    ("Docker", "; did you mean 'docker'? There are: all, docker, apps, frontend"),
+    ("api", "; there are: all, docker, apps, frontend"),
+    ("", "; there are: all, docker, apps, frontend")])
+def test_unknown_target(peer, target, words):
+    p = peer({"error": f"{CACHE}.UnknownTarget", "parameters": {
+        "target": target, "known": ["all", "docker", "apps", "frontend"]}})
+    for arguments in (("clear", target), ("clear", "--target", target, "--dry-run"), ("plan", "--target", target)):
+        done = ctl(p, *arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == f"wpcachectl: unknown target '{target}'{words}\n"
+
+
+@pytest.mark.parametrize("known, words", [
+    (None, "there are:"), ([], "there are:"), ("all", "there are:"),
+    ({"a": "frontend"}, "did you mean 'frontend'? There are: frontend"),
+    ([1, None, "frontend"], "did you mean 'frontend'? There are: ?, ?, frontend")])
+def test_unknown_target_of_an_odd_daemon(peer, known, words):
+    p = peer({"error": f"{CACHE}.UnknownTarget", "parameters": {"target": "frontnd", "known": known}})
+    done = ctl(p, "clear", "x")
+    assert done.returncode == 2 and done.stderr.endswith(f" 'frontnd'; {words}\n")
+
+
+def test_applications_do_without_an_engine(peer):
+    p = peer({"error": f"{CACHE}.EngineUnavailable", "parameters": {"reason": "/run/docker.sock: timed out"}})
+    plain = "wpcachectl: Docker engine not available, nothing was touched: /run/docker.sock: timed out"
+    hint = "; caches of applications can be cleared all the same with --include-mounted"
+    for target in ("apps", "frontend", "all", "docker", "builder", "images"):
+        for arguments in (("clear",), ("clear", "--dry-run"), ("plan",), ("clear", "--json")):
+            told = plain + (hint if target in ("apps", "frontend") else "") + "\n"
+            done = ctl(p, *arguments, "--target", target)
+            assert (done.returncode, done.stdout, done.stderr) == (6, "", told), (target, arguments)
+            done = ctl(p, *arguments, "--target", target, "--include-mounted")
+            assert (done.returncode, done.stderr) == (6, plain + "\n")
+    for verb in ("status", "plan", "rollback", "watch"):
+        assert ctl(p, verb).stderr == plain + "\n"
+
+
 def test_job_failed_with_receipt(peer):
     failed = receipt(outcome="failed", fresh=False, remaining=LEFT[:1], error="engine went away")
     p = peer({"error": f"{CACHE}.JobFailed", "parameters": {"reason": "engine went away", "receipt": failed}})
@@ -258,7 +360,7 @@ def test_job_failed_with_receipt(peer):
     assert done.returncode == 1 and json.loads(done.stdout) == failed
     failed["caches"] = CACHES[1:2]
     p = peer({"error": f"{CACHE}.JobFailed", "parameters": {"reason": "engine went away", "receipt": failed}})
-    assert ctl(p, "clear").stdout.startswith("backend: 1 cache removed, 40kB (1 outside the build context)\n")
+    assert ctl(p, "clear").stdout.startswith("backend: 1 cache removed or about to be (1 outside the build context)\n")
 
 
 def test_unreachable(short_path):
@@ -435,6 +537,11 @@ def test_rollback(peer):
     done = ctl(peer({"parameters": answer}), "rollback")
     assert done.returncode == 1 and done.stdout.endswith("skipped   c:1: the image is gone\n")
     assert done.stderr == "wpcachectl: 1 of 2 names of receipt r1 not put back\n"
+    reason = "receipt 20250102-030405-abcd took no names away"
+    p = peer({"error": f"{CACHE}.UnknownReceipt", "parameters": {"receipt": "20250102-030405-abcd", "reason": reason}})
+    for arguments in ((), ("--json",), ("-q",)):
+        done = ctl(p, "rollback", "20250102-030405-abcd", *arguments)
+        assert (done.returncode, done.stdout, done.stderr) == (1, "", f"wpcachectl: {reason}; see wpcachectl history\n")
 
 
 def test_reload(peer):
@@ -467,11 +574,17 @@ def test_watch(peer):
     p = peer(*({"parameters": event, "continues": True} for event in (
         {"event": "status", "status": {**STATUS, "job": {**STATUS["job"], "kind": "sweep", "target": None}}},
         {"event": "progress", "progress": progress("apps", "Removing caches of frontend")["parameters"]["progress"]},
-        {"event": "receipt", "receipt": app_receipt(target="frontend")["parameters"]["receipt"]})))
+        {"event": "receipt", "receipt": app_receipt(target="frontend")["parameters"]["receipt"]},
+        {"event": "receipt", "receipt": app_receipt(outcome="notCleared", remaining=APP_LEFT)["parameters"]["receipt"]},
+        {"event": "receipt", "receipt": app_receipt(outcome="failed", appBytes=0)["parameters"]["receipt"]},
+        {"event": "receipt", "receipt": receipt(target="builder", outcome="notCleared", remaining=LEFT[:1])})))
     assert [line[9:] for line in ctl(p, "watch").stdout.splitlines()] == [
         "status    engine ok, 312 build cache records, 4.1GB, sweep of left-over caches: Removing x",
         "progress  Removing caches of frontend",
-        "receipt   frontend: cleared, 0 sources left, 1.2GB reclaimed (receipt 20250102-030405-abcd)"]
+        "receipt   frontend: cleared, nothing left, 1.2GB reclaimed (receipt 20250102-030405-abcd)",
+        "receipt   apps: notCleared, 2 left, 1.2GB reclaimed (receipt 20250102-030405-abcd)",
+        "receipt   apps: failed, 0B reclaimed (receipt 20250102-030405-abcd)",
+        "receipt   builder: notCleared, 1 source left, 2.5GB reclaimed (receipt 20250102-030405-abcd)"]
     p = peer(*replies)
     lines = ctl(p, "watch", "--json").stdout.splitlines()
     assert [json.loads(line) for line in lines] == events

@@ -82,32 +82,47 @@ def test_status_lines(peer, changes, words):
 
 
 APP = STATUS["apps"][0]
+BACKEND = "/srv/wp/backend"
+NO_FIGURES = {"searchedAt": None, "caches": None, "reached": None, "bytes": None}
 
 
 @pytest.mark.parametrize("app, words", [
-    ({}, r", 3 caches, 1.2GB, 2 can reach an image, searched \d+d \d+h ago"),
-    ({"caches": 0, "reached": 0, "bytes": 0}, r", 0 caches, searched \d+d \d+h ago"),
-    ({"caches": 1, "reached": 1, "bytes": None}, r", 1 cache, 1 can reach an image, searched .* ago"),
-    ({"searchedAt": None, "caches": None}, ", not searched yet"),
-    ({"state": "missing", "reason": "no such directory", "searchedAt": None, "caches": None, "trash": None},
-     ", missing: no such directory, not searched yet"),
-    ({"state": "readOnly", "reason": "/srv is mounted read-only"},
-     r", read-only: /srv is mounted read-only, 3 caches, .*, searched .* ago"),
-    ({"state": "unreadable", "caches": None}, r", unreadable, searched .* ago"),
-    ({"state": "notWritable"}, r", not writable, 3 caches, .*"), ({"state": "refused"}, r", refused, 3 caches, .*"),
-    ({"state": "ofTomorrow"}, r", ofTomorrow, 3 caches, .*")])
+    ({}, r" at /srv/wp/backend, 3 caches, 1.2GB, 2 can reach an image, searched \d+d \d+h ago"),
+    ({"caches": 0, "reached": 0, "bytes": 0}, r" at /srv/wp/backend, 0 caches, searched \d+d \d+h ago"),
+    ({"caches": 1, "reached": 1, "bytes": None},
+     r" at /srv/wp/backend, 1 cache, 1 can reach an image, searched .* ago"),
+    ({**NO_FIGURES, "state": "unknown"}, " at /srv/wp/backend, not looked at yet"),
+    (NO_FIGURES, " at /srv/wp/backend, not searched yet"),
+    ({**NO_FIGURES, "state": "missing", "reason": f"{BACKEND} does not exist"}, ": /srv/wp/backend does not exist"),
+    ({**NO_FIGURES, "state": "empty", "reason": f"{BACKEND} is empty"}, ": /srv/wp/backend is empty"),
+    ({**NO_FIGURES, "state": "refused", "reason": f"{BACKEND} has no project in it"},
+     ": /srv/wp/backend has no project in it"),
+    ({**NO_FIGURES, "state": "readOnly", "reason": f"{BACKEND} is mounted read-only"},
+     ": /srv/wp/backend is mounted read-only"),
+    ({"state": "notWritable", "reason": f"{BACKEND} is not wpcached's to write"},
+     r": /srv/wp/backend is not wpcached's to write, 3 caches, 1.2GB, 2 can reach an image, searched .* ago"),
+    ({**NO_FIGURES, "state": "notWritable", "reason": f"{BACKEND} is not wpcached's to write"},
+     ": /srv/wp/backend is not wpcached's to write, not searched yet"),
+    # where it is not told, or in other words
+    ({**NO_FIGURES, "state": "missing"}, ": /srv/wp/backend is missing"),
+    ({**NO_FIGURES, "state": "unreadable", "reason": "Permission denied"},
+     ": /srv/wp/backend is unreadable: Permission denied"),
+    ({"state": "readOnly"}, r": /srv/wp/backend is read-only, 3 caches, .*, searched .* ago"),
+    ({"state": "unreadable", "caches": None}, r": /srv/wp/backend is unreadable, searched .* ago"),
+    ({"state": "notWritable"}, r": /srv/wp/backend is not writable, 3 caches, .*"),
+    ({"state": "ofTomorrow"}, r": /srv/wp/backend is ofTomorrow, 3 caches, .*")])
 def test_status_of_an_application(peer, app, words):
     """One whose caches can't be cleared is seen at once and never looks clean, but is no alarm."""
-    p = peer(status(apps=[APP, {**APP, "name": "backend", "root": "/srv/wp/backend", **app}]))
+    p = peer(status(apps=[APP, {**APP, "name": "backend", "root": BACKEND, **app}]))
     done = ctl(p)
     assert (done.returncode, done.stderr) == (0, "")
     shown = [line for line in done.stdout.splitlines() if line.startswith("        App: ")]
     assert len(shown) == 2 and shown[0].startswith("        App: frontend at /srv/wp/frontend, 3 caches, ")
-    assert re.fullmatch("        App: backend at /srv/wp/backend" + words, shown[1]), shown[1]
-    failed = "state" in app
+    assert re.fullmatch("        App: backend" + words, shown[1]), shown[1]
+    failed = app.get("state", "unknown") != "unknown"
     assert done.stdout.startswith(f"wpcached 0.0.1: {'the caches of 1 application can' if failed else 'ok, '}")
     colours = ctl(p, "--color=always").stdout
-    assert bool(re.search("backend, \x1b\\[33m", colours)) == failed
+    assert bool(re.search("backend: \x1b\\[33m/srv/wp/backend [^,]*\x1b\\[0m", colours)) == failed
     assert ctl(p, "-q").returncode == 0
     done = ctl(peer(status(apps=[{**APP, **app}], alarms=ALARMS)))
     assert done.returncode == 8 and "\nwpcached 0.0.1: 2 alarms" in done.stdout
@@ -194,9 +209,12 @@ EMPTY_PLAN = {"names": [], "rollbackTags": [], "untagged": [], "records": 0, "re
 
 
 def test_plan_of_applications(peer):
-    missing = {**APP, "name": "api", "state": "missing", "reason": "/srv/wp/api: no such directory", "caches": None}
+    missing = {**APP, "name": "api", "root": "/srv/wp/api", "state": "missing", "reason": "/srv/wp/api does not exist",
+               "caches": None}
     plan = {**EMPTY_PLAN, "target": "apps", "caches": CACHES, "notReached": VOLUMES,
             "apps": [APP, {**APP, "name": "admin", "root": "/srv/wp/admin", "caches": 0}, missing,
+                     {**missing, "name": "web", "root": "/srv/wp/web", "state": "unreadable",
+                      "reason": "Input/output error"},
                      {**missing, "name": "backend"}],
             "remaining": [{"kind": "app", "object": "backend", "reason": "its root is missing"},
                           {"kind": "cache", "object": ".x", "reason": "container web has it mounted", "remedy": "R"}]}
@@ -205,19 +223,20 @@ def test_plan_of_applications(peer):
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
         "Clearing 'apps' would:",
-        "  remove    frontend: .next (800MB, in the build context)",
         "  remove    backend: src/__pycache__ (40kB, outside the build context)",
-        "  remove    frontend: node_modules/.cache (400MB, ignored by .dockerignore)",
+        "  remove    frontend: .next (800MB, in the build context)",
         "  remove    frontend: .turbo (0B, in the build context)",
+        "  remove    frontend: node_modules/.cache (400MB, ignored by .dockerignore)",
         "  in all    4 caches, 1.2GB",
         "  nothing   of admin: no cache below /srv/wp/admin",
-        "  leave     api: missing, /srv/wp/api: no such directory",
+        "  leave     api: /srv/wp/api does not exist",
+        "  leave     web: /srv/wp/web is unreadable: Input/output error",
         "In the way now:", "REMAINING: app backend: its root is missing",
         "REMAINING: cache .x: container web has it mounted", "           end it: R",
         "NOT REACHED: volume wp_static (container web, /app/staticfiles): no clear touches volumes"]
     assert json.loads(ctl(p, "plan", "apps", "--json").stdout) == {"plan": plan}
     done = ctl(peer({"parameters": {"plan": {**plan, "target": "all"}}}), "plan", "all")
-    assert "  leave     api: missing, /srv/wp/api: no such directory\n  prune     0 build cache records" in done.stdout
+    assert "Input/output error\n  prune     0 build cache records" in done.stdout
 
 
 def test_plan_of_many_applications_caches(peer):
