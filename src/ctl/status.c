@@ -213,6 +213,7 @@ static void print_app_figures(const Json *app) {
 static void print_apps(const Ctl *ctl, const Json *apps) {
         json_foreach (app, apps) {
                 const char *reason = json_get_string(app, "reason", NULL);
+                const char *remedy = json_get_string(app, "remedy", NULL);
 
                 label("App");
                 printf("%s at %s", json_get_string(app, "name", "?"),
@@ -222,6 +223,8 @@ static void print_apps(const Ctl *ctl, const Json *apps) {
                                render_app_state(app), render_style(&ctl->render, STYLE_PLAIN),
                                reason ? ": " : "", reason ? reason : "");
                 print_app_figures(app);
+                if (remedy)
+                        printf("     end it: %s\n", remedy);
         }
 }
 
