@@ -66,6 +66,9 @@ static int grant(Dropin *dropin, Setting setting, const char *path, const AppCon
         r = say(&added->comments, text_format("[app %s] %s", app->name, what));
         for (size_t i = 0; notes && i < notes->n && r >= 0; i++)
                 r = say(&added->comments, text_format("  %s", notes->v[i]));
+        /* 257.13 drops it on the way to sd-executor; 252 does not. */
+        if (r >= 0 && setting != READ_WRITE && strpbrk(path, "\"'"))
+                r = strv_add(&added->comments, "  systemd 257 binds no path with a quote in it");
         return r;
 }
 

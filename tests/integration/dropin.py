@@ -16,7 +16,7 @@ ROOTS = {
     "frontend": ("/srv/watch-party/frontend", "deploy"),
     "odd": ("/srv/watch party/100% \"odd\", a:b", "deploy"),
     "web": ("/home/deploy/web", "deploy"),
-    "odd-web": ("/home/deploy/50%: an \"odd\" web", "deploy"),
+    "odd-web": ("/home/deploy/50%: an odd\\web", "deploy"),
     "root": ("/root/app", "root"),
     "tmp": ("/var/tmp/app", "deploy"),
     "lib": ("/var/lib/party", "deploy"),

@@ -191,7 +191,8 @@ ReadWritePaths=-/srv
 def test_names_that_need_quotes(host: Host) -> None:
     name = "/home/x/100% \"a:b\" \\c"
     text = host.dropin(section(name), f"app {shlex.quote(name)} {USER}")
-    assert text.splitlines()[-1] == r'BindPaths="-/home/x/100%% \"a:b\" \\c"'
+    assert text.splitlines()[-2:] == ["#   systemd 257 binds no path with a quote in it",
+                                      r'BindPaths="-/home/x/100%% \"a:b\" \\c"']
 
 
 def test_without_applications(host: Host) -> None:
