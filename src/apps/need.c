@@ -184,7 +184,7 @@ static int choose_configured(AppNeed *need, const Place *root, const char *trash
         cleanup_free char *directory = strndup(trash, (size_t)(strrchr(trash, '/') - trash));
         cleanup_free char *common = NULL;
         cleanup(place_done) Place parent = PLACE_NULL;
-        const char *hiding;
+        const char *hiding, *at;
         Diag diag = DIAG_NULL;
         int r;
 
@@ -200,13 +200,14 @@ static int choose_configured(AppNeed *need, const Place *root, const char *trash
         if (r < 0 && r != -EXDEV)
                 return r == -ENOMEM ? r : in_place(need, root, diag_text(&diag, r));
 
-        common = common_directory(root->path, *parent.path ? parent.path : "/");
+        at = parent.path && *parent.path ? parent.path : "/";
+        common = common_directory(root->path, at);
         if (!common)
                 return -ENOMEM;
         if (r == 0 && strcmp(common, "/") == 0)
                 diag_format(&diag, "only / holds them and %s", trash);
         if (*diag.text) {
-                need->other = text_format("%s/%s", parent.path, path_name(trash));
+                need->other = text_format("%s/%s", at[1] ? at : "", path_name(trash));
                 return need->other ? in_place(need, root, diag.text) : -ENOMEM;
         }
         need->whole_home =
@@ -218,7 +219,7 @@ static int choose_configured(AppNeed *need, const Place *root, const char *trash
 
 typedef struct Rights {
         int error;
-        bool trash;       /* has one, or may make it */
+        bool trash;       /* has one, may make it, or none can be had */
         char lacks[1024]; /* a path that it may not write */
 } Rights;
 
@@ -370,7 +371,8 @@ static int ask(const AppNeed *need, const Place *root, const Strv *caches, const
 
                 if (rights.error == 0) {
                         check_root(root, caches, &rights);
-                        rights.trash = has_trash(need, root, trash);
+                        rights.trash =
+                                strcmp(need->path, root->path) == 0 || has_trash(need, root, trash);
                 }
                 _exit(write(fds[1], &rights, sizeof(rights)) == sizeof(rights) ? 0 : 1);
         }
@@ -386,7 +388,6 @@ static int ask(const AppNeed *need, const Place *root, const Strv *caches, const
 
 static int look_at_rights(AppNeed *need, const Place *root, const Strv *caches, const char *trash,
                           const ServiceUser *user, Diag *reterr_diag) {
-        bool has_place = strcmp(need->path, root->path) != 0;
         Rights rights = { 0 };
         int r;
 
@@ -400,7 +401,7 @@ static int look_at_rights(AppNeed *need, const Place *root, const Strv *caches, 
                                               user->name);
                 return need->capability ? 0 : -ENOMEM;
         }
-        r = ask(need, root, caches, has_place ? trash : NULL, user, &rights);
+        r = ask(need, root, caches, trash, user, &rights);
         if (r < 0)
                 return diag_set(reterr_diag, r, "cannot see what %s may write: %s", user->name,
                                 error_text(r));
@@ -408,7 +409,7 @@ static int look_at_rights(AppNeed *need, const Place *root, const Strv *caches, 
                 need->capability = text_format("%s may not write %s", user->name, rights.lacks);
                 return need->capability ? 0 : -ENOMEM;
         }
-        if (!has_place || rights.trash)
+        if (rights.trash)
                 return 0;
         need->make_trash = trash ? strdup(trash) : text_format("%s/%s", need->path, TRASH_NAME);
         return need->make_trash ? 0 : -ENOMEM;
