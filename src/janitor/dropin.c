@@ -136,9 +136,9 @@ static int merge(Dropin *dropin) {
                         r = strv_add(&dropin->grants[k].comments, grant->comments.v[j]);
                 if (r < 0)
                         return r;
+                grant_done(grant);
+                *grant = (Grant){ 0 };
         }
-        for (size_t i = n; i < dropin->n; i++)
-                grant_done(&dropin->grants[i]);
         dropin->n = n;
         return 0;
 }
