@@ -73,3 +73,14 @@ int trusted_open(const char *path, void (*visit)(void *userdata, const struct st
 /* Whether what is in a directory, perhaps O_PATH, could be a trash for the root: trash_open() says
  * -EXDEV and -EINVAL. */
 int trash_check(int fd, const char *path, const AppRoot *root, Diag *reterr_diag) must_check;
+
+/* Whether a directory that is to hold a trash is root's or `uid`'s, and nobody else's to write; else
+ * -EPERM. */
+int trash_trusted(int fd, const char *path, uid_t uid, Diag *reterr_diag) must_check;
+
+#define TRASH_NAME ".wpcache-trash"
+
+/* Whether a daemon of `uid` that may write there could have TRASH_NAME in a directory for a root; the
+ * errors of trash_choose() for one of those above it. */
+int trash_place(const char *directory, const AppRoot *root, uid_t uid,
+                Diag *reterr_diag) must_check;

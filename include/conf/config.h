@@ -29,6 +29,8 @@
 #include "base/diag.h"
 #include "base/strv.h"
 
+#define CONFIG_PATH "/etc/wpcache/wpcached.conf" /* unless another is given */
+
 #define CONFIG_LINE_MAX 198 /* inih's INI_MAX_LINE, less its newline and NUL */
 #define CONFIG_FILE_MAX (64U * 1024U)
 

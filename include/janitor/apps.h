@@ -32,6 +32,7 @@ typedef struct App {
         const AppConfig *config; /* borrowed */
         AppState state;
         char *reason; /* where the state is not APP_OK */
+        char *remedy; /* what would end that, or NULL */
         AppRoot root; /* open where its state allows a search */
         char *path;   /* of the root without symlinks, while it is open */
         Lineage lineage;

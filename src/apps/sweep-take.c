@@ -17,12 +17,12 @@
 
 #include "apps/dir.h"
 
-static int check_trusted(int fd, const char *path, Diag *reterr_diag) {
+int trash_trusted(int fd, const char *path, uid_t uid, Diag *reterr_diag) {
         struct stat st;
 
         if (fstat(fd, &st) < 0)
                 return -errno;
-        if ((st.st_uid != 0 && st.st_uid != geteuid()) || st.st_mode & 022)
+        if ((st.st_uid != 0 && st.st_uid != uid) || st.st_mode & 022)
                 return diag_set(reterr_diag, -EPERM, "users other than root may write to %s", path);
         return 0;
 }
@@ -135,7 +135,7 @@ int trash_open(const char *path, const AppRoot *root, const Strv *outside, int *
         parent_fd = trusted_open(parent, NULL, NULL, reterr_diag);
         if (parent_fd < 0)
                 return parent_fd;
-        r = check_trusted(parent_fd, parent, reterr_diag);
+        r = trash_trusted(parent_fd, parent, geteuid(), reterr_diag);
         if (r < 0)
                 return r;
 

@@ -14,8 +14,6 @@
 #include "apps/dir.h"
 #include "base/text.h"
 
-#define TRASH_NAME ".wpcache-trash"
-
 int dir_path(int fd, char **ret) {
         char link[64], path[PATH_MAX];
         ssize_t n;
@@ -33,31 +31,25 @@ int dir_path(int fd, char **ret) {
 }
 
 typedef struct Way {
+        uid_t uid;
         bool open;    /* others may move what is in the last one */
         bool movable; /* others may move the last one, or what it is in */
 } Way;
 
 static void on_directory(void *userdata, const struct stat *st) {
-        bool ours = st->st_uid == 0 || st->st_uid == geteuid();
         Way *way = userdata;
+        bool ours = st->st_uid == 0 || st->st_uid == way->uid;
 
         way->movable |= way->open;
         way->open = !ours || (st->st_mode & 022 && !(st->st_mode & S_ISVTX));
 }
 
-static int try(const char *directory, const AppRoot *root, const Strv *outside, char **ret_path,
-               int *ret_fd, Diag *reterr_diag) {
+int trash_place(const char *directory, const AppRoot *root, uid_t uid, Diag *reterr_diag) {
         cleanup(app_close) AppRoot place = APP_ROOT_NULL;
-        cleanup_free char *path = NULL;
+        Way way = { .uid = uid };
         const char *marker;
-        Way way = { 0 };
         int r;
 
-        path = text_format("%s/%s", directory, TRASH_NAME);
-        if (!path)
-                return -ENOMEM;
-        if (!*directory)
-                directory = "/";
         place.fd = trusted_open(directory, on_directory, &way, reterr_diag);
         if (place.fd < 0)
                 return place.fd;
@@ -71,7 +63,19 @@ static int try(const char *directory, const AppRoot *root, const Strv *outside, 
         if (marker)
                 return diag_set(reterr_diag, -EPERM, "%s is a project: it has %s", directory,
                                 marker);
-        r = trash_open(path, root, outside, ret_fd, reterr_diag);
+        return trash_trusted(place.fd, directory, uid, reterr_diag);
+}
+
+static int try(const char *directory, const AppRoot *root, const Strv *outside, char **ret_path,
+               int *ret_fd, Diag *reterr_diag) {
+        cleanup_free char *path = text_format("%s/%s", directory, TRASH_NAME);
+        int r;
+
+        if (!path)
+                return -ENOMEM;
+        r = trash_place(*directory ? directory : "/", root, geteuid(), reterr_diag);
+        if (r == 0)
+                r = trash_open(path, root, outside, ret_fd, reterr_diag);
         if (r == 0)
                 *ret_path = TAKE_PTR(path);
         return r;

@@ -249,12 +249,15 @@ static void print_apps(const Ctl *ctl, const Json *apps, const Json *remaining) 
         json_foreach (app, apps) {
                 const char *name = json_get_string(app, "name", "?");
                 const char *root = json_get_string(app, "root", "?");
+                const char *remedy = json_get_string(app, "remedy", NULL);
 
                 if (!render_app_ok(app) && !is_remaining(remaining, name)) {
                         printf("  %sleave%s     %s: ", render_style(&ctl->render, STYLE_WARN),
                                render_style(&ctl->render, STYLE_PLAIN), name);
                         render_app_fault(app);
                         putchar('\n');
+                        if (remedy)
+                                printf("            end it: %s\n", remedy);
                 } else if (render_app_ok(app) && json_get_int(app, "caches", -1) == 0) {
                         printf("  nothing   of %s: no cache below %s\n", name, root);
                 }

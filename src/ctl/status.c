@@ -218,6 +218,8 @@ static void print_app_figures(const Json *app) {
 
 static void print_apps(const Ctl *ctl, const Json *apps) {
         json_foreach (app, apps) {
+                const char *remedy = json_get_string(app, "remedy", NULL);
+
                 label("App");
                 printf("%s", json_get_string(app, "name", "?"));
                 if (render_app_ok(app)) {
@@ -228,6 +230,8 @@ static void print_apps(const Ctl *ctl, const Json *apps) {
                         printf("%s", render_style(&ctl->render, STYLE_PLAIN));
                 }
                 print_app_figures(app);
+                if (remedy)
+                        printf("     end it: %s\n", remedy);
         }
 }
 

@@ -5,7 +5,9 @@
  */
 
 #include <getopt.h>
+#include <grp.h>
 #include <malloc.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,12 +16,13 @@
 
 #include "base/log.h"
 #include "daemon/manager.h"
+#include "janitor/dropin.h"
 
-#define CONFIG_PATH "/etc/wpcache/wpcached.conf"
 #define STATE_PATH "/var/lib/wpcache"
+#define SERVICE_USER "wpcache" /* of the shipped unit */
 
 static const char *arg_config, *arg_state;
-static bool arg_check_config;
+static bool arg_check_config, arg_print_dropin;
 static int arg_log_level = LOG_INFO;
 
 static void help(void) {
@@ -29,6 +32,8 @@ static void help(void) {
              "\n"
              "  -c, --config FILE     configuration (default " CONFIG_PATH ", if it exists)\n"
              "      --check-config    say what is wrong with the configuration, and exit\n"
+             "      --print-dropin    write the systemd drop-in that the applications of the\n"
+             "                        configuration need, and exit\n"
              "      --state DIR       where the database is kept (default $STATE_DIRECTORY,\n"
              "                        " STATE_PATH " for root, else ~/.local/state/wpcache)\n"
              "      --log-level LEVEL error, warning, notice, info (default) or debug\n"
@@ -55,10 +60,11 @@ static int parse_level(const char *text) {
 
 /* 1: go on; 0: done; -EINVAL: told on stderr. */
 static int parse_arguments(int argc, char **argv) {
-        enum { OPT_CHECK = 256, OPT_STATE, OPT_LEVEL, OPT_VERSION };
+        enum { OPT_CHECK = 256, OPT_DROPIN, OPT_STATE, OPT_LEVEL, OPT_VERSION };
         static const struct option options[] = {
                 { "config", required_argument, NULL, 'c' },
                 { "check-config", no_argument, NULL, OPT_CHECK },
+                { "print-dropin", no_argument, NULL, OPT_DROPIN },
                 { "state", required_argument, NULL, OPT_STATE },
                 { "log-level", required_argument, NULL, OPT_LEVEL },
                 { "help", no_argument, NULL, 'h' },
@@ -74,6 +80,9 @@ static int parse_arguments(int argc, char **argv) {
                         break;
                 case OPT_CHECK:
                         arg_check_config = true;
+                        break;
+                case OPT_DROPIN:
+                        arg_print_dropin = true;
                         break;
                 case OPT_STATE:
                         arg_state = optarg;
@@ -105,22 +114,72 @@ static int parse_arguments(int argc, char **argv) {
         return 1;
 }
 
-static int check_config(const char *path) {
-        cleanup(config_free) Config *config = NULL;
+/* Prints what there is to say. `ret_clean`: it was nothing but notes. */
+static int load_config(const char *path, Config **ret, bool *ret_clean) {
         ConfigErrors errors = { 0 };
-        bool ok;
+        int r;
 
-        ok = config_load(path, &config, &errors) >= 0;
+        *ret_clean = true;
+        r = config_load(path, ret, &errors);
         for (size_t i = 0; i < errors.n + errors.n_remarks; i++) {
                 cleanup_free char *text = config_error_text(&errors.v[i]);
 
                 fprintf(stderr, "%s\n", text ?: "out of memory");
-                ok &= errors.v[i].level == CONFIG_NOTE;
+                *ret_clean &= errors.v[i].level == CONFIG_NOTE;
         }
         config_errors_done(&errors);
-        if (!ok)
+        return r;
+}
+
+static int check_config(const char *path) {
+        cleanup(config_free) Config *config = NULL;
+        bool clean;
+
+        if (load_config(path, &config, &clean) < 0 || !clean)
                 return EXIT_FAILURE;
         printf("%s: OK\n", path ?: "defaults");
+        return EXIT_SUCCESS;
+}
+
+/* Groups past the first so many count as none: more access than is needed is asked for then. */
+#define GROUPS_MAX 256
+
+static int print_dropin(const char *path) {
+        cleanup(config_free) Config *config = NULL;
+        cleanup_free char *text = NULL;
+        ServiceUser user = { .name = SERVICE_USER };
+        const struct passwd *entry = getpwnam(SERVICE_USER);
+        gid_t groups[GROUPS_MAX];
+        int n_groups = GROUPS_MAX, r;
+        Diag diag = DIAG_NULL;
+        bool clean;
+
+        if (load_config(path, &config, &clean) < 0)
+                return EXIT_FAILURE;
+        if (config->apps.n > 0 && geteuid() != 0) {
+                fputs("wpcached: --print-dropin: run it as root, who sees what " SERVICE_USER
+                      " may write\n",
+                      stderr);
+                return EXIT_FAILURE;
+        }
+        if (entry) {
+                user.known = true;
+                user.uid = entry->pw_uid;
+                user.gid = entry->pw_gid;
+                if (getgrouplist(SERVICE_USER, entry->pw_gid, groups, &n_groups) < 0)
+                        n_groups = GROUPS_MAX;
+                user.groups = groups;
+                user.n_groups = (size_t)n_groups;
+        }
+        r = dropin_text(config, &user, &text, &diag);
+        if (r < 0) {
+                fprintf(stderr, "wpcached: --print-dropin: %s\n", diag_text(&diag, r));
+                return EXIT_FAILURE;
+        }
+        if (fputs(text, stdout) < 0 || fflush(stdout) != 0) {
+                fprintf(stderr, "wpcached: --print-dropin: %s\n", error_text(errno));
+                return EXIT_FAILURE;
+        }
         return EXIT_SUCCESS;
 }
 
@@ -170,6 +229,8 @@ int main(int argc, char **argv) {
                 arg_config = CONFIG_PATH;
         if (arg_check_config)
                 return check_config(arg_config);
+        if (arg_print_dropin)
+                return print_dropin(arg_config);
 
         log_open(arg_log_level);
         umask(0022);

@@ -14,6 +14,7 @@
 #include "base/span.h"
 #include "base/text.h"
 #include "janitor/apps.h"
+#include "janitor/dropin.h"
 
 #define TOLD_USEC (2 * USEC_PER_SEC)
 /* Of all that a clear removes: who owns it may go on filling what he has open. The rest stays stored. */
@@ -80,6 +81,7 @@ static int on_step(void *userdata, const SweepFigures *figures) {
 
 static int remains(AppsWork *work, const char *object, const char *from, int error) {
         cleanup_free char *reason = NULL, *remedy = NULL;
+        int r = 0;
 
         if (work->remaining.n >= REMAINING_NAMED_MAX) {
                 work->n_more++;
@@ -96,7 +98,10 @@ static int remains(AppsWork *work, const char *object, const char *from, int err
                 remedy = text_format("chattr -i -a %s, then clear again", object);
         else if (error == -EXDEV || error == -EBUSY)
                 remedy = text_format("umount %s, then clear again", object);
-        if (!reason || ((error == -EPERM || error == -EXDEV || error == -EBUSY) && !remedy))
+        else
+                r = dropin_remedy(work->config, object, error, &remedy);
+        if (!reason || r < 0 ||
+            ((error == -EPERM || error == -EXDEV || error == -EBUSY) && !remedy))
                 return -ENOMEM;
         return remaining_add(&work->remaining, REMAINING_CACHE, object, reason, remedy);
 }
@@ -360,8 +365,11 @@ static int still_there(const AppsWork *work, const AppsLook *look, const AppCach
         const AppConfig *config = look->apps[cache->app].config;
         const AppFailure *failure = find_failure(work, config->name, cache->path);
         cleanup_free char *text = path_text(cache->path), *object = NULL, *reason = NULL;
+        cleanup_free char *remedy = NULL;
 
         object = text ? text_format("%s/%s", config->root, text) : NULL;
+        if (failure && dropin_remedy(work->config, config->root, failure->error, &remedy) < 0)
+                return -ENOMEM;
         if (failure)
                 reason = text_format("cannot be cleared: %s",
                                      failure->error == -ESTALE || failure->error == -EEXIST
@@ -369,7 +377,7 @@ static int still_there(const AppsWork *work, const AppsLook *look, const AppCach
                                              : error_text(failure->error));
         else
                 reason = strdup("it was made anew: something goes on writing to it");
-        return object && reason ? remaining_add(list, REMAINING_CACHE, object, reason, NULL)
+        return object && reason ? remaining_add(list, REMAINING_CACHE, object, reason, remedy)
                                 : -ENOMEM;
 }
 

@@ -12,6 +12,7 @@
 #include "base/array.h"
 #include "base/span.h"
 #include "base/text.h"
+#include "janitor/dropin.h"
 
 /* Searching and measuring costs a host what it would cost `du`. */
 #define WATCH_USEC (10 * USEC_PER_MINUTE)
@@ -44,10 +45,12 @@ static AppState state_of_error(int error) {
         }
 }
 
-/* Opens a root: whether it may be searched. */
-static AppState open_root(const AppConfig *config, AppRoot *ret, Diag *reterr_diag) {
+/* Opens a root: whether it may be searched. `ret_error`: what the system said, if it is that. */
+static AppState open_root(const AppConfig *config, AppRoot *ret, int *ret_error,
+                          Diag *reterr_diag) {
         int r = app_open(config->root, ret, reterr_diag);
 
+        *ret_error = r;
         if (r == -ENOENT)
                 diag_format(reterr_diag, "%s does not exist", config->root);
         else if (r < 0 && !reterr_diag->text[0])
@@ -65,6 +68,7 @@ static AppState open_root(const AppConfig *config, AppRoot *ret, Diag *reterr_di
         if (ret->writable)
                 return APP_OK;
         diag_format(reterr_diag, "%s is not wpcached's to write", config->root);
+        *ret_error = -EACCES;
         return APP_NOT_WRITABLE;
 }
 
@@ -75,7 +79,8 @@ static uint64_t states_hash(const Config *config) {
         for (size_t i = 0; i < config->apps.n; i++) {
                 AppRoot root = APP_ROOT_NULL;
                 Diag diag = DIAG_NULL;
-                AppState state = open_root(&config->apps.v[i], &root, &diag);
+                int error;
+                AppState state = open_root(&config->apps.v[i], &root, &error, &diag);
 
                 hash = hash * 31 + state;
                 hash = hash * 31 + root.ino;
@@ -103,33 +108,38 @@ static int remains(AppsLook *look, RemainingKind kind, const char *object, const
 }
 
 /* An error that only shows once it is open. */
-static int refuse(App *app, AppsLook *look, int error) {
+static int refuse(const Config *config, App *app, AppsLook *look, int error) {
         free(app->reason);
+        free(TAKE_PTR(app->remedy));
         app->reason = strdup(error_text(error));
         app->state = APP_UNREADABLE;
-        return app->reason ? remains(look, REMAINING_APP, app->config->name, app->reason, NULL)
-                           : -ENOMEM;
+        if (!app->reason || dropin_remedy(config, app->config->root, error, &app->remedy) < 0)
+                return -ENOMEM;
+        return remains(look, REMAINING_APP, app->config->name, app->reason, app->remedy);
 }
 
-static int open_app(App *app, AppsLook *look) {
+static int open_app(const Config *config, App *app, AppsLook *look) {
         Diag diag = DIAG_NULL;
-        int r;
+        int error, r;
 
-        app->state = open_root(app->config, &app->root, &diag);
+        app->state = open_root(app->config, &app->root, &error, &diag);
         if (app->state != APP_OK) {
                 app->reason = strdup(diag.text);
                 if (!app->reason)
                         return -ENOMEM;
+                r = dropin_remedy(config, app->config->root, error, &app->remedy);
+                if (r < 0)
+                        return r;
         }
         if (app->root.fd < 0)
-                return remains(look, REMAINING_APP, app->config->name, app->reason, NULL);
+                return remains(look, REMAINING_APP, app->config->name, app->reason, app->remedy);
 
         diag = DIAG_NULL;
         lineage_read(app->root.fd, &app->lineage);
         r = app_path(&app->root, &app->path);
         if (r < 0 && r != -ENOMEM) { /* it is moved about, or its path is too long */
                 app_close(&app->root);
-                return refuse(app, look, r);
+                return refuse(config, app, look, r);
         }
         if (r >= 0)
                 r = context_new(&app->root, app->config->context, app->config->dockerfile,
@@ -140,6 +150,7 @@ static int open_app(App *app, AppsLook *look) {
 }
 
 typedef struct Search {
+        const Config *config;
         App *app;
         size_t index;
         AppsLook *look;
@@ -198,7 +209,8 @@ static bool leads_into(const Search *search, const char *path) {
 }
 
 static int on_unsearched(Search *search, const Cache *cache, const char *object) {
-        cleanup_free char *reason = NULL;
+        cleanup_free char *reason = NULL, *remedy = NULL;
+        int r;
 
         if (cache->error == -EXDEV && !leads_into(search, cache->path))
                 return say(&search->look->notes,
@@ -212,7 +224,9 @@ static int on_unsearched(Search *search, const Cache *cache, const char *object)
         reason = text_format("cannot be searched: %s", cache->error == -ESTALE
                                                                ? "it is moved about"
                                                                : error_text(cache->error));
-        return reason ? remains(search->look, REMAINING_CACHE, object, reason, NULL) : -ENOMEM;
+        r = dropin_remedy(search->config, object, cache->error, &remedy);
+        return reason && r == 0 ? remains(search->look, REMAINING_CACHE, object, reason, remedy)
+                                : -ENOMEM;
 }
 
 static int on_found(void *userdata, const Cache *cache) {
@@ -243,8 +257,9 @@ static int on_found(void *userdata, const Cache *cache) {
         r = search->options->predict ? cache_check(&search->app->root, cache->path) : 0;
         if (r < 0) {
                 reason = text_format("cannot be cleared: %s", error_text(r));
-                return reason ? remains(search->look, REMAINING_CACHE, object, reason, NULL)
-                              : -ENOMEM;
+                if (!reason || dropin_remedy(search->config, object, r, &remedy) < 0)
+                        return -ENOMEM;
+                return remains(search->look, REMAINING_CACHE, object, reason, remedy);
         }
         return keep(search, cache);
 }
@@ -292,7 +307,7 @@ static int search_app(Search *search) {
         if (r == -ECANCELED || r == -ENOMEM)
                 return r;
         if (r < 0)
-                return refuse(app, search->look, r);
+                return refuse(search->config, app, search->look, r);
         app->searched = true;
         return search->options->measure ? measure(search) : 0;
 }
@@ -306,6 +321,7 @@ static int look_at(const Config *config, const AppsOptions *options, const Repor
                 const AppConfig *app_config = &config->apps.v[i];
                 App *app = &look->apps[look->n];
                 Search search = {
+                        .config = config,
                         .app = app,
                         .index = look->n,
                         .look = look,
@@ -318,7 +334,7 @@ static int look_at(const Config *config, const AppsOptions *options, const Repor
                         continue;
                 *app = (App){ .config = app_config, .root = APP_ROOT_NULL };
                 look->n++;
-                r = open_app(app, look);
+                r = open_app(config, app, look);
                 if (r >= 0 && app->root.fd >= 0 && !options->states_alone)
                         r = search_app(&search);
                 if (r < 0)
@@ -391,6 +407,7 @@ void apps_look_done(AppsLook *look) {
                 app_close(&app->root);
                 context_free(app->context);
                 free(app->reason);
+                free(app->remedy);
                 free(app->path);
         }
         for (size_t i = 0; i < look->n_caches; i++)
@@ -411,6 +428,7 @@ static int add_app(Json *array, const App *app, int64_t searched_sec) {
         r |= json_add_string(json, "root", app->config->root);
         r |= json_add_string(json, "state", state_names[app->state]);
         r |= json_add_string(json, "reason", app->reason);
+        r |= json_add_string(json, "remedy", app->remedy);
         r |= json_add_string(json, "context", app->config->context ?: app->config->root);
         if (app->searched) {
                 r |= json_add_int(json, "searchedAt", searched_sec);

@@ -124,6 +124,9 @@ def test_status_of_an_application(peer, app, words):
     colours = ctl(p, "--color=always").stdout
     assert bool(re.search("backend: \x1b\\[33m/srv/wp/backend [^,]*\x1b\\[0m", colours)) == failed
     assert ctl(p, "-q").returncode == 0
+    assert "end it: " not in done.stdout
+    done = ctl(peer(status(apps=[{**APP, **app, "remedy": "mount /srv"}])))
+    assert "\n     end it: mount /srv\n" in done.stdout
     done = ctl(peer(status(apps=[{**APP, **app}], alarms=ALARMS)))
     assert done.returncode == 8 and "\nwpcached 0.0.1: 2 alarms" in done.stdout
 

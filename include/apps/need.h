@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * What a service needs of systemd's sandbox (ProtectSystem=strict, ProtectHome=yes, PrivateTmp=yes, no
+ * capability) so that it can clear an application. Looked at from outside of it, as root.
+ *
+ * What a service may write is a mount of its own there, and no rename leaves it: a cache is renamed only
+ * where its root and the trash are below one such path.
+ */
+
+#include <sys/types.h>
+
+#include "base/diag.h"
+#include "base/strv.h"
+
+typedef struct ServiceUser {
+        const char *name;
+        bool known; /* else: is not there yet, and may write nothing */
+        uid_t uid;
+        gid_t gid;
+        gid_t *groups; /* supplementary ones; borrowed */
+        size_t n_groups;
+} ServiceUser;
+
+typedef enum Hidden {
+        HIDDEN_NOT,
+        HIDDEN_HOME, /* by ProtectHome= */
+        HIDDEN_TMP,  /* by PrivateTmp= */
+} Hidden;
+
+/* What hides a path without symlinks. `ret_place` may be NULL: the directory that is hidden, borrowed. */
+Hidden need_hidden(const char *path, const char **ret_place);
+
+typedef struct AppNeed {
+        char *path;  /* to be writable: the root, or a directory that holds its trash, too */
+        char *other; /* to be writable: a trash on another mount, for what is left in it; or NULL */
+        Hidden hidden;    /* whether `path` is */
+        bool whole_home;  /* `path` is all that ProtectHome= hides there */
+        char *capability; /* why CAP_DAC_OVERRIDE is needed, or NULL */
+        char *make_trash; /* a directory the user has to be given, unless it has the capability */
+        Strv notes;
+} AppNeed;
+
+/*
+ * What a root needs; `trash` is a configured one, or NULL. A root that is not there, or can't be looked
+ * at, is no error: a note tells, and the capability is taken to be needed. Paths are without symlinks.
+ * Errors: the user's rights can't be seen; -ENOMEM. Forks, so that the kernel says what the user may
+ * write.
+ */
+int app_need(const char *root, const Strv *caches, const char *trash, const ServiceUser *user,
+             AppNeed *ret, Diag *reterr_diag) must_check;
+void app_need_done(AppNeed *need);
+
+static inline void app_need_donep(AppNeed *need) {
+        app_need_done(need);
+}
+
+/* Whether `path` is `directory` or below it, by their text. */
+bool path_within(const char *path, const char *directory);

@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The trap is a path that grants more than a rename needs. "/" and what the system keeps its own files
+ * in are never opened for a trash's sake; a home is not for all homes' sake: caches are removed where
+ * they lie then.
+ */
+
+#include "apps/need.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <sys/wait.h>
+
+#include "apps/dir.h"
+#include "base/text.h"
+
+/* Deeper directories of a cache are taken to be as those above them. */
+#define DEPTH_MAX 64
+
+static const struct {
+        const char *path;
+        Hidden hidden;
+} hidden_places[] = {
+        { "/home", HIDDEN_HOME }, { "/root", HIDDEN_HOME },   { "/run/user", HIDDEN_HOME },
+        { "/tmp", HIDDEN_TMP },   { "/var/tmp", HIDDEN_TMP },
+};
+
+static const char *const kept_places[] = {
+        "/run", "/usr",       "/usr/local", "/usr/local/lib", "/usr/local/share",
+        "/var", "/var/cache", "/var/lib",   "/var/spool",
+};
+
+bool path_within(const char *path, const char *directory) {
+        size_t n = strlen(directory);
+
+        return strcmp(directory, "/") == 0 ||
+               (strncmp(path, directory, n) == 0 && (path[n] == '/' || path[n] == '\0'));
+}
+
+Hidden need_hidden(const char *path, const char **ret_place) {
+        for (size_t i = 0; i < ELEMENTSOF(hidden_places); i++) {
+                const char *place = hidden_places[i].path;
+                char real[PATH_MAX];
+
+                if (!path_within(path, place) &&
+                    !(realpath(place, real) && path_within(path, real)))
+                        continue;
+                if (ret_place)
+                        *ret_place = place;
+                return hidden_places[i].hidden;
+        }
+        return HIDDEN_NOT;
+}
+
+static bool is_kept(const char *path) {
+        for (size_t i = 0; i < ELEMENTSOF(kept_places); i++)
+                if (strcmp(path, kept_places[i]) == 0)
+                        return true;
+        return false;
+}
+
+/* A path as far as it is there. */
+typedef struct Place {
+        AppRoot at; /* the last directory of it, O_PATH; its inode is 0 where that is not the whole */
+        bool there;
+        char *path; /* without symlinks, as far as it is there */
+        char error[128];
+} Place;
+
+#define PLACE_NULL ((Place){ .at = APP_ROOT_NULL })
+
+static void place_donep(Place *place) {
+        app_close(&place->at);
+        free(place->path);
+}
+
+static int place_open(const char *path, Place *ret) {
+        cleanup_free char *copy = strdup(path), *existing = NULL;
+        struct stat st;
+        int r;
+
+        if (!copy)
+                return -ENOMEM;
+        for (;;) {
+                char *slash;
+
+                ret->at.fd = trusted_open(*copy ? copy : "/", NULL, NULL, NULL);
+                if (ret->at.fd >= 0)
+                        break;
+                if (ret->at.fd == -ENOMEM || !*copy)
+                        return ret->at.fd;
+                if (!*ret->error)
+                        snprintf(ret->error, sizeof(ret->error), "%s", error_text(ret->at.fd));
+                slash = strrchr(copy, '/');
+                if (!slash)
+                        return -EINVAL;
+                *slash = '\0';
+        }
+        if (fstat(ret->at.fd, &st) < 0)
+                return -errno;
+        r = dir_path(ret->at.fd, &existing);
+        if (r < 0)
+                return r;
+        ret->there = strlen(copy) == strlen(path);
+        ret->at.dev = st.st_dev;
+        ret->at.ino = ret->there ? st.st_ino : 0;
+        ret->path = text_format("%s%s", strcmp(existing, "/") == 0 ? "" : existing,
+                                path + strlen(copy));
+        return ret->path ? 0 : -ENOMEM;
+}
+
+static int note(AppNeed *need, char *text) {
+        cleanup_free char *owned = text;
+
+        return owned ? strv_add(&need->notes, owned) : -ENOMEM;
+}
+
+static int set_path(AppNeed *need, const char *path) {
+        need->path = strdup(path);
+        return need->path ? 0 : -ENOMEM;
+}
+
+/* The lowest directory above both, or "/". */
+static char *common_directory(const char *a, const char *b) {
+        char *common = strdup(a);
+
+        while (common && !path_within(b, common)) {
+                char *slash = strrchr(common, '/');
+
+                if (slash == common)
+                        slash++;
+                *slash = '\0';
+        }
+        return common;
+}
+
+static int in_place(AppNeed *need, const Place *root, const char *why) {
+        int r;
+
+        r = note(need, text_format("no trash, so that caches are removed where they lie: %s", why));
+        return r < 0 ? r : set_path(need, root->path);
+}
+
+static int choose_auto(AppNeed *need, const Place *root, const ServiceUser *user) {
+        cleanup_free char *path = NULL;
+        Diag why = DIAG_NULL;
+        const char *place;
+
+        if (need_hidden(root->path, &place) != HIDDEN_NOT) {
+                diag_format(&why, "one beside them would take all of %s", place);
+                return in_place(need, root, why.text);
+        }
+        path = strdup(root->path);
+        if (!path)
+                return -ENOMEM;
+        for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+                Diag diag = DIAG_NULL;
+                int r;
+
+                *slash = '\0';
+                r = trash_place(path, &root->at, user->uid, &diag);
+                if (r == 0 && is_kept(path))
+                        r = diag_set(&diag, -EPERM, "one beside them would take all of %s", path);
+                if (r == 0)
+                        return set_path(need, path);
+                if (r == -ENOMEM)
+                        return r;
+                *slash = '/';
+                if (r != -EXDEV)
+                        why = diag;
+        }
+        if (!*why.text)
+                diag_format(&why, "nothing but / is above them on their mount");
+        return in_place(need, root, why.text);
+}
+
+static int choose_configured(AppNeed *need, const Place *root, const char *trash,
+                             const ServiceUser *user) {
+        cleanup_free char *directory = strndup(trash, (size_t)(strrchr(trash, '/') - trash));
+        cleanup_free char *common = NULL;
+        cleanup(place_done) Place parent = PLACE_NULL;
+        const char *hiding, *at;
+        Diag diag = DIAG_NULL;
+        int r;
+
+        if (!directory)
+                return -ENOMEM;
+        r = place_open(directory, &parent);
+        if (r < 0)
+                return r;
+        if (parent.there)
+                r = trash_trusted(parent.at.fd, directory, user->uid, &diag);
+        if (r == 0)
+                r = trash_check(parent.at.fd, trash, &root->at, &diag);
+        if (r < 0 && r != -EXDEV)
+                return r == -ENOMEM ? r : in_place(need, root, diag_text(&diag, r));
+
+        at = parent.path && *parent.path ? parent.path : "/";
+        common = common_directory(root->path, at);
+        if (!common)
+                return -ENOMEM;
+        if (r == 0 && strcmp(common, "/") == 0)
+                diag_format(&diag, "only / holds them and %s", trash);
+        if (*diag.text) {
+                need->other = text_format("%s/%s", at[1] ? at : "", path_name(trash));
+                return need->other ? in_place(need, root, diag.text) : -ENOMEM;
+        }
+        need->whole_home =
+                need_hidden(common, &hiding) == HIDDEN_HOME && path_within(hiding, common);
+        return set_path(need, common);
+}
+
+/* What the user may. */
+
+typedef struct Rights {
+        int error;
+        bool trash;       /* has one, may make it, or none can be had */
+        char lacks[1024]; /* a path that it may not write */
+} Rights;
+
+typedef struct Check {
+        const AppRoot *root;
+        const char *path; /* of it */
+        Rights *rights;
+} Check;
+
+static void lacks(Rights *rights, const char *directory, const char *path) {
+        cleanup_free char *text = path_text(path);
+
+        if (!*rights->lacks)
+                snprintf(rights->lacks, sizeof(rights->lacks), "%s%s%s", directory,
+                         path[0] ? "/" : "", text ?: "");
+}
+
+static bool may_write(int fd) {
+        return faccessat(fd, ".", R_OK | W_OK | X_OK, AT_EACCESS) == 0 || errno != EACCES;
+}
+
+/* Whether all directories in it can be emptied. */
+static bool may_empty(int parent_fd, const char *name, uint64_t dev, unsigned depth) {
+        DirReader reader = DIR_READER_NULL;
+        const struct dirent64 *entry;
+        struct stat st;
+        bool may = true;
+
+        reader.fd = dir_open(parent_fd, name, dev, &st);
+        if (reader.fd < 0)
+                return reader.fd != -EACCES;
+        may = may_write(reader.fd);
+        while (may && depth < DEPTH_MAX && dir_next(&reader, &entry) > 0)
+                if (entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN)
+                        may = may_empty(reader.fd, entry->d_name, dev, depth + 1);
+        dir_done(&reader);
+        return may;
+}
+
+static int on_found(void *userdata, const Cache *cache) {
+        Check *check = userdata;
+        const char *name = path_name(cache->path);
+        cleanup_close int fd = -EBADF;
+
+        if (cache->kind == CACHE_UNSEARCHED && cache->error == -EACCES)
+                lacks(check->rights, check->path, cache->path);
+        if (cache->kind != CACHE_DIRECTORY)
+                return 0;
+        fd = dir_open_path(check->root->fd, cache->path,
+                           name > cache->path ? (size_t)(name - cache->path - 1) : 0,
+                           check->root->dev, NULL);
+        if (fd < 0)
+                return 0;
+        if (!may_write(fd) || !may_empty(fd, name, check->root->dev, 0))
+                lacks(check->rights, check->path, cache->path);
+        return *check->rights->lacks ? -ECANCELED : 0;
+}
+
+static void check_root(const Place *root, const Strv *caches, Rights *rights) {
+        cleanup(app_close) AppRoot opened = APP_ROOT_NULL;
+        Check check = { .root = &opened, .path = root->path, .rights = rights };
+        CacheHooks hooks = { .found = on_found, .userdata = &check };
+        int r = 0;
+
+        /* The way to what is hidden is the sandbox's own, and open. */
+        if (need_hidden(root->path, NULL) == HIDDEN_NOT) {
+                cleanup_close int fd = trusted_open(root->path, NULL, NULL, NULL);
+
+                r = fd;
+        }
+        opened = (AppRoot){ .dev = root->at.dev, .ino = root->at.ino };
+        opened.fd = r < 0 ? r : openat(root->at.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (opened.fd < 0 || !may_write(opened.fd)) {
+                lacks(rights, root->path, "");
+                return;
+        }
+        r = cache_find(&opened, caches, &hooks);
+        if (r < 0 && r != -ECANCELED)
+                lacks(rights, root->path, "");
+}
+
+/* Whether a trash is there that it may use, or may be made. */
+static bool usable(const char *directory, const char *name) {
+        cleanup_close int parent_fd = trusted_open(directory, NULL, NULL, NULL), fd = -EBADF;
+        struct stat st;
+
+        if (parent_fd < 0)
+                return false;
+        fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd >= 0)
+                return fstat(fd, &st) == 0 && (st.st_mode & 0777) == 0700 && may_write(fd);
+        return errno == ENOENT && faccessat(parent_fd, ".", W_OK | X_OK, AT_EACCESS) == 0;
+}
+
+static bool has_trash(const AppNeed *need, const Place *root, const char *trash) {
+        cleanup_free char *path = strdup(trash ?: root->path);
+        char *slash;
+
+        if (!path)
+                return false;
+        if (trash) {
+                slash = strrchr(path, '/');
+                *slash = '\0';
+                return usable(*path ? path : "/", slash + 1);
+        }
+        /* From the top down, as trash_choose() goes. */
+        for (slash = path + strlen(need->path); slash; slash = strchr(slash + 1, '/')) {
+                *slash = '\0';
+                if (trash_place(path, &root->at, geteuid(), NULL) == 0 && usable(path, TRASH_NAME))
+                        return true;
+                *slash = '/';
+        }
+        return false;
+}
+
+static int become(const ServiceUser *user) {
+        return setgroups(user->n_groups, user->groups) < 0 ||
+                               setresgid(user->gid, user->gid, user->gid) < 0 ||
+                               setresuid(user->uid, user->uid, user->uid) < 0
+                       ? -errno
+                       : 0;
+}
+
+static int read_rights(int fd, Rights *ret) {
+        size_t n = 0;
+
+        while (n < sizeof(*ret)) {
+                ssize_t k = read(fd, (char *)ret + n, sizeof(*ret) - n);
+
+                if (k < 0 && errno == EINTR)
+                        continue;
+                if (k <= 0)
+                        return k < 0 ? -errno : -ECHILD;
+                n += (size_t)k;
+        }
+        return ret->error;
+}
+
+static int ask(const AppNeed *need, const Place *root, const Strv *caches, const char *trash,
+               const ServiceUser *user, Rights *ret) {
+        int fds[2], status, r;
+        pid_t pid;
+
+        if (pipe2(fds, O_CLOEXEC) < 0)
+                return -errno;
+        pid = fork();
+        if (pid == 0) {
+                Rights rights = { .error = become(user) };
+
+                if (rights.error == 0) {
+                        check_root(root, caches, &rights);
+                        rights.trash =
+                                strcmp(need->path, root->path) == 0 || has_trash(need, root, trash);
+                }
+                _exit(write(fds[1], &rights, sizeof(rights)) == sizeof(rights) ? 0 : 1);
+        }
+        r = pid < 0 ? -errno : 0;
+        close(fds[1]);
+        if (r == 0)
+                r = read_rights(fds[0], ret);
+        close(fds[0]);
+        while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+                ;
+        return r;
+}
+
+static int look_at_rights(AppNeed *need, const Place *root, const Strv *caches, const char *trash,
+                          const ServiceUser *user, Diag *reterr_diag) {
+        Rights rights = { 0 };
+        int r;
+
+        if (!user->known || !root->there) {
+                need->capability =
+                        user->known
+                                ? text_format("%s is not there yet; print this again when it is",
+                                              root->path)
+                                : text_format("there is no user %s yet; print this again when "
+                                              "there is",
+                                              user->name);
+                return need->capability ? 0 : -ENOMEM;
+        }
+        r = ask(need, root, caches, trash, user, &rights);
+        if (r < 0)
+                return diag_set(reterr_diag, r, "cannot see what %s may write: %s", user->name,
+                                error_text(r));
+        if (*rights.lacks) {
+                need->capability = text_format("%s may not write %s", user->name, rights.lacks);
+                return need->capability ? 0 : -ENOMEM;
+        }
+        if (rights.trash)
+                return 0;
+        need->make_trash = trash ? strdup(trash) : text_format("%s/%s", need->path, TRASH_NAME);
+        return need->make_trash ? 0 : -ENOMEM;
+}
+
+int app_need(const char *path, const Strv *caches, const char *trash, const ServiceUser *user,
+             AppNeed *ret, Diag *reterr_diag) {
+        cleanup(app_need_done) AppNeed need = { 0 };
+        cleanup(place_done) Place root = PLACE_NULL;
+        struct statvfs vfs;
+        int r;
+
+        r = place_open(path, &root);
+        if (r < 0)
+                return diag_set(reterr_diag, r, "%s: %s", path, error_text(r));
+        if (!root.there)
+                r = note(&need, text_format("%s: %s", path, root.error));
+        else if (fstatvfs(root.at.fd, &vfs) == 0 && vfs.f_flag & ST_RDONLY)
+                r = note(&need,
+                         text_format("%s is mounted read-only on the host, too: nothing here "
+                                     "changes that",
+                                     path));
+        if (r >= 0)
+                r = trash ? choose_configured(&need, &root, trash, user)
+                          : choose_auto(&need, &root, user);
+        if (r >= 0)
+                need.hidden = need_hidden(need.path, NULL);
+        if (r >= 0)
+                r = look_at_rights(&need, &root, caches, trash, user, reterr_diag);
+        if (r < 0)
+                return r;
+        *ret = need;
+        need = (AppNeed){ 0 };
+        return 0;
+}
+
+void app_need_done(AppNeed *need) {
+        free(need->path);
+        free(need->other);
+        free(need->capability);
+        free(need->make_trash);
+        strv_done(&need->notes);
+        *need = (AppNeed){ 0 };
+}
