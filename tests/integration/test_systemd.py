@@ -1,12 +1,14 @@
 """The package on a booted Debian: installed, used, upgraded, removed, as an operator would.
 
 One machine for all tests, in their order: each finds what the ones before left. $WPCACHE_PACKAGE is the
-package, else the one of build/release; $WPCACHE_SUITE the Debian to boot.
+package, else the one of build/release; $WPCACHE_SUITES says which Debians to boot, else it is this host's
+and those after it.
 """
 from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -22,7 +24,8 @@ from helpers import names, wait_until
 from nspawn import Machine
 from scenarios import BACKEND, PINNED, ROWS, Scenario
 
-SUITE = os.environ.get("WPCACHE_SUITE", "bookworm")
+HOST = platform.freedesktop_os_release().get("VERSION_CODENAME")
+SUITES = os.environ.get("WPCACHE_SUITES", "bookworm,trixie" if HOST == "bookworm" else "trixie").split(",")
 SOCKET = "/run/wpcache/io.watchparty.Cache"
 UNITS = ("wpcached.service", "wpcached.socket", "wpcache-clear@all.service", "wpcache-clear@all.timer")
 CONFIG = "/etc/wpcache/wpcached.conf.d/site.conf"
@@ -65,11 +68,11 @@ def engine() -> Iterator[Engine]:
         yield engine
 
 
-@pytest.fixture(scope="module")
-def machine(engine: Engine) -> Iterator[Machine]:
+@pytest.fixture(scope="module", params=SUITES)
+def machine(engine: Engine, request: pytest.FixtureRequest) -> Iterator[Machine]:
     """With a Docker engine at the usual place, the packages in /packages, and two users."""
     with (tempfile.TemporaryDirectory(prefix="wpcache-packages-") as directory,
-          Machine(SUITE, {engine.dir: engine.dir, directory: "/packages"}) as machine):
+          Machine(request.param, {engine.dir: engine.dir, directory: "/packages"}) as machine):
         os.chmod(directory, 0o755)
         shutil.copy(package(), f"{directory}/wpcache.deb")
         later(package(), Path(directory))
