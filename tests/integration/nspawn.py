@@ -74,7 +74,9 @@ class Machine:
                      "--private-network", "--register=no", "--keep-unit", "--notify-ready=yes",
                      "--console=pipe", "--machine=wpcache-test", "--link-journal=no",
                      *(f"--bind={host}:{inside}" for host, inside in self.binds.items())],
-                    env=ENV | {"NOTIFY_SOCKET": str(self.dir / "notify")}, preexec_fn=enter,
+                    env=ENV | {"NOTIFY_SOCKET": str(self.dir / "notify"),
+                               "SYSTEMD_NSPAWN_LOCK": "0"},  # nothing is written to the tree
+                    preexec_fn=enter,
                     stdin=subprocess.DEVNULL, stdout=console, stderr=console)
             try:
                 while "READY=1" not in notify.recv(65536).decode().split():
@@ -115,7 +117,7 @@ class Machine:
         """ARGS as a command that runs in it; as USER with that user's groups."""
         become = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"] if user else []
         return ["nsenter", "--target", str(self.leader), "--mount", "--uts", "--ipc", "--net",
-                "--pid", "--cgroup", "--root", "--wd=/", *become, *map(str, args)]
+                "--pid", "--cgroup", "--root", "--wdns=/", *become, *map(str, args)]
 
     def run(self, *args: str | Path, user: str = "", check: bool = True, timeout: float = 120,
             ) -> subprocess.CompletedProcess[str]:

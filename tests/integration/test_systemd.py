@@ -241,6 +241,20 @@ def test_reload(machine):
     machine.run("systemctl", "reload", "wpcached")
 
 
+def test_start_with_a_mistake(machine):
+    """It is tried again and again, and comes back once it is mended, whoever asked meanwhile."""
+    machine.write(CONFIG, "[poll]\ninterva=7s\n")
+    failed = machine.run("systemctl", "restart", "wpcached", check=False)
+    assert failed.returncode == 1 and "Job for wpcached.service failed" in failed.stderr
+    meanwhile = machine.start("wpcachectl", "status")
+    wait_until(lambda: machine.show("wpcached", "NRestarts") == "1")
+    machine.path(CONFIG).unlink()
+    wait_until(lambda: machine.show("wpcached", "ActiveState") == "active")
+    out, err = meanwhile.communicate(timeout=10)
+    assert meanwhile.returncode in (0, 5), out + err
+    assert machine.run("wpcachectl", "status", check=False).returncode == 0
+
+
 def test_alarm(machine):
     """Its command runs in the sandbox, and its record has a text in the catalog."""
     config = ("[docker]\nhost=unix:///run/{}\n[poll]\ninterval=1s\n[alarm]\n"
