@@ -30,10 +30,15 @@ import time
 from pathlib import Path
 
 CACHE = Path(os.environ.get("WPCACHE_TEST_CACHE", "/var/cache/wpcache-test"))
-TREES = {  # suite: packages on top of a minimal system
+TREES = {  # suite, or suite+purpose: packages on top of a minimal system
     "bookworm": ("docker.io", "containerd", "runc", "tini", "busybox-static"),
     "trixie": ("docker.io", "containerd", "runc", "tini"),
     "testing": ("docker.io", "containerd", "runc", "tini"),
+    # What test_systemd.py boots, with what the package depends on.
+    "bookworm+systemd": ("systemd", "systemd-sysv", "dbus", "man-db", "libcjson1", "libcurl4",
+                         "libinih1", "libsqlite3-0"),
+    "trixie+systemd": ("systemd", "systemd-sysv", "dbus", "man-db", "libcjson1", "libcurl4t64",
+                       "libinih1", "libsqlite3-0"),
 }
 ENGINES = {  # name: suite, further options of dockerd
     "20": ("bookworm", ()),
@@ -100,7 +105,7 @@ def bootstrap(suite: str, into: Path) -> None:
     if match := re.search(r"http_proxy='(.+)'", proxy):
         env["http_proxy"] = match[1]
     script = f"""set -e
-        debootstrap --variant=minbase {suite} "$0" "$1"
+        debootstrap --variant=minbase {suite.partition("+")[0]} "$0" "$1"
         printf '#!/bin/sh\\nexit 101\\n' >"$0/usr/sbin/policy-rc.d"
         chmod 755 "$0/usr/sbin/policy-rc.d"
         mount -t proc proc "$0/proc"
@@ -118,7 +123,11 @@ def bootstrap(suite: str, into: Path) -> None:
 
 def prepare(names: list[str] | tuple[str, ...]) -> None:
     """Builds the trees that these engines (and the client) need and that are not there yet."""
-    for suite in dict.fromkeys(("bookworm", *(ENGINES[name][0] for name in names))):
+    prepare_trees("bookworm", *(ENGINES[name][0] for name in names))
+
+
+def prepare_trees(*suites: str) -> None:
+    for suite in dict.fromkeys(suites):
         final = tree(suite)
         if final.is_dir():
             continue
