@@ -19,6 +19,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <termios.h>
 
 #include "base/words.h"
 #include "ctl/client.h"
@@ -30,6 +31,7 @@
 typedef struct Remote {
         const Ctl *ctl;
         const char *host, *verb;
+        bool terminal; /* this one is there as well */
         pid_t pid;
         int output_fd; /* -EBADF: it ended, or nobody wants it */
         int signal_fd;
@@ -70,7 +72,7 @@ static bool on_terminal(void) {
                isatty(STDERR_FILENO) == 1;
 }
 
-static int make_command(const Remote *remote, const Strv *words, bool terminal, char **ret) {
+static int make_command(const Remote *remote, const Strv *words, char **ret) {
         cleanup(strv_done) Strv all = STRV_NULL;
         int r;
 
@@ -78,7 +80,7 @@ static int make_command(const Remote *remote, const Strv *words, bool terminal, 
         if (r >= 0)
                 r = strv_add(&all, "--greet");
         /* $NO_COLOR does not get there; an option among the words comes later and has its way */
-        if (r >= 0 && terminal && !remote->ctl->render.color)
+        if (r >= 0 && remote->terminal && !remote->ctl->render.color)
                 r = strv_add(&all, "--color=never");
         for (size_t i = 0; r >= 0 && i < words->n; i++)
                 r = strv_add(&all, words->v[i]);
@@ -89,11 +91,11 @@ static int make_command(const Remote *remote, const Strv *words, bool terminal, 
 }
 
 /* In the child. A loop over hosts that it runs in keeps its stdin: -n. */
-static _Noreturn void run_ssh(const Remote *remote, const char *command, bool terminal,
-                              int output_fd, pid_t parent) {
+static _Noreturn void run_ssh(const Remote *remote, const char *command, int output_fd,
+                              pid_t parent) {
         const char *const argv[] = {
                 "ssh",
-                terminal ? "-t" : "-nT",
+                remote->terminal ? "-t" : "-nT",
                 "-x",
                 "-a",
                 "-oLogLevel=ERROR",
@@ -119,7 +121,7 @@ static _Noreturn void run_ssh(const Remote *remote, const char *command, bool te
         _exit(SSH_NOT_RUN);
 }
 
-static int start(Remote *remote, const char *command, bool terminal) {
+static int start(Remote *remote, const char *command) {
         cleanup_close int read_fd = -EBADF, write_fd = -EBADF;
         pid_t parent = getpid();
         int fds[2];
@@ -135,7 +137,7 @@ static int start(Remote *remote, const char *command, bool terminal) {
         if (remote->pid < 0)
                 return -errno;
         if (remote->pid == 0)
-                run_ssh(remote, command, terminal, write_fd, parent);
+                run_ssh(remote, command, write_fd, parent);
         remote->output_fd = TAKE_FD(read_fd);
         return 0;
 }
@@ -188,6 +190,21 @@ static void take_greeting(Remote *remote) {
         memmove(greeting, greeting + 1, (size_t)(remote->buffer + remote->n - greeting));
 }
 
+/* The other side's terminal has put a CR before each LF, and this one would put another as soon as ssh
+ * has given it back. */
+static void strip_returns(Remote *remote) {
+        struct termios mode;
+        size_t n = 0;
+
+        if (!remote->terminal || tcgetattr(STDOUT_FILENO, &mode) < 0 || !(mode.c_oflag & OPOST))
+                return;
+        for (size_t i = 0; i < remote->n; i++)
+                if (remote->buffer[i] != '\r' || i + 1 == remote->n ||
+                    remote->buffer[i + 1] != '\n')
+                        remote->buffer[n++] = remote->buffer[i];
+        remote->n = n;
+}
+
 /* Passes on what is there, as far as stdout takes it without a wait; ssh may have made it non-blocking,
  * where it is stderr as well. Where nobody reads it, ssh is to know, and through it the other side,
  * which knows best if it should go on. */
@@ -213,6 +230,7 @@ static void pass_on(Remote *remote) {
                 }
                 if (poll(&out, 1, 0) <= 0)
                         return;
+                strip_returns(remote);
                 n = write(STDOUT_FILENO, remote->buffer, remote->n);
                 if (n < 0 && errno == EINTR)
                         continue;
@@ -296,18 +314,18 @@ int remote_run(const Ctl *ctl, const char *host, const char *verb, const Strv *w
                 .ctl = ctl,
                 .host = host,
                 .verb = verb,
+                .terminal = on_terminal(),
                 .output_fd = -EBADF,
                 .signal_fd = -EBADF,
         };
         cleanup_free char *command = NULL;
-        bool terminal = on_terminal();
         int r;
 
-        r = make_command(&remote, words, terminal, &command);
+        r = make_command(&remote, words, &command);
         if (r >= 0)
                 r = catch_signals(&remote);
         if (r >= 0)
-                r = start(&remote, command, terminal);
+                r = start(&remote, command);
         if (r >= 0)
                 r = judge(&remote, attend(&remote));
         else

@@ -1,6 +1,7 @@
 """A real sshd on loopback with keys of its own, and an ssh(1) in PATH that knows it."""
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -83,7 +84,8 @@ class Relay:
     def cut(self) -> None:
         for pair in self.pairs:
             for end in pair:
-                end.shutdown(socket.SHUT_RDWR)
+                with contextlib.suppress(OSError):  # it may have ended meanwhile
+                    end.shutdown(socket.SHUT_RDWR)
         self.pairs.clear()
 
     def close(self) -> None:

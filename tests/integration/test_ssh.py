@@ -36,7 +36,7 @@ def server() -> Iterator[Sshd]:
 def box(server: Sshd) -> Iterator[Sshd]:
     yield server
     server.reach_by(server.port)
-    print(server.log.read_text())  # pytest shows it if the test fails
+    print(server.log.read_text()[-2000:])  # pytest shows it if the test fails
 
 
 Done = subprocess.CompletedProcess[str]
@@ -53,7 +53,7 @@ def ctl(box: Sshd, *args: str, host: str = "box", **env: str) -> Done:
 
 
 def ssh(box: Sshd, host: str, *command: str) -> Done:
-    return subprocess.run(["ssh", host, *command], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+    return subprocess.run(["ssh", "-T", "--", host, *command], stdin=subprocess.DEVNULL, capture_output=True, text=True,
                           timeout=60, env=environment(box))
 
 
@@ -253,6 +253,7 @@ def test_lost_in_the_middle(box, peer, args, words):
     box.reach_by(relay.port)
     with start(box, "--socket", str(p.path), *args) as run:
         assert run.stderr and asked.wait(20)
+        time.sleep(0.5)  # its greeting is on its way
         relay.cut()
         assert run.wait(20) == 1
         assert run.stderr.read().splitlines()[-1] == f"wpcachectl: {words}"
