@@ -48,8 +48,9 @@ _wpcachectl() {
                 elif [[ $word =~ ^(-H|--host)$ ]]; then
                         host=yes
                         ((i++))
-                        while [[ ${COMP_WORDS[i]} == '=' || ${COMP_WORDS[i + 1]-} == [@:] ]]; do
-                                [[ ${COMP_WORDS[i]} == '=' ]] && ((i++)) || ((i += 2))
+                        [[ ${COMP_WORDS[i]} != '=' ]] || ((i++))
+                        while [[ ${COMP_WORDS[i + 1]-} == [@:] ]]; do
+                                ((i += 2))
                         done
                         ((i < COMP_CWORD)) || option=--host
                 elif [[ $word == -* && ${COMP_WORDS[i + 1]} == '=' ]]; then
