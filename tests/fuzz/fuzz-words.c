@@ -15,9 +15,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 static void there_and_back(const Strv *words) {
         cleanup_free char *line = words_quote(words);
         cleanup(strv_done) Strv again = STRV_NULL;
+        Diag diag = DIAG_NULL;
 
         assert(line);
-        assert(words_split(line, SIZE_MAX - 1, &again, NULL) == 0);
+        assert(words_split(line, SIZE_MAX - 1, &again, &diag) == 0);
         assert(strv_equal(words, &again));
 }
 

@@ -46,8 +46,8 @@ static void test_refused(void **state) {
                 assert_int_equal(words_split(line, 4096, &words, &diag), -EINVAL);
                 assert_non_null(strstr(diag.text, " at byte 4: only plain words"));
         }
-        for (char c = 1; c < ' '; c++) {
-                const char line[] = { '\'', c, '\'', '\0' };
+        for (int c = 1; c < ' '; c++) {
+                const char line[] = { '\'', (char)c, '\'', '\0' };
 
                 assert_int_equal(words_split(line, 4096, &words, &diag), -EINVAL);
         }
@@ -73,6 +73,7 @@ static void test_quote(void **state) {
                                             "!" };
         cleanup(strv_done) Strv words = STRV_NULL, again = STRV_NULL;
         cleanup_free char *line = NULL, *none = words_quote(&words);
+        Diag diag = DIAG_NULL;
 
         (void)state;
         assert_string_equal(none, "");
@@ -83,7 +84,7 @@ static void test_quote(void **state) {
                                   "'$(id)\n\"`\\' ''\\''' '\xc3\xa9' -x '!'");
         *strchr(line, '\n') = 'n';
         *strchr(words.v[5], '\n') = 'n';
-        assert_int_equal(words_split(line, 4096, &again, NULL), 0);
+        assert_int_equal(words_split(line, 4096, &again, &diag), 0);
         assert_true(strv_equal(&words, &again));
 }
 
