@@ -1,6 +1,7 @@
 """wpcachectl -H and ssh-gate through a real sshd on loopback."""
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -57,9 +58,14 @@ def ssh(box: Sshd, host: str, *command: str) -> Done:
                           timeout=60, env=environment(box))
 
 
-def start(box: Sshd, *args: str, **options: Any) -> subprocess.Popen[str]:
-    return subprocess.Popen([CTL, "-H", "box", *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, text=True, env=environment(box), **options)
+@contextlib.contextmanager
+def start(box: Sshd, *args: str) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen([CTL, "-H", "box", *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, env=environment(box)) as run:
+        try:
+            yield run
+        finally:
+            run.kill()
 
 
 def hold(told: threading.Event, *replies: object) -> Callable[[socket.socket, object], None]:
