@@ -1,15 +1,19 @@
 # fish completion for wpcachectl(1)
 
-set -l verbs status clear rollback plan explain inhibit history watch metrics reload version help
+set -l verbs status clear rollback plan explain inhibit history watch metrics reload ssh-gate version help
 set -l targets 'all docker builder images apps (__wpcachectl_apps)'
 set -l first "not __fish_seen_subcommand_from $verbs"
-set -l of_target '__fish_seen_subcommand_from clear plan'
-set -l of_wait '__fish_seen_subcommand_from clear inhibit'
-set -l of_clear '__fish_seen_subcommand_from clear'
-set -l of_inhibit '__fish_seen_subcommand_from inhibit'
-set -l of_history '__fish_seen_subcommand_from history'
+set -l own 'not __fish_seen_subcommand_from ssh-gate; and __fish_seen_subcommand_from'
+set -l of_target "$own clear plan"
+set -l of_wait "$own clear inhibit"
+set -l of_clear "$own clear"
+set -l of_inhibit "$own inhibit"
+set -l of_history "$own history"
+set -l of_gate '__fish_seen_subcommand_from ssh-gate'
 
 function __wpcachectl_apps
+    # those of another host are not asked for
+    string match -q -r -- '^(-H|--host)' (commandline -opc); and return
     timeout 1 wpcachectl status --json=short </dev/null 2>/dev/null \
         | grep -o '{"name":"[a-z0-9][a-z0-9_.-]*","root":' | cut -d '"' -f 4
 end
@@ -25,10 +29,13 @@ complete -c wpcachectl -n $first -a history -d 'What was done, and how the sizes
 complete -c wpcachectl -n $first -a watch -d 'Jobs and events as they happen'
 complete -c wpcachectl -n $first -a metrics -d 'Figures for Prometheus'
 complete -c wpcachectl -n $first -a reload -d 'Read the configuration again'
+complete -c wpcachectl -n $first -a ssh-gate -d 'The allowed verb that an SSH client asks for'
 complete -c wpcachectl -n $first -a version -d 'Versions of client and daemon'
 complete -c wpcachectl -n $first -a help -d 'A summary'
 
 complete -c wpcachectl -l json -a 'short pretty' -d 'Print the answer as JSON'
+complete -c wpcachectl -s H -l host -x -a '(__fish_print_hostnames)' -d 'Ask that host'
+complete -c wpcachectl -s H -l host -x -a '(__fish_complete_user_at_hosts)'
 complete -c wpcachectl -l socket -r -F -d 'Socket of the daemon'
 complete -c wpcachectl -s q -l quiet -d 'Print errors only'
 complete -c wpcachectl -l color -a 'auto always never' -d 'Colour'
@@ -51,3 +58,5 @@ complete -c wpcachectl -n $of_inhibit -l require -d 'Without it do not run the c
 complete -c wpcachectl -n $of_inhibit -d Command \
     -xa '(__fish_complete_subcommand --fcs-skip=2 - --why --ttl --wait --socket)'
 complete -c wpcachectl -n $of_history -l since -x -a '24h 7d 30d' -d 'How far back'
+complete -c wpcachectl -n $of_gate -d 'May be used' \
+    -a (string join ' ' (string match -v -r '^(inhibit|ssh-gate)$' $verbs))

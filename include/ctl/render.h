@@ -27,6 +27,9 @@ typedef struct Render {
 /* Looks at stdout, $TERM and $NO_COLOR. */
 void render_init(Render *render, JsonFormat json, ColorMode color);
 
+/* Whether nobody reads stdout any more. One that went away has seen what it wanted. */
+bool render_reader_is_gone(void);
+
 typedef enum Style { STYLE_PLAIN, STYLE_GOOD, STYLE_WARN, STYLE_BAD, STYLE_FAINT } Style;
 
 /* The escape sequence that begins a style (STYLE_PLAIN: ends it), or "" without colour. */

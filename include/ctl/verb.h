@@ -30,6 +30,7 @@ enum {
 typedef struct Ctl {
         const char *socket_path;
         bool quiet;
+        bool through_gate;    /* the command line is what an SSH client sent */
         bool ignores_sigpipe; /* as whoever started this one had it */
         Render render;
         char command[256]; /* the command line as it was typed, for the receipt */
@@ -45,7 +46,7 @@ typedef struct Ctl {
 
         /* inhibit */
         const char *why;
-        char **argv; /* NULL-terminated; NULL: none was given */
+        char **argv; /* also ssh-gate's verbs; NULL-terminated; NULL: none was given */
         int64_t ttl_sec;
         bool require;
 

@@ -2,25 +2,30 @@
 
 /*
  * Options may stand anywhere on the line, as with systemd's tools; those that belong to some verbs
- * are refused with others. What follows `inhibit` is a command, whose options are its own. SIGPIPE is
- * ignored: a clear whose output nobody reads any more still ends with the right exit status.
+ * are refused with others. What follows `inhibit` is a command, whose options are its own, and what
+ * follows `ssh-gate` are verbs: the line that these are allowed in comes from somebody else, who gets
+ * nothing by it but a verb and its options. SIGPIPE is ignored: a clear whose output nobody reads any
+ * more still ends with the right exit status.
  */
 
 #include <getopt.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-#include "base/strv.h"
+#include "base/text.h"
+#include "base/words.h"
 #include "ctl/client.h"
+#include "ctl/remote.h"
 #include "wire/interface.h"
 
 #define TTL_SEC_DEFAULT 3600
-#define ARGUMENTS_MAX 2 /* the verb and one more */
+#define ARGUMENTS_MAX 2  /* the verb and one more */
+#define REQUEST_MAX 4096 /* bytes of a line for ssh-gate */
 
 static int verb_help(const Ctl *ctl);
+static int verb_ssh_gate(const Ctl *ctl);
 static int verb_version(const Ctl *ctl);
 
 static const struct {
@@ -41,11 +46,13 @@ static const struct {
         { "watch", NULL, "Jobs and events as they happen", verb_watch },
         { "metrics", NULL, "Figures for Prometheus", verb_metrics },
         { "reload", NULL, "Have the daemon read its configuration again", verb_reload },
+        { "ssh-gate", "VERB...", "Of verbs that may be used, the one an SSH client asks for",
+          verb_ssh_gate },
         { "version", NULL, "Versions of client and daemon", verb_version },
         { "help", NULL, "This text", verb_help },
 };
 
-enum { ARG_JSON = 256, ARG_SOCKET, ARG_COLOR, ARG_NO_PAGER, ARG_VERSION, ARG_OWNED };
+enum { ARG_JSON = 256, ARG_SOCKET, ARG_COLOR, ARG_NO_PAGER, ARG_VERSION, ARG_GREET, ARG_OWNED };
 
 /* Those that not every verb takes. */
 enum {
@@ -81,6 +88,7 @@ static const struct {
 
 static const struct option options[] = {
         { "json", optional_argument, NULL, ARG_JSON },
+        { "host", required_argument, NULL, 'H' },
         { "socket", required_argument, NULL, ARG_SOCKET },
         { "color", optional_argument, NULL, ARG_COLOR },
         { "no-pager", no_argument, NULL, ARG_NO_PAGER },
@@ -98,6 +106,7 @@ static const struct option options[] = {
         { "ttl", required_argument, NULL, ARG_TTL },
         { "require", no_argument, NULL, ARG_REQUIRE },
         { "since", required_argument, NULL, ARG_SINCE },
+        { "greet", no_argument, NULL, ARG_GREET },
         { NULL, 0, NULL, 0 },
 };
 
@@ -109,6 +118,10 @@ typedef struct Line {
         const char *arguments[ARGUMENTS_MAX + 1];
         size_t n_arguments; /* one too many at most */
         bool done;          /* an option that was all that was asked */
+        const char *host;   /* -H, or NULL */
+        Strv words;         /* what of it another host is to be asked */
+        int words_error;
+        char **allowed; /* the verbs, where the line came through ssh-gate, or NULL */
 } Line;
 
 static int verb_help(const Ctl *ctl) {
@@ -125,6 +138,8 @@ static int verb_help(const Ctl *ctl) {
         }
         printf("\n"
                "  --json[=short|pretty] the daemon's answer as JSON\n"
+               "  -H, --host [USER@]HOST\n"
+               "                        ask wpcachectl of that host, by ssh\n"
                "  --socket PATH         the daemon's socket, default $WPCACHE_SOCKET or\n"
                "                        " INTERFACE_SOCKET "\n"
                "  -q, --quiet           errors only\n"
@@ -192,6 +207,12 @@ static int verb_version(const Ctl *ctl) {
         else
                 printf("wpcached: no answer at %s\n", ctl->socket_path);
         return CTL_DONE;
+}
+
+static const char *environment(const char *name) {
+        const char *value = getenv(name);
+
+        return value && *value ? value : NULL;
 }
 
 /* One line, with what was probably meant. */
@@ -294,11 +315,22 @@ static int parse_since(const char *text, int64_t *ret_sec) {
                            text);
 }
 
+static int refuse_option(const char *option) {
+        return client_fail(CTL_NOT_PERMITTED, "ssh-gate: %s is not allowed", option);
+}
+
 static int on_option(int c, Ctl *ctl, Line *line) {
         switch (c) {
+        case 'H':
+                if (line->allowed)
+                        return refuse_option("--host");
+                line->host = optarg;
+                return remote_check_host(optarg);
         case ARG_JSON:
                 return parse_json(optarg, &line->json);
         case ARG_SOCKET:
+                if (line->allowed)
+                        return refuse_option("--socket");
                 ctl->socket_path = optarg;
                 break;
         case ARG_COLOR:
@@ -314,6 +346,9 @@ static int on_option(int c, Ctl *ctl, Line *line) {
         case ARG_VERSION:
                 line->done = true;
                 printf("wpcachectl %s\n", WPCACHE_VERSION);
+                break;
+        case ARG_GREET:
+                remote_greet();
                 break;
         case ARG_TARGET:
                 ctl->target = optarg;
@@ -349,45 +384,90 @@ static int on_option(int c, Ctl *ctl, Line *line) {
         return CTL_DONE;
 }
 
-static bool is_inhibit(const Line *line) {
-        return line->n_arguments > 0 && strcmp(line->arguments[0], "inhibit") == 0;
+/* The verbs, for a sentence. */
+static const char *list(char **names, char buffer[static 256]) {
+        size_t n = 0;
+
+        buffer[0] = '\0';
+        for (; *names && n < 256; names++)
+                n += (size_t)snprintf(buffer + n, 256 - n, "%s%s", n > 0 ? ", " : "", *names);
+        return buffer;
 }
 
-/* Takes one that is no option. True: it begins a command, which goes to the end of the line. */
-static bool on_argument(Line *line, char **at, Ctl *ctl) {
-        if (is_inhibit(line)) {
+/* Whatever is not allowed is refused before anything is made of the rest. */
+static int check_allowed(const char *verb, char **allowed) {
+        char text[256];
+
+        for (char **name = allowed; *name; name++)
+                if (strcmp(verb, *name) == 0)
+                        return CTL_DONE;
+        return client_fail(CTL_NOT_PERMITTED, "ssh-gate: '%s' is not allowed; what is: %s", verb,
+                           list(allowed, text));
+}
+
+static bool takes_the_rest(const Line *line) {
+        return line->n_arguments > 0 && (strcmp(line->arguments[0], "inhibit") == 0 ||
+                                         strcmp(line->arguments[0], "ssh-gate") == 0);
+}
+
+/* Takes one that is no option. *ret: it begins something that goes to the end of the line. */
+static int on_argument(Line *line, char **at, Ctl *ctl, bool *ret) {
+        int r = CTL_DONE;
+
+        *ret = takes_the_rest(line);
+        if (*ret) {
                 ctl->argv = at;
-                return true;
+                return CTL_DONE;
         }
+        if (line->allowed && line->n_arguments == 0)
+                r = check_allowed(*at, line->allowed);
         if (line->n_arguments < ELEMENTSOF(line->arguments))
                 line->arguments[line->n_arguments++] = *at;
-        return false;
+        line->words_error |= strv_add(&line->words, *at);
+        return r;
+}
+
+/* An option among the words for another host, by its name, whatever the user wrote for it. */
+static void keep_option(Line *line, int c) {
+        cleanup_free char *text = NULL;
+
+        for (const struct option *option = options; option->name; option++)
+                if (option->val == c)
+                        text = text_format("--%s%s%s", option->name, optarg ? "=" : "",
+                                           optarg ? optarg : "");
+        line->words_error |= text ? strv_add(&line->words, text) : -ENOMEM;
 }
 
 static int parse_line(int argc, char **argv, Ctl *ctl, Line *line) {
+        bool rest = false;
         int c, r = CTL_DONE;
 
         opterr = 0;
+        optind = 0;
         /* "-": arguments are told in their order, as if they were of an option 1 */
         while (r == CTL_DONE && !line->done &&
-               (c = getopt_long(argc, argv, "-:hq", options, NULL)) >= 0) {
+               (c = getopt_long(argc, argv, "-:hqH:", options, NULL)) >= 0) {
                 if (c == ':')
                         return client_fail(CTL_USAGE, "%s wants an argument; see wpcachectl help",
                                            argv[optind - 1]);
                 if (c == '?')
                         return unknown_option(argv[optind - 1]);
                 if (c == 1) {
-                        if (on_argument(line, argv + optind - 1, ctl))
-                                return CTL_DONE;
+                        r = on_argument(line, argv + optind - 1, ctl, &rest);
+                        if (rest)
+                                return r;
                         continue;
                 }
                 if (c >= ARG_OWNED)
                         line->owned[c - ARG_OWNED] = owners[c - ARG_OWNED].option;
+                if (c != 'H' && c != ARG_GREET)
+                        keep_option(line, c);
                 r = on_option(c, ctl, line);
         }
-        for (; r == CTL_DONE && optind < argc; optind++)
-                if (on_argument(line, argv + optind, ctl))
-                        break;
+        if (optind < argc)
+                line->words_error |= strv_add(&line->words, "--");
+        for (; r == CTL_DONE && optind < argc && !rest; optind++)
+                r = on_argument(line, argv + optind, ctl, &rest);
         return r;
 }
 
@@ -410,8 +490,11 @@ static int check_owned(const Line *line, const char *verb) {
 static void keep_command(Ctl *ctl, int argc, char **argv) {
         size_t n = 0;
 
-        snprintf(ctl->command, sizeof(ctl->command), "wpcachectl");
+        snprintf(ctl->command, sizeof(ctl->command), "%swpcachectl",
+                 ctl->through_gate ? "ssh-gate: " : "");
         for (int i = 1; i < argc; i++) {
+                if (strcmp(argv[i], "--greet") == 0)
+                        continue;
                 n = strlen(ctl->command);
                 snprintf(ctl->command + n, sizeof(ctl->command) - n, " %s", argv[i]);
         }
@@ -438,6 +521,9 @@ static int take_argument(Ctl *ctl, int (*run)(const Ctl *ctl), const char *argum
                                    ctl->keep_mounts ? "keep-mounts" : "include-mounted");
         if (run == verb_explain && (!argument || !*argument))
                 return client_fail(CTL_USAGE, "explain wants an image or a build cache record");
+        if (run == verb_ssh_gate && !ctl->argv)
+                return client_fail(CTL_USAGE, "ssh-gate wants the verbs that may be used: "
+                                              "wpcachectl ssh-gate status clear");
         if (run == verb_inhibit && !ctl->argv)
                 return client_fail(CTL_USAGE, "inhibit wants a command to run: wpcachectl inhibit "
                                               "--why TEXT -- COMMAND");
@@ -449,14 +535,113 @@ static int take_argument(Ctl *ctl, int (*run)(const Ctl *ctl), const char *argum
         return CTL_DONE;
 }
 
-static const char *environment(const char *name) {
-        const char *value = getenv(name);
+/* Whether another host can be asked for it. */
+static int check_remote(int (*run)(const Ctl *ctl), const char *host) {
+        if (run == verb_inhibit)
+                return client_fail(CTL_USAGE,
+                                   "inhibit runs its command beside the daemon; on the other host: "
+                                   "ssh %s wpcachectl inhibit --why TEXT -- COMMAND",
+                                   host);
+        if (run == verb_ssh_gate)
+                return client_fail(CTL_USAGE, "ssh-gate is for the other host's authorized_keys");
+        return CTL_DONE;
+}
 
-        return value && *value ? value : NULL;
+static int run_verb(Ctl *ctl, Line *line) {
+        const char *verb = line->n_arguments > 0 ? line->arguments[0] : "status";
+        const char *argument = line->n_arguments > 1 ? line->arguments[1] : NULL;
+        int r = CTL_DONE;
+
+        /* the default verb was not on the line */
+        if (line->allowed)
+                r = check_allowed(verb, line->allowed);
+        for (size_t i = 0; r == CTL_DONE && i < ELEMENTSOF(verbs); i++) {
+                if (strcmp(verb, verbs[i].name) != 0)
+                        continue;
+                r = check_owned(line, verb);
+                if (r != CTL_DONE)
+                        return r;
+                if (line->n_arguments > ARGUMENTS_MAX ||
+                    (argument && !verbs[i].argument && verbs[i].run != verb_help))
+                        return usage("too many arguments:", line->arguments[line->n_arguments - 1],
+                                     NULL);
+                if (line->host)
+                        r = check_remote(verbs[i].run, line->host);
+                if (r == CTL_DONE)
+                        r = take_argument(ctl, verbs[i].run, argument);
+                if (r != CTL_DONE)
+                        return r;
+                if (!line->host || verbs[i].run == verb_help)
+                        return verbs[i].run(ctl);
+                if (line->words_error < 0)
+                        return client_fail(CTL_FAILED, "out of memory");
+                return remote_run(ctl, line->host, verb, &line->words);
+        }
+        return r == CTL_DONE ? unknown_verb(verb) : r;
+}
+
+/* `allowed`: see Line. */
+static int run_line(int argc, char **argv, Ctl *ctl, char **allowed) {
+        Line line = { .json = JSON_FORMAT_OFF, .allowed = allowed };
+        int r;
+
+        keep_command(ctl, argc, argv);
+        r = parse_line(argc, argv, ctl, &line);
+        if (r == CTL_DONE && !line.done) {
+                render_init(&ctl->render, line.json, line.color);
+                r = run_verb(ctl, &line);
+        }
+        strv_done(&line.words);
+        return r;
+}
+
+/* Those that may be allowed: not one that runs a command, nor this one. */
+static int check_gate(char **allowed) {
+        for (char **name = allowed; *name; name++) {
+                size_t i = 0;
+
+                while (i < ELEMENTSOF(verbs) && strcmp(*name, verbs[i].name) != 0)
+                        i++;
+                if (i == ELEMENTSOF(verbs))
+                        return unknown_verb(*name);
+                if (verbs[i].run == verb_inhibit || verbs[i].run == verb_ssh_gate)
+                        return client_fail(CTL_USAGE, "ssh-gate: '%s' cannot be allowed", *name);
+        }
+        return CTL_DONE;
+}
+
+static int verb_ssh_gate(const Ctl *ctl) {
+        const char *request = environment("SSH_ORIGINAL_COMMAND");
+        cleanup(strv_done) Strv words = STRV_NULL;
+        Diag diag = DIAG_NULL;
+        Ctl inner = *ctl;
+        char text[256];
+        size_t skip;
+        int r;
+
+        r = check_gate(ctl->argv);
+        if (r != CTL_DONE)
+                return r;
+        if (!request)
+                return client_fail(CTL_USAGE,
+                                   "ssh-gate: nothing was asked for; what is allowed: %s",
+                                   list(ctl->argv, text));
+        r = strv_add(&words, "wpcachectl");
+        if (r >= 0)
+                r = words_split(request, REQUEST_MAX, &words, &diag);
+        if (r == -ENOMEM)
+                return client_fail(CTL_FAILED, "out of memory");
+        if (r < 0)
+                return client_fail(CTL_NOT_PERMITTED, "ssh-gate: not allowed: %s",
+                                   diag_text(&diag, r));
+        skip = words.n > 1 && strcmp(words.v[1], "wpcachectl") == 0;
+        inner.argv = NULL;
+        inner.through_gate = true;
+        return run_line((int)(words.n - skip), words.v + skip, &inner, ctl->argv);
 }
 
 static int run(int argc, char **argv, bool ignores_sigpipe) {
-        const char *socket_path = environment("WPCACHE_SOCKET"), *verb, *argument;
+        const char *socket_path = environment("WPCACHE_SOCKET");
         Ctl ctl = {
                 .socket_path = socket_path ? socket_path : INTERFACE_SOCKET,
                 .ignores_sigpipe = ignores_sigpipe,
@@ -465,37 +650,8 @@ static int run(int argc, char **argv, bool ignores_sigpipe) {
                 .ttl_sec = TTL_SEC_DEFAULT,
                 .since_sec = -1,
         };
-        Line line = { .json = JSON_FORMAT_OFF };
-        int r;
 
-        keep_command(&ctl, argc, argv);
-        r = parse_line(argc, argv, &ctl, &line);
-        if (r != CTL_DONE || line.done)
-                return r;
-        render_init(&ctl.render, line.json, line.color);
-        verb = line.n_arguments > 0 ? line.arguments[0] : "status";
-        argument = line.n_arguments > 1 ? line.arguments[1] : NULL;
-        for (size_t i = 0; i < ELEMENTSOF(verbs); i++) {
-                if (strcmp(verb, verbs[i].name) != 0)
-                        continue;
-                r = check_owned(&line, verb);
-                if (r != CTL_DONE)
-                        return r;
-                if (line.n_arguments > ARGUMENTS_MAX ||
-                    (argument && !verbs[i].argument && verbs[i].run != verb_help))
-                        return usage("too many arguments:", line.arguments[line.n_arguments - 1],
-                                     NULL);
-                r = take_argument(&ctl, verbs[i].run, argument);
-                return r == CTL_DONE ? verbs[i].run(&ctl) : r;
-        }
-        return unknown_verb(verb);
-}
-
-/* One that went away has seen what it wanted. */
-static bool reader_is_gone(void) {
-        struct pollfd fd = { .fd = STDOUT_FILENO };
-
-        return poll(&fd, 1, 0) > 0 && fd.revents & (POLLERR | POLLHUP);
+        return run_line(argc, argv, &ctl, NULL);
 }
 
 int main(int argc, char **argv) {
@@ -503,7 +659,7 @@ int main(int argc, char **argv) {
         int r;
 
         r = run(argc, argv, ignores_sigpipe);
-        if ((fflush(stdout) != 0 || ferror(stdout)) && r == CTL_DONE && !reader_is_gone())
+        if ((fflush(stdout) != 0 || ferror(stdout)) && r == CTL_DONE && !render_reader_is_gone())
                 return client_fail(CTL_FAILED, "stdout did not take all of the output");
         return r;
 }

@@ -7,6 +7,7 @@
  */
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -42,6 +43,12 @@ void render_init(Render *render, JsonFormat json, ColorMode color) {
                 .color = color == COLOR_ALWAYS ||
                          (color == COLOR_AUTO && able && (!no_color || !*no_color)),
         };
+}
+
+bool render_reader_is_gone(void) {
+        struct pollfd fd = { .fd = STDOUT_FILENO };
+
+        return poll(&fd, 1, 0) > 0 && fd.revents & (POLLERR | POLLHUP);
 }
 
 const char *render_style(const Render *render, Style style) {

@@ -89,6 +89,9 @@ static void print_event(const Ctl *ctl, const Json *event) {
         putchar('\n');
 }
 
+/* How soon a watch ends that nobody reads, where there are no events either. */
+#define READER_CHECK_USEC (10 * USEC_PER_SEC)
+
 /* Progress comes every second or so; only what it says anew is worth a line. */
 static bool is_repeated(const Json *event, char *last, size_t size) {
         const Json *progress = json_get(event, "progress");
@@ -114,8 +117,14 @@ int verb_watch(const Ctl *ctl) {
         for (bool first = true; r >= 0 && !ferror(stdout); first = false) {
                 cleanup(varlink_reply_done) VarlinkReply reply = { NULL };
 
-                r = client_reply(client, first ? CLIENT_TIMEOUT_USEC : USEC_INFINITY, &reply,
+                r = client_reply(client, first ? CLIENT_TIMEOUT_USEC : READER_CHECK_USEC, &reply,
                                  &diag);
+                if (r == -ETIMEDOUT && !first) {
+                        if (render_reader_is_gone())
+                                return CTL_DONE;
+                        r = 0;
+                        continue;
+                }
                 if (r == -ECONNRESET && !first)
                         return client_fail(CTL_FAILED, "wpcached ended the connection");
                 if (r < 0)

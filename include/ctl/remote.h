@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* wpcachectl on another host, by ssh(1). */
+
+#include "base/strv.h"
+#include "ctl/verb.h"
+
+/* Printed first by a wpcachectl that is asked for it by --greet, and by nothing else. */
+#define REMOTE_GREETING '\0'
+
+/* Whether ssh(1) may be given it as a destination. If not, has said why on stderr. */
+int remote_check_host(const char *host) must_check;
+
+/* Has `host` run wpcachectl with `words`, and returns its exit status; or CTL_UNREACHABLE where it
+ * did not come to that, CTL_FAILED where it did and its end was not seen, 128 + n after signal n; all
+ * of which was said on stderr. `verb` is what the words ask for. */
+int remote_run(const Ctl *ctl, const char *host, const char *verb, const Strv *words);
+
+/* In the wpcachectl on that host: has Ctrl-C of a terminal over there end in an exit status, since ssh
+ * tells of no signals, and greets. */
+void remote_greet(void);

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The other wpcachectl writes to a pipe of this one, which passes everything on. ssh exits with 255
+ * whether it never got there or lost its way back, and that makes the difference between a clear that
+ * was not begun and one that goes on: so the other one is asked to begin its output with a NUL, which
+ * is taken out here. Any byte at all will do where it was not asked, since a forced command ran
+ * instead.
+ *
+ * Of what is in ssh_config(5), options below override only what would get in the way of one command.
+ */
+
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <termios.h>
+
+#include "base/words.h"
+#include "ctl/client.h"
+#include "ctl/remote.h"
+
+#define SSH_FAILED 255
+#define SSH_NOT_RUN 254 /* and why was said */
+
+typedef struct Remote {
+        const Ctl *ctl;
+        const char *host, *verb;
+        bool terminal; /* this one is there as well */
+        pid_t pid;
+        int output_fd; /* -EBADF: it ended, or nobody wants it */
+        int signal_fd;
+        int signal; /* the first that came, or 0 */
+        sigset_t mask_before;
+        bool greeted, heard;   /* the greeting, anything */
+        char buffer[PIPE_BUF]; /* what a pipe that is ready takes without a wait */
+        size_t n;              /* of it are still to be passed on */
+        int write_error;
+} Remote;
+
+int remote_check_host(const char *host) {
+        const char *at = strrchr(host, '@');
+
+        for (const char *p = host; *p; p++)
+                if ((unsigned char)*p <= ' ' || *p == '\x7f')
+                        return client_fail(CTL_USAGE, "-H '%s': no host has a blank in its name",
+                                           host);
+        if (*host == '-' || *host == '@' || !*host || (at && (!at[1] || at[1] == '-')))
+                return client_fail(CTL_USAGE, "-H '%s': wants [USER@]HOST", host);
+        return CTL_DONE;
+}
+
+static void exit_of_signal(int number) {
+        _exit(128 + number);
+}
+
+void remote_greet(void) {
+        signal(SIGINT, exit_of_signal);
+        signal(SIGTERM, exit_of_signal);
+        putchar(REMOTE_GREETING);
+        fflush(stdout);
+}
+
+/* Whether that host can have a terminal for stdin, stdout and stderr alike. */
+static bool on_terminal(void) {
+        return isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1 &&
+               isatty(STDERR_FILENO) == 1;
+}
+
+static int make_command(const Remote *remote, const Strv *words, char **ret) {
+        cleanup(strv_done) Strv all = STRV_NULL;
+        int r;
+
+        r = strv_add(&all, "wpcachectl");
+        if (r >= 0)
+                r = strv_add(&all, "--greet");
+        /* $NO_COLOR does not get there; an option among the words comes later and has its way */
+        if (r >= 0 && remote->terminal && !remote->ctl->render.color)
+                r = strv_add(&all, "--color=never");
+        for (size_t i = 0; r >= 0 && i < words->n; i++)
+                r = strv_add(&all, words->v[i]);
+        if (r < 0)
+                return r;
+        *ret = words_quote(&all);
+        return *ret ? 0 : -ENOMEM;
+}
+
+/* In the child. A loop over hosts that it runs in keeps its stdin: -n. */
+static _Noreturn void run_ssh(const Remote *remote, const char *command, int output_fd,
+                              pid_t parent) {
+        const char *const argv[] = {
+                "ssh",
+                remote->terminal ? "-t" : "-nT",
+                "-x",
+                "-a",
+                "-oLogLevel=ERROR",
+                "-oRemoteCommand=none",
+                "-oClearAllForwardings=yes",
+                /* a host that is gone says nothing */
+                "-oServerAliveInterval=15",
+                "--",
+                remote->host,
+                command,
+                NULL,
+        };
+
+        if (prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && getppid() != parent)
+                _exit(SSH_FAILED);
+        if (!remote->ctl->ignores_sigpipe)
+                signal(SIGPIPE, SIG_DFL);
+        sigprocmask(SIG_SETMASK, &remote->mask_before, NULL);
+        if (dup2(output_fd, STDOUT_FILENO) >= 0)
+                execvp(argv[0], (char *const *)argv);
+        client_fail(0, "cannot run ssh: %s%s", error_text(errno),
+                    errno == ENOENT ? "; apt-get install openssh-client" : "");
+        _exit(SSH_NOT_RUN);
+}
+
+static int start(Remote *remote, const char *command) {
+        cleanup_close int read_fd = -EBADF, write_fd = -EBADF;
+        pid_t parent = getpid();
+        int fds[2];
+
+        if (pipe2(fds, O_CLOEXEC) < 0)
+                return -errno;
+        read_fd = fds[0];
+        write_fd = fds[1];
+        if (fcntl(read_fd, F_SETFL, O_NONBLOCK) < 0)
+                return -errno;
+        fflush(NULL);
+        remote->pid = fork();
+        if (remote->pid < 0)
+                return -errno;
+        if (remote->pid == 0)
+                run_ssh(remote, command, write_fd, parent);
+        remote->output_fd = TAKE_FD(read_fd);
+        return 0;
+}
+
+static int catch_signals(Remote *remote) {
+        static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+        struct sigaction action;
+        sigset_t signals;
+
+        sigemptyset(&signals);
+        for (size_t i = 0; i < ELEMENTSOF(numbers); i++)
+                if (sigaction(numbers[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+                        sigaddset(&signals, numbers[i]);
+        signal(SIGCHLD, SIG_DFL);
+        sigaddset(&signals, SIGCHLD);
+        if (sigprocmask(SIG_BLOCK, &signals, &remote->mask_before) < 0)
+                return -errno;
+        remote->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+        return remote->signal_fd < 0 ? -errno : 0;
+}
+
+/* A terminal's Ctrl-C went to ssh as well. */
+static void take_signals(Remote *remote) {
+        struct signalfd_siginfo info;
+
+        while (read(remote->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+                if (info.ssi_signo == SIGCHLD)
+                        continue;
+                if (remote->signal == 0)
+                        remote->signal = (int)info.ssi_signo;
+                if (info.ssi_code != SI_KERNEL)
+                        kill(remote->pid, (int)info.ssi_signo);
+        }
+}
+
+static void close_output(Remote *remote) {
+        if (remote->output_fd >= 0)
+                close(remote->output_fd);
+        remote->output_fd = -EBADF;
+        remote->n = 0;
+}
+
+static void take_greeting(Remote *remote) {
+        char *greeting = memchr(remote->buffer, REMOTE_GREETING, remote->n);
+
+        if (remote->greeted || !greeting)
+                return;
+        remote->greeted = true;
+        remote->n--;
+        memmove(greeting, greeting + 1, (size_t)(remote->buffer + remote->n - greeting));
+}
+
+/* The other side's terminal has put a CR before each LF, and this one would put another as soon as ssh
+ * has given it back. */
+static void strip_returns(Remote *remote) {
+        struct termios mode;
+        size_t n = 0;
+
+        if (!remote->terminal || tcgetattr(STDOUT_FILENO, &mode) < 0 || !(mode.c_oflag & OPOST))
+                return;
+        for (size_t i = 0; i < remote->n; i++)
+                if (remote->buffer[i] != '\r' || i + 1 == remote->n ||
+                    remote->buffer[i + 1] != '\n')
+                        remote->buffer[n++] = remote->buffer[i];
+        remote->n = n;
+}
+
+/* Passes on what is there, as far as stdout takes it without a wait; ssh may have made it non-blocking,
+ * where it is stderr as well. Where nobody reads it, ssh is to know, and through it the other side,
+ * which knows best if it should go on. */
+static void pass_on(Remote *remote) {
+        struct pollfd out = { .fd = STDOUT_FILENO, .events = POLLOUT };
+        ssize_t n;
+
+        while (remote->output_fd >= 0) {
+                if (remote->n == 0) {
+                        n = read(remote->output_fd, remote->buffer, sizeof(remote->buffer));
+                        if (n < 0 && errno == EINTR)
+                                continue;
+                        if (n < 0 && errno == EAGAIN)
+                                return;
+                        if (n <= 0) {
+                                close_output(remote);
+                                return;
+                        }
+                        remote->heard = true;
+                        remote->n = (size_t)n;
+                        take_greeting(remote);
+                        continue;
+                }
+                if (poll(&out, 1, 0) <= 0)
+                        return;
+                strip_returns(remote);
+                n = write(STDOUT_FILENO, remote->buffer, remote->n);
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0 && errno == EAGAIN)
+                        return;
+                if (n < 0) {
+                        remote->write_error = errno == EPIPE ? 0 : errno;
+                        close_output(remote);
+                        return;
+                }
+                remote->n -= (size_t)n;
+                memmove(remote->buffer, remote->buffer + n, remote->n);
+        }
+}
+
+/* Until ssh has ended and what it wrote was passed on. Returns its exit status. */
+static int attend(Remote *remote) {
+        bool ended = false;
+        int status = 0;
+
+        for (;;) {
+                struct pollfd fds[] = {
+                        { .fd = remote->signal_fd, .events = POLLIN },
+                        { .fd = remote->n == 0 ? remote->output_fd : -1, .events = POLLIN },
+                        { .fd = remote->n > 0 ? STDOUT_FILENO : -1, .events = POLLOUT },
+                };
+
+                /* SIGCHLD is taken before this looks, so that none is missed */
+                take_signals(remote);
+                if (!ended)
+                        ended = waitpid(remote->pid, &status, WNOHANG) > 0;
+                pass_on(remote);
+                if (ended && (remote->n == 0 || remote->signal != 0))
+                        return WIFEXITED(status) ? WEXITSTATUS(status) : SSH_FAILED;
+                poll(fds, ELEMENTSOF(fds), -1);
+        }
+}
+
+static bool acts(const char *verb) {
+        return strcmp(verb, "clear") == 0 || strcmp(verb, "rollback") == 0 ||
+               strcmp(verb, "reload") == 0;
+}
+
+/* What to say where ssh's own exit status is all there is. */
+static int judge(const Remote *remote, int status) {
+        const char *host = remote->host, *verb = remote->verb;
+        bool goes_on = remote->heard && acts(verb) && !remote->ctl->dry_run;
+
+        if (status == SSH_NOT_RUN && !remote->heard)
+                return CTL_UNREACHABLE;
+        if (!remote->greeted && (status == CTL_NOT_FOUND || status == CTL_NOT_EXECUTABLE))
+                return client_fail(CTL_UNREACHABLE,
+                                   "%s cannot run wpcachectl; is it installed there, and in PATH?",
+                                   host);
+        if (status == CTL_DONE && remote->write_error != 0)
+                return client_fail(CTL_FAILED, "stdout did not take all of the output: %s",
+                                   error_text(remote->write_error));
+        if (status != SSH_FAILED)
+                return status;
+        if (remote->signal != 0 && goes_on)
+                client_fail(0,
+                            "interrupted, but what was begun on %s goes on; wpcachectl -H %s "
+                            "history tells how it ended",
+                            host, host);
+        if (remote->signal != 0)
+                return 128 + remote->signal;
+        if (!remote->heard)
+                return client_fail(CTL_UNREACHABLE,
+                                   "no answer from %s by ssh; to find out why: ssh -v %s true",
+                                   host, host);
+        if (goes_on)
+                return client_fail(CTL_FAILED,
+                                   "lost %s during the %s; it may go on: wpcachectl -H %s history "
+                                   "tells how it ended",
+                                   host, verb, host);
+        return client_fail(CTL_FAILED, "lost %s before it had answered in full", host);
+}
+
+int remote_run(const Ctl *ctl, const char *host, const char *verb, const Strv *words) {
+        Remote remote = {
+                .ctl = ctl,
+                .host = host,
+                .verb = verb,
+                .terminal = on_terminal(),
+                .output_fd = -EBADF,
+                .signal_fd = -EBADF,
+        };
+        cleanup_free char *command = NULL;
+        int r;
+
+        r = make_command(&remote, words, &command);
+        if (r >= 0)
+                r = catch_signals(&remote);
+        if (r >= 0)
+                r = start(&remote, command);
+        if (r >= 0)
+                r = judge(&remote, attend(&remote));
+        else
+                r = client_fail(CTL_FAILED, "cannot run ssh: %s", error_text(r));
+        close_output(&remote);
+        if (remote.signal_fd >= 0)
+                close(remote.signal_fd);
+        return r;
+}
