@@ -283,7 +283,7 @@ PLAYED = [
     ("WpcacheInhibited", {"wpcache_inhibitors": "1x300"}, 270, [{}]),
     ("WpcacheInhibited", {"wpcache_inhibitors": "1x30 0 1x240"}, 200, []),
     ("WpcacheDiskFilling", {'wpcache_disk_free_bytes{path="/"}': "100000-100x500"}, 300, [{"path": "/"}]),
-    ("WpcacheDiskFilling", {'wpcache_disk_free_bytes{path="/"}': "100000x500"}, 300, []),
+    ("WpcacheDiskFilling", {'wpcache_disk_free_bytes{path="/"}': "100000-10x500"}, 300, []),
 ]
 
 
