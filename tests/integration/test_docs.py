@@ -209,6 +209,8 @@ def test_links(page: Path) -> None:
         target = (page.parent / path).resolve() if path else page
         assert target.exists() and target.is_relative_to(TOP), link
         assert not anchor or anchor in anchors(target), link
+    for name in re.findall(r"/usr/share/doc/wpcache/(examples/[\w.-]+)", page.read_text()):
+        assert (DOCS / name).exists(), name
 
 
 def test_every_page_is_linked() -> None:
