@@ -159,8 +159,9 @@ def test_downgrade(engine: Engine, short_path: Path) -> None:
         assert (daemon.state / "wpcache.db").read_bytes() == before
         aside, = root_commands("Upgrade, downgrade, remove", short_path, short_path)
         subprocess.run(aside, shell=True, check=True)
+        daemon.state.mkdir()
         daemon.start()
-        assert (daemon.state / "wpcache.db.newer").read_bytes() == before
+        assert (short_path / "wpcache.newer/wpcache.db").read_bytes() == before
 
 
 # The journal
