@@ -19,8 +19,9 @@
 #include "daemon/waiter.h"
 #include "janitor/job.h"
 
-/* Clears and rollbacks that may wait at a time. */
+/* Clears and rollbacks that may wait at a time; more of them where root asks. */
 #define QUEUE_MAX 8
+#define QUEUE_ROOT_MAX 12
 
 /* What is known of the job in progress. */
 typedef struct Present {
@@ -97,6 +98,8 @@ int manager_reload(Manager *manager, Strv *ret_restart_keys, char **reterr_text)
 /* Queues a job for its worker and takes it over, also on -ENOMEM; fills in its id and its copy of
  * the configuration. */
 int manager_submit(Manager *manager, Job *job, char ret_id[static RECEIPT_ID_MAX]) must_check;
+/* Whether nobody like `peer` may have another clear or rollback wait. */
+bool manager_queue_full(const Manager *manager, const Peer *peer);
 /* Takes back and drops a job that has not started: true; false if it has. */
 bool manager_withdraw(Manager *manager, const char *job_id);
 

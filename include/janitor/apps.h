@@ -127,6 +127,8 @@ typedef struct AppsWork {
         uint64_t n_removed, n_left_overs, bytes; /* left-overs: of earlier runs */
         uint64_t told_usec;                      /* the last progress */
         uint64_t until_usec;                     /* for all removals; 0: none began */
+        bool counted;
+        size_t n_old; /* rows of earlier runs, which come first */
 } AppsWork;
 
 void apps_work_done(AppsWork *work);
@@ -162,5 +164,7 @@ void apps_work_tell(AppsWork *work, const char *message);
 /* Takes `text` over; NULL: -ENOMEM. */
 int apps_work_note(AppsWork *work, char *text) must_check;
 int apps_work_failed(AppsWork *work, const App *app, const char *path, int error) must_check;
+/* Counts what earlier runs left, before this one takes anything. */
+int apps_work_count(AppsWork *work, Diag *reterr_diag) must_check;
 /* Where no trash can be had. */
 int apps_remove_in_place(AppsWork *work, const AppsLook *look, size_t index) must_check;

@@ -315,7 +315,7 @@ void inhibit_hold_clear(Manager *manager, Connection *connection, Job *job, cons
                 return;
         }
         turn->clear = job;
-        if (worker_queued(manager->worker) + inhibit_waiting(manager) >= QUEUE_MAX) {
+        if (manager_queue_full(manager, connection_peer(connection))) {
                 reply_error(connection, ERROR_BUSY, "reason", "too many jobs are waiting");
                 return;
         }

@@ -70,6 +70,11 @@ int manager_submit(Manager *manager, Job *job, char ret_id[static RECEIPT_ID_MAX
         return 0;
 }
 
+bool manager_queue_full(const Manager *manager, const Peer *peer) {
+        return worker_queued(manager->worker) + inhibit_waiting(manager) >=
+               (peer->uid == 0 ? QUEUE_ROOT_MAX : QUEUE_MAX);
+}
+
 bool manager_withdraw(Manager *manager, const char *job_id) {
         cleanup(job_free) Job *job = worker_withdraw(manager->worker, job_id);
 

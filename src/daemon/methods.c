@@ -106,7 +106,7 @@ static void submit(Manager *manager, Connection *connection, Job *job, bool look
         JobKind kind = job->kind;
         char id[RECEIPT_ID_MAX];
 
-        if (!looks && worker_queued(manager->worker) + inhibit_waiting(manager) >= QUEUE_MAX) {
+        if (!looks && manager_queue_full(manager, connection_peer(connection))) {
                 job_free(job);
                 reply_error(connection, ERROR_BUSY, "reason", "too many jobs are waiting");
                 return;

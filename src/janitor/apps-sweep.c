@@ -236,15 +236,7 @@ static int item_left(AppsWork *work, const Place *place, const TrashItem *item, 
                                    : remains(work, object, from, error);
 }
 
-/* By this run; only the first ones are known by their names. */
-static bool was_taken(const AppsWork *work, const char *name) {
-        for (size_t i = 0; work->receipt && i < work->receipt->caches.n; i++)
-                if (strcmp(work->receipt->caches.v[i].name, name) == 0)
-                        return true;
-        return work->receipt && work->receipt->caches.n == REMAINING_NAMED_MAX;
-}
-
-static int sweep_item(AppsWork *work, const Place *place, const TrashItem *item) {
+static int sweep_item(AppsWork *work, const Place *place, const TrashItem *item, bool old) {
         cleanup_free char *from = text_format("%s's %s", item->app, item->path);
         Removal removal = {
                 .work = work,
@@ -263,8 +255,8 @@ static int sweep_item(AppsWork *work, const Place *place, const TrashItem *item)
         r = removal_end(&removal, remove_item(place, item, &hooks, &removal.figures));
         if (r == 0) {
                 work->n_removed++;
-                work->n_left_overs += !was_taken(work, item->name);
-                if (work->receipt)
+                work->n_left_overs += old;
+                if (work->receipt && !old)
                         receipt_cache_removed(work->receipt, item->name, removal.figures.bytes);
         }
         if (r == 0 || (r == -ENOENT && place->dev == item->dev))
@@ -305,6 +297,7 @@ static int forget(AppsWork *work, Gone *gone, Diag *reterr_diag) {
 }
 
 static int sweep_items(AppsWork *work, const TrashItems *items, Gone *gone, Diag *reterr_diag) {
+        size_t n_old = work->n_old;
         Place place = { .fd = -EBADF };
         int r = 0;
 
@@ -313,9 +306,11 @@ static int sweep_items(AppsWork *work, const TrashItems *items, Gone *gone, Diag
 
                 if (!place.path || strcmp(place.path, item->place) != 0)
                         place_open(&place, item);
-                r = sweep_item(work, &place, item);
-                if (r > 0)
+                r = sweep_item(work, &place, item, i < n_old);
+                if (r > 0) {
                         gone->v[gone->n++] = *item;
+                        work->n_old -= i < n_old;
+                }
                 if (r >= 0 && gone->n == GONE_MAX)
                         r = forget(work, gone, reterr_diag);
         }
@@ -324,12 +319,28 @@ static int sweep_items(AppsWork *work, const TrashItems *items, Gone *gone, Diag
         return r;
 }
 
+int apps_work_count(AppsWork *work, Diag *reterr_diag) {
+        cleanup(trash_items_done) TrashItems items = { 0 };
+        int r;
+
+        if (work->counted)
+                return 0;
+        r = store_read_trash(work->store, &items, reterr_diag);
+        if (r < 0)
+                return r;
+        work->counted = true;
+        work->n_old = items.n;
+        return 0;
+}
+
 int apps_sweep(AppsWork *work, Diag *reterr_diag) {
         cleanup(trash_items_done) TrashItems items = { 0 };
         Gone gone = { .n = 0 };
         int r, k;
 
-        r = store_read_trash(work->store, &items, reterr_diag);
+        r = apps_work_count(work, reterr_diag);
+        if (r >= 0)
+                r = store_read_trash(work->store, &items, reterr_diag);
         if (r < 0)
                 return r;
         r = sweep_items(work, &items, &gone, reterr_diag);

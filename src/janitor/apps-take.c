@@ -207,12 +207,14 @@ static int take_app(AppsWork *work, const AppsLook *look, size_t index, Diag *re
 }
 
 int apps_take(AppsWork *work, AppsLook *look, Diag *reterr_diag) {
+        int r = apps_work_count(work, reterr_diag);
+
+        if (r < 0)
+                return r;
         forget_failures(work);
         remaining_done(&work->remaining);
         work->n_more = 0;
         for (size_t i = 0; i < look->n; i++) {
-                int r;
-
                 if (look->apps[i].n_caches == 0)
                         continue;
                 r = take_app(work, look, i, reterr_diag);

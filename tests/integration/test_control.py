@@ -340,6 +340,26 @@ def test_rights(serve, extra, who, may_look, may_act):
         assert "interfaces" in wire.call(f"{SERVICE}.GetInfo")["parameters"]
 
 
+def test_queue_keeps_places_for_root(serve):
+    """However many clears of others wait for an inhibitor."""
+    daemon = serve("operators=user:nobody\n")
+    with ExitStack() as stack:
+        holder = stack.enter_context(Wire(daemon.socket))
+        assert "token" in holder.call("Inhibit", more=True, why="deploy")["parameters"]
+        waiting = []
+        for _ in range(9):
+            with user(NOBODY):
+                waiting.append(stack.enter_context(Wire(daemon.socket)))
+            waiting[-1].send(message(f"{CACHE}.Clear", target="builder"))
+        full = {"error": f"{CACHE}.Busy", "parameters": {"reason": "too many jobs are waiting"}}
+        assert waiting[-1].receive() == full
+        with Wire(daemon.socket) as root:
+            reply = root.call("Clear", target="builder", waitSec=0)
+            assert reply["error"] == f"{CACHE}.Busy" and reply != full, reply
+            reply = root.call("Clear", target="builder", ignoreInhibitors=True)
+            assert reply["error"] == f"{CACHE}.EngineUnavailable", reply
+
+
 # --- many, slow and vanishing clients ---
 
 @pytest.mark.parametrize("uid", [NOBODY, 0])

@@ -9,9 +9,9 @@ endfunction()
 
 stage(etc/wpcached.conf ${ROOT}/etc/wpcache wpcached.conf)
 file(MAKE_DIRECTORY ${ROOT}/etc/wpcache/wpcached.conf.d)
-stage(packaging/copyright ${DOC} copyright)
-stage(packaging/changelog ${DOC} changelog.Debian)
-stage(packaging/lintian-overrides ${ROOT}/usr/share/lintian/overrides wpcache)
+stage(scripts/debian/copyright ${DOC} copyright)
+stage(scripts/debian/changelog ${DOC} changelog.Debian)
+stage(scripts/debian/lintian-overrides ${ROOT}/usr/share/lintian/overrides wpcache)
 
 file(GLOB PAGES ${ROOT}/usr/share/man/man*/*)
 foreach(FILE ${PAGES} ${DOC}/changelog.Debian)
