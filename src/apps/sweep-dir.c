@@ -244,9 +244,9 @@ static bool turns_around(const char *text) {
 }
 
 /* Drops the middle of a text that is too long. */
-static void shorten(char *text) {
+static void shorten(char *text, size_t n) {
         static const char dots[] = "[...]";
-        size_t n = strlen(text), begin = PATH_TEXT_BYTES_MAX / 2, end;
+        size_t begin = PATH_TEXT_BYTES_MAX / 2, end;
 
         if (n <= PATH_TEXT_BYTES_MAX)
                 return;
@@ -283,6 +283,6 @@ char *path_text(const char *path) {
                 }
         }
         *to = '\0';
-        shorten(text);
+        shorten(text, (size_t)(to - text));
         return text;
 }

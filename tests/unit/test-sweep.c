@@ -398,12 +398,14 @@ static void test_path_text(void **state) {
                 { "\033[2J\177", "\\x1b[2J\\x7f" },
                 { "\377\303", "\\xff\\xc3" },
                 { "\302\233x", "\\xc2\\x9bx" },
-                { "a\342\200\256b\342\200\246", "a\\xe2\\x80\\xaeb\342\200\246" },
         };
         char longest[3 * PATH_TEXT_BYTES_MAX + 1];
-        cleanup_free char *whole = NULL, *cut = NULL;
+        /* right-to-left override, and an ellipsis, which is none */
+        char turned[] = { 'a', '\342', '\200', '\256', 'b', '\342', '\200', '\246', '\0' };
+        cleanup_free char *whole = NULL, *cut = NULL, *unturned = path_text(turned);
 
         (void)state;
+        assert_string_equal(unturned, "a\\xe2\\x80\\xaeb\342\200\246");
         memset(longest, 'x', sizeof(longest));
         longest[PATH_TEXT_BYTES_MAX] = '\0';
         whole = path_text(longest);
