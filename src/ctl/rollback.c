@@ -39,6 +39,9 @@ int verb_rollback(const Ctl *ctl) {
                                render_style(&ctl->render, STYLE_PLAIN),
                                json_get_string(name, "name", "?"),
                                json_get_string(name, "reason", "?"));
+                if (json_size(restored) == 0 && json_size(skipped) == 0)
+                        printf("nothing to put back: receipt %s took no names away\n",
+                               json_get_string(reply.parameters, "receipt", "?"));
         }
         if (json_size(skipped) > 0)
                 return client_fail(CTL_FAILED, "%zu of %zu names of receipt %s not put back",

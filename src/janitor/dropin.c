@@ -249,8 +249,9 @@ int dropin_remedy(const Config *config, const char *path, int error, char **ret)
                 return 0;
         if (by_systemd) {
                 other = config->file && strcmp(config->file, CONFIG_PATH) != 0;
-                *ret = text_format("wpcached %s%s%s--print-dropin | install -D -m 644 /dev/stdin "
-                                   "%s && systemctl daemon-reload && systemctl restart wpcached",
+                *ret = text_format("f=$(mktemp) && wpcached %s%s%s--print-dropin >$f && install -D "
+                                   "-m 644 $f %s && systemctl daemon-reload && systemctl restart "
+                                   "wpcached",
                                    other ? "--config " : "", other ? config->file : "",
                                    other ? " " : "", DROPIN_PATH);
                 return *ret ? 0 : -ENOMEM;

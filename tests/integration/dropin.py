@@ -9,7 +9,7 @@ from helpers import wait_until
 
 DROPIN = "/etc/systemd/system/wpcached.service.d/50-apps.conf"
 CONFIG = "/etc/wpcache/wpcached.conf.d/50-apps.conf"
-REMEDY = (f"wpcached --print-dropin | install -D -m 644 /dev/stdin {DROPIN} && "
+REMEDY = (f"f=$(mktemp) && wpcached --print-dropin >$f && install -D -m 644 $f {DROPIN} && "
           "systemctl daemon-reload && systemctl restart wpcached")
 # Where each lies, and who owns it.
 ROOTS = {

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+import dropin
 from engine import CACHE, Engine
 from helpers import names, wait_until
 from nspawn import Machine
@@ -294,6 +295,11 @@ def test_watchdog(machine):
     assert machine.run("wpcachectl", "status", check=False).returncode == 0
     machine.run("rm", dropin)
     restart(machine)
+
+
+def test_dropin(machine):
+    """What --print-dropin writes is what the shipped unit needs, and status says when it is missing."""
+    dropin.prove(machine)
 
 
 def test_app_root(machine):
