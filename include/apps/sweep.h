@@ -29,12 +29,13 @@ typedef struct AppRoot {
 /*
  * Opens a root; an absolute path. A symlink in it is followed only where it and the directory it is
  * in belong to root, and nobody else may write that directory. Refused, by identity, whatever the
- * path calls them: the directories of hier(7) and trees that are the system's or the engine's own
- * (a project may lie below /opt, /srv, /home/USER, /usr/local, /var/lib ...), and homes.
+ * path calls them: the directories of hier(7) and trees that are the system's or the engine's own (a
+ * project may lie below /opt, /srv, /home/USER, /usr/local, /var/lib ...), and homes.
  *
  *   -EINVAL not an absolute path       -EPERM a system directory or a home: refuse it
  *   -ENOTDIR no directory              -ELOOP a link that is not followed, or too many
- *   -ENOENT missing   -EACCES we may not read it   -EROFS mounted read-only: states of an app
+ *   -ENOENT missing   -EACCES we may not read it   -EROFS mounted read-only   -ESTALE what systemd
+ *   bound there lies elsewhere: it followed a link of the owner's: states of an app
  */
 int app_open(const char *path, AppRoot *ret, Diag *reterr_diag) must_check;
 void app_close(AppRoot *root);

@@ -158,6 +158,11 @@ bool apps_hopeless(const AppsWork *work, const AppsLook *look);
 int apps_remaining(const AppsWork *work, const AppsLook *look, bool taken,
                    RemainingList *ret) must_check;
 
+/* A command on a path of an application, for a person to paste: its owner chose the name. `object` is
+ * path_text()'s; one that does not stand for itself is not put into a command. Malloc'ed, NULL on out
+ * of memory. */
+char *apps_remedy(const char *command, const char *object);
+
 /* What apps-take.c and apps-sweep.c share. */
 
 void apps_work_tell(AppsWork *work, const char *message);

@@ -9,6 +9,7 @@
 #include "apps/sweep.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include <sys/statvfs.h>
 
 #include "apps/dir.h"
+#include "apps/need.h"
 
 #define LINKS_MAX 40
 #define UID_PERSON_MIN 1000 /* accounts below may well live in the application they run */
@@ -253,6 +255,82 @@ static int check_place(const char *path, int path_fd, const Way *way, Diag *rete
         return 0;
 }
 
+/* Of a line of mountinfo, its root: ` ` and the like are \ooo there. */
+static void unescape(char *text) {
+        char *to = text;
+
+        for (const char *from = text; *from; to++) {
+                unsigned code;
+
+                if (sscanf(from, "\\%3o", &code) == 1) {
+                        *to = (char)code;
+                        from += 4;
+                } else {
+                        *to = *from++;
+                }
+        }
+        *to = '\0';
+}
+
+/* What is mounted by the id, as a path in its own file system. */
+static int mount_source(uint64_t id, char **ret) {
+        FILE *file = fopen("/proc/self/mountinfo", "re");
+        cleanup_free char *line = NULL;
+        size_t size = 0;
+        int r = -ENOENT;
+
+        if (!file)
+                return -errno;
+        while (r == -ENOENT && getline(&line, &size, file) >= 0) {
+                cleanup_free char *source = NULL;
+                uint64_t other;
+
+                if (sscanf(line, "%" SCNu64 " %*u %*s %ms ", &other, &source) != 2 || other != id)
+                        continue;
+                unescape(source);
+                *ret = TAKE_PTR(source);
+                r = 0;
+        }
+        fclose(file);
+        return r;
+}
+
+static bool ends_with(const char *text, const char *end) {
+        size_t n = strlen(text), m = strlen(end);
+
+        return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+/*
+ * Where systemd hides homes from us, a root is bound to its place by a path that systemd follows links
+ * in, as root, before we run: its owner may have put one there. What is mounted there has to be what
+ * the path says.
+ */
+static int check_bind(const char *path, int path_fd, Diag *reterr_diag) {
+        cleanup_close int parent_fd = openat(path_fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        cleanup_free char *source = NULL;
+        const char *place = NULL;
+        uint64_t mount, above;
+        int r;
+
+        if (!getenv("INVOCATION_ID") || need_hidden(path, &place) == HIDDEN_NOT)
+                return 0;
+        if (parent_fd < 0)
+                return -errno;
+        r = mount_id(path_fd, &mount);
+        if (r >= 0)
+                r = mount_id(parent_fd, &above);
+        if (r < 0 || mount == above)
+                return r;
+        r = mount_source(mount, &source);
+        if (r < 0)
+                return diag_set(reterr_diag, -ESTALE, "what is mounted on %s is not known", path);
+        if (strncmp(path, place, strlen(place)) != 0 || !ends_with(source, path + strlen(place)))
+                return diag_set(reterr_diag, -ESTALE,
+                                "%s is a mount of %s, which is something else", path, source);
+        return 0;
+}
+
 int app_open(const char *path, AppRoot *ret, Diag *reterr_diag) {
         cleanup_close int path_fd = -EBADF, fd = -EBADF;
         struct statvfs vfs;
@@ -263,6 +341,8 @@ int app_open(const char *path, AppRoot *ret, Diag *reterr_diag) {
         if (path_fd < 0)
                 return path_fd;
         r = check_place(path, path_fd, &way, reterr_diag);
+        if (r >= 0)
+                r = check_bind(path, path_fd, reterr_diag);
         if (r < 0)
                 return r;
 

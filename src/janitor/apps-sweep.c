@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "base/span.h"
 #include "base/text.h"
+#include "base/words.h"
 #include "janitor/apps.h"
 #include "janitor/dropin.h"
 
@@ -79,6 +80,17 @@ static int on_step(void *userdata, const SweepFigures *figures) {
         return reporter->pause(reporter->userdata, 0);
 }
 
+char *apps_remedy(const char *command, const char *object) {
+        char *words[] = { (char *)object };
+        const Strv list = { words, 1 };
+        cleanup_free char *quoted = NULL;
+
+        if (strchr(object, '\\') || strstr(object, "[...]"))
+                return text_format("%s, by hand: its name is no text", command);
+        quoted = words_quote(&list);
+        return quoted ? text_format("%s %s", command, quoted) : NULL;
+}
+
 static int remains(AppsWork *work, const char *object, const char *from, int error) {
         cleanup_free char *reason = NULL, *remedy = NULL;
         int r = 0;
@@ -95,9 +107,9 @@ static int remains(AppsWork *work, const char *object, const char *from, int err
                             : error == -ETIMEDOUT ? "to remove it takes longer; the rest goes later"
                                                   : error_text(error));
         if (error == -EPERM)
-                remedy = text_format("chattr -i -a %s, then clear again", object);
+                remedy = apps_remedy("chattr -i -a", object);
         else if (error == -EXDEV || error == -EBUSY)
-                remedy = text_format("umount %s, then clear again", object);
+                remedy = apps_remedy("umount", object);
         else
                 r = dropin_remedy(work->config, object, error, &remedy);
         if (!reason || r < 0 ||

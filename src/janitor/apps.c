@@ -245,7 +245,7 @@ static int on_found(void *userdata, const Cache *cache) {
                 return say(&search->look->notes,
                            text_format("%s is a symlink: it is not followed, and left", object));
         case CACHE_MOUNT:
-                remedy = text_format("umount %s", object);
+                remedy = apps_remedy("umount", object);
                 return remedy ? remains(search->look, REMAINING_CACHE, object,
                                         "a file system is mounted on it", remedy)
                               : -ENOMEM;

@@ -328,6 +328,17 @@ static void test_states_of_a_root(void **state) {
         make_directories("root/mounted");
         ok(mount("root/src", "root/mounted", NULL, MS_BIND, NULL));
         assert_int_equal(try_here("root/mounted"), 0);
+        /* what systemd bound there, and followed a link for */
+        ok(setenv("INVOCATION_ID", "0123456789abcdef", 1));
+        assert_int_equal(try_here("root/mounted"), -ESTALE);
+        assert_int_equal(try_here("root"), 0);
+        ok(umount("root/mounted"));
+        make_directories("root/a b");
+        ok(mount("root/a b", "root/a b", NULL, MS_BIND, NULL));
+        assert_int_equal(try_here("root/a b"), 0);
+        ok(umount("root/a b"));
+        ok(unsetenv("INVOCATION_ID"));
+        ok(mount("root/src", "root/mounted", NULL, MS_BIND, NULL));
         ok(mount(NULL, "root/mounted", NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL));
         assert_int_equal(try_here("root/mounted"), -EROFS);
         assert_int_equal(try_here("root"), 0);
