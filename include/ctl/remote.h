@@ -9,6 +9,9 @@
 /* Printed first by a wpcachectl that is asked for it by --greet, and by nothing else. */
 #define REMOTE_GREETING '\0'
 
+/* Follows --greet where the terminal over there wants colour. */
+#define REMOTE_COLOR "--color=always"
+
 /* Whether ssh(1) may be given it as a destination. If not, has said why on stderr. */
 int remote_check_host(const char *host) must_check;
 
@@ -17,6 +20,5 @@ int remote_check_host(const char *host) must_check;
  * of which was said on stderr. `verb` is what the words ask for. */
 int remote_run(const Ctl *ctl, const char *host, const char *verb, const Strv *words);
 
-/* In the wpcachectl on that host: has Ctrl-C of a terminal over there end in an exit status, since ssh
- * tells of no signals, and greets. */
+/* In the wpcachectl on that host. */
 void remote_greet(void);

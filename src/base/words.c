@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 
-/* What is taken is listed, not what is refused: a character nobody thought of is refused. */
+/* What is taken is listed, not what is refused: a character nobody thought of is refused, and quoted. */
 
 #include <stdio.h>
 #include <string.h>
 
 #include "base/words.h"
 
-static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-                            "_./:=,@%+-";
+/* At the start of a word some shell makes something of others: zsh of '='. */
+#define PLAIN_FIRST "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./-"
+
+static const char plain[] = PLAIN_FIRST ":=,@%+";
 
 /* Every byte takes four at most ('\''), and a word two more and a blank. */
 char *words_quote(const Strv *words) {
@@ -25,7 +27,7 @@ char *words_quote(const Strv *words) {
 
                 if (i > 0)
                         *end++ = ' ';
-                if (*word && !word[strspn(word, plain)]) {
+                if (*word && strchr(PLAIN_FIRST, *word) && !word[strspn(word, plain)]) {
                         end = stpcpy(end, word);
                         continue;
                 }

@@ -223,15 +223,18 @@ static int usage(const char *what, const char *given, const char *nearest) {
         return client_fail(CTL_USAGE, "%s '%s'; see wpcachectl help", what, given);
 }
 
-static int unknown_option(const char *given) {
+/* `letter`: the one at fault in a word of short options. */
+static int unknown_option(const char *given, int letter) {
         const char *names[ELEMENTSOF(options) - 1];
         const char *nearest;
         char text[64];
 
         for (size_t i = 0; i < ELEMENTSOF(names); i++)
                 names[i] = options[i].name;
-        if (strncmp(given, "--", 2) != 0)
-                return usage("unknown option", given, NULL);
+        if (strncmp(given, "--", 2) != 0) {
+                snprintf(text, sizeof(text), "-%c", letter);
+                return usage("unknown option", letter > ' ' && letter < 0x7f ? text : given, NULL);
+        }
         nearest = strv_nearest(given + 2, names, ELEMENTSOF(names));
         snprintf(text, sizeof(text), "--%s", nearest ? nearest : "");
         return usage("unknown option", given, nearest ? text : NULL);
@@ -430,17 +433,21 @@ static int on_argument(Line *line, char **at, Ctl *ctl, bool *ret) {
 /* An option among the words for another host, by its name, whatever the user wrote for it. */
 static void keep_option(Line *line, int c) {
         cleanup_free char *text = NULL;
+        const char *value = optarg;
 
+        /* stdout over there is a pipe of ssh's */
+        if (c == ARG_JSON && !value && isatty(STDOUT_FILENO) == 1)
+                value = "pretty";
         for (const struct option *option = options; option->name; option++)
                 if (option->val == c)
-                        text = text_format("--%s%s%s", option->name, optarg ? "=" : "",
-                                           optarg ? optarg : "");
+                        text = text_format("--%s%s%s", option->name, value ? "=" : "",
+                                           value ? value : "");
         line->words_error |= text ? strv_add(&line->words, text) : -ENOMEM;
 }
 
 static int parse_line(int argc, char **argv, Ctl *ctl, Line *line) {
+        int c, at = 1, r = CTL_DONE;
         bool rest = false;
-        int c, r = CTL_DONE;
 
         opterr = 0;
         optind = 0;
@@ -451,11 +458,12 @@ static int parse_line(int argc, char **argv, Ctl *ctl, Line *line) {
                         return client_fail(CTL_USAGE, "%s wants an argument; see wpcachectl help",
                                            argv[optind - 1]);
                 if (c == '?')
-                        return unknown_option(argv[optind - 1]);
+                        return unknown_option(argv[at], optopt);
                 if (c == 1) {
                         r = on_argument(line, argv + optind - 1, ctl, &rest);
                         if (rest)
                                 return r;
+                        at = optind;
                         continue;
                 }
                 if (c >= ARG_OWNED)
@@ -463,6 +471,7 @@ static int parse_line(int argc, char **argv, Ctl *ctl, Line *line) {
                 if (c != 'H' && c != ARG_GREET)
                         keep_option(line, c);
                 r = on_option(c, ctl, line);
+                at = optind;
         }
         if (optind < argc)
                 line->words_error |= strv_add(&line->words, "--");
@@ -493,7 +502,8 @@ static void keep_command(Ctl *ctl, int argc, char **argv) {
         snprintf(ctl->command, sizeof(ctl->command), "%swpcachectl",
                  ctl->through_gate ? "ssh-gate: " : "");
         for (int i = 1; i < argc; i++) {
-                if (strcmp(argv[i], "--greet") == 0)
+                if (strcmp(argv[i], "--greet") == 0 ||
+                    (strcmp(argv[i], REMOTE_COLOR) == 0 && strcmp(argv[i - 1], "--greet") == 0))
                         continue;
                 n = strlen(ctl->command);
                 snprintf(ctl->command + n, sizeof(ctl->command) - n, " %s", argv[i]);

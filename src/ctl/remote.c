@@ -7,7 +7,9 @@
  * is taken out here. Any byte at all will do where it was not asked, since a forced command ran
  * instead.
  *
- * Of what is in ssh_config(5), options below override only what would get in the way of one command.
+ * A PTY over there is never asked for, since sshd refuses one to a key with `restrict`: ssh then ends
+ * with 255 while the command runs. Of what is in ssh_config(5), options below override only what would
+ * get in the way of one command.
  */
 
 #include <fcntl.h>
@@ -19,7 +21,6 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
-#include <termios.h>
 
 #include "base/words.h"
 #include "ctl/client.h"
@@ -31,7 +32,6 @@
 typedef struct Remote {
         const Ctl *ctl;
         const char *host, *verb;
-        bool terminal; /* this one is there as well */
         pid_t pid;
         int output_fd; /* -EBADF: it ended, or nobody wants it */
         int signal_fd;
@@ -55,21 +55,9 @@ int remote_check_host(const char *host) {
         return CTL_DONE;
 }
 
-static void exit_of_signal(int number) {
-        _exit(128 + number);
-}
-
 void remote_greet(void) {
-        signal(SIGINT, exit_of_signal);
-        signal(SIGTERM, exit_of_signal);
         putchar(REMOTE_GREETING);
         fflush(stdout);
-}
-
-/* Whether that host can have a terminal for stdin, stdout and stderr alike. */
-static bool on_terminal(void) {
-        return isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1 &&
-               isatty(STDERR_FILENO) == 1;
 }
 
 static int make_command(const Remote *remote, const Strv *words, char **ret) {
@@ -79,9 +67,8 @@ static int make_command(const Remote *remote, const Strv *words, char **ret) {
         r = strv_add(&all, "wpcachectl");
         if (r >= 0)
                 r = strv_add(&all, "--greet");
-        /* $NO_COLOR does not get there; an option among the words comes later and has its way */
-        if (r >= 0 && remote->terminal && !remote->ctl->render.color)
-                r = strv_add(&all, "--color=never");
+        if (r >= 0 && remote->ctl->render.color)
+                r = strv_add(&all, REMOTE_COLOR);
         for (size_t i = 0; r >= 0 && i < words->n; i++)
                 r = strv_add(&all, words->v[i]);
         if (r < 0)
@@ -95,7 +82,7 @@ static _Noreturn void run_ssh(const Remote *remote, const char *command, int out
                               pid_t parent) {
         const char *const argv[] = {
                 "ssh",
-                remote->terminal ? "-t" : "-nT",
+                "-nT",
                 "-x",
                 "-a",
                 "-oLogLevel=ERROR",
@@ -190,21 +177,6 @@ static void take_greeting(Remote *remote) {
         memmove(greeting, greeting + 1, (size_t)(remote->buffer + remote->n - greeting));
 }
 
-/* The other side's terminal has put a CR before each LF, and this one would put another as soon as ssh
- * has given it back. */
-static void strip_returns(Remote *remote) {
-        struct termios mode;
-        size_t n = 0;
-
-        if (!remote->terminal || tcgetattr(STDOUT_FILENO, &mode) < 0 || !(mode.c_oflag & OPOST))
-                return;
-        for (size_t i = 0; i < remote->n; i++)
-                if (remote->buffer[i] != '\r' || i + 1 == remote->n ||
-                    remote->buffer[i + 1] != '\n')
-                        remote->buffer[n++] = remote->buffer[i];
-        remote->n = n;
-}
-
 /* Passes on what is there, as far as stdout takes it without a wait; ssh may have made it non-blocking,
  * where it is stderr as well. Where nobody reads it, ssh is to know, and through it the other side,
  * which knows best if it should go on. */
@@ -230,7 +202,6 @@ static void pass_on(Remote *remote) {
                 }
                 if (poll(&out, 1, 0) <= 0)
                         return;
-                strip_returns(remote);
                 n = write(STDOUT_FILENO, remote->buffer, remote->n);
                 if (n < 0 && errno == EINTR)
                         continue;
@@ -277,7 +248,7 @@ static bool acts(const char *verb) {
 /* What to say where ssh's own exit status is all there is. */
 static int judge(const Remote *remote, int status) {
         const char *host = remote->host, *verb = remote->verb;
-        bool goes_on = remote->heard && acts(verb) && !remote->ctl->dry_run;
+        bool may_act = acts(verb) && !remote->ctl->dry_run, goes_on = remote->heard && may_act;
 
         if (status == SSH_NOT_RUN && !remote->heard)
                 return CTL_UNREACHABLE;
@@ -295,8 +266,18 @@ static int judge(const Remote *remote, int status) {
                             "interrupted, but what was begun on %s goes on; wpcachectl -H %s "
                             "history tells how it ended",
                             host, host);
+        else if (remote->signal != 0 && may_act)
+                client_fail(0,
+                            "interrupted; if %s was reached, what was begun there goes on; "
+                            "wpcachectl -H %s history tells",
+                            host, host);
         if (remote->signal != 0)
                 return 128 + remote->signal;
+        if (!remote->heard && may_act)
+                return client_fail(CTL_UNREACHABLE,
+                                   "no answer from %s by ssh; if it was reached, wpcachectl -H %s "
+                                   "history tells",
+                                   host, host);
         if (!remote->heard)
                 return client_fail(CTL_UNREACHABLE,
                                    "no answer from %s by ssh; to find out why: ssh -v %s true",
@@ -314,7 +295,6 @@ int remote_run(const Ctl *ctl, const char *host, const char *verb, const Strv *w
                 .ctl = ctl,
                 .host = host,
                 .verb = verb,
-                .terminal = on_terminal(),
                 .output_fd = -EBADF,
                 .signal_fd = -EBADF,
         };

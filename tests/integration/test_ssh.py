@@ -145,7 +145,7 @@ def test_what_is_sent(box, peer):
 
 @pytest.mark.parametrize("word", [
     "$(touch {0})", "`touch {0}`", "'; touch {0}; '", "x\ntouch {0}", "x; touch {0}", "a  b", "'", "''", '"', "\\", "*",
-    "-x", "--", "~", "é", "!!", "$HOME", "#x", "\t", "&& touch {0}", "'\\''", "> {0}"])
+    "-x", "--", "~", "=ls", "%1", "{{a,b}}", "^x", "é", "!!", "$HOME", "#x", "\t", "&& touch {0}", "'\\''", "> {0}"])
 def test_words_stay_words(box, peer, short_path, word):
     ran = short_path / "ran"
     word = word.format(ran)
@@ -176,34 +176,77 @@ def test_stdin_is_left_alone(box, peer):
     assert done.stdout == "box\nbox\n" and done.stderr == ""
 
 
-def test_terminal(box, peer):
-    """The live line, colour, and the width of this terminal; and no word of ssh's own."""
+@pytest.mark.parametrize("host", ["box", "kept"])
+def test_terminal(box, peer, host):
+    """Progress as it comes, and colour; over there is no terminal, which `restrict` denies."""
+    box.authorize("kept", "restrict")
     told = threading.Event()
-    p = peer(hold(told, progress("images", "Removing " + "x" * 100, elapsedSec=90), final()))
-    terminal = Terminal(p, "-H", "box", "clear", PATH=box.path)
-    terminal.read_until(b"1min 31s  Removing ")
+    p = peer(hold(told, progress("images", "Removing x"), final()))
+    terminal = Terminal(p, "-H", host, "clear", PATH=box.path)
+    terminal.read_until(b"INFO: Removing x\r\n")
     told.set()
     assert terminal.wait() == 0
-    live = re.findall(r"\r(\d[^\r]*?)\x1b\[K", terminal.output.decode())
-    assert {len(line) for line in live} == {59}
-    assert b"\x1b[32mSUCCESS:\x1b[0m Docker build cache cleared\r\n" in terminal.output
-    assert terminal.output.endswith(b"cleared\r\n") and b"\0" not in terminal.output
+    assert terminal.output.endswith(b"\x1b[32mSUCCESS:\x1b[0m Docker build cache cleared\r\n")
+    assert terminal.output.replace(b"\r\n", b"").count(b"\r") == 0 and b"\0" not in terminal.output
 
-    terminal = Terminal(p, "-H", "box", "clear", PATH=box.path, NO_COLOR="1")
-    assert terminal.wait() == 0 and b"SUCCESS: Docker" in terminal.output and b"\x1b[3" not in terminal.output
+    for args, env in ((["clear"], {"NO_COLOR": "1"}), (["--color=never", "clear"], {}), (["clear", "--col=never"], {}),
+                      (["clear"], {"TERM": "dumb"})):
+        terminal = Terminal(p, "-H", host, *args, PATH=box.path, **env)
+        assert terminal.wait() == 0 and b"SUCCESS: Docker" in terminal.output and b"\x1b" not in terminal.output
+    assert ctl(box, "--socket", str(p.path), "clear", "--color=always").stdout.count("\x1b[32mSUCCESS:") == 1
+    # the receipt has the user's own words
+    assert [call["parameters"]["command"].split(" ", 2)[2] for call in p.calls] == [
+        "clear", "clear", "--color=never clear", "clear --color=never", "clear", "clear --color=always"]
+
+    terminal = Terminal(peer({"parameters": {"status": STATUS}}), "-H", host, "--json", PATH=box.path)
+    assert terminal.wait() == 0 and terminal.output.startswith(b"{\r\n")
 
 
-def test_ctrl_c_on_a_terminal(box, peer):
-    """It gets to the other side, which says what is to be said."""
-    told = threading.Event()
-    for verb, first, words in (
-            ("clear", progress("images", "Removing x"), "interrupted, but the clear goes on in wpcached"),
-            ("watch", {"parameters": {"event": "engine", "message": "ok"}, "continues": True}, None)):
-        terminal = Terminal(peer(hold(told, first)), "-H", "box", verb, PATH=box.path)
-        terminal.read_until(b"Removing x" if verb == "clear" else b"ok")
-        os.write(terminal.fd, b"\x03")
-        assert terminal.wait() == 130, terminal.output
-        assert words is None or words in terminal.screen[-2]
+def test_terminal_and_a_forced_command(box, peer):
+    """As docs/OPERATIONS.md has it for CI."""
+    for gate in ("clear --target all", "ssh-gate status clear"):
+        p = peer(progress("images", "Removing x"), final())
+        box.authorize("kept", f'restrict,command="wpcachectl --socket {p.path} {gate}"')
+        run = ["script", "-qec", f"'{CTL}' -H kept clear", "/dev/null"]
+        done = subprocess.run(run, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+                              env=environment(box, TERM="xterm"))
+        assert done.returncode == 0 and len(p.calls) == 1, done
+        lines = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout).splitlines()
+        assert (lines[0], lines[-1]) == ("INFO: Removing x", "SUCCESS: Docker build cache cleared")
+
+
+@pytest.mark.parametrize("host", ["box", "kept"])
+def test_ctrl_c_on_a_terminal(box, peer, host):
+    """It ends ssh; a clear over there goes on to its end, a watch ends."""
+    box.authorize("kept", "restrict")
+    told, ended = threading.Event(), threading.Event()
+
+    def clear(conn: socket.socket, _: object) -> None:
+        conn.sendall(frame(progress("images", "Removing x")))
+        told.wait(30)
+        conn.settimeout(0.5)
+        try:
+            assert conn.recv(1)  # its wpcachectl is still there, and waits
+        except TimeoutError:
+            ended.set()
+        conn.sendall(frame(final()))
+
+    terminal = Terminal(peer(clear), "-H", host, "clear", PATH=box.path)
+    terminal.read_until(b"Removing x")
+    os.write(terminal.fd, b"\x03")
+    assert terminal.wait() == 130, terminal.output
+    assert " ".join(terminal.screen).endswith(
+        f"wpcachectl: interrupted, but what was begun on {host} goes on; wpcachectl -H {host} history tells how it "
+        "ended ")
+    told.set()
+    assert ended.wait(20)
+
+    told.clear()
+    event = {"parameters": {"event": "engine", "message": "ok"}, "continues": True}
+    terminal = Terminal(peer(hold(told, event)), "-H", host, "watch", PATH=box.path)
+    terminal.read_until(b"ok")
+    os.write(terminal.fd, b"\x03")
+    assert terminal.wait() == 130 and b"wpcachectl:" not in terminal.output
     told.set()
 
 
@@ -282,19 +325,55 @@ def test_a_host_that_falls_silent(box, peer):
     relay.close()
 
 
-def test_lost_before_anything(box, peer):
+@pytest.mark.parametrize("args, words", [
+    (["status"], "to find out why: ssh -v box true"), (["clear", "--dry-run"], "to find out why: ssh -v box true"),
+    (["clear"], "if it was reached, wpcachectl -H box history tells"),
+    (["rollback"], "if it was reached, wpcachectl -H box history tells"),
+    (["reload"], "if it was reached, wpcachectl -H box history tells")])
+def test_lost_before_anything(box, args, words):
     relay = Relay(box.port)
     relay.silent.set()
     box.reach_by(relay.port)
-    with start(box, "status") as run:
+    with start(box, *args) as run:
         until = time.monotonic() + 20
         while not relay.pairs:
             assert time.monotonic() < until
             time.sleep(0.02)
         relay.cut()
         assert run.stderr and run.wait(20) == 5
-        assert run.stderr.read().splitlines()[-1] == ("wpcachectl: no answer from box by ssh; to find out why: ssh -v "
-                                                      "box true")
+        assert run.stderr.read().splitlines()[-1] == f"wpcachectl: no answer from box by ssh; {words}"
+    relay.close()
+
+
+@pytest.mark.parametrize("how, status, words", [
+    ("cut", 5, "no answer from quiet by ssh; if it was reached, wpcachectl -H quiet history tells"),
+    ("interrupt", 130, "interrupted; if quiet was reached, what was begun there goes on; wpcachectl -H quiet history "
+                       "tells")])
+def test_forced_command_that_said_nothing_yet(box, peer, how, status, words):
+    """It had begun, which nobody can know here."""
+    asked, told = threading.Event(), threading.Event()
+
+    def script(conn: socket.socket, _: object) -> None:
+        asked.set()
+        told.wait(30)
+
+    p = peer(script)
+    box.authorize("quiet", f'restrict,command="wpcachectl --socket {p.path} clear --quiet"')
+    relay = Relay(box.port)
+    box.reach_by(relay.port)
+    with subprocess.Popen([CTL, "-H", "quiet", "clear"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, env=environment(box)) as run:
+        try:
+            assert run.stderr and asked.wait(20)
+            if how == "cut":
+                relay.cut()
+            else:
+                run.send_signal(signal.SIGINT)
+            assert run.wait(20) == status
+            assert run.stderr.read().splitlines()[-1] == f"wpcachectl: {words}"
+        finally:
+            run.kill()
+    told.set()
     relay.close()
 
 
@@ -309,7 +388,8 @@ def test_no_way_there(box, server):
     done = ctl(box, "clear", host="stranger")
     denied, words = done.stderr.splitlines()
     assert done.returncode == 5 and "Permission denied" in denied
-    assert words == "wpcachectl: no answer from stranger by ssh; to find out why: ssh -v stranger true"
+    assert words == ("wpcachectl: no answer from stranger by ssh; if it was reached, wpcachectl -H stranger history "
+                     "tells")
 
 
 def test_killed_over_there(box, peer):

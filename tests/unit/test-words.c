@@ -2,6 +2,7 @@
 
 #include "base/words.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "test.h"
@@ -31,7 +32,7 @@ static void test_split(void **state) {
         SPLIT("'it'\\''s' \\'", "it's", "'");
         SPLIT("'$(id) `id` ; | & > * ~ # \\ \"'", "$(id) `id` ; | & > * ~ # \\ \"");
         SPLIT("'\xc3\xa9'", "\xc3\xa9");
-        SPLIT("a_b./:=,@%+-", "a_b./:=,@%+-");
+        SPLIT("a_b./:=,@%+- =a", "a_b./:=,@%+-", "=a");
 }
 
 static void test_refused(void **state) {
@@ -66,6 +67,30 @@ static void test_refused(void **state) {
         assert_int_equal(words_split("clear", 5, &words, &diag), 0);
 }
 
+/* What a shell could make something of at the start of a word, or anywhere. */
+static void test_quote_each(void **state) {
+        static const char first[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                    "_./-";
+
+        (void)state;
+        for (int c = 1; c <= 0xff; c++) {
+                const char start[] = { (char)c, 'a', '\0' }, inside[] = { 'a', (char)c, '\0' };
+                bool is_first = strchr(first, c), is_plain = is_first || strchr(":=,@%+", c);
+                cleanup(strv_done) Strv words = STRV_NULL;
+                cleanup_free char *line = NULL;
+                char expected[16];
+
+                if (c == '\'')
+                        continue;
+                assert_int_equal(strv_add(&words, start), 0);
+                assert_int_equal(strv_add(&words, inside), 0);
+                line = words_quote(&words);
+                snprintf(expected, sizeof(expected), "%s%s%s %s%s%s", is_first ? "" : "'", start,
+                         is_first ? "" : "'", is_plain ? "" : "'", inside, is_plain ? "" : "'");
+                assert_string_equal(line, expected);
+        }
+}
+
 static void test_quote(void **state) {
         static const char *const list[] = { "wpcachectl", "--wait=1h 30min", "",
                                             "it's",       "a_b./:=,@%+-",    "$(id)\n\"`\\",
@@ -93,6 +118,7 @@ int main(void) {
                 cmocka_unit_test(test_split),
                 cmocka_unit_test(test_refused),
                 cmocka_unit_test(test_quote),
+                cmocka_unit_test(test_quote_each),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
