@@ -310,7 +310,7 @@ static int check_bind(const char *path, int path_fd, Diag *reterr_diag) {
         cleanup_close int parent_fd = openat(path_fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
         cleanup_free char *source = NULL;
         const char *place = NULL;
-        uint64_t mount, above;
+        uint64_t mount = 0, above = 0;
         int r;
 
         if (!getenv("INVOCATION_ID") || need_hidden(path, &place) == HIDDEN_NOT)
