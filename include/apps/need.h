@@ -33,28 +33,33 @@ typedef enum Hidden {
 Hidden need_hidden(const char *path, const char **ret_place);
 
 typedef struct AppNeed {
-        char *path;  /* to be writable: the root, or a directory that holds its trash, too */
-        char *other; /* to be writable: a trash on another mount, for what is left in it; or NULL */
+        char *path;       /* to be writable: the root, or a directory that holds its trash, too */
+        char *other;      /* to be writable: a trash elsewhere, for what is left in it; or NULL */
         Hidden hidden;    /* whether `path` is */
-        bool whole_home;  /* `path` is all that ProtectHome= hides there */
         char *capability; /* why CAP_DAC_OVERRIDE is needed, or NULL */
         char *make_trash; /* a directory the user has to be given, unless it has the capability */
         Strv notes;
 } AppNeed;
 
 /*
- * What a root needs; `trash` is a configured one, or NULL. A root that is not there, or can't be looked
- * at, is no error: a note tells, and the capability is taken to be needed. Paths are without symlinks.
- * Errors: the user's rights can't be seen; -ENOMEM. Forks, so that the kernel says what the user may
- * write.
+ * What a root needs; `trash` is a configured one, or NULL: then none lies in one of the directories
+ * `outside` (may be NULL), as trash_choose() has it. A root that is not there, or can't be looked at, is
+ * no error: a note tells, and the capability is taken to be needed. Paths are without symlinks.
+ *
+ * Errors: -EINVAL: a path has a control character, which could end a line of a unit; -ESTALE: it is
+ * moved about meanwhile; the user's rights can't be seen; -ENOMEM. Forks, so that the kernel says what
+ * the user may write.
  */
-int app_need(const char *root, const Strv *caches, const char *trash, const ServiceUser *user,
-             AppNeed *ret, Diag *reterr_diag) must_check;
+int app_need(const char *root, const Strv *caches, const char *trash, const Strv *outside,
+             const ServiceUser *user, AppNeed *ret, Diag *reterr_diag) must_check;
 void app_need_done(AppNeed *need);
 
 static inline void app_need_donep(AppNeed *need) {
         app_need_done(need);
 }
+
+/* -EINVAL where a path, or another text, has a control character. */
+int path_printable(const char *path, Diag *reterr_diag) must_check;
 
 /* Whether `path` is `directory` or below it, by their text. */
 bool path_within(const char *path, const char *directory);

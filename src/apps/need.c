@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The trap is a path that grants more than a rename needs. "/" and what the system keeps its own files
- * in are never opened for a trash's sake; a home is not for all homes' sake: caches are removed where
- * they lie then.
+ * The trap is a path that grants more than a rename needs. "/", all homes and what the system keeps its
+ * own files in are never opened for a trash's sake: caches are removed where they lie then.
  */
 
 #include "apps/need.h"
@@ -30,10 +29,66 @@ static const struct {
         { "/tmp", HIDDEN_TMP },   { "/var/tmp", HIDDEN_TMP },
 };
 
+/* Nothing above one is none: what is not kept is not looked for there. */
 static const char *const kept_places[] = {
-        "/run", "/usr",       "/usr/local", "/usr/local/lib", "/usr/local/share",
-        "/var", "/var/cache", "/var/lib",   "/var/spool",
+        "/bin",
+        "/boot",
+        "/dev",
+        "/etc",
+        "/home",
+        "/lib",
+        "/lib32",
+        "/lib64",
+        "/libx32",
+        "/lost+found",
+        "/proc",
+        "/root",
+        "/run",
+        "/run/lock",
+        "/run/user",
+        "/sbin",
+        "/sys",
+        "/tmp",
+        "/usr",
+        "/usr/local",
+        "/usr/local/bin",
+        "/usr/local/etc",
+        "/usr/local/games",
+        "/usr/local/include",
+        "/usr/local/lib",
+        "/usr/local/libexec",
+        "/usr/local/man",
+        "/usr/local/sbin",
+        "/usr/local/share",
+        "/usr/local/src",
+        "/usr/src",
+        "/var",
+        "/var/backups",
+        "/var/cache",
+        "/var/crash",
+        "/var/lib",
+        "/var/lib/containerd",
+        "/var/lib/docker",
+        "/var/local",
+        "/var/lock",
+        "/var/log",
+        "/var/mail",
+        "/var/opt",
+        "/var/run",
+        "/var/spool",
+        "/var/tmp",
 };
+
+int path_printable(const char *path, Diag *reterr_diag) {
+        for (const char *c = path; *c; c++)
+                if ((unsigned char)*c < ' ' || *c == 0x7f) {
+                        cleanup_free char *text = path_text(path);
+
+                        return diag_set(reterr_diag, -EINVAL,
+                                        "%s: its path has a control character", text ?: "");
+                }
+        return 0;
+}
 
 bool path_within(const char *path, const char *directory) {
         size_t n = strlen(directory);
@@ -58,9 +113,13 @@ Hidden need_hidden(const char *path, const char **ret_place) {
 }
 
 static bool is_kept(const char *path) {
-        for (size_t i = 0; i < ELEMENTSOF(kept_places); i++)
-                if (strcmp(path, kept_places[i]) == 0)
+        for (size_t i = 0; i < ELEMENTSOF(kept_places); i++) {
+                char real[PATH_MAX];
+
+                if (strcmp(path, kept_places[i]) == 0 ||
+                    (realpath(kept_places[i], real) && strcmp(path, real) == 0))
                         return true;
+        }
         return false;
 }
 
@@ -79,7 +138,21 @@ static void place_donep(Place *place) {
         free(place->path);
 }
 
-static int place_open(const char *path, Place *ret) {
+/* Who owns a directory may rename it before the kernel is asked for its name. */
+static int check_path(const char *path, const struct stat *st, const char *existing,
+                      Diag *reterr_diag) {
+        cleanup_close int fd = trusted_open(existing, NULL, NULL, NULL);
+        struct stat again;
+
+        if (fd == -ENOMEM)
+                return fd;
+        if (fd < 0 || fstat(fd, &again) < 0 || again.st_dev != st->st_dev ||
+            again.st_ino != st->st_ino)
+                return diag_set(reterr_diag, -ESTALE, "%s: it is moved about", path);
+        return 0;
+}
+
+static int place_open(const char *path, Place *ret, Diag *reterr_diag) {
         cleanup_free char *copy = strdup(path), *existing = NULL;
         struct stat st;
         int r;
@@ -93,17 +166,25 @@ static int place_open(const char *path, Place *ret) {
                 if (ret->at.fd >= 0)
                         break;
                 if (ret->at.fd == -ENOMEM || !*copy)
-                        return ret->at.fd;
+                        return diag_set(reterr_diag, ret->at.fd, "%s: %s", path,
+                                        error_text(ret->at.fd));
                 if (!*ret->error)
                         snprintf(ret->error, sizeof(ret->error), "%s", error_text(ret->at.fd));
                 slash = strrchr(copy, '/');
                 if (!slash)
-                        return -EINVAL;
+                        return diag_set(reterr_diag, -EINVAL, "%s: %s", path, error_text(EINVAL));
                 *slash = '\0';
         }
         if (fstat(ret->at.fd, &st) < 0)
-                return -errno;
+                return diag_set(reterr_diag, -errno, "%s: %s", path, error_text(errno));
         r = dir_path(ret->at.fd, &existing);
+        if (r < 0)
+                return diag_set(reterr_diag, r, "%s: %s", path, error_text(r));
+        r = path_printable(existing, reterr_diag);
+        if (r == 0)
+                r = path_printable(path, reterr_diag);
+        if (r == 0)
+                r = check_path(path, &st, existing, reterr_diag);
         if (r < 0)
                 return r;
         ret->there = strlen(copy) == strlen(path);
@@ -146,10 +227,28 @@ static int in_place(AppNeed *need, const Place *root, const char *why) {
         return r < 0 ? r : set_path(need, root->path);
 }
 
-static int choose_auto(AppNeed *need, const Place *root, const ServiceUser *user) {
+/* Whether it lies in one of them. */
+static int find_outside(const char *path, const Strv *outside, bool *ret, Diag *reterr_diag) {
+        *ret = false;
+        for (size_t i = 0; outside && i < outside->n; i++) {
+                cleanup(place_done) Place place = PLACE_NULL;
+                int r;
+
+                r = place_open(outside->v[i], &place, reterr_diag);
+                if (r < 0)
+                        return r;
+                *ret |= path_within(path, *place.path ? place.path : "/");
+        }
+        return 0;
+}
+
+/* The lowest that can be: it is a mount there, and the topmost directory on it. */
+static int choose_auto(AppNeed *need, const Place *root, const Strv *outside,
+                       const ServiceUser *user, Diag *reterr_diag) {
         cleanup_free char *path = NULL;
         Diag why = DIAG_NULL;
         const char *place;
+        char *slash;
 
         if (need_hidden(root->path, &place) != HIDDEN_NOT) {
                 diag_format(&why, "one beside them would take all of %s", place);
@@ -158,20 +257,26 @@ static int choose_auto(AppNeed *need, const Place *root, const ServiceUser *user
         path = strdup(root->path);
         if (!path)
                 return -ENOMEM;
-        for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        while ((slash = strrchr(path, '/')) > path) {
                 Diag diag = DIAG_NULL;
+                bool in_build = false;
                 int r;
 
                 *slash = '\0';
                 r = trash_place(path, &root->at, user->uid, &diag);
                 if (r == 0 && is_kept(path))
                         r = diag_set(&diag, -EPERM, "one beside them would take all of %s", path);
-                if (r == 0)
-                        return set_path(need, path);
+                if (r == 0) {
+                        r = find_outside(path, outside, &in_build, reterr_diag);
+                        if (r < 0)
+                                return r;
+                        if (!in_build)
+                                return set_path(need, path);
+                        r = diag_set(&diag, -EINVAL, "a build would find one in %s", path);
+                }
                 if (r == -ENOMEM)
                         return r;
-                *slash = '/';
-                if (r != -EXDEV)
+                if (r != -EXDEV && !*why.text)
                         why = diag;
         }
         if (!*why.text)
@@ -180,17 +285,17 @@ static int choose_auto(AppNeed *need, const Place *root, const ServiceUser *user
 }
 
 static int choose_configured(AppNeed *need, const Place *root, const char *trash,
-                             const ServiceUser *user) {
+                             const ServiceUser *user, Diag *reterr_diag) {
         cleanup_free char *directory = strndup(trash, (size_t)(strrchr(trash, '/') - trash));
         cleanup_free char *common = NULL;
         cleanup(place_done) Place parent = PLACE_NULL;
-        const char *hiding, *at;
+        const char *at;
         Diag diag = DIAG_NULL;
         int r;
 
         if (!directory)
                 return -ENOMEM;
-        r = place_open(directory, &parent);
+        r = place_open(directory, &parent, reterr_diag);
         if (r < 0)
                 return r;
         if (parent.there)
@@ -204,14 +309,12 @@ static int choose_configured(AppNeed *need, const Place *root, const char *trash
         common = common_directory(root->path, at);
         if (!common)
                 return -ENOMEM;
-        if (r == 0 && strcmp(common, "/") == 0)
-                diag_format(&diag, "only / holds them and %s", trash);
+        if (r == 0 && (strcmp(common, "/") == 0 || is_kept(common)))
+                diag_format(&diag, "only %s holds them and %s", common, trash);
         if (*diag.text) {
                 need->other = text_format("%s/%s", at[1] ? at : "", path_name(trash));
                 return need->other ? in_place(need, root, diag.text) : -ENOMEM;
         }
-        need->whole_home =
-                need_hidden(common, &hiding) == HIDDEN_HOME && path_within(hiding, common);
         return set_path(need, common);
 }
 
@@ -314,25 +417,18 @@ static bool usable(const char *directory, const char *name) {
         return errno == ENOENT && faccessat(parent_fd, ".", W_OK | X_OK, AT_EACCESS) == 0;
 }
 
-static bool has_trash(const AppNeed *need, const Place *root, const char *trash) {
-        cleanup_free char *path = strdup(trash ?: root->path);
-        char *slash;
-
-        if (!path)
-                return false;
+static bool has_trash(const AppNeed *need, const char *trash) {
         if (trash) {
+                cleanup_free char *path = strdup(trash);
+                char *slash;
+
+                if (!path)
+                        return false;
                 slash = strrchr(path, '/');
                 *slash = '\0';
                 return usable(*path ? path : "/", slash + 1);
         }
-        /* From the top down, as trash_choose() goes. */
-        for (slash = path + strlen(need->path); slash; slash = strchr(slash + 1, '/')) {
-                *slash = '\0';
-                if (trash_place(path, &root->at, geteuid(), NULL) == 0 && usable(path, TRASH_NAME))
-                        return true;
-                *slash = '/';
-        }
-        return false;
+        return usable(need->path, TRASH_NAME); /* nothing below it could hold one */
 }
 
 static int become(const ServiceUser *user) {
@@ -372,7 +468,7 @@ static int ask(const AppNeed *need, const Place *root, const Strv *caches, const
                 if (rights.error == 0) {
                         check_root(root, caches, &rights);
                         rights.trash =
-                                strcmp(need->path, root->path) == 0 || has_trash(need, root, trash);
+                                strcmp(need->path, root->path) == 0 || has_trash(need, trash);
                 }
                 _exit(write(fds[1], &rights, sizeof(rights)) == sizeof(rights) ? 0 : 1);
         }
@@ -415,16 +511,16 @@ static int look_at_rights(AppNeed *need, const Place *root, const Strv *caches, 
         return need->make_trash ? 0 : -ENOMEM;
 }
 
-int app_need(const char *path, const Strv *caches, const char *trash, const ServiceUser *user,
-             AppNeed *ret, Diag *reterr_diag) {
+int app_need(const char *path, const Strv *caches, const char *trash, const Strv *outside,
+             const ServiceUser *user, AppNeed *ret, Diag *reterr_diag) {
         cleanup(app_need_done) AppNeed need = { 0 };
         cleanup(place_done) Place root = PLACE_NULL;
         struct statvfs vfs;
         int r;
 
-        r = place_open(path, &root);
+        r = place_open(path, &root, reterr_diag);
         if (r < 0)
-                return diag_set(reterr_diag, r, "%s: %s", path, error_text(r));
+                return r;
         if (!root.there)
                 r = note(&need, text_format("%s: %s", path, root.error));
         else if (fstatvfs(root.at.fd, &vfs) == 0 && vfs.f_flag & ST_RDONLY)
@@ -433,8 +529,8 @@ int app_need(const char *path, const Strv *caches, const char *trash, const Serv
                                      "changes that",
                                      path));
         if (r >= 0)
-                r = trash ? choose_configured(&need, &root, trash, user)
-                          : choose_auto(&need, &root, user);
+                r = trash ? choose_configured(&need, &root, trash, user, reterr_diag)
+                          : choose_auto(&need, &root, outside, user, reterr_diag);
         if (r >= 0)
                 need.hidden = need_hidden(need.path, NULL);
         if (r >= 0)

@@ -307,7 +307,7 @@ static bool ends_with(const char *text, const char *end) {
  * the path says.
  */
 static int check_bind(const char *path, int path_fd, Diag *reterr_diag) {
-        cleanup_close int parent_fd = openat(path_fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        cleanup_close int parent_fd = -EBADF;
         cleanup_free char *source = NULL;
         const char *place = NULL;
         uint64_t mount = 0, above = 0;
@@ -315,8 +315,9 @@ static int check_bind(const char *path, int path_fd, Diag *reterr_diag) {
 
         if (!getenv("INVOCATION_ID") || need_hidden(path, &place) == HIDDEN_NOT)
                 return 0;
+        parent_fd = openat(path_fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (parent_fd < 0)
-                return -errno;
+                return diag_set(reterr_diag, -errno, "%s: %s", path, error_text(errno));
         r = mount_id(path_fd, &mount);
         if (r >= 0)
                 r = mount_id(parent_fd, &above);

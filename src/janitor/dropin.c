@@ -8,6 +8,7 @@
 #include "apps/sweep.h"
 #include "base/array.h"
 #include "base/text.h"
+#include "base/words.h"
 
 typedef enum Setting { READ_WRITE, BIND, BIND_READ_ONLY, SETTING_MAX } Setting;
 
@@ -27,9 +28,8 @@ typedef struct Grant {
 typedef struct Dropin {
         Grant *grants;
         size_t n, size;
-        Strv capability, trashes; /* why, and which; comments */
+        Strv capability, trashes; /* why, and which */
         bool home;                /* something in it is bound */
-        bool whole_home;
 } Dropin;
 
 static void grant_done(Grant *grant) {
@@ -73,10 +73,10 @@ static int grant(Dropin *dropin, Setting setting, const char *path, const AppCon
 }
 
 static int add(Dropin *dropin, const AppConfig *app, const AppNeed *need, const ServiceUser *user) {
-        bool bound = need->hidden != HIDDEN_NOT && !need->whole_home;
         int r;
 
-        r = grant(dropin, bound ? BIND : READ_WRITE, need->path, app, app->root, &need->notes);
+        r = grant(dropin, need->hidden != HIDDEN_NOT ? BIND : READ_WRITE, need->path, app,
+                  app->root, &need->notes);
         if (r >= 0 && need->other && need_hidden(need->other, NULL) == HIDDEN_NOT)
                 r = grant(dropin, READ_WRITE, need->other, app, app->trash, NULL);
         if (r >= 0 && app->context && need_hidden(app->context, NULL) != HIDDEN_NOT)
@@ -88,7 +88,6 @@ static int add(Dropin *dropin, const AppConfig *app, const AppNeed *need, const 
                         text_format("[app %s] %s", app->name, need->capability));
         if (r >= 0 && need->make_trash && !strv_contains(&dropin->trashes, need->make_trash))
                 r = strv_add(&dropin->trashes, need->make_trash);
-        dropin->whole_home |= need->whole_home;
         return r;
 }
 
@@ -103,9 +102,7 @@ static int compare(const void *a, const void *b) {
 static bool covers(const Grant *other, const Grant *grant) {
         return path_within(grant->path, other->path) &&
                (other->setting == grant->setting ||
-                (other->setting == BIND && grant->setting == BIND_READ_ONLY) ||
-                (other->setting == READ_WRITE &&
-                 need_hidden(other->path, NULL) == HIDDEN_HOME)); /* not hidden then */
+                (other->setting == BIND && grant->setting == BIND_READ_ONLY));
 }
 
 static int merge(Dropin *dropin) {
@@ -143,12 +140,12 @@ static int merge(Dropin *dropin) {
         return 0;
 }
 
-/* As a setting of a unit takes it. */
-static void write_path(FILE *file, const char *path) {
+/* As a setting of a unit takes it, and a line of tmpfiles.d(5). */
+static void write_path(FILE *file, const char *prefix, const char *path) {
         bool plain = !path[strspn(path, "/-._+@,=~0123456789abcdefghijklmnopqrstuvwxyz"
                                         "ABCDEFGHIJKLMNOPQRSTUVWXYZ")];
 
-        fputs(plain ? "-" : "\"-", file);
+        fprintf(file, "%s%s", plain ? "" : "\"", prefix);
         for (; *path; path++) {
                 if (*path == '"' || *path == '\\')
                         fputc('\\', file);
@@ -156,7 +153,7 @@ static void write_path(FILE *file, const char *path) {
                         fputc('%', file);
                 fputc(*path, file);
         }
-        fputs(plain ? "\n" : "\"\n", file);
+        fputs(plain ? "" : "\"", file);
 }
 
 static void write_comments(FILE *file, const Strv *comments) {
@@ -174,8 +171,11 @@ static void write_trashes(FILE *file, const Dropin *dropin, const ServiceUser *u
                 "# %s has to be given its trash; in /etc/tmpfiles.d/wpcache-apps.conf, then "
                 "systemd-tmpfiles --create:\n",
                 user->name);
-        for (size_t i = 0; i < dropin->trashes.n; i++)
-                fprintf(file, "# d %s 0700 %s %s\n", dropin->trashes.v[i], user->name, user->name);
+        for (size_t i = 0; i < dropin->trashes.n; i++) {
+                fputs("# d ", file);
+                write_path(file, "", dropin->trashes.v[i]);
+                fprintf(file, " 0700 %s %s\n", user->name, user->name);
+        }
 }
 
 static void write_dropin(FILE *file, const Config *config, const Dropin *dropin,
@@ -190,15 +190,14 @@ static void write_dropin(FILE *file, const Config *config, const Dropin *dropin,
                 "# then: systemctl daemon-reload && systemctl restart wpcached\n"
                 "[Service]\n",
                 config->file ?: "the defaults", DROPIN_PATH);
-        if (dropin->whole_home)
-                fputs("ProtectHome=no\n", file);
-        else if (dropin->home)
+        if (dropin->home)
                 fputs("# Of homes, what is bound below is all that is seen.\nProtectHome=tmpfs\n",
                       file);
         for (size_t i = 0; i < dropin->n; i++) {
                 write_comments(file, &dropin->grants[i].comments);
                 fprintf(file, "%s=", setting_names[dropin->grants[i].setting]);
-                write_path(file, dropin->grants[i].path);
+                write_path(file, "-", dropin->grants[i].path);
+                fputc('\n', file);
         }
         if (dropin->capability.n > 0) {
                 write_comments(file, &dropin->capability);
@@ -209,24 +208,65 @@ static void write_dropin(FILE *file, const Config *config, const Dropin *dropin,
         write_trashes(file, dropin, user);
 }
 
+static int check_list(const Strv *list, Diag *reterr_diag) {
+        int r = 0;
+
+        for (size_t i = 0; i < list->n && r >= 0; i++)
+                r = path_printable(list->v[i], reterr_diag);
+        return r;
+}
+
+/* Who may name a directory would else write lines of the unit. */
+static int check(const Config *config, const Dropin *dropin, Diag *reterr_diag) {
+        int r = config->file ? path_printable(config->file, reterr_diag) : 0;
+
+        for (size_t i = 0; i < dropin->n && r >= 0; i++) {
+                r = path_printable(dropin->grants[i].path, reterr_diag);
+                if (r >= 0)
+                        r = check_list(&dropin->grants[i].comments, reterr_diag);
+        }
+        if (r >= 0)
+                r = check_list(&dropin->capability, reterr_diag);
+        return r < 0 ? r : check_list(&dropin->trashes, reterr_diag);
+}
+
+/* What builds read, as the daemon has it when it chooses a trash. */
+static int read_outside(const Config *config, Strv *list) {
+        int r = 0;
+
+        for (size_t i = 0; i < config->apps.n && r >= 0; i++) {
+                r = strv_add(list, config->apps.v[i].root);
+                if (r >= 0 && config->apps.v[i].context)
+                        r = strv_add(list, config->apps.v[i].context);
+        }
+        return r;
+}
+
 int dropin_text(const Config *config, const ServiceUser *user, char **ret, Diag *reterr_diag) {
         cleanup(dropin_done) Dropin dropin = { 0 };
+        cleanup(strv_done) Strv outside = STRV_NULL;
         cleanup_free char *text = NULL;
         size_t n = 0;
         FILE *file;
         int r;
 
+        r = read_outside(config, &outside);
+        if (r < 0)
+                return r;
         for (size_t i = 0; i < config->apps.n; i++) {
                 const AppConfig *app = &config->apps.v[i];
                 cleanup(app_need_done) AppNeed need = { 0 };
 
-                r = app_need(app->root, &app->caches, app->trash, user, &need, reterr_diag);
+                r = app_need(app->root, &app->caches, app->trash, &outside, user, &need,
+                             reterr_diag);
                 if (r >= 0)
                         r = add(&dropin, app, &need, user);
                 if (r < 0)
                         return r;
         }
         r = merge(&dropin);
+        if (r >= 0)
+                r = check(config, &dropin, reterr_diag);
         if (r < 0)
                 return r;
 
@@ -241,19 +281,31 @@ int dropin_text(const Config *config, const ServiceUser *user, char **ret, Diag 
 }
 
 int dropin_remedy(const Config *config, const char *path, int error, char **ret) {
-        bool by_systemd = getenv("INVOCATION_ID"), other;
+        bool by_systemd = getenv("INVOCATION_ID");
 
         *ret = NULL;
         if (error != -EACCES && error != -EROFS &&
             (error != -ENOENT || need_hidden(path, NULL) == HIDDEN_NOT))
                 return 0;
         if (by_systemd) {
-                other = config->file && strcmp(config->file, CONFIG_PATH) != 0;
-                *ret = text_format("f=$(mktemp) && wpcached %s%s%s--print-dropin >$f && install -D "
-                                   "-m 644 $f %s && systemctl daemon-reload && systemctl restart "
-                                   "wpcached",
-                                   other ? "--config " : "", other ? config->file : "",
-                                   other ? " " : "", DROPIN_PATH);
+                cleanup(strv_done) Strv words = STRV_NULL;
+                cleanup_free char *command = NULL;
+                int r;
+
+                r = strv_add(&words, "wpcached");
+                if (r >= 0 && config->file && strcmp(config->file, CONFIG_PATH) != 0) {
+                        r = strv_add(&words, "--config");
+                        if (r >= 0)
+                                r = strv_add(&words, config->file);
+                }
+                if (r >= 0)
+                        r = strv_add(&words, "--print-dropin");
+                command = r < 0 ? NULL : words_quote(&words);
+                if (!command)
+                        return -ENOMEM;
+                *ret = text_format("f=$(mktemp) && %s >$f && install -D -m 644 $f %s && systemctl "
+                                   "daemon-reload && systemctl restart wpcached",
+                                   command, DROPIN_PATH);
                 return *ret ? 0 : -ENOMEM;
         }
         if (error != -EACCES || geteuid() == 0)

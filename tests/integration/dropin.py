@@ -96,7 +96,9 @@ def _prove_of_others(machine: Machine) -> None:
 
     _restart(machine, before["frontend"]["remedy"])
     text = machine.path(DROPIN).read_text()
-    assert "\nReadWritePaths=-/srv\n" in text and "\nBindPaths=-/home/deploy/web\n" in text, text
+    for line in ("ReadWritePaths=-/srv/watch-party", 'ReadWritePaths="-/srv/watch party"',
+                 "BindPaths=-/home/deploy/web"):
+        assert f"\n{line}\n" in text, text
     told = _apps(machine)
     assert {name: app["state"] for name, app in told.items()} == dict.fromkeys(ROOTS, "ok"), told
     receipt = _clear(machine, 0)
@@ -109,26 +111,26 @@ def _prove_of_others(machine: Machine) -> None:
     assert _there(machine, ROOTS) == set()
     for root, _ in ROOTS.values():
         machine.run("test", "-e", f"{root}/package.json")
-    assert machine.run("ls", "-A", "/srv/.wpcache-trash").stdout == ""
+    for place in ("/srv/watch-party", "/srv/watch party"):
+        assert machine.run("ls", "-A", f"{place}/.wpcache-trash").stdout == "", place
     # and nothing more can be seen or written
     inside = "exec nsenter --target $(systemctl show --value -p MainPID wpcached) --mount --wd=/ "
     assert machine.run("sh", "-c", f"{inside} ls -A /home/deploy /root").stdout.split("\n") == [
         "/home/deploy:", *sorted(Path(root).name for root, _ in ROOTS.values()
                                  if root.startswith("/home/")), "", "/root:", "app", ""]
-    for path in ("/etc", "/usr", "/var", "/var/lib", "/opt", "/"):
+    for path in ("/etc", "/usr", "/var", "/var/lib", "/opt", "/srv", "/"):
         done = machine.run("sh", "-c", f"{inside} touch {path}/wpcache-test", check=False)
         assert done.returncode != 0 and "Read-only file system" in done.stderr, (path, done)
 
 
 def _prove_of_its_own(machine: Machine) -> None:
     """No capability, but a trash that root made."""
-    roots = {"own": ("/srv/own/app", "wpcache")}
+    roots = {"own": ("/srv/its own/app", "wpcache")}
     _configure(machine, roots)
     assert _apps(machine)["own"]["state"] == "readOnly"
-    machine.run("rm", "-rf", "/srv/.wpcache-trash")
     _restart(machine, REMEDY)
     text = machine.path(DROPIN).read_text()
-    assert "CAP_" not in text and "# d /srv/.wpcache-trash 0700 wpcache wpcache\n" in text, text
+    assert "CAP_" not in text and "# d \"/srv/its own/.wpcache-trash\" 0700 wpcache wpcache\n" in text, text
     receipt = _clear(machine, 0)
     assert any("removed where they lay" in note for note in receipt["notes"]), receipt
     _fill(machine, *roots["own"])

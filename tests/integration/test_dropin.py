@@ -105,28 +105,56 @@ def test_two_below_one(host: Host) -> None:
               section("/srv/alone", "alone", caches=".next"))
     assert host.dropin(config, "app /srv/watch-party/frontend; app /srv/watch-party/backend;"
                                f"app /srv/alone {USER}") == f"""\
+# [app alone] /srv/alone
 # [app frontend] /srv/watch-party/frontend
 # [app backend] /srv/watch-party/backend
-# [app alone] /srv/alone
 ReadWritePaths=-/srv
 # [app frontend] wpcache may not write /srv/watch-party/frontend
 # [app backend] wpcache may not write /srv/watch-party/backend
 {CAPABILITY}"""
 
 
+def test_the_nearest(host: Host) -> None:
+    """Above the root, but for a project and what somebody builds."""
+    config = section("/srv/party/web", caches=".next")
+    line = "# [app frontend] /srv/party/web\nReadWritePaths=-{}\n"
+    assert host.dropin(config, f"app /srv/party/web {USER}").startswith(line.format("/srv/party"))
+    assert host.dropin(config, f"app /srv/party/web {USER}; touch /srv/party/compose.yaml"
+                       ).startswith(line.format("/srv"))
+    config = section("/srv/party/web", caches=".next", context="/srv/party")
+    assert host.dropin(config, f"app /srv/party/web {USER}").startswith(line.format("/srv"))
+
+
 def test_its_own(host: Host) -> None:
     """No capability, but a trash that somebody has to make."""
     assert host.dropin(section("/srv/party/web"), f"app /srv/party/web {USER}") == """\
 # [app frontend] /srv/party/web
-ReadWritePaths=-/srv
+ReadWritePaths=-/srv/party
 # wpcache has to be given its trash; in /etc/tmpfiles.d/wpcache-apps.conf, then systemd-tmpfiles --create:
-# d /srv/.wpcache-trash 0700 wpcache wpcache
+# d /srv/party/.wpcache-trash 0700 wpcache wpcache
 """
     assert host.dropin(section("/srv/party/web"), f"""app /srv/party/web {USER}
-                       install -d -m 700 -o {USER} /srv/.wpcache-trash""") == """\
+                       install -d -m 700 -o {USER} /srv/party/.wpcache-trash""") == """\
 # [app frontend] /srv/party/web
-ReadWritePaths=-/srv
+ReadWritePaths=-/srv/party
 """
+
+
+def test_a_trash_that_needs_quotes(host: Host) -> None:
+    """systemd-tmpfiles makes what is meant."""
+    parent = '/srv/100% a:b "c" \\d'
+    text = host.dropin(section(f"{parent}/web"), f"app {shlex.quote(parent)}/web {USER}")
+    line = text.splitlines()[-1].removeprefix("# ")
+    assert line == r'd "/srv/100%% a:b \"c\" \\d/.wpcache-trash" 0700 wpcache wpcache'
+    root = host.dir / "made"
+    (root / "etc").mkdir(parents=True)
+    for name in ("passwd", "group"):
+        shutil.copy(host.dir / name, root / "etc")
+    (root / "tmpfiles.conf").write_text(f"{line}\n")
+    subprocess.run(["systemd-tmpfiles", "--create", f"--root={root}", root / "tmpfiles.conf"],
+                   stdin=subprocess.DEVNULL, check=True)
+    made = root / parent[1:] / ".wpcache-trash"
+    assert (made.stat().st_uid, made.stat().st_mode & 0o777) == (USER, 0o700)
 
 
 def test_homes_and_elsewhere(host: Host) -> None:
@@ -156,34 +184,37 @@ BindPaths=-/home/deploy/web
 # [app ci] /home/ci
 BindReadOnlyPaths=-/home/ci
 """
-    # and where somebody asks for it
+    # nor where somebody asks for it
     done = host.run(section("/home/deploy/web", trash="/home/trash") +
                     section("/home/ci/web", "ci", caches=".next"),
                     f"app /home/deploy/web {USER}; app /home/ci/web {USER}; "
                     f"install -d -m 700 -o {USER} /home/trash")
     host.verify(done.stdout)
     assert done.stdout.removeprefix(HEAD.format(config=host.config)) == f"""\
-ProtectHome=no
-# [app frontend] /home/deploy/web
+# Of homes, what is bound below is all that is seen.
+ProtectHome=tmpfs
 # [app ci] /home/ci/web
 {ALONE}one beside them would take all of /home
-ReadWritePaths=-/home
+BindPaths=-/home/ci/web
+# [app frontend] /home/deploy/web
+{ALONE}only /home holds them and /home/trash
+BindPaths=-/home/deploy/web
 """
 
 
 def test_no_user_and_no_root(host: Host) -> None:
     config = section("/srv/a/web") + section("/srv/b/web", "later", caches=".next")
     assert host.dropin(config, f"app /srv/a/web {USER}", user=False) == f"""\
-# [app frontend] /srv/a/web
 # [app later] /srv/b/web
 #   /srv/b/web: No such file or directory
+# [app frontend] /srv/a/web
 ReadWritePaths=-/srv
 # there is no user wpcache yet; print this again when there is
 {CAPABILITY}"""
     assert host.dropin(config, f"app /srv/a/web {USER}") == f"""\
-# [app frontend] /srv/a/web
 # [app later] /srv/b/web
 #   /srv/b/web: No such file or directory
+# [app frontend] /srv/a/web
 ReadWritePaths=-/srv
 # [app later] /srv/b/web is not there yet; print this again when it is
 {CAPABILITY}"""
@@ -194,6 +225,35 @@ def test_names_that_need_quotes(host: Host) -> None:
     text = host.dropin(section(name), f"app {shlex.quote(name)} {USER}")
     assert text.splitlines()[-2:] == ["#   systemd 257 binds no path with a quote in it",
                                       r'BindPaths="-/home/x/100%% \"a:b\" \\c"']
+
+
+def test_names_that_would_be_lines(host: Host) -> None:
+    """Who names a directory is nobody who writes units."""
+    name = shlex.quote("/srv/party\nExecStartPre=+touch wpcache-test")
+    for script, trash in ((f"app {name}/web {USER}; ln -s {name} /srv/link", "auto"),
+                          (f"app /srv/link/web {USER}; mkdir {name}; ln -s {name} /srv/other",
+                           "/srv/other/trash")):
+        done = host.run(section("/srv/link/web", trash=trash), script)
+        assert (done.returncode, done.stdout) == (1, ""), done
+        said = done.stderr.splitlines()[-1]
+        assert said.startswith(r"wpcached: --print-dropin: /srv/party\nExecStartPre=+touch ")
+        assert said.endswith(": its path has a control character")
+
+
+def test_caches_that_would_be_lines(host: Host) -> None:
+    """In a comment, as text."""
+    cache = shlex.quote("/srv/party/web/a\nExecStartPre=+b/.next")
+    text = host.dropin(section("/srv/party/web", caches=".next"),
+                       f"app /srv/party/web {USER}; mkdir -p {cache}")
+    assert "\nExecStartPre" not in text and "ExecStartPre=+b/.next\n" in text
+
+
+def test_a_configuration_that_would_be_a_line(host: Host) -> None:
+    host.config = host.dir / "wp\nExecStartPre=+x.conf"
+    for config in ("", section("/srv/party/web")):
+        done = host.run(config, f"app /srv/party/web {USER}")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.endswith("its path has a control character\n")
 
 
 def test_without_applications(host: Host) -> None:
@@ -239,7 +299,7 @@ def remedies(receipt: dict) -> dict[str, str | None]:
 
 
 def remedy_of(config: Path) -> str:
-    return REMEDY.replace("wpcached ", f"wpcached --config {config} ", 1)
+    return REMEDY.replace("wpcached ", f"wpcached --config {shlex.quote(str(config))} ", 1)
 
 
 def assert_told(daemon, state: str, remedy: str | None) -> None:
@@ -273,6 +333,15 @@ def test_status_of_what_is_not_ours(short_path: Path, by_systemd: None) -> None:
         assert "remedy" not in app(daemon)
         clear(daemon, "frontend", "--include-mounted")
     assert caches(root) == set()
+
+
+def test_status_of_a_configuration_that_needs_quotes(short_path: Path, by_systemd: None) -> None:
+    directory = short_path / "a b;$(c)"
+    directory.mkdir()
+    with without_engine(directory, section("/home/wpcache-test/none") + POLLING) as daemon:
+        remedy = remedy_of(daemon.config)
+        assert f"wpcached --config '{daemon.config}' --print-dropin" in remedy
+        assert_told(daemon, "missing", remedy)
 
 
 def test_status_without_systemd(short_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
