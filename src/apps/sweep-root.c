@@ -9,7 +9,6 @@
 #include "apps/sweep.h"
 
 #include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -255,15 +254,17 @@ static int check_place(const char *path, int path_fd, const Way *way, Diag *rete
         return 0;
 }
 
-/* Of a line of mountinfo, its root: ` ` and the like are \ooo there. */
+static bool is_octal(const char *text) {
+        return strspn(text, "01234567") >= 3;
+}
+
+/* Blanks and the like are \ooo in mountinfo. */
 static void unescape(char *text) {
         char *to = text;
 
         for (const char *from = text; *from; to++) {
-                unsigned code;
-
-                if (sscanf(from, "\\%3o", &code) == 1) {
-                        *to = (char)code;
+                if (from[0] == '\\' && is_octal(from + 1)) {
+                        *to = (char)((from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0'));
                         from += 4;
                 } else {
                         *to = *from++;
@@ -272,27 +273,29 @@ static void unescape(char *text) {
         *to = '\0';
 }
 
-/* What is mounted by the id, as a path in its own file system. */
-static int mount_source(uint64_t id, char **ret) {
+/* What is mounted by the id, as a path in its own file system, malloc'ed; NULL: that can't be said. */
+static char *mount_source(uint64_t id) {
         FILE *file = fopen("/proc/self/mountinfo", "re");
         cleanup_free char *line = NULL;
+        char *source = NULL;
         size_t size = 0;
-        int r = -ENOENT;
 
         if (!file)
-                return -errno;
-        while (r == -ENOENT && getline(&line, &size, file) >= 0) {
-                cleanup_free char *source = NULL;
-                uint64_t other;
+                return NULL;
+        while (!source && getline(&line, &size, file) >= 0) {
+                char *rest = line, *field = NULL;
 
-                if (sscanf(line, "%" SCNu64 " %*u %*s %ms ", &other, &source) != 2 || other != id)
+                if (strtoull(line, NULL, 10) != id)
                         continue;
-                unescape(source);
-                *ret = TAKE_PTR(source);
-                r = 0;
+                for (unsigned i = 0; i < 4; i++)
+                        field = strsep(&rest, " ");
+                if (!field)
+                        break;
+                unescape(field);
+                source = strdup(field);
         }
         fclose(file);
-        return r;
+        return source;
 }
 
 static bool ends_with(const char *text, const char *end) {
@@ -323,8 +326,8 @@ static int check_bind(const char *path, int path_fd, Diag *reterr_diag) {
                 r = mount_id(parent_fd, &above);
         if (r < 0 || mount == above)
                 return r;
-        r = mount_source(mount, &source);
-        if (r < 0)
+        source = mount_source(mount);
+        if (!source)
                 return diag_set(reterr_diag, -ESTALE, "what is mounted on %s is not known", path);
         if (strncmp(path, place, strlen(place)) != 0 || !ends_with(source, path + strlen(place)))
                 return diag_set(reterr_diag, -ESTALE,
