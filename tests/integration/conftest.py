@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,13 @@ import pytest
 
 from daemon import Daemon
 from engine import Engine
+
+# As in the foreground, whoever started this: a shell has what it starts in the background ignore
+# SIGINT, nohup(1) SIGHUP, and programs under test would inherit that.
+for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT
+                      else signal.SIG_DFL)
 
 NAMES = os.environ.get("WPCACHE_ENGINES", "20,28,28c").split(",")
 

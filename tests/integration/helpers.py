@@ -160,12 +160,10 @@ class Daemon(daemon.Daemon):
 
 
 def start(running: daemon.Daemon, *args: str) -> subprocess.Popen[str]:
-    """wpcachectl in the background, but with SIGINT as in the foreground: a shell has what it starts
-    in the background ignore it, tests included."""
+    """wpcachectl in the background."""
     return subprocess.Popen(
         [running.build / "wpcachectl", "--socket", running.socket, *args], text=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def receipts(of: daemon.Daemon) -> list[dict[str, Any]]:
