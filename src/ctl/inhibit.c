@@ -21,6 +21,7 @@
 #include <sys/wait.h>
 
 #include "ctl/client.h"
+#include "ctl/signals.h"
 #include "wire/interface.h"
 
 #define WAIT_SEC_DEFAULT 1800
@@ -52,23 +53,11 @@ static int make_token(char ret[static 2 * TOKEN_BYTES + 1]) {
         return 0;
 }
 
-/* Those that are ignored already, by nohup(1) say, stay so, for the command as well. */
 static int catch_signals(Inhibit *inhibit) {
         static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 };
-        struct sigaction action;
-        sigset_t signals;
 
-        sigemptyset(&signals);
-        for (size_t i = 0; i < ELEMENTSOF(numbers); i++)
-                if (sigaction(numbers[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
-                        sigaddset(&signals, numbers[i]);
-        /* where it is ignored, children leave no status */
-        signal(SIGCHLD, SIG_DFL);
-        sigaddset(&signals, SIGCHLD);
-        if (sigprocmask(SIG_BLOCK, &signals, &inhibit->mask_before) < 0)
-                return -errno;
-        inhibit->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-        return inhibit->signal_fd < 0 ? -errno : 0;
+        return signals_catch(numbers, ELEMENTSOF(numbers), &inhibit->mask_before,
+                             &inhibit->signal_fd);
 }
 
 /* The next signal but SIGCHLD; false if there is none. */

@@ -25,6 +25,7 @@
 #include "base/words.h"
 #include "ctl/client.h"
 #include "ctl/remote.h"
+#include "ctl/signals.h"
 
 #define SSH_FAILED 255
 #define SSH_NOT_RUN 254 /* and why was said */
@@ -131,19 +132,9 @@ static int start(Remote *remote, const char *command) {
 
 static int catch_signals(Remote *remote) {
         static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-        struct sigaction action;
-        sigset_t signals;
 
-        sigemptyset(&signals);
-        for (size_t i = 0; i < ELEMENTSOF(numbers); i++)
-                if (sigaction(numbers[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
-                        sigaddset(&signals, numbers[i]);
-        signal(SIGCHLD, SIG_DFL);
-        sigaddset(&signals, SIGCHLD);
-        if (sigprocmask(SIG_BLOCK, &signals, &remote->mask_before) < 0)
-                return -errno;
-        remote->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-        return remote->signal_fd < 0 ? -errno : 0;
+        return signals_catch(numbers, ELEMENTSOF(numbers), &remote->mask_before,
+                             &remote->signal_fd);
 }
 
 /* A terminal's Ctrl-C went to ssh as well. */
