@@ -18,10 +18,9 @@
 
 #include "apps/dir.h"
 #include "base/text.h"
-#include "test.h"
+#include "world.h"
 
 #define NOBODY 65534
-#define SKIPPED 77
 #define STATE "/other/state/trash" /* on another mount */
 
 #define ok(call)                                                    \
@@ -396,20 +395,7 @@ static void test_without_capabilities(void **state) {
         assert_int_equal(count_trashes(), 1);
 }
 
-static bool make_world(char *directory) {
-        cleanup_free char *other = text_format("%s/other", directory);
-        cleanup_free char *proc = text_format("%s/proc", directory);
-
-        umask(022);
-        return other && proc && unshare(CLONE_NEWNS) == 0 &&
-               mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-               mount("none", directory, "tmpfs", 0, "mode=0755") == 0 && mkdir(other, 0755) == 0 &&
-               mkdir(proc, 0755) == 0 && mount("none", other, "tmpfs", 0, "mode=0755") == 0 &&
-               mount("/proc", proc, NULL, MS_BIND | MS_REC, NULL) == 0 && chroot(directory) == 0 &&
-               chdir("/") == 0;
-}
-
-int main(void) {
+static int run_group(void) {
 #define test(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
         const struct CMUnitTest tests[] = {
                 test(test_configured),
@@ -425,21 +411,10 @@ int main(void) {
                 test(test_deleted_root),
                 test(test_without_capabilities),
         };
-        char directory[] = "/tmp/test-trash-XXXXXX";
-        int status;
-        pid_t pid;
 
-        if (!mkdtemp(directory))
-                return EXIT_FAILURE;
-        pid = fork();
-        if (pid == 0) {
-                if (make_world(directory))
-                        return cmocka_run_group_tests(tests, NULL, NULL);
-                status = errno == EPERM ? SKIPPED : EXIT_FAILURE;
-                perror("no world of its own");
-                return status;
-        }
-        if (pid < 0 || waitpid(pid, &status, 0) != pid || rmdir(directory) < 0)
-                return EXIT_FAILURE;
-        return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(void) {
+        return run_in_world(run_group);
 }
