@@ -57,7 +57,7 @@ typedef struct AppsLook {
         uint64_t hash;           /* of which caches were found */
         RemainingList remaining; /* what can't be taken: mounted, not searched, no root */
         size_t n_remaining;      /* more than are in the list */
-        Strv notes, assumes;
+        Strv notes;
 } AppsLook;
 
 typedef struct AppsOptions {
@@ -163,11 +163,13 @@ int apps_remaining(const AppsWork *work, const AppsLook *look, bool taken,
  * of memory. */
 char *apps_remedy(const char *command, const char *object);
 
-/* What apps-take.c and apps-sweep.c share. */
+/* What apps.c, apps-take.c and apps-sweep.c share. */
 
 void apps_work_tell(AppsWork *work, const char *message);
-/* Takes `text` over; NULL: -ENOMEM. */
-int apps_work_note(AppsWork *work, char *text) must_check;
+/* Adds a note, and takes `text` over; NULL: -ENOMEM. One that is told a hundred times is none. */
+int apps_note(Strv *notes, char *text) must_check;
+/* What lies at `path`, bytes, below a place; malloc'ed text, NULL on out of memory. */
+char *apps_object(const char *place, const char *path);
 int apps_work_failed(AppsWork *work, const App *app, const char *path, int error) must_check;
 /* Counts what earlier runs left, before this one takes anything. */
 int apps_work_count(AppsWork *work, Diag *reterr_diag) must_check;

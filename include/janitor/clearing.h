@@ -35,7 +35,7 @@ static inline bool clears_apps(const Clear *clear) {
         return clear->options->target & TARGET_APPS && clear->config->apps.n > 0;
 }
 
-static inline const ContainerSet *containers_of(const Clear *clear) {
+static inline ContainerSet *containers_of(Clear *clear) {
         return clears_docker(clear) ? &clear->inventory.containers : &clear->containers;
 }
 

@@ -102,8 +102,8 @@ int worker_fd(const Worker *worker);
 JobEvent *worker_next_event(Worker *worker);
 
 /* Queues a job and takes it over. Clears and rollbacks go first, then passes, plans and
- * explanations, then polls and sweeps, which end with -ECANCELED as soon as another waits; an undone poll, pass or text file is not queued twice (the newer is freed
- * then). */
+ * explanations, then polls and sweeps, which end with -ECANCELED as soon as another waits; an undone
+ * poll, pass or text file is not queued twice (the newer is freed then). */
 void worker_submit(Worker *worker, Job *job);
 
 /* Takes a job that has not started back from the queue; NULL if it has, or is not known. */

@@ -39,14 +39,6 @@ void apps_work_tell(AppsWork *work, const char *message) {
                                  work->receipt ? work->receipt->passes : 0, 0);
 }
 
-int apps_work_note(AppsWork *work, char *text) {
-        cleanup_free char *owned = text;
-
-        if (!owned)
-                return -ENOMEM;
-        return work->notes.n < REMAINING_NAMED_MAX ? strv_add(&work->notes, owned) : 0;
-}
-
 /* Removing a tree. */
 
 typedef struct Removal {
@@ -120,12 +112,11 @@ static int remains(AppsWork *work, const char *object, const char *from, int err
 
 static void on_remaining(void *userdata, const char *path, int error) {
         Removal *removal = userdata;
-        cleanup_free char *text = NULL, *object = NULL;
+        cleanup_free char *object = NULL;
 
         if (removal->silent)
                 return;
-        text = path_text(path);
-        object = text ? text_format("%s/%s", removal->place, text) : NULL;
+        object = apps_object(removal->place, path);
         removal->error = object ? remains(removal->work, object, removal->from, error) : -ENOMEM;
 }
 
@@ -234,11 +225,11 @@ static bool is_ours(const AppsWork *work, const TrashItem *item) {
 static int item_left(AppsWork *work, const Place *place, const TrashItem *item, const char *object,
                      const char *from, int error) {
         if (!is_ours(work, item))
-                return apps_work_note(work,
-                                      text_format("%s, of %s, is still there: %s", object, from,
-                                                  error == -ENOTEMPTY ? "not all of it could "
-                                                                        "be removed"
-                                                                      : error_text(error)));
+                return apps_note(&work->notes,
+                                 text_format("%s, of %s, is still there: %s", object, from,
+                                             error == -ENOTEMPTY ? "not all of it could "
+                                                                   "be removed"
+                                                                 : error_text(error)));
         if (place->error < 0 && place->diag.text[0])
                 return work->remaining.n < REMAINING_NAMED_MAX
                                ? remaining_add(&work->remaining, REMAINING_CACHE, object,
@@ -282,13 +273,13 @@ static int sweep_item(AppsWork *work, const Place *place, const TrashItem *item,
                 return r;
         case -ENODEV:
         case -ENOENT:
-                return apps_work_note(work,
-                                      text_format("%s, what is left of %s, is not to be found: is "
-                                                  "its file system mounted?",
-                                                  object, from));
+                return apps_note(&work->notes,
+                                 text_format("%s, what is left of %s, is not to be found: is "
+                                             "its file system mounted?",
+                                             object, from));
         case -ESTALE:
-                return apps_work_note(
-                        work,
+                return apps_note(
+                        &work->notes,
                         text_format("%s is not what was put there, %s: left alone", object, from));
         default:
                 return item_left(work, place, item, object, from, r);
@@ -331,6 +322,12 @@ static int sweep_items(AppsWork *work, const TrashItems *items, Gone *gone, Diag
         return r;
 }
 
+static void count_old(AppsWork *work, const TrashItems *items) {
+        if (!work->counted)
+                work->n_old = items->n;
+        work->counted = true;
+}
+
 int apps_work_count(AppsWork *work, Diag *reterr_diag) {
         cleanup(trash_items_done) TrashItems items = { 0 };
         int r;
@@ -340,8 +337,7 @@ int apps_work_count(AppsWork *work, Diag *reterr_diag) {
         r = store_read_trash(work->store, &items, reterr_diag);
         if (r < 0)
                 return r;
-        work->counted = true;
-        work->n_old = items.n;
+        count_old(work, &items);
         return 0;
 }
 
@@ -350,11 +346,10 @@ int apps_sweep(AppsWork *work, Diag *reterr_diag) {
         Gone gone = { .n = 0 };
         int r, k;
 
-        r = apps_work_count(work, reterr_diag);
-        if (r >= 0)
-                r = store_read_trash(work->store, &items, reterr_diag);
+        r = store_read_trash(work->store, &items, reterr_diag);
         if (r < 0)
                 return r;
+        count_old(work, &items);
         r = sweep_items(work, &items, &gone, reterr_diag);
         k = forget(work, &gone, r < 0 ? NULL : reterr_diag);
         return r < 0 ? r : k;
@@ -387,10 +382,9 @@ static int still_there(const AppsWork *work, const AppsLook *look, const AppCach
                        RemainingList *list) {
         const AppConfig *config = look->apps[cache->app].config;
         const AppFailure *failure = find_failure(work, config->name, cache->path);
-        cleanup_free char *text = path_text(cache->path), *object = NULL, *reason = NULL;
-        cleanup_free char *remedy = NULL;
+        cleanup_free char *object = NULL, *reason = NULL, *remedy = NULL;
 
-        object = text ? text_format("%s/%s", config->root, text) : NULL;
+        object = apps_object(config->root, cache->path);
         if (failure && dropin_remedy(work->config, config->root, failure->error, &remedy) < 0)
                 return -ENOMEM;
         if (failure)

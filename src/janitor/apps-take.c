@@ -199,8 +199,9 @@ static int take_app(AppsWork *work, const AppsLook *look, size_t index, Diag *re
         apps_work_tell(work, text);
         r = open_trash(work, app, &place, &trash_fd, &diag);
         if (r == -ENOTSUP) {
-                r = apps_work_note(work, text_format("%s: caches were removed where they lay: %s",
-                                                     app->config->name, diag.text));
+                r = apps_note(&work->notes,
+                              text_format("%s: caches were removed where they lay: %s",
+                                          app->config->name, diag.text));
                 return r < 0 ? r : apps_remove_in_place(work, look, index);
         }
         return r < 0 ? r : take_into(work, look, index, place, trash_fd, reterr_diag);

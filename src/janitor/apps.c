@@ -89,13 +89,18 @@ static uint64_t states_hash(const Config *config) {
         return hash;
 }
 
-/* A note that is told a hundred times is none. */
-static int say(Strv *list, char *text) {
+int apps_note(Strv *notes, char *text) {
         cleanup_free char *owned = text;
 
         if (!owned)
                 return -ENOMEM;
-        return list->n < REMAINING_NAMED_MAX ? strv_add(list, owned) : 0;
+        return notes->n < REMAINING_NAMED_MAX ? strv_add(notes, owned) : 0;
+}
+
+char *apps_object(const char *place, const char *path) {
+        cleanup_free char *text = path_text(path);
+
+        return text ? text_format("%s/%s", place, text) : NULL;
 }
 
 static int remains(AppsLook *look, RemainingKind kind, const char *object, const char *reason,
@@ -145,7 +150,7 @@ static int open_app(const Config *config, App *app, AppsLook *look) {
                 r = context_new(&app->root, app->config->context, app->config->dockerfile,
                                 &app->context, &diag);
         if (r >= 0 && diag.text[0])
-                r = say(&look->notes, text_format("%s: %s", app->config->name, diag.text));
+                r = apps_note(&look->notes, text_format("%s: %s", app->config->name, diag.text));
         return r;
 }
 
@@ -213,10 +218,11 @@ static int on_unsearched(Search *search, const Cache *cache, const char *object)
         int r;
 
         if (cache->error == -EXDEV && !leads_into(search, cache->path))
-                return say(&search->look->notes,
-                           text_format("%s is another file system, and was not searched: no build "
-                                       "sees it",
-                                       object));
+                return apps_note(
+                        &search->look->notes,
+                        text_format("%s is another file system, and was not searched: no build "
+                                    "sees it",
+                                    object));
         if (cache->error == -EXDEV)
                 return remains(search->look, REMAINING_CACHE, object,
                                "another file system is mounted there, and was not searched",
@@ -231,19 +237,19 @@ static int on_unsearched(Search *search, const Cache *cache, const char *object)
 
 static int on_found(void *userdata, const Cache *cache) {
         Search *search = userdata;
-        cleanup_free char *text = path_text(cache->path), *object = NULL;
-        cleanup_free char *reason = NULL, *remedy = NULL;
+        cleanup_free char *object = NULL, *reason = NULL, *remedy = NULL;
         int r;
 
         if (cache->kind == CACHE_OTHER)
                 return 0;
-        object = text ? text_format("%s/%s", search->app->config->root, text) : NULL;
+        object = apps_object(search->app->config->root, cache->path);
         if (!object)
                 return -ENOMEM;
         switch (cache->kind) {
         case CACHE_LINK:
-                return say(&search->look->notes,
-                           text_format("%s is a symlink: it is not followed, and left", object));
+                return apps_note(
+                        &search->look->notes,
+                        text_format("%s is a symlink: it is not followed, and left", object));
         case CACHE_MOUNT:
                 remedy = apps_remedy("umount", object);
                 return remedy ? remains(search->look, REMAINING_CACHE, object,
@@ -357,11 +363,10 @@ int apps_look(const Config *config, const AppsOptions *options, const Reporter *
 }
 
 static int spare(AppsLook *look, const AppCache *cache, const Mounted *mounted) {
-        cleanup_free char *text = path_text(cache->path), *object = NULL;
-        cleanup_free char *reason = NULL, *remedy = NULL;
+        cleanup_free char *object = NULL, *reason = NULL, *remedy = NULL;
         App *app = &look->apps[cache->app];
 
-        object = text ? text_format("%s/%s", app->config->root, text) : NULL;
+        object = apps_object(app->config->root, cache->path);
         reason = text_format("container %s has %s mounted at %s", mounted->container->name,
                              mounted->mount->volume ?: mounted->mount->source,
                              mounted->mount->destination);
@@ -416,7 +421,6 @@ void apps_look_done(AppsLook *look) {
         free(look->caches);
         remaining_done(&look->remaining);
         strv_done(&look->notes);
-        strv_done(&look->assumes);
         *look = (AppsLook){ 0 };
 }
 

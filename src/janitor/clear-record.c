@@ -123,7 +123,7 @@ static int add_assumes(const Clear *clear, Strv *assumes) {
         if (r >= 0 && clears_apps(clear) && clear->no_engine)
                 r = strv_add(assumes, "no container runs that has a cache mounted: there is no "
                                       "engine to ask");
-        return r < 0 ? r : add_all(assumes, &clear->apps.assumes);
+        return r;
 }
 
 /* Judges the last look. */

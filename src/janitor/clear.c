@@ -122,8 +122,7 @@ static int observe_docker(Clear *clear, Diag *reterr_diag) {
 }
 
 static int spare_mounted(Clear *clear, Diag *reterr_diag) {
-        ContainerSet *containers =
-                clears_docker(clear) ? &clear->inventory.containers : &clear->containers;
+        ContainerSet *containers = containers_of(clear);
         int r = inventory_resolve_volumes(clear->docker, containers, reterr_diag);
 
         return r < 0 ? r : apps_spare_mounted(&clear->apps, containers);
