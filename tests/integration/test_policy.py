@@ -195,13 +195,14 @@ def test_untagged_and_labelled_images_go_by_age(engine: Engine, short_path: Path
         before = images(engine)
         project.build(*label, release=str(i))
         made += images(engine) - before
+        time.sleep(1)  # in the engine's list, times are whole seconds
     assert len(made) == 4
     with hasty(engine, short_path / "daemon", "[images]\nkeep_last=1\n") as daemon:
         polls(daemon)
         daemon.clock.go_on(days=2)
-        wait_until(lambda: len(images(engine)) < 4)
+        wait_until(lambda: len(images(engine)) <= 2)
         polls(daemon)
-        assert made[3] in images(engine) and made[0] not in images(engine)
+        assert images(engine) == {made[2], made[3]}, "the newest without a name, and the one with"
 
 
 @ONE
@@ -291,7 +292,8 @@ def test_image_named_or_used_between_plan_and_act_survives(engine: Engine, proxy
 
 
 def test_builds_are_not_broken_by_passes(engine: Engine, short_path: Path) -> None:
-    """Builds one after the other while policy has something to remove all the time."""
+    """Builds one after the other while policy has something to remove all the time: some with a pass
+    before them for certain, most where it falls."""
     project = Project(engine, short_path / "project")
     lines = "FROM scratch\nCOPY rootfs /\nCOPY release /\nRUN sleep 0.2\nRUN dd if=/dev/urandom of=/f bs=1M count=1\n"
     (project.dir / "Dockerfile").write_text(lines)
@@ -309,12 +311,15 @@ def test_builds_are_not_broken_by_passes(engine: Engine, short_path: Path) -> No
             elif done.returncode:
                 failed.append(done.stderr)
             daemon.clock.go_on(minutes=1)
-            time.sleep(0.05 * (i % 12))
+            before = daemon.log.count("Policy: ")
+            if i % 5 == 4:
+                wait_until(lambda: daemon.log.count("Policy: ") > before, timeout=60, pause=0.01)
+            else:
+                time.sleep(0.05 * (i % 12))
         assert not failed, failed[0]
         assert races <= 5
         wait_until(lambda: "job" not in status(daemon))
         begun = re.findall("Policy pass ended|A build began", daemon.log)
-        assert begun, "policy was never at work"
         print(f"{len(begun)} passes among the builds")
         runs = [run for run in ctl_json(daemon, "history")["runs"] if run["kind"] == "policy"]
         assert runs and not [run for run in runs if run["outcome"] == "failed"]
