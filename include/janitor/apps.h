@@ -56,7 +56,6 @@ typedef struct AppsLook {
         bool more;               /* than are kept */
         uint64_t hash;           /* of which caches were found */
         RemainingList remaining; /* what can't be taken: mounted, not searched, no root */
-        size_t n_remaining;      /* more than are in the list */
         Strv notes;
 } AppsLook;
 
@@ -122,7 +121,6 @@ typedef struct AppsWork {
         AppFailure *failures; /* of the last apps_take() */
         size_t n_failures, size_failures;
         RemainingList remaining; /* since the last apps_take() began */
-        size_t n_more;           /* than are in that list */
         Strv notes;
         uint64_t n_removed, n_left_overs, bytes; /* left-overs: of earlier runs */
         uint64_t told_usec;                      /* the last progress */
@@ -166,7 +164,8 @@ char *apps_remedy(const char *command, const char *object);
 /* What apps.c, apps-take.c and apps-sweep.c share. */
 
 void apps_work_tell(AppsWork *work, const char *message);
-/* Adds a note, and takes `text` over; NULL: -ENOMEM. One that is told a hundred times is none. */
+/* Adds a note, and takes `text` over; NULL: -ENOMEM. After REMAINING_NAMED_MAX of them, the last says
+ * that there are more. */
 int apps_note(Strv *notes, char *text) must_check;
 /* What lies at `path`, bytes, below a place; malloc'ed text, NULL on out of memory. */
 char *apps_object(const char *place, const char *path);

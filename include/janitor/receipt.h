@@ -71,17 +71,27 @@ typedef struct Remaining {
         char *remedy; /* the command that would end it, or NULL */
 } Remaining;
 
-/* Entries of one kind past this many are counted, not named. */
+/* Objects of one kind past this many are counted, not named. */
 #define REMAINING_NAMED_MAX 100
 
 typedef struct RemainingList {
         Remaining *v;
         size_t n, size;
+        struct {
+                size_t named, more;
+        } counts[REMAINING_KIND_MAX];
 } RemainingList;
 
-/* Formats nothing: the texts are copied. */
+/* Copies the texts, or counts the object where enough of its kind are named. 0 or -ENOMEM. */
 int remaining_add(RemainingList *list, RemainingKind kind, const char *object, const char *reason,
                   const char *remedy) must_check;
+/* Adds all of another list, which is not closed. */
+int remaining_add_all(RemainingList *list, const RemainingList *from) must_check;
+/* Counts objects that there is no need to name any more. */
+void remaining_count(RemainingList *list, RemainingKind kind, size_t n);
+bool remaining_is_full(const RemainingList *list, RemainingKind kind);
+/* Once all are added: an entry for each kind of which some were only counted. */
+int remaining_close(RemainingList *list) must_check;
 void remaining_done(RemainingList *list);
 static inline void remaining_donep(RemainingList *list) {
         remaining_done(list);

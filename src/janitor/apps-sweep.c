@@ -87,8 +87,8 @@ static int remains(AppsWork *work, const char *object, const char *from, int err
         cleanup_free char *reason = NULL, *remedy = NULL;
         int r = 0;
 
-        if (work->remaining.n >= REMAINING_NAMED_MAX) {
-                work->n_more++;
+        if (remaining_is_full(&work->remaining, REMAINING_CACHE)) {
+                remaining_count(&work->remaining, REMAINING_CACHE, 1);
                 return 0;
         }
         reason =
@@ -231,10 +231,8 @@ static int item_left(AppsWork *work, const Place *place, const TrashItem *item, 
                                                                    "be removed"
                                                                  : error_text(error)));
         if (place->error < 0 && place->diag.text[0])
-                return work->remaining.n < REMAINING_NAMED_MAX
-                               ? remaining_add(&work->remaining, REMAINING_CACHE, object,
-                                               place->diag.text, NULL)
-                               : 0;
+                return remaining_add(&work->remaining, REMAINING_CACHE, object, place->diag.text,
+                                     NULL);
         return error == -ENOTEMPTY ? 0 /* told entry by entry */
                                    : remains(work, object, from, error);
 }
@@ -398,21 +396,8 @@ static int still_there(const AppsWork *work, const AppsLook *look, const AppCach
                                 : -ENOMEM;
 }
 
-static int add_all(RemainingList *list, const RemainingList *from) {
-        for (size_t i = 0; i < from->n; i++) {
-                const Remaining *remaining = &from->v[i];
-                int r = remaining_add(list, remaining->kind, remaining->object, remaining->reason,
-                                      remaining->remedy);
-
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
 /* Caches that are there though they should be gone. */
-static int add_found(const AppsWork *work, const AppsLook *look, RemainingList *list,
-                     size_t *ret_more) {
+static int add_found(const AppsWork *work, const AppsLook *look, RemainingList *list) {
         size_t n_named = MIN(look->n_caches, (size_t)REMAINING_NAMED_MAX), n = 0;
 
         for (size_t i = 0; i < n_named; i++) {
@@ -423,22 +408,14 @@ static int add_found(const AppsWork *work, const AppsLook *look, RemainingList *
         }
         for (size_t i = 0; i < look->n; i++)
                 n += look->apps[i].n_caches;
-        *ret_more += n - n_named;
+        remaining_count(list, REMAINING_CACHE, n - n_named);
         return 0;
 }
 
 int apps_remaining(const AppsWork *work, const AppsLook *look, bool taken, RemainingList *ret) {
-        size_t n_more = look->n_remaining + work->n_more;
-        char text[64];
-        int r;
+        int r = remaining_add_all(ret, &look->remaining);
 
-        r = add_all(ret, &look->remaining);
         if (r >= 0)
-                r = add_all(ret, &work->remaining);
-        if (r >= 0 && !taken)
-                r = add_found(work, look, ret, &n_more);
-        if (r < 0 || n_more == 0)
-                return r;
-        snprintf(text, sizeof(text), "and %zu more", n_more);
-        return remaining_add(ret, REMAINING_CACHE, text, "as the ones named", NULL);
+                r = remaining_add_all(ret, &work->remaining);
+        return r < 0 || taken ? r : add_found(work, look, ret);
 }

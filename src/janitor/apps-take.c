@@ -214,7 +214,6 @@ int apps_take(AppsWork *work, AppsLook *look, Diag *reterr_diag) {
                 return r;
         forget_failures(work);
         remaining_done(&work->remaining);
-        work->n_more = 0;
         for (size_t i = 0; i < look->n; i++) {
                 if (look->apps[i].n_caches == 0)
                         continue;

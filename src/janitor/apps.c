@@ -94,22 +94,15 @@ int apps_note(Strv *notes, char *text) {
 
         if (!owned)
                 return -ENOMEM;
-        return notes->n < REMAINING_NAMED_MAX ? strv_add(notes, owned) : 0;
+        if (notes->n > REMAINING_NAMED_MAX)
+                return 0;
+        return strv_add(notes, notes->n < REMAINING_NAMED_MAX ? owned : "there is more to note");
 }
 
 char *apps_object(const char *place, const char *path) {
         cleanup_free char *text = path_text(path);
 
         return text ? text_format("%s/%s", place, text) : NULL;
-}
-
-static int remains(AppsLook *look, RemainingKind kind, const char *object, const char *reason,
-                   const char *remedy) {
-        if (look->remaining.n >= REMAINING_NAMED_MAX) {
-                look->n_remaining++;
-                return 0;
-        }
-        return remaining_add(&look->remaining, kind, object, reason, remedy);
 }
 
 /* An error that only shows once it is open. */
@@ -120,7 +113,8 @@ static int refuse(const Config *config, App *app, AppsLook *look, int error) {
         app->state = APP_UNREADABLE;
         if (!app->reason || dropin_remedy(config, app->config->root, error, &app->remedy) < 0)
                 return -ENOMEM;
-        return remains(look, REMAINING_APP, app->config->name, app->reason, app->remedy);
+        return remaining_add(&look->remaining, REMAINING_APP, app->config->name, app->reason,
+                             app->remedy);
 }
 
 static int open_app(const Config *config, App *app, AppsLook *look) {
@@ -137,7 +131,8 @@ static int open_app(const Config *config, App *app, AppsLook *look) {
                         return r;
         }
         if (app->root.fd < 0)
-                return remains(look, REMAINING_APP, app->config->name, app->reason, app->remedy);
+                return remaining_add(&look->remaining, REMAINING_APP, app->config->name,
+                                     app->reason, app->remedy);
 
         diag = DIAG_NULL;
         lineage_read(app->root.fd, &app->lineage);
@@ -224,14 +219,15 @@ static int on_unsearched(Search *search, const Cache *cache, const char *object)
                                     "sees it",
                                     object));
         if (cache->error == -EXDEV)
-                return remains(search->look, REMAINING_CACHE, object,
-                               "another file system is mounted there, and was not searched",
-                               "unmount it, or have .dockerignore exclude it");
+                return remaining_add(&search->look->remaining, REMAINING_CACHE, object,
+                                     "another file system is mounted there, and was not searched",
+                                     "unmount it, or have .dockerignore exclude it");
         reason = text_format("cannot be searched: %s", cache->error == -ESTALE
                                                                ? "it is moved about"
                                                                : error_text(cache->error));
         r = dropin_remedy(search->config, object, cache->error, &remedy);
-        return reason && r == 0 ? remains(search->look, REMAINING_CACHE, object, reason, remedy)
+        return reason && r == 0 ? remaining_add(&search->look->remaining, REMAINING_CACHE, object,
+                                                reason, remedy)
                                 : -ENOMEM;
 }
 
@@ -252,8 +248,8 @@ static int on_found(void *userdata, const Cache *cache) {
                         text_format("%s is a symlink: it is not followed, and left", object));
         case CACHE_MOUNT:
                 remedy = apps_remedy("umount", object);
-                return remedy ? remains(search->look, REMAINING_CACHE, object,
-                                        "a file system is mounted on it", remedy)
+                return remedy ? remaining_add(&search->look->remaining, REMAINING_CACHE, object,
+                                              "a file system is mounted on it", remedy)
                               : -ENOMEM;
         case CACHE_UNSEARCHED:
                 return on_unsearched(search, cache, object);
@@ -265,7 +261,8 @@ static int on_found(void *userdata, const Cache *cache) {
                 reason = text_format("cannot be cleared: %s", error_text(r));
                 if (!reason || dropin_remedy(search->config, object, r, &remedy) < 0)
                         return -ENOMEM;
-                return remains(search->look, REMAINING_CACHE, object, reason, remedy);
+                return remaining_add(&search->look->remaining, REMAINING_CACHE, object, reason,
+                                     remedy);
         }
         return keep(search, cache);
 }
@@ -378,7 +375,7 @@ static int spare(AppsLook *look, const AppCache *cache, const Mounted *mounted) 
         app->n_caches--;
         app->n_reached -= cache->reach == REACH_CONTEXT;
         app->bytes -= cache->bytes;
-        return remains(look, REMAINING_CACHE, object, reason, remedy);
+        return remaining_add(&look->remaining, REMAINING_CACHE, object, reason, remedy);
 }
 
 int apps_spare_mounted(AppsLook *look, const ContainerSet *containers) {

@@ -141,6 +141,8 @@ static int judge(Clear *clear, RemainingList *ret_remaining, Strv *ret_assumes, 
                 r = apps_remaining(&clear->apps_work, &clear->apps, clear->options->dry_run,
                                    ret_remaining);
         if (r >= 0)
+                r = remaining_close(ret_remaining);
+        if (r >= 0)
                 r = add_assumes(clear, ret_assumes);
         return r < 0 ? r : add_notes(clear, ret_notes);
 }

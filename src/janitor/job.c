@@ -324,6 +324,8 @@ static int run_sweep(Worker *worker, Job *job) {
 
         worker->idle_until_usec = USEC_INFINITY;
         r = apps_sweep(&work, &job->diag);
+        if (r >= 0)
+                r = remaining_close(&work.remaining);
         job->n_swept = work.n_removed;
         job->swept_bytes = work.bytes;
         for (size_t i = 0; i < work.remaining.n && r >= 0; i++) {

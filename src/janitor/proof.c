@@ -30,7 +30,6 @@ typedef struct Proof {
         const Config *config;
         const NamedImages *suspects;
         RemainingList *list;
-        size_t n_named[REMAINING_KIND_MAX]; /* entries of each kind so far */
 } Proof;
 
 static int printf_like(5, 6) add(Proof *proof, RemainingKind kind, const char *object,
@@ -38,8 +37,6 @@ static int printf_like(5, 6) add(Proof *proof, RemainingKind kind, const char *o
         cleanup_free char *reason = NULL;
         va_list args;
 
-        if (proof->n_named[kind]++ >= REMAINING_NAMED_MAX)
-                return 0;
         va_start(args, format);
         reason = text_vformat(format, args);
         va_end(args);
@@ -348,26 +345,10 @@ static int judge_classic_builds(Proof *proof) {
         return 0;
 }
 
-static int add_counts(Proof *proof) {
-        for (RemainingKind kind = 0; kind < REMAINING_KIND_MAX; kind++) {
-                char text[64];
-                int r;
-
-                if (proof->n_named[kind] <= REMAINING_NAMED_MAX)
-                        continue;
-                snprintf(text, sizeof(text), "and %zu more",
-                         proof->n_named[kind] - REMAINING_NAMED_MAX);
-                r = remaining_add(proof->list, kind, text, "as the ones named", NULL);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
 int proof_remaining(const Inventory *inventory, const Config *config, const ClearOptions *options,
                     const NamedImages *suspects, const ClearPlan *plan, RemainingList *ret) {
         cleanup(remaining_done) RemainingList list = { 0 };
-        Proof proof = { inventory, config, suspects, &list, { 0 } };
+        Proof proof = { inventory, config, suspects, &list };
         int r = 0;
 
         if (options->target & TARGET_BUILDER) {
@@ -384,8 +365,6 @@ int proof_remaining(const Inventory *inventory, const Config *config, const Clea
                 if (r >= 0)
                         r = plan_unclaimed(inventory, config, suspects, judge_unclaimed, &proof);
         }
-        if (r >= 0)
-                r = add_counts(&proof);
         if (r < 0)
                 return r;
         *ret = list;

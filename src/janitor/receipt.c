@@ -86,8 +86,8 @@ static const char *const remaining_kind_names[REMAINING_KIND_MAX] = {
         [REMAINING_APP] = "app",
 };
 
-int remaining_add(RemainingList *list, RemainingKind kind, const char *object, const char *reason,
-                  const char *remedy) {
+static int add_remaining(RemainingList *list, RemainingKind kind, const char *object,
+                         const char *reason, const char *remedy) {
         cleanup_free char *o = strdup(object), *w = strdup(reason);
         cleanup_free char *m = remedy ? strdup(remedy) : NULL;
 
@@ -99,6 +99,50 @@ int remaining_add(RemainingList *list, RemainingKind kind, const char *object, c
                 .reason = TAKE_PTR(w),
                 .remedy = TAKE_PTR(m),
         };
+        list->counts[kind].named++;
+        return 0;
+}
+
+bool remaining_is_full(const RemainingList *list, RemainingKind kind) {
+        return list->counts[kind].named >= REMAINING_NAMED_MAX;
+}
+
+void remaining_count(RemainingList *list, RemainingKind kind, size_t n) {
+        list->counts[kind].more += n;
+}
+
+int remaining_add(RemainingList *list, RemainingKind kind, const char *object, const char *reason,
+                  const char *remedy) {
+        if (!remaining_is_full(list, kind))
+                return add_remaining(list, kind, object, reason, remedy);
+        remaining_count(list, kind, 1);
+        return 0;
+}
+
+int remaining_add_all(RemainingList *list, const RemainingList *from) {
+        int r = 0;
+
+        for (size_t i = 0; i < from->n && r >= 0; i++)
+                r = remaining_add(list, from->v[i].kind, from->v[i].object, from->v[i].reason,
+                                  from->v[i].remedy);
+        for (RemainingKind kind = 0; kind < REMAINING_KIND_MAX; kind++)
+                remaining_count(list, kind, from->counts[kind].more);
+        return r;
+}
+
+int remaining_close(RemainingList *list) {
+        for (RemainingKind kind = 0; kind < REMAINING_KIND_MAX; kind++) {
+                char text[64];
+                int r;
+
+                if (list->counts[kind].more == 0)
+                        continue;
+                snprintf(text, sizeof(text), "and %zu more", list->counts[kind].more);
+                r = add_remaining(list, kind, text, "as the ones named", NULL);
+                if (r < 0)
+                        return r;
+                list->counts[kind].more = 0;
+        }
         return 0;
 }
 

@@ -197,6 +197,7 @@ static void test_many(void **state) {
                 host_record(&h, id, RECORD_REGULAR, true, 1, NULL);
         }
         list = judge(&h);
+        assert_int_equal(remaining_close(&list), 0);
         assert_int_equal(list.n, REMAINING_NAMED_MAX + 1);
         assert_string_equal(list.v[list.n - 1].object, "and 7 more");
         remaining_done(&list);

@@ -87,6 +87,31 @@ static void test_json(void **state) {
         assert_null(json_get(json, "fresh"));
 }
 
+/* Each kind is named up to a limit, and counted past it, through any number of lists. */
+static void test_remaining(void **state) {
+        cleanup(remaining_done) RemainingList list = { 0 }, part = { 0 };
+        const unsigned n = REMAINING_NAMED_MAX - 1;
+
+        (void)state;
+        for (unsigned i = 0; i < n; i++)
+                assert_int_equal(remaining_add(&list, REMAINING_CACHE, "c", "there", NULL), 0);
+        for (unsigned i = 0; i < REMAINING_NAMED_MAX + 3; i++)
+                assert_int_equal(remaining_add(&part, REMAINING_CACHE, "d", "there", NULL), 0);
+        assert_int_equal(remaining_add(&part, REMAINING_APP, "a", "missing", "mount it"), 0);
+        assert_true(remaining_is_full(&part, REMAINING_CACHE));
+        assert_int_equal(part.n, REMAINING_NAMED_MAX + 1);
+
+        assert_int_equal(remaining_add_all(&list, &part), 0);
+        remaining_count(&list, REMAINING_CACHE, 8);
+        assert_int_equal(remaining_close(&list), 0);
+        assert_int_equal(remaining_close(&list), 0);
+        assert_int_equal(list.n, REMAINING_NAMED_MAX + 2);
+        assert_string_equal(list.v[n].object, "d");
+        assert_string_equal(list.v[n + 1].remedy, "mount it");
+        assert_string_equal(list.v[n + 2].object, "and 110 more");
+        assert_int_equal(list.v[n + 2].kind, REMAINING_CACHE);
+}
+
 /* The first ones are named, all are counted, and only what is gone is told as gone. */
 static void test_caches(void **state) {
         cleanup(receipt_done) Receipt receipt = { .target = TARGET_APPS };
@@ -177,8 +202,8 @@ static void test_run(void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_targets), cmocka_unit_test(test_ids),
-                cmocka_unit_test(test_json),    cmocka_unit_test(test_caches),
-                cmocka_unit_test(test_run),
+                cmocka_unit_test(test_json),    cmocka_unit_test(test_remaining),
+                cmocka_unit_test(test_caches),  cmocka_unit_test(test_run),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
