@@ -29,6 +29,10 @@ int dir_path(int fd, char **ret) must_check;
 /* The mount that a descriptor, perhaps O_PATH, is on. */
 int mount_id(int fd, uint64_t *ret) must_check;
 
+static inline bool same_inode(const struct stat *a, const struct stat *b) {
+        return a->st_ino == b->st_ino && a->st_dev == b->st_dev;
+}
+
 /* A name's inode, links not followed. Asks no server of a file system mounted on it. */
 int entry_stat(int dir_fd, const char *name, struct statx *ret) must_check;
 bool entry_is_directory(const struct statx *stx, uint64_t dev, uint64_t ino);

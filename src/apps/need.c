@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 
 #include "apps/dir.h"
+#include "apps/places.h"
 #include "base/text.h"
 
 /* Deeper directories of a cache are taken to be as those above them. */
@@ -27,56 +28,6 @@ static const struct {
 } hidden_places[] = {
         { "/home", HIDDEN_HOME }, { "/root", HIDDEN_HOME },   { "/run/user", HIDDEN_HOME },
         { "/tmp", HIDDEN_TMP },   { "/var/tmp", HIDDEN_TMP },
-};
-
-/* Nothing above one is none: what is not kept is not looked for there. */
-static const char *const kept_places[] = {
-        "/bin",
-        "/boot",
-        "/dev",
-        "/etc",
-        "/home",
-        "/lib",
-        "/lib32",
-        "/lib64",
-        "/libx32",
-        "/lost+found",
-        "/proc",
-        "/root",
-        "/run",
-        "/run/lock",
-        "/run/user",
-        "/sbin",
-        "/sys",
-        "/tmp",
-        "/usr",
-        "/usr/local",
-        "/usr/local/bin",
-        "/usr/local/etc",
-        "/usr/local/games",
-        "/usr/local/include",
-        "/usr/local/lib",
-        "/usr/local/libexec",
-        "/usr/local/man",
-        "/usr/local/sbin",
-        "/usr/local/share",
-        "/usr/local/src",
-        "/usr/src",
-        "/var",
-        "/var/backups",
-        "/var/cache",
-        "/var/crash",
-        "/var/lib",
-        "/var/lib/containerd",
-        "/var/lib/docker",
-        "/var/local",
-        "/var/lock",
-        "/var/log",
-        "/var/mail",
-        "/var/opt",
-        "/var/run",
-        "/var/spool",
-        "/var/tmp",
 };
 
 int path_printable(const char *path, Diag *reterr_diag) {
@@ -112,22 +63,11 @@ Hidden need_hidden(const char *path, const char **ret_place) {
         return HIDDEN_NOT;
 }
 
-static bool is_kept(const char *path) {
-        for (size_t i = 0; i < ELEMENTSOF(kept_places); i++) {
-                char real[PATH_MAX];
-
-                if (strcmp(path, kept_places[i]) == 0 ||
-                    (realpath(kept_places[i], real) && strcmp(path, real) == 0))
-                        return true;
-        }
-        return false;
-}
-
 /* A path as far as it is there. */
 typedef struct Place {
         AppRoot at; /* the last directory of it, O_PATH; its inode is 0 where that is not the whole */
         bool there;
-        char *path; /* without symlinks, as far as it is there */
+        char *path; /* without symlinks, as far as it is there; "" is the root */
         char error[128];
 } Place;
 
@@ -138,6 +78,10 @@ static void place_donep(Place *place) {
         free(place->path);
 }
 
+static const char *place_path(const Place *place) {
+        return place->path && *place->path ? place->path : "/";
+}
+
 /* Who owns a directory may rename it before the kernel is asked for its name. */
 static int check_path(const char *path, const struct stat *st, const char *existing,
                       Diag *reterr_diag) {
@@ -146,8 +90,7 @@ static int check_path(const char *path, const struct stat *st, const char *exist
 
         if (fd == -ENOMEM)
                 return fd;
-        if (fd < 0 || fstat(fd, &again) < 0 || again.st_dev != st->st_dev ||
-            again.st_ino != st->st_ino)
+        if (fd < 0 || fstat(fd, &again) < 0 || !same_inode(&again, st))
                 return diag_set(reterr_diag, -ESTALE, "%s: it is moved about", path);
         return 0;
 }
@@ -237,7 +180,7 @@ static int find_outside(const char *path, const Strv *outside, bool *ret, Diag *
                 r = place_open(outside->v[i], &place, reterr_diag);
                 if (r < 0)
                         return r;
-                *ret |= path_within(path, *place.path ? place.path : "/");
+                *ret |= path_within(path, place_path(&place));
         }
         return 0;
 }
@@ -264,7 +207,7 @@ static int choose_auto(AppNeed *need, const Place *root, const Strv *outside,
 
                 *slash = '\0';
                 r = trash_place(path, &root->at, user->uid, &diag);
-                if (r == 0 && is_kept(path))
+                if (r == 0 && place_path_is(path, PLACE_CLOSED))
                         r = diag_set(&diag, -EPERM, "one beside them would take all of %s", path);
                 if (r == 0) {
                         r = find_outside(path, outside, &in_build, reterr_diag);
@@ -305,11 +248,11 @@ static int choose_configured(AppNeed *need, const Place *root, const char *trash
         if (r < 0 && r != -EXDEV)
                 return r == -ENOMEM ? r : in_place(need, root, diag_text(&diag, r));
 
-        at = parent.path && *parent.path ? parent.path : "/";
+        at = place_path(&parent);
         common = common_directory(root->path, at);
         if (!common)
                 return -ENOMEM;
-        if (r == 0 && (strcmp(common, "/") == 0 || is_kept(common)))
+        if (r == 0 && (strcmp(common, "/") == 0 || place_path_is(common, PLACE_CLOSED)))
                 diag_format(&diag, "only %s holds them and %s", common, trash);
         if (*diag.text) {
                 need->other = text_format("%s/%s", at[1] ? at : "", path_name(trash));

@@ -17,83 +17,11 @@
 
 #include "apps/dir.h"
 #include "apps/need.h"
+#include "apps/places.h"
 
 #define LINKS_MAX 40
 #define UID_PERSON_MIN 1000 /* accounts below may well live in the application they run */
 #define UID_NOBODY 65534
-
-/* hier(7): these themselves are no application, but one may lie in them. */
-static const char *const places[] = {
-        "/",
-        "/home",
-        "/media",
-        "/mnt",
-        "/opt",
-        "/root",
-        "/run",
-        "/srv",
-        "/tmp",
-        "/usr/local",
-        "/usr/local/bin",
-        "/usr/local/etc",
-        "/usr/local/games",
-        "/usr/local/include",
-        "/usr/local/lib",
-        "/usr/local/libexec",
-        "/usr/local/man",
-        "/usr/local/sbin",
-        "/usr/local/share",
-        "/usr/local/src",
-        "/usr/src",
-        "/var",
-        "/var/backups",
-        "/var/cache",
-        "/var/crash",
-        "/var/lib",
-        "/var/local",
-        "/var/lock",
-        "/var/log",
-        "/var/mail",
-        "/var/opt",
-        "/var/run",
-        "/var/spool",
-        "/var/tmp",
-};
-
-/* Nor is anything in these, but for the exceptions. */
-static const char *const trees[] = {
-        "/bin",
-        "/boot",
-        "/dev",
-        "/etc",
-        "/lib",
-        "/lib32",
-        "/lib64",
-        "/libx32",
-        "/lost+found",
-        "/proc",
-        "/sbin",
-        "/sys",
-        "/usr",
-        "/var/lib/containerd",
-        "/var/lib/docker",
-};
-static const char *const exceptions[] = { "/usr/local", "/usr/src" };
-
-static bool is_one_of(const struct stat *st, const char *const *paths, size_t n,
-                      const char **ret_path) {
-        for (size_t i = 0; i < n; i++) {
-                struct stat other;
-
-                if (stat(paths[i], &other) < 0 || other.st_ino != st->st_ino ||
-                    other.st_dev != st->st_dev)
-                        continue;
-                if (ret_path)
-                        *ret_path = paths[i];
-                return true;
-        }
-        return false;
-}
 
 /* Whether a link may be followed that was found in `dir_fd`. */
 static bool link_trusted(int dir_fd, const struct stat *link) {
@@ -203,24 +131,23 @@ typedef struct Way {
 static void on_directory(void *userdata, const struct stat *st) {
         Way *way = userdata;
 
-        if (is_one_of(st, places, 1, NULL) ||
-            is_one_of(st, exceptions, ELEMENTSOF(exceptions), NULL))
+        if (place_is(st, PLACE_OUTSIDE, NULL))
                 way->in_tree = false;
-        else if (is_one_of(st, trees, ELEMENTSOF(trees), NULL))
+        else if (place_is(st, PLACE_TREE, NULL))
                 way->in_tree = true;
         way->last = *st;
 }
 
 /* Of root or a person, or where one would be. */
 static bool is_home(int path_fd, const struct stat *st) {
-        static const char *const homes[] = { "/home" };
         FILE *file = fopen("/etc/passwd", "re");
         struct passwd entry, *found;
         char buffer[16384];
-        struct stat parent;
+        struct stat parent, other;
         bool is;
 
-        is = fstatat(path_fd, "..", &parent, 0) == 0 && is_one_of(&parent, homes, 1, NULL);
+        is = fstatat(path_fd, "..", &parent, 0) == 0 && stat("/home", &other) == 0 &&
+             same_inode(&parent, &other);
         if (!file)
                 return is;
         while (!is && fgetpwent_r(file, &entry, buffer, sizeof(buffer), &found) == 0) {
@@ -229,7 +156,7 @@ static bool is_home(int path_fd, const struct stat *st) {
                 if (entry.pw_uid != 0 &&
                     (entry.pw_uid < UID_PERSON_MIN || entry.pw_uid == UID_NOBODY))
                         continue;
-                is = *home == '/' && is_one_of(st, &home, 1, NULL);
+                is = *home == '/' && stat(home, &other) == 0 && same_inode(st, &other);
         }
         fclose(file);
         return is;
@@ -238,7 +165,7 @@ static bool is_home(int path_fd, const struct stat *st) {
 static int check_place(const char *path, int path_fd, const Way *way, Diag *reterr_diag) {
         const char *place = NULL;
 
-        if (is_one_of(&way->last, places, ELEMENTSOF(places), &place)) {
+        if (place_is(&way->last, PLACE_ITSELF, &place)) {
                 if (strcmp(path, place) != 0)
                         return diag_set(reterr_diag, -EPERM, "%s is %s, a directory of the system",
                                         path, place);
