@@ -114,6 +114,10 @@ uint64_t now_realtime_usec(void) {
         return now_usec(CLOCK_REALTIME);
 }
 
+int64_t now_realtime_sec(void) {
+        return (int64_t)(now_realtime_usec() / USEC_PER_SEC);
+}
+
 uint64_t now_boottime_usec(void) {
         return now_usec(CLOCK_BOOTTIME);
 }

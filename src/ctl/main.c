@@ -297,7 +297,7 @@ static int parse_ttl(const char *text, int64_t *ret_sec) {
 
 /* A date is the midnight by the local clock that it begins with. */
 static int parse_since(const char *text, int64_t *ret_sec) {
-        int64_t now_sec = (int64_t)(now_realtime_usec() / USEC_PER_SEC);
+        int64_t now_sec = now_realtime_sec();
         struct tm date = { .tm_isdst = -1 };
         const char *end = strptime(text, "%Y-%m-%d", &date);
         const int day = date.tm_mday;

@@ -87,7 +87,7 @@ char *render_age(int64_t then_sec, char buffer[static SPAN_TEXT_MAX]) {
 }
 
 char *render_ahead(int64_t then_sec, char buffer[static SPAN_TEXT_MAX]) {
-        int64_t now_sec = (int64_t)(now_realtime_usec() / USEC_PER_SEC);
+        int64_t now_sec = now_realtime_sec();
         char span[SPAN_TEXT_MAX];
 
         if (then_sec <= now_sec)

@@ -77,7 +77,7 @@ static void describe(const Json *event) {
 }
 
 static void print_event(const Ctl *ctl, const Json *event) {
-        time_t now = (time_t)(now_realtime_usec() / USEC_PER_SEC);
+        time_t now = now_realtime_sec();
         struct tm local;
         char text[16];
 

@@ -273,7 +273,7 @@ static void alarm_stands(Manager *manager, AlarmKind kind, char *message, const 
         if (alarm->standing)
                 return;
         alarm->standing = true;
-        alarm->since_sec = (int64_t)(now_realtime_usec() / USEC_PER_SEC);
+        alarm->since_sec = now_realtime_sec();
         announce(manager, kind);
 }
 

@@ -239,7 +239,7 @@ static void hold(Manager *manager, Turn *inhibitor) {
                 return;
         }
         inhibitor->held = true;
-        inhibitor->since_sec = (int64_t)(now_realtime_usec() / USEC_PER_SEC);
+        inhibitor->since_sec = now_realtime_sec();
         inhibitor->until_sec = inhibitor->since_sec + (int64_t)(inhibitor->ttl_usec / USEC_PER_SEC);
         tell(manager, inhibitor, "holds");
         reply_token(inhibitor, false);

@@ -90,7 +90,7 @@ bool manager_withdraw(Manager *manager, const char *job_id) {
 char *manager_busy_text(const Manager *manager) {
         const Present *present = &manager->present;
         const Removal *removal = removal_find(manager, present->id);
-        int64_t now_sec = (int64_t)(now_realtime_usec() / USEC_PER_SEC);
+        int64_t now_sec = now_realtime_sec();
         uint64_t usec = (uint64_t)MAX(now_sec - present->started_sec, 0) * USEC_PER_SEC;
         char span[SPAN_TEXT_MAX], *text = NULL;
         const char *what = NULL;

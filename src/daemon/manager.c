@@ -53,7 +53,7 @@ static int use_config(Manager *manager, Config *config) {
         manager->generation++;
         free(manager->config_error);
         manager->config_error = NULL;
-        manager->config_loaded_sec = (int64_t)(now_realtime_usec() / USEC_PER_SEC);
+        manager->config_loaded_sec = now_realtime_sec();
         return 0;
 }
 
@@ -210,7 +210,7 @@ int manager_new(const char *config_path, const char *state_path, int listen_fd, 
 
         if (!manager)
                 return log_error_errno(-ENOMEM, "Cannot start");
-        manager->started_sec = (int64_t)(now_realtime_usec() / USEC_PER_SEC);
+        manager->started_sec = now_realtime_sec();
         manager->config_path = config_path ? strdup(config_path) : NULL;
         if (config_path && !manager->config_path)
                 return log_error_errno(-ENOMEM, "Cannot start");

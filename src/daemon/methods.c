@@ -314,7 +314,7 @@ static void on_explain(Manager *manager, Connection *connection, const VarlinkCa
 
 static void on_get_history(Manager *manager, Connection *connection, const VarlinkCall *call) {
         static const char *const known[] = { "since", "limit", "receipt", NULL };
-        int64_t since_sec = (int64_t)(now_realtime_usec() / USEC_PER_SEC) - HISTORY_SINCE_SEC;
+        int64_t since_sec = now_realtime_sec() - HISTORY_SINCE_SEC;
         const char *receipt = NULL, *wrong = NULL;
         cleanup(job_free) Job *job = NULL;
         int64_t limit = HISTORY_RUNS_MAX;

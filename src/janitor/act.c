@@ -110,7 +110,7 @@ static int may_trash(Docker *docker, const char *id, int64_t since_sec, Diag *re
         r = docker_containers(docker, &containers, reterr_diag);
         if (r < 0)
                 return r;
-        now_sec = (int64_t)(now_realtime_usec() / USEC_PER_SEC);
+        now_sec = now_realtime_sec();
         for (size_t i = 0; i < containers.n; i++) {
                 const Container *container = &containers.v[i];
 
@@ -154,7 +154,7 @@ int act_take_untagged(Docker *docker, const char *id, const char *digest, int64_
 
 int act_images(Docker *docker, const ClearPlan *plan, const Reporter *reporter, Receipt *receipt,
                Diag *reterr_diag) {
-        int64_t since_sec = (int64_t)(now_realtime_usec() / USEC_PER_SEC) - 1;
+        int64_t since_sec = now_realtime_sec() - 1;
         size_t deleted;
         int r = 0;
 

@@ -485,7 +485,7 @@ int apps_watch(AppsWatch *watch, const Config *config, unsigned generation,
         }
         if (r < 0)
                 return r;
-        json = apps_json(&look, (int64_t)(now_realtime_usec() / USEC_PER_SEC));
+        json = apps_json(&look, now_realtime_sec());
         if (!json)
                 return -ENOMEM;
         *watch = (AppsWatch){

@@ -195,7 +195,7 @@ int record_outcome(Clear *clear, Diag *reterr_diag) {
                 if (r < 0)
                         return r;
         } else {
-                receipt->finished_sec = (int64_t)(now_realtime_usec() / USEC_PER_SEC);
+                receipt->finished_sec = now_realtime_sec();
         }
         receipt_measure_disks(receipt);
         json = receipt_json(receipt);
@@ -204,7 +204,7 @@ int record_outcome(Clear *clear, Diag *reterr_diag) {
 
 static int add_apps_to_plan(Clear *clear, Json *plan) {
         cleanup(json_free) Json *caches = json_new_array();
-        int64_t now_sec = (int64_t)(now_realtime_usec() / USEC_PER_SEC);
+        int64_t now_sec = now_realtime_sec();
         int r;
 
         r = json_add(plan, "apps", apps_json(&clear->apps, now_sec));
@@ -256,7 +256,7 @@ void record_failure(Clear *clear, int error, Diag *reterr_diag) {
         Diag diag = DIAG_NULL;
 
         receipt->outcome = error == -ECANCELED ? OUTCOME_INTERRUPTED : OUTCOME_FAILED;
-        receipt->finished_sec = (int64_t)(now_realtime_usec() / USEC_PER_SEC);
+        receipt->finished_sec = now_realtime_sec();
         receipt->error = strdup(diag_text(reterr_diag, error));
         json = receipt_json(receipt);
         if (store_receipt(clear, json, &diag) < 0)

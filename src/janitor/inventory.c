@@ -394,7 +394,7 @@ static int observe_classic_container(Docker *docker, Container *container, Inven
 static int observe_classic_builds(Docker *docker, const NamedImages *known, Inventory *inventory,
                                   Diag *reterr_diag) {
         /* Not when the look began: a step may have been committed since. */
-        int64_t now_sec = (int64_t)(now_realtime_usec() / USEC_PER_SEC);
+        int64_t now_sec = now_realtime_sec();
         cleanup(strv_done) Strv failed_ids = STRV_NULL;
         char text[160];
         int r;
@@ -436,7 +436,7 @@ int inventory_observe(Docker *docker, const Config *config, Observe what, const 
         if (r < 0)
                 return r;
         ret->image_store = ret->engine.image_store;
-        ret->observed_sec = (int64_t)(now_realtime_usec() / USEC_PER_SEC);
+        ret->observed_sec = now_realtime_sec();
 
         r = observe_records(docker, what, ret, reterr_diag);
         if (r >= 0)

@@ -96,7 +96,7 @@ JobEvent *job_event_free(JobEvent *event) {
 static void post(Worker *worker, JobEvent *event) {
         if (!event)
                 return;
-        event->time_sec = (int64_t)(now_realtime_usec() / USEC_PER_SEC);
+        event->time_sec = now_realtime_sec();
         pthread_mutex_lock(&worker->mutex);
         *worker->events_tail = event;
         worker->events_tail = &event->next;
@@ -267,7 +267,7 @@ static int run_rollback(Worker *worker, Job *job) {
         strcpy(run.id, job->id);
         if (job->who.user)
                 snprintf(run.who, sizeof(run.who), "%s", job->who.user);
-        run.finished_sec = (int64_t)(now_realtime_usec() / USEC_PER_SEC);
+        run.finished_sec = now_realtime_sec();
         run.n_remaining = json_size(json_get(job->result, "skipped"));
         strcpy(run.outcome, run.n_remaining > 0 ? "left" : "done");
         r = store_write_run(worker->store, &run, job->result, &job->diag);
@@ -478,7 +478,7 @@ static void *worker_main(void *userdata) {
                         break;
                 worker->queue = job->next;
                 job->next = NULL;
-                job->started_sec = (int64_t)(now_realtime_usec() / USEC_PER_SEC);
+                job->started_sec = now_realtime_sec();
                 worker->running = job;
                 worker->proving = false;
                 stop = worker->stop;

@@ -431,7 +431,7 @@ static int record(Pass *pass, const char *id, const char *error, Json **ret) {
         Run run = {
                 .kind = "policy",
                 .started_sec = pass->started_sec,
-                .finished_sec = (int64_t)(now_realtime_usec() / USEC_PER_SEC),
+                .finished_sec = now_realtime_sec(),
                 .n_removed = json_size(pass->removed) + pass->n_records,
                 .n_remaining = pass->n_left,
                 .engine_bytes = pass->engine_bytes,
@@ -482,7 +482,7 @@ int pass_run(Docker *docker, const Config *config, Memory *memory, const Surroun
                 .reporter = reporter,
                 .look = LOOK_NULL,
                 .again = INVENTORY_NULL,
-                .started_sec = (int64_t)(now_realtime_usec() / USEC_PER_SEC),
+                .started_sec = now_realtime_sec(),
         };
         int r;
 
