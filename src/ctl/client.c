@@ -300,15 +300,19 @@ static bool asks_for_mounts_alone(const Ctl *ctl) {
 int client_fail_reply(const Ctl *ctl, const VarlinkReply *reply) {
         const Json *parameters = reply->parameters;
         const char *reason = json_get_string(parameters, "reason", "no reason given");
+        const char *parameter = json_get_string(parameters, "parameter", "?");
         const char *error = reply->error;
 
         if (strcmp(error, ERROR_ENGINE_UNAVAILABLE) == 0)
-                return client_fail(CTL_NO_ENGINE,
-                                   "Docker engine not available, nothing was touched: %s%s", reason,
-                                   asks_for_mounts_alone(ctl)
-                                           ? "; caches of applications can be cleared all the "
-                                             "same with --include-mounted"
-                                           : "");
+                return client_fail(
+                        CTL_NO_ENGINE,
+                        "Docker engine not available, nothing was touched: %s; see systemctl "
+                        "status docker%s",
+                        reason,
+                        asks_for_mounts_alone(ctl)
+                                ? "; caches of applications can be cleared all the "
+                                  "same with --include-mounted"
+                                : "");
         if (strcmp(error, ERROR_PERMISSION_DENIED) == 0)
                 return client_fail(CTL_NOT_PERMITTED,
                                    "not permitted for uid %u; run as root, or see operators and "
@@ -332,11 +336,13 @@ int client_fail_reply(const Ctl *ctl, const VarlinkReply *reply) {
                 return client_fail(CTL_FAILED, "failed: %s", reason);
         if (strcmp(error, ERROR_SHUTTING_DOWN) == 0)
                 return client_fail(CTL_UNREACHABLE, "wpcached is stopping; try again");
+        if (strcmp(error, ERROR_INVALID_PARAMETER) == 0 && strcmp(parameter, "receipt") == 0)
+                return client_fail(CTL_FAILED, "that is no id of a run; see wpcachectl history");
         if (strcmp(error, ERROR_INVALID_PARAMETER) == 0)
                 return client_fail(CTL_FAILED,
                                    "wpcached does not take this value of '%s'; if it should, see "
                                    "wpcachectl version",
-                                   json_get_string(parameters, "parameter", "?"));
+                                   parameter);
         return client_fail(CTL_FAILED,
                            "wpcached answers %s; is it of another version? wpcachectl version",
                            error);

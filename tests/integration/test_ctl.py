@@ -288,7 +288,7 @@ def test_dry_run(peer):
 # --- failures ---
 
 @pytest.mark.parametrize("error, parameters, status, words", [
-    (f"{CACHE}.EngineUnavailable", {"reason": "no socket"}, 6, "no socket"),
+    (f"{CACHE}.EngineUnavailable", {"reason": "no socket"}, 6, "no socket; see systemctl status docker"),
     (f"{CACHE}.UnknownTarget", {"target": "x", "known": ["all", "docker"]}, 2, "'x'; there are: all, docker"),
     (f"{CACHE}.UnknownReceipt", {"receipt": "r", "reason": "none of this id"}, 1, "none of this id; see wpcachectl history"),
     (f"{CACHE}.UnknownObject", {"object": "ab", "reason": "2 objects begin with ab"}, 1, "'ab': 2 objects begin"),
@@ -298,6 +298,7 @@ def test_dry_run(peer):
     (f"{CACHE}.ShuttingDown", {}, 5, "stopping"),
     ("org.varlink.service.PermissionDenied", {}, 4, "not permitted"),
     ("org.varlink.service.InvalidParameter", {"parameter": "waitSec"}, 1, "'waitSec'"),
+    ("org.varlink.service.InvalidParameter", {"parameter": "receipt"}, 1, "no id of a run; see wpcachectl history"),
     ("org.varlink.service.MethodNotFound", {"method": "x"}, 1, "org.varlink.service.MethodNotFound"),
     ("com.example.Odd", None, 1, "com.example.Odd")])
 def test_errors(peer, error, parameters, status, words):
@@ -336,7 +337,7 @@ def test_unknown_target_of_an_odd_daemon(peer, known, words):
 
 def test_applications_do_without_an_engine(peer):
     p = peer({"error": f"{CACHE}.EngineUnavailable", "parameters": {"reason": "/run/docker.sock: timed out"}})
-    plain = "wpcachectl: Docker engine not available, nothing was touched: /run/docker.sock: timed out"
+    plain = "wpcachectl: Docker engine not available, nothing was touched: /run/docker.sock: timed out; see systemctl status docker"
     hint = "; caches of applications can be cleared all the same with --include-mounted"
     for target in ("apps", "frontend", "all", "docker", "builder", "images"):
         for arguments in (("clear",), ("clear", "--dry-run"), ("plan",), ("clear", "--json")):
