@@ -33,6 +33,7 @@ typedef enum AlarmKind {
         ALARM_PASS_FAILED,
         ALARM_CANDIDATES_LEFT,
         ALARM_DISK_PRESSURE,
+        ALARM_DISK_UNSEEN,
         ALARM_RECORD_IN_USE,
         ALARM_MAX
 } AlarmKind;

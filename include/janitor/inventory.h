@@ -50,6 +50,7 @@ typedef struct Disk {
 typedef struct Disks {
         Disk *v;
         size_t n, size;
+        Strv unseen; /* paths that can't be looked at, and why */
 } Disks;
 
 void disks_done(Disks *disks);
@@ -57,7 +58,6 @@ void disks_done(Disks *disks);
 /*
  * The file systems of [disk] paths, each once; "auto": of Docker's data root, and on the containerd
  * store of /var/lib/containerd, where an engine that did not start its own containerd keeps images.
- * A path that can't be looked at is left out.
  */
 int disks_observe(const Config *config, const EngineInfo *engine, Disks *ret) must_check;
 

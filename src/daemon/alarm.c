@@ -37,6 +37,7 @@ const char *alarm_kind_to_string(AlarmKind kind) {
                 [ALARM_PASS_FAILED] = "passFailed",
                 [ALARM_CANDIDATES_LEFT] = "candidatesLeft",
                 [ALARM_DISK_PRESSURE] = "diskPressure",
+                [ALARM_DISK_UNSEEN] = "diskUnseen",
                 [ALARM_RECORD_IN_USE] = "recordInUse",
         };
 
@@ -399,6 +400,26 @@ static void look_at_disks(Manager *manager) {
                 pins[0] ? "free what is named, or make the disk larger" : "wpcachectl plan");
 }
 
+static bool protects_disks(const Config *config) {
+        return config->min_free.bytes > 0 || config->min_free.percent > 0 ||
+               config->min_free_inodes_percent > 0;
+}
+
+/* What can't be seen can't be protected. */
+static void look_for_disks(Manager *manager) {
+        const Strv *unseen = &manager->summary.disks.unseen;
+
+        if (unseen->n == 0 || !protects_disks(manager->config)) {
+                alarm_over(manager, ALARM_DISK_UNSEEN);
+                return;
+        }
+        alarm_stands(
+                manager, ALARM_DISK_UNSEEN,
+                text_format("a disk that can't be looked at is not protected: %s", unseen->v[0]),
+                "name a directory on it that wpcached can see: [disk] paths in "
+                "wpcached.conf(5)");
+}
+
 static void look_at_records(Manager *manager) {
         const Summary *summary = &manager->summary;
         uint64_t now_usec = now_boottime_usec();
@@ -472,6 +493,7 @@ void alarms_update(Manager *manager) {
         if (manager->engine_reason || manager->summary.observed_sec == 0)
                 return; /* figures of before say nothing of now */
         look_at_disks(manager);
+        look_for_disks(manager);
         look_at_records(manager);
 }
 

@@ -41,6 +41,7 @@ void disks_done(Disks *disks) {
         for (size_t i = 0; i < disks->n; i++)
                 free(disks->v[i].path);
         free(disks->v);
+        strv_done(&disks->unseen);
         *disks = (Disks){ 0 };
 }
 
@@ -50,12 +51,14 @@ static inline void disks_donep(Disks *disks) {
 
 /* Paths of one file system are one disk, under the first of them. */
 static int add_disk(Disks *disks, const char *path) {
-        cleanup_free char *copy = NULL;
+        cleanup_free char *copy = NULL, *text = NULL;
         struct stat st, other;
         struct statvfs fs;
 
-        if (stat(path, &st) < 0 || statvfs(path, &fs) < 0)
-                return 0;
+        if (stat(path, &st) < 0 || statvfs(path, &fs) < 0) {
+                text = text_format("%s: %s", path, error_text(errno));
+                return text ? strv_add(&disks->unseen, text) : -ENOMEM;
+        }
         for (size_t i = 0; i < disks->n; i++)
                 if (stat(disks->v[i].path, &other) >= 0 && other.st_dev == st.st_dev)
                         return 0;
@@ -80,7 +83,8 @@ int disks_observe(const Config *config, const EngineInfo *engine, Disks *ret) {
                 r = add_disk(&disks, config->disk_paths.v[i]);
         if (config->disk_paths.n == 0) {
                 r = add_disk(&disks, engine->root_dir);
-                if (r >= 0 && engine->image_store == IMAGE_STORE_CONTAINERD)
+                if (r >= 0 && engine->image_store == IMAGE_STORE_CONTAINERD &&
+                    access(CONTAINERD_ROOT, F_OK) == 0)
                         r = add_disk(&disks, CONTAINERD_ROOT);
         }
         if (r < 0)

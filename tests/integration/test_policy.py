@@ -594,6 +594,25 @@ def test_alarm_record_in_use(engine: Engine, short_path: Path) -> None:
 
 
 @ONE
+def test_alarm_disk_unseen(engine: Engine, short_path: Path) -> None:
+    """Protection that can't work is told, and that it can again; and not where none is wanted."""
+    away = short_path / "disk"
+    extra = HASTY.replace("min_free=off", f"paths={away}\nmin_free=1kB")
+    with Daemon(engine.socket, short_path / "daemon", extra) as daemon:
+        wait_until(lambda: alarms(daemon) == {"diskUnseen"})
+        told = daemon.ctl("status")
+        assert told.returncode == 8 and f"{away}: No such file or directory" in told.stdout, told
+        assert status(daemon)["disks"] == []
+        away.mkdir()
+        wait_until(lambda: not alarms(daemon))
+        assert [disk["path"] for disk in status(daemon)["disks"]] == [str(away)]
+        away.rmdir()
+        wait_until(lambda: alarms(daemon) == {"diskUnseen"})
+        configure(daemon, "min_free=1kB", "min_free=off")
+        wait_until(lambda: not alarms(daemon))
+
+
+@ONE
 def test_alarms_of_passes(engine: Engine, proxy: Proxy, short_path: Path) -> None:
     """An engine that fails, and one that lets nothing go."""
     fill(engine, short_path / "cache")
