@@ -71,6 +71,10 @@ static int on_wait_over(sd_event_source *source, uint64_t usec, void *userdata) 
         return 0;
 }
 
+static bool is_removal(JobKind kind) {
+        return kind == JOB_CLEAR || kind == JOB_PASS || kind == JOB_ROLLBACK;
+}
+
 void waiter_add_for_job(Manager *manager, Connection *connection, const char *job_id, JobKind kind,
                         bool looks, bool more, uint64_t wait_usec) {
         Waiter *waiter = waiter_new(manager, connection);
@@ -85,8 +89,8 @@ void waiter_add_for_job(Manager *manager, Connection *connection, const char *jo
         waiter->more = more;
         if (strcmp(manager->present.id, job_id) == 0)
                 return; /* it runs */
-        /* A poll in progress is nobody's fault and ends soon. */
-        if (manager->present.id[0] == '\0' || manager->present.kind == JOB_POLL)
+        /* A look in progress is nobody's fault and ends soon, as the sweep of the start does. */
+        if (manager->present.id[0] == '\0' || !is_removal(manager->present.kind))
                 wait_usec += 4 * manager->config->timeout_usec;
         if (sd_event_add_time_relative(manager->event, &waiter->timer, CLOCK_BOOTTIME, wait_usec,
                                        10 * USEC_PER_MSEC, on_wait_over, waiter) < 0) {

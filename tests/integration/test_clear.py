@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -240,6 +241,23 @@ def test_different_ones_at_once(engine: Engine, proxy: Proxy, short_path: Path) 
     assert len({end["id"] for end in ends}) == 5
     assert [end["target"] for end in ends] == ["all", *(other[0] for other in others)]
     assert ends[0]["names"] and not any(end["names"] for end in ends[1:])
+
+
+@ONE
+def test_looks_are_waited_for(engine: Engine, proxy: Proxy, short_path: Path) -> None:
+    """Even where nothing else is: a look is nobody's work, and ends soon."""
+    with Daemon(proxy.socket, short_path / "daemon") as daemon:
+        wait_until(lambda: "observedAt" in daemon.ctl("status", "--json").stdout)
+        proxy.before = gate = Gate("GET", "^/system/df")
+        looking = start(daemon, "plan")
+        gate.wait()
+        clearing = start(daemon, "clear", "builder", "--no-wait")
+        wait_until(lambda: "queued" in daemon.ctl("status").stdout)
+        time.sleep(0.2)
+        assert clearing.poll() is None
+        gate.open()
+        assert clearing.wait(60) == 0, clearing.communicate()
+        assert looking.wait(60) == 0, looking.communicate()
 
 
 # Targets and options
