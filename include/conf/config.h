@@ -75,7 +75,8 @@ typedef struct Config {
 
         /* [poll] */
         uint64_t poll_interval_usec;
-        bool events; /* listen to the engine's, beside polling */
+        unsigned poll_share_percent; /* of the engine's time, at most */
+        bool events;                 /* listen to the engine's, beside polling */
 
         /* [policy] */
         bool observe_only; /* mode=observe */

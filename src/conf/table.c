@@ -47,11 +47,20 @@ const Key config_keys[] = {
                 .name = "interval",
                 .fallback = "60s",
                 .about =
-                        "How often the engine is looked at; less often where its answers are costly.",
+                        "How often the engine is looked at; less often where its answers take long.",
                 FIELD(poll_interval_usec),
                 .kind = KEY_SPAN,
                 .least_usec = USEC_PER_SEC,
                 .most_usec = USEC_PER_DAY,
+        },
+        {
+                .section = "poll",
+                .name = "share",
+                .fallback = "1%",
+                .about = "The engine spends no more of its time on these looks.",
+                FIELD(poll_share_percent),
+                .kind = KEY_SHARE,
+                .most_percent = 100,
         },
         {
                 .section = "poll",

@@ -15,8 +15,6 @@
 #include "janitor/history.h"
 
 #define BACKOFF_FIRST_USEC (2 * USEC_PER_SEC)
-/* The engine shall spend less than this share of its time on our polls. */
-#define POLL_SHARE 100
 /* Events come in swarms: a poll waits for this much silence, but not for longer than that. */
 #define NEWS_SETTLE_USEC (2 * USEC_PER_SEC)
 #define NEWS_WAIT_MAX_USEC (10 * USEC_PER_SEC)
@@ -32,6 +30,11 @@ static uint64_t loop_now_usec(const Manager *manager) {
         return usec;
 }
 
+/* From one poll to the next, so that the engine spends no more than its share of time on them. */
+static uint64_t pause_usec(const Manager *manager) {
+        return manager->summary.build_cache_usec * 100 / manager->config->poll_share_percent;
+}
+
 static void arm(Manager *manager) {
         Schedule *schedule = &manager->schedule;
         uint64_t usec = MIN(schedule->next_usec, schedule->wanted_usec);
@@ -43,9 +46,7 @@ static void arm(Manager *manager) {
                                          schedule->news_first_usec + NEWS_WAIT_MAX_USEC);
 
                 /* However much happens, no more of the engine's time than its share. */
-                usec = MIN(usec,
-                           MAX(news_usec, schedule->polled_usec +
-                                                  manager->summary.build_cache_usec * POLL_SHARE));
+                usec = MIN(usec, MAX(news_usec, schedule->polled_usec + pause_usec(manager)));
         }
         sd_event_source_set_time(schedule->timer, usec);
         sd_event_source_set_enabled(schedule->timer, SD_EVENT_ONESHOT);
@@ -119,7 +120,7 @@ static uint64_t interval_usec(const Manager *manager) {
         const Summary *summary = &manager->summary;
         uint64_t interval = manager->config->poll_interval_usec, usec = interval;
 
-        usec = MAX(usec, summary->build_cache_usec * POLL_SHARE);
+        usec = MAX(usec, pause_usec(manager));
         if (may_be_calm(manager))
                 usec = MAX(usec, MIN(interval * CALM_INTERVALS, CALM_USEC));
         if (summary->wanted && summary->hold_left_sec >= 0)

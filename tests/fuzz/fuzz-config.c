@@ -114,6 +114,7 @@ static void assert_sound(const Config *config) {
         else
                 assert(size_of(&config->min_free, 100) == UINT64_MAX);
         assert(config->min_free_inodes_percent < 100);
+        assert(config->poll_share_percent > 0 && config->poll_share_percent <= 100);
         for (size_t i = 0; i < config->disk_paths.n; i++)
                 assert(config->disk_paths.v[i][0] == '/');
         assert(!config->metrics_textfile || config->metrics_textfile[0] == '/');

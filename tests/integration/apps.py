@@ -38,7 +38,7 @@ OTHERS = {
                 "node_modules/gyp/__pycache__/gyp.pyc"),
 }
 # Where the daemon has to notice what a test does to a root.
-POLLING = "[poll]\ninterval=1s\n"
+POLLING = "[poll]\ninterval=1s\nshare=50%\n"
 
 
 def write(root: Path, *files: str) -> Path:

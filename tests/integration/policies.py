@@ -12,6 +12,7 @@ from helpers import Daemon, Project, look, run, wait_until
 # Acts as soon as it may, on what the test makes alone: the disk of a test machine may be any.
 HASTY = """[poll]
 interval=1s
+share=50%
 [policy]
 grace=0
 quiet=0

@@ -390,7 +390,7 @@ def test_engine_restarts_under_the_daemon(engine: Engine, short_path: Path) -> N
 def test_events_are_heard(engine: Engine, short_path: Path) -> None:
     """A new image is seen long before the next poll; without events, by the poll."""
     for events, within in (("yes", 8), ("no", None)):
-        extra = f"[poll]\ninterval=1h\nevents={events}\n"
+        extra = f"[poll]\ninterval=1h\nshare=50%\nevents={events}\n"
         with Daemon(engine.socket, short_path / events, extra) as daemon:
             wait_until(lambda: "images" in status(daemon))
             if within:
@@ -403,6 +403,24 @@ def test_events_are_heard(engine: Engine, short_path: Path) -> None:
                 time.sleep(6)
                 assert status(daemon)["images"]["total"] == before
                 assert not status(daemon)["policy"]["events"]
+
+
+@ONE
+def test_share_of_the_engines_time(engine: Engine, proxy: Proxy, short_path: Path) -> None:
+    """An engine that takes long to answer is asked less often, whatever interval and events say."""
+    def slowly(method: str, path: str) -> None:
+        if path.startswith("/system/df"):
+            time.sleep(0.2)
+
+    proxy.before = slowly
+    extra = HASTY.replace("share=50%\n", "")
+    with Daemon(proxy.socket, short_path / "daemon", extra) as daemon:
+        wait_until(lambda: "observedAt" in status(daemon))
+        load(engine, 1, "watchparty-new")
+        time.sleep(8)
+        assert len(proxy.sent("GET", "^/system/df")) == 1
+        configure(daemon, "[poll]", "[poll]\nshare=50%")
+        polls(daemon, 3)
 
 
 # Saying why

@@ -462,7 +462,7 @@ def test_stop_sends_what_was_answered(service):
 
 def test_engine_comes_and_goes(service, short_path):
     """Each state is told at once and ends by itself; the daemon goes on."""
-    daemon = service("[poll]\ninterval=1s\n")
+    daemon = service("[poll]\ninterval=1s\nshare=50%\n")
     daemon.change("[docker]\n", "[docker]\ntimeout=1s\n")
     daemon.start()
     reason = daemon.wait_for_engine("unavailable")["reason"]

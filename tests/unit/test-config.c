@@ -108,6 +108,7 @@ static void test_defaults(void **state) {
         assert_int_equal(config->timeout_usec, 30 * USEC_PER_SEC);
         assert_int_equal(config->prune_timeout_usec, 30 * USEC_PER_MINUTE);
         assert_int_equal(config->poll_interval_usec, USEC_PER_MINUTE);
+        assert_int_equal(config->poll_share_percent, 1);
         assert_true(config->events);
         assert_false(config->observe_only);
         assert_int_equal(config->grace_usec, USEC_PER_DAY);
@@ -542,6 +543,10 @@ static void test_values(void **state) {
                 { "disk", "target_free", "off", NULL },
                 { "disk", "target_free", "",
                   "'' is neither 'off' nor an amount as in 10GB or a share as in 20%" },
+                { "poll", "share", "100%", NULL },
+                { "poll", "share", "0%", "'0%' is too little; the least is 1%" },
+                { "poll", "share", "off", "'off' is not a share in whole percents as in 20%" },
+                { "poll", "share", "101%", "'101%' is too much; the most is 100%" },
                 { "disk", "min_free_inodes", "1%", NULL },
                 { "disk", "min_free_inodes", "99 %", NULL },
                 { "disk", "min_free_inodes", "off", NULL },
