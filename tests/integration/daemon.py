@@ -90,7 +90,7 @@ class Daemon:
         if self.process and self.process.poll() is None:
             self.stop()
 
-    def start(self, timeout: float = 10) -> None:
+    def start(self, timeout: float = 30) -> None:
         """Starts wpcached and returns when its socket takes connections."""
         self.socket.unlink(missing_ok=True)
         env = {**os.environ, "STATE_DIRECTORY": str(self.state),

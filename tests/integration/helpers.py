@@ -176,7 +176,7 @@ def receipts(of: daemon.Daemon) -> list[dict[str, Any]]:
             "SELECT json FROM runs JOIN details USING (n) WHERE kind = 'clear' ORDER BY id")]
 
 
-def wait_until(true: Callable[[], object], timeout: float = 30, pause: float = 0.05) -> None:
+def wait_until(true: Callable[[], object], timeout: float = 60, pause: float = 0.05) -> None:
     until = time.monotonic() + timeout
     while not true():
         assert time.monotonic() < until, "it does not come to pass"

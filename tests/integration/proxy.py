@@ -162,7 +162,7 @@ class Gate:
         self._opened.wait()
         return self.then
 
-    def wait(self, timeout: float = 30) -> None:
+    def wait(self, timeout: float = 60) -> None:
         """Until a request is held."""
         assert self._reached.wait(timeout), f"no {self.method} {self.pattern} came"
 

@@ -68,7 +68,7 @@ def peak_bytes(daemon: Daemon) -> int:
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
-def wait_for(condition: Callable[[], Any], timeout: float = 10) -> Any:
+def wait_for(condition: Callable[[], Any], timeout: float = 30) -> Any:
     until = time.monotonic() + timeout
     while not (value := condition()):
         assert time.monotonic() < until, "in vain"

@@ -408,7 +408,7 @@ def line(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().rstrip("\n")
 
 
-def wait_for(true: Any, timeout: float = 20) -> None:
+def wait_for(true: Any, timeout: float = 30) -> None:
     until = time.monotonic() + timeout
     while not true():
         assert time.monotonic() < until

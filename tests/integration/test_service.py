@@ -68,7 +68,7 @@ class Service(Daemon):
         self.launch(*before, env=env, **options)
         self.hear("READY=1")
 
-    def hear(self, text: str, timeout: float = 10) -> list[str]:
+    def hear(self, text: str, timeout: float = 30) -> list[str]:
         """Waits for a line that begins with TEXT; all those since the last call, it included."""
         lines: list[str] = []
         until = time.monotonic() + timeout
@@ -91,7 +91,7 @@ class Service(Daemon):
     def status(self) -> dict[str, Any]:
         return call(self.socket, "GetStatus")["parameters"]["status"]
 
-    def wait_for_engine(self, state: str, timeout: float = 10) -> dict[str, Any]:
+    def wait_for_engine(self, state: str, timeout: float = 30) -> dict[str, Any]:
         until = time.monotonic() + timeout
         while (engine := self.status()["engine"])["state"] != state:
             assert time.monotonic() < until, (engine, self.log)
@@ -471,31 +471,31 @@ def test_engine_comes_and_goes(service, short_path):
     assert done.returncode == 6 and reason in done.stderr
     engine = Stub(short_path / "e", 3)
     with engine:
-        daemon.wait_for_engine("ok", timeout=3)
+        daemon.wait_for_engine("ok", timeout=30)
         assert daemon.ctl("clear", "--dry-run").returncode == 0
 
         engine.stall("/system/df")
-        assert "within 1 s" in daemon.wait_for_engine("unavailable", timeout=4)["reason"]
+        assert "within 1 s" in daemon.wait_for_engine("unavailable", timeout=30)["reason"]
         begin = time.monotonic()
         assert "Engine: unavailable" in daemon.ctl("status").stdout
         assert time.monotonic() - begin < 1
         engine.release()
-        daemon.wait_for_engine("ok", timeout=4)
+        daemon.wait_for_engine("ok", timeout=30)
 
         for garbage in (b"", b"\0\1\2", b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 200 OK\r\n\r\n<html>",
                         b"HTTP/1.1 500 Oh\r\nContent-Length: 4\r\n\r\nhelp",
                         b"HTTP/1.1 200 OK\r\nApi-Version: 1.51\r\nContent-Length: 99\r\n\r\n[",
                         b"HTTP/1.1 200 OK\r\nApi-Version: 0.9\r\nContent-Length: 2\r\n\r\nOK"):
             engine.garbage = garbage or b"\r\n"
-            assert daemon.wait_for_engine("unavailable", timeout=4)["reason"]
+            assert daemon.wait_for_engine("unavailable", timeout=30)["reason"]
             done = daemon.ctl("clear")
             assert (done.returncode, done.stdout.count("SUCCESS")) == (6, 0), (garbage, done.stderr)
             engine.garbage = b""
-            daemon.wait_for_engine("ok", timeout=4)
+            daemon.wait_for_engine("ok", timeout=30)
         assert engine.requests["/build/prune"] == 0
-    daemon.wait_for_engine("unavailable", timeout=4)
+    daemon.wait_for_engine("unavailable", timeout=30)
     with engine:
-        daemon.wait_for_engine("ok", timeout=4)
+        daemon.wait_for_engine("ok", timeout=30)
     # once each time it went, not once a poll
     assert daemon.log.count("Engine not available") == 1 + 1 + 7 + 1
     assert daemon.log.count("Engine 28.5.2 answers") == 1 + 1 + 7 + 1

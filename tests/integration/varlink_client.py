@@ -27,7 +27,7 @@ def message(method: str, more: bool = False, oneway: bool = False, **parameters:
 class Wire:
     """A connection to a daemon's socket; every wait ends after TIMEOUT."""
 
-    def __init__(self, path: Path, timeout: float = 15):
+    def __init__(self, path: Path, timeout: float = 30):
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(timeout)
         self.socket.connect(str(path))

@@ -115,7 +115,7 @@ class Terminal:
             os.execve(CTL, [str(CTL), "--socket", str(peer.path), *args], {**clean, "TERM": "xterm", **env})
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
 
-    def read_until(self, text: bytes | None, timeout: float = 20) -> None:
+    def read_until(self, text: bytes | None, timeout: float = 30) -> None:
         """Until TEXT was printed, or the end."""
         until = time.monotonic() + timeout
         while text is None or text not in self.output:
