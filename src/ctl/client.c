@@ -337,7 +337,8 @@ int client_fail_reply(const Ctl *ctl, const VarlinkReply *reply) {
         if (strcmp(error, ERROR_SHUTTING_DOWN) == 0)
                 return client_fail(CTL_UNREACHABLE, "wpcached is stopping; try again");
         if (strcmp(error, ERROR_INVALID_PARAMETER) == 0 && strcmp(parameter, "receipt") == 0)
-                return client_fail(CTL_FAILED, "that is no id of a run; see wpcachectl history");
+                return client_fail(CTL_FAILED,
+                                   "that is no id of a receipt; see wpcachectl history");
         if (strcmp(error, ERROR_INVALID_PARAMETER) == 0)
                 return client_fail(CTL_FAILED,
                                    "wpcached does not take this value of '%s'; if it should, see "

@@ -298,7 +298,7 @@ def test_dry_run(peer):
     (f"{CACHE}.ShuttingDown", {}, 5, "stopping"),
     ("org.varlink.service.PermissionDenied", {}, 4, "not permitted"),
     ("org.varlink.service.InvalidParameter", {"parameter": "waitSec"}, 1, "'waitSec'"),
-    ("org.varlink.service.InvalidParameter", {"parameter": "receipt"}, 1, "no id of a run; see wpcachectl history"),
+    ("org.varlink.service.InvalidParameter", {"parameter": "receipt"}, 1, "no id of a receipt; see wpcachectl history"),
     ("org.varlink.service.MethodNotFound", {"method": "x"}, 1, "org.varlink.service.MethodNotFound"),
     ("com.example.Odd", None, 1, "com.example.Odd")])
 def test_errors(peer, error, parameters, status, words):
