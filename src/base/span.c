@@ -106,12 +106,11 @@ static uint64_t now_usec(clockid_t clock) {
 
         if (clock_gettime(clock, &now) < 0)
                 abort(); /* it can't fail for a clock that every kernel has */
-        return test_clock_move(clock,
-                               (uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / 1000);
+        return (uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / 1000;
 }
 
 uint64_t now_realtime_usec(void) {
-        return now_usec(CLOCK_REALTIME);
+        return test_clock_move(CLOCK_REALTIME, now_usec(CLOCK_REALTIME));
 }
 
 int64_t now_realtime_sec(void) {
@@ -119,5 +118,9 @@ int64_t now_realtime_sec(void) {
 }
 
 uint64_t now_boottime_usec(void) {
-        return now_usec(CLOCK_BOOTTIME);
+        return test_clock_move(CLOCK_BOOTTIME, now_usec(CLOCK_BOOTTIME));
+}
+
+uint64_t now_monotonic_usec(void) {
+        return now_usec(CLOCK_MONOTONIC);
 }

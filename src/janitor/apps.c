@@ -469,14 +469,15 @@ int apps_add_caches(const AppsLook *look, Json *array) {
 int apps_watch(AppsWatch *watch, const Config *config, unsigned generation,
                const Reporter *reporter, Json **ret) {
         cleanup(apps_look_done) AppsLook look = { 0 };
-        uint64_t begin_usec = now_boottime_usec(), hash = states_hash(config);
+        uint64_t begin_usec = now_monotonic_usec(), hash = states_hash(config);
         AppsOptions options = { .measure = true, .measure_usec = WATCH_MEASURE_USEC };
         Json *json;
         int r;
 
         if (watch->looked_usec > 0 && watch->generation == generation &&
             watch->states_hash == hash &&
-            begin_usec < watch->looked_usec + MAX(WATCH_USEC, WATCH_SHARE * watch->took_usec))
+            now_boottime_usec() <
+                    watch->looked_usec + MAX(WATCH_USEC, WATCH_SHARE * watch->took_usec))
                 return 0;
         r = apps_look(config, &options, reporter, &look);
         if (r == -ECANCELED) {
@@ -490,10 +491,10 @@ int apps_watch(AppsWatch *watch, const Config *config, unsigned generation,
                 return -ENOMEM;
         *watch = (AppsWatch){
                 .looked_usec = now_boottime_usec(),
+                .took_usec = now_monotonic_usec() - begin_usec,
                 .states_hash = hash,
                 .generation = generation,
         };
-        watch->took_usec = watch->looked_usec - begin_usec;
         *ret = json;
         return 0;
 }

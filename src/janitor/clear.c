@@ -97,7 +97,7 @@ static int observe_apps(Clear *clear) {
 
 /* Looks at what is Docker's, and decides. */
 static int observe_docker(Clear *clear, Diag *reterr_diag) {
-        uint64_t begin_usec = now_boottime_usec();
+        uint64_t begin_usec = now_monotonic_usec();
         int r;
 
         clear_plan_done(&clear->plan);
@@ -105,7 +105,7 @@ static int observe_docker(Clear *clear, Diag *reterr_diag) {
                               &clear->inventory, reterr_diag);
         if (r < 0)
                 return r;
-        clear->observe_usec = now_boottime_usec() - begin_usec;
+        clear->observe_usec = now_monotonic_usec() - begin_usec;
         if (clear->options->target & TARGET_IMAGES) {
                 size_t n = clear->suspects.images.n;
 

@@ -203,14 +203,14 @@ static int keep_record(void *userdata, const BuildRecord *record, const char *co
 }
 
 static int observe_records(Docker *docker, Observe what, Inventory *inventory, Diag *reterr_diag) {
-        uint64_t begin_usec = now_boottime_usec();
+        uint64_t begin_usec = now_monotonic_usec();
         int r;
 
         r = docker_build_cache(docker, what == OBSERVE_ALL ? keep_record : count_record, inventory,
                                reterr_diag);
         if (r < 0)
                 return r;
-        inventory->build_cache_usec = now_boottime_usec() - begin_usec;
+        inventory->build_cache_usec = now_monotonic_usec() - begin_usec;
         if (inventory->n_in_use > 0 && inventory->in_use_hash == 0)
                 inventory->in_use_hash = 1;
         return 0;

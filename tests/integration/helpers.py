@@ -38,8 +38,8 @@ ONE = on(NAMES[0])  # where the engine makes no difference
 
 def look(engine: Engine, path: str) -> Any:
     status, body = engine.api("GET", path)
-    # engine 20, while wpcached asks; 28c, while it prunes
-    while b"disk usage operation is already running" in body or b"NotFound: snapshot" in body:
+    # engine 20, while wpcached asks; 28c, while it removes
+    while b"disk usage operation is already running" in body or b"NotFound: " in body:
         status, body = engine.api("GET", path)
     assert status == 200, body
     return json.loads(body)
