@@ -47,6 +47,10 @@ typedef struct Size {
  * known must not be passed as 0, of which every share is 0. */
 uint64_t size_of(const Size *size, uint64_t whole_bytes);
 
+static inline bool size_is_off(const Size *size) {
+        return size->bytes == 0 && size->percent == 0;
+}
+
 /* One [app NAME]. */
 #define APP_NAME_MAX 32 /* NUL included */
 #define APPS_MAX 32
@@ -156,6 +160,9 @@ DEFINE_CLEANUP(Config *, config_free);
 
 /* The application of this name, or NULL. */
 const AppConfig *config_app(const Config *config, const char *name);
+
+/* What builds of applications read: no trash may lie there. 0 or -ENOMEM. */
+int config_build_directories(const Config *config, Strv *ret) must_check;
 
 void config_errors_done(ConfigErrors *errors);
 

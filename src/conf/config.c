@@ -403,10 +403,6 @@ static int find_drop_ins(Loader *loader, const char *path) {
         return r;
 }
 
-static bool size_is_off(const Size *size) {
-        return size->bytes == 0 && size->percent == 0;
-}
-
 static int load_files(Loader *loader, const char *path) {
         Config *config = loader->draft.config;
         int r;

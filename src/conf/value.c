@@ -98,6 +98,24 @@ const AppConfig *config_app(const Config *config, const char *name) {
         return NULL;
 }
 
+int config_build_directories(const Config *config, Strv *ret) {
+        cleanup(strv_done) Strv directories = STRV_NULL;
+        int r = 0;
+
+        for (size_t i = 0; i < config->apps.n && r >= 0; i++) {
+                const AppConfig *app = &config->apps.v[i];
+
+                r = strv_add(&directories, app->root);
+                if (r >= 0 && app->context)
+                        r = strv_add(&directories, app->context);
+        }
+        if (r < 0)
+                return r;
+        *ret = directories;
+        directories = STRV_NULL;
+        return 0;
+}
+
 void draft_error(Draft *draft, const char *file, unsigned line, const Diag *diag) {
         draft_tell(draft, CONFIG_MISTAKE, file, line, diag);
 }

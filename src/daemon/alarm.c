@@ -401,8 +401,7 @@ static void look_at_disks(Manager *manager) {
 }
 
 static bool protects_disks(const Config *config) {
-        return config->min_free.bytes > 0 || config->min_free.percent > 0 ||
-               config->min_free_inodes_percent > 0;
+        return !size_is_off(&config->min_free) || config->min_free_inodes_percent > 0;
 }
 
 /* What can't be seen can't be protected. */

@@ -136,25 +136,6 @@ static int take_into(AppsWork *work, const AppsLook *look, size_t index, const c
         return batch->n > 0 ? take_batch(batch, trash_fd) : 0;
 }
 
-/* What builds read: no trash may lie there. */
-static int read_outside(const Config *config, Strv *ret) {
-        cleanup(strv_done) Strv outside = STRV_NULL;
-        int r = 0;
-
-        for (size_t i = 0; i < config->apps.n && r >= 0; i++) {
-                const AppConfig *app = &config->apps.v[i];
-
-                r = strv_add(&outside, app->root);
-                if (r >= 0 && app->context)
-                        r = strv_add(&outside, app->context);
-        }
-        if (r < 0)
-                return r;
-        *ret = outside;
-        outside = STRV_NULL;
-        return 0;
-}
-
 /* -ENOTSUP: there is none. */
 static int open_trash(AppsWork *work, const App *app, char **ret_path, int *ret_fd,
                       Diag *reterr_diag) {
@@ -163,7 +144,7 @@ static int open_trash(AppsWork *work, const App *app, char **ret_path, int *ret_
         cleanup_close int fd = -EBADF;
         int r;
 
-        r = read_outside(work->config, &outside);
+        r = config_build_directories(work->config, &outside);
         if (r < 0)
                 return r;
         if (app->config->trash) {

@@ -230,18 +230,6 @@ static int check(const Config *config, const Dropin *dropin, Diag *reterr_diag) 
         return r < 0 ? r : check_list(&dropin->trashes, reterr_diag);
 }
 
-/* What builds read, as the daemon has it when it chooses a trash. */
-static int read_outside(const Config *config, Strv *list) {
-        int r = 0;
-
-        for (size_t i = 0; i < config->apps.n && r >= 0; i++) {
-                r = strv_add(list, config->apps.v[i].root);
-                if (r >= 0 && config->apps.v[i].context)
-                        r = strv_add(list, config->apps.v[i].context);
-        }
-        return r;
-}
-
 int dropin_text(const Config *config, const ServiceUser *user, char **ret, Diag *reterr_diag) {
         cleanup(dropin_done) Dropin dropin = { 0 };
         cleanup(strv_done) Strv outside = STRV_NULL;
@@ -250,7 +238,7 @@ int dropin_text(const Config *config, const ServiceUser *user, char **ret, Diag 
         FILE *file;
         int r;
 
-        r = read_outside(config, &outside);
+        r = config_build_directories(config, &outside);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < config->apps.n; i++) {

@@ -24,19 +24,15 @@ static void policy_donep(Policy *policy) {
 
 /* The file systems */
 
-static bool is_off(const Size *size) {
-        return size->bytes == 0 && size->percent == 0;
-}
-
 static void decide_disk(const Policy *policy, const Disk *disk, size_t place, DiskVerdict *ret) {
         const uint64_t bit = place < 64 ? UINT64_C(1) << place : 0;
         const Config *config = policy->config;
         const Size inodes = { .percent = config->min_free_inodes_percent };
         uint64_t min, target;
 
-        if (disk->total_bytes > 0 && !is_off(&config->min_free)) {
+        if (disk->total_bytes > 0 && !size_is_off(&config->min_free)) {
                 min = size_of(&config->min_free, disk->total_bytes);
-                target = is_off(&config->target_free)
+                target = size_is_off(&config->target_free)
                                  ? min
                                  : MAX(min, size_of(&config->target_free, disk->total_bytes));
                 target = MIN(target, disk->total_bytes);
