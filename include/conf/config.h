@@ -16,8 +16,10 @@
  * and comments. A comment is a line whose first character after blanks is ';' or '#', of any
  * length, or what follows a blank and ';' on another line ('#' has no such meaning). Other lines
  * start in the first column, do not continue, and hold at most CONFIG_LINE_MAX bytes. A section
- * may be opened again; a key is set at most once a file. A byte order mark at the start and carriage
- * returns at the ends of lines are taken; other control characters are not.
+ * may be opened again. A list may be set several times in a file: the first time replaces the default
+ * and what earlier files set, each further time adds, and an empty value empties it. Other keys are
+ * set at most once a file. A byte order mark at the start and carriage returns at the ends of lines
+ * are taken; other control characters are not.
  *
  * [app NAME] is a section for each NAME. A root that can be seen and is none (a system directory, a
  * home, no directory, behind a link that is not followed, no project in it) is a mistake. But whoever

@@ -15,6 +15,7 @@ typedef struct Origin {
         unsigned turn; /* counts what is set, from 1; 0: it has its default */
         bool mistaken; /* the value then was none: an older one stayed; with turn 0: another
                         * mistake, which was told, was likely meant for it */
+        bool emptied;  /* a list, set last to an empty value */
 } Origin;
 
 typedef struct Draft {

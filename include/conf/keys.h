@@ -79,8 +79,13 @@ const char *app_name_near(const char *text, char buffer[static APP_NAME_MAX]);
 /* Parses the value into the key's field, replacing what is there; on failure (-EINVAL with the
  * reason, -ENOMEM) that stays. */
 int key_parse(const Key *key, const char *text, void *base, Diag *reterr_diag) must_check;
+/* The same of a KEY_LIST, but adds to what is there. An empty text, or the word for none, empties the
+ * list in either. */
+int key_add(const Key *key, const char *text, void *base, Diag *reterr_diag) must_check;
 /* `to` holds nothing yet in the field. */
 int key_copy(const Key *key, const void *from, void *to) must_check;
+/* Of a list that holds nothing where that is a mistake: -EINVAL with the reason. */
+int key_empty(const Key *key, Diag *reterr_diag) must_check;
 bool key_equal(const Key *key, const void *a, const void *b);
 void key_clear(const Key *key, void *base);
 

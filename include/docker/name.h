@@ -24,6 +24,3 @@ const char *name_tag(const char *name);
  */
 bool name_matches(const char *glob, const char *name);
 bool name_matches_any(const Strv *globs, const char *name);
-
-/* Whether a glob can match anything: -EINVAL for an empty one, an unclosed '[', white space. */
-int name_glob_check(const char *glob) must_check;

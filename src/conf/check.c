@@ -188,6 +188,23 @@ static void check_required(Draft *draft, size_t i) {
         }
 }
 
+/* An empty value resets a list, and others may follow. A list that ends empty is a mistake where it has
+ * a word of its own for that, or is required. */
+static void check_emptied(Draft *draft, size_t scope) {
+        for (size_t k = 0; k < n_config_keys; k++) {
+                const Origin *origin = &draft->origins[scope][k];
+                const Key *key = &config_keys[k];
+                Diag diag = DIAG_NULL;
+
+                if (!origin->emptied || origin->mistaken || (key->fallback && !key->none) ||
+                    key_empty(key, &diag) >= 0)
+                        continue;
+                diag_prefix(&diag, "[%s%s%s] %s", key->section, scope > 0 ? " " : "",
+                            scope > 0 ? draft->config->apps.v[scope - 1].name : "", key->name);
+                draft_error(draft, origin->file, origin->line, &diag);
+        }
+}
+
 static void check_app(Draft *draft, size_t i) {
         const AppConfig *app = &draft->config->apps.v[i];
         const Origin *root = app_origin(draft, i, "root");
@@ -196,6 +213,7 @@ static void check_app(Draft *draft, size_t i) {
         int r = 0;
 
         check_required(draft, i);
+        check_emptied(draft, 1 + i);
         if (app->root && !root->mistaken)
                 r = check_root(app->root, &level, &diag);
         if (r == -ENOMEM)
@@ -213,6 +231,7 @@ void draft_check(Draft *draft) {
         Diag diag = DIAG_NULL;
 
         check_order(draft);
+        check_emptied(draft, 0);
         for (size_t i = 0; i < config->apps.n; i++)
                 check_app(draft, i);
 

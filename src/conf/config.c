@@ -89,6 +89,7 @@ static int on_value(void *userdata, const char *cut, const char *name, const cha
         Diag diag = DIAG_NULL;
         Origin *origin;
         const Key *key;
+        bool again;
         int r;
 
         (void)cut;
@@ -116,15 +117,22 @@ static int on_value(void *userdata, const char *cut, const char *name, const cha
                 return 1;
         }
         origin = &loader->draft.origins[loader->scope][key - config_keys];
-        if (origin->file == loader->file) {
+        again = origin->file == loader->file;
+        if (again && key->kind != KEY_LIST) {
                 complain(loader, "[%s] %s: set twice, before in line %u", loader->title, name,
                          origin->line);
                 return 1;
         }
-        *origin = (Origin){ loader->file, loader->line, ++loader->turn, false };
+        *origin = (Origin){
+                .file = loader->file,
+                .line = loader->line,
+                .turn = ++loader->turn,
+                .mistaken = again && origin->mistaken,
+                .emptied = key->kind == KEY_LIST && *value == '\0',
+        };
         if (loader->scope > 0)
                 base = &loader->draft.config->apps.v[loader->scope - 1];
-        r = key_parse(key, value, base, &diag);
+        r = again ? key_add(key, value, base, &diag) : key_parse(key, value, base, &diag);
         if (r == -ENOMEM)
                 loader->draft.out_of_memory = true;
         else if (r < 0) {
@@ -232,6 +240,29 @@ static bool check_section(Loader *loader, const char *line) {
         return true;
 }
 
+static void line_too_long(Loader *loader, const char *text, size_t n) {
+        const char *section = loader->scope > 0 ? APP_SECTION : loader->title, *end;
+        char name[CONFIG_LINE_MAX + 1];
+        const Key *key = NULL;
+
+        end = memchr(text, '=', MIN(n, sizeof name - 1));
+        while (end && end > text && strchr(BLANKS, end[-1]))
+                end--;
+        if (end && loader->section == SECTION_KNOWN) {
+                memcpy(name, text, (size_t)(end - text));
+                name[end - text] = '\0';
+                key = key_find(section, name);
+        }
+        if (key && key->kind == KEY_LIST)
+                complain(loader,
+                         "the line has %zu characters; %d are possible: put the rest of the list "
+                         "into another line that starts with %s=",
+                         n, CONFIG_LINE_MAX, name);
+        else
+                complain(loader, "the line has %zu characters; %d are possible", n,
+                         CONFIG_LINE_MAX);
+}
+
 /* Whether inih may see the line; puts it into `line`, which has room. */
 static bool check_line(Loader *loader, const char *text, size_t n, char *line) {
         char cleaned[CONFIG_LINE_MAX + 1];
@@ -249,8 +280,7 @@ static bool check_line(Loader *loader, const char *text, size_t n, char *line) {
         if (blanks == n || text[blanks] == ';' || text[blanks] == '#')
                 return false;
         if (n > CONFIG_LINE_MAX) {
-                complain(loader, "the line has %zu characters; %d are possible", n,
-                         CONFIG_LINE_MAX);
+                line_too_long(loader, text, n);
                 return false;
         }
         if (blanks > 0) {

@@ -56,37 +56,8 @@ int check_host(char **text, Diag *reterr_diag) {
         return diag_set(reterr_diag, -EINVAL, "'%s' is not unix:// and an absolute path", host);
 }
 
-/* What docker/name.h can match against; conf/ stands beside docker/ and can't ask it. */
-int check_glob(char **text, Diag *reterr_diag) {
-        const char *glob = *text;
-
-        if (strpbrk(glob, " \t"))
-                return diag_set(reterr_diag, -EINVAL,
-                                "'%s' has a blank in it; commas separate the globs of a list",
-                                glob);
-        for (const char *p = glob; *p; p++) {
-                if (*p == ']')
-                        return diag_set(reterr_diag, -EINVAL, "'%s' has a ']' without its '['",
-                                        glob);
-                if (*p == '\\') {
-                        if (*++p == '\0')
-                                return diag_set(reterr_diag, -EINVAL, "'%s' ends in a backslash",
-                                                glob);
-                        continue;
-                }
-                if (*p != '[')
-                        continue;
-                p += 1 + (p[1] == '!' || p[1] == '^');
-                if (*p == ']') /* the first is one of the set */
-                        p++;
-                p += strcspn(p, "]/");
-                if (*p != ']')
-                        return diag_set(reterr_diag, -EINVAL, "'%s' has a '[' without its ']'",
-                                        glob);
-        }
-        return 0;
-}
-
+/* Compose accepts no other name for a project, and it is compose that sets the label: a label that
+ * somebody wrote by hand may hold anything, but selects no image here. */
 int check_project(char **text, Diag *reterr_diag) {
         const char *project = *text;
 
@@ -127,7 +98,7 @@ int check_operator(char **text, Diag *reterr_diag) {
 
         if (strncmp(name, prefix, strlen(prefix)) == 0)
                 name += strlen(prefix);
-        if (*name == '\0' || *name == '-' || strpbrk(name, " \t:/") ||
+        if (*name == '\0' || *name == '-' || strpbrk(name, " \t:/\"'") ||
             name[strspn(name, DIGITS)] == '\0')
                 return diag_set(reterr_diag, -EINVAL,
                                 "'%s' is neither the name of a group nor user:NAME", *text);
@@ -169,7 +140,7 @@ int check_directory(char **text, Diag *reterr_diag) {
 /* Marks of other formats, which would be taken for a part of the name. */
 static int check_marks(const char *name, Diag *reterr_diag) {
         if (strpbrk(name, "\"'"))
-                return diag_set(reterr_diag, -EINVAL, "%s: no quotes are needed", name);
+                return diag_set(reterr_diag, -EINVAL, "%s has quotes in it", name);
         if (strchr(name, '#'))
                 return diag_set(reterr_diag, -EINVAL,
                                 "'%s': '#' starts no comment here; use a blank and ';'", name);

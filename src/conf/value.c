@@ -211,7 +211,8 @@ char *config_listing(void) {
         if (!stream)
                 return NULL;
         fputs("# wpcached.conf(5). Every key is shown with its default; wpcached.conf.d/"
-              "*.conf come after.\n",
+              "*.conf come after.\n"
+              "# A list goes on in further lines with the same key. Quotes are not removed.\n",
               stream);
         for (size_t i = 0; i < n_config_keys; i++) {
                 const Key *key = &config_keys[i];

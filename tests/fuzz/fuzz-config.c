@@ -19,7 +19,7 @@
 
 /* Errors that no line alone shows come last, in an order of their own: of an application two, since
  * where its root is missing none is looked at. */
-#define WHOLE_ERRORS_MAX (4 + 3 * APPS_MAX)
+#define WHOLE_ERRORS_MAX (5 + 3 * APPS_MAX)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 

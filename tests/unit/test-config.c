@@ -12,6 +12,7 @@
 #include "apps/sweep.h"
 #include "base/io.h"
 #include "conf/keys.h"
+#include "conf/texts.h"
 #include "test.h"
 
 static char directory[] = "/tmp/test-config-XXXXXX";
@@ -237,11 +238,11 @@ static void test_syntax(void **state) {
                 "# [docker\n# host\n# =\n# caf\xe9 \x1b[m\n",
                 "[images]",
                 "[images]\nmatch=x",
-                "[images] ; comment\nmatch=x;y ; comment = # x\n",
+                "[images] ; comment\nmatch=x,y ; comment = # x\n",
                 "[images]\nmatch=\nproject=p\n",
                 "[images]\nproject=p\nmatch=\n",
                 "[images]\nproject=\n",
-                "[images]\nmatch=\\[x\n",
+                "[images]\nmatch=\\x[[:alnum:]]\n",
                 "[images]\r\nmatch=x\r\n\r\n",
                 "\xef\xbb\xbf[images]\nmatch=x\n",
                 "\xef\xbb\xbf",
@@ -319,8 +320,8 @@ static void test_mistakes(void **state) {
                 { "max_age=1d\n",
                   "f:1: max_age: a key outside a section; it belongs to [builder] or [images]" },
                 { "[poll]\nzzz=1s\n", "f:2: [poll] zzz: unknown key" },
-                { "[images]\nmatch=a\n\n[images]\nmatch=b\n",
-                  "f:5: [images] match: set twice, before in line 2" },
+                { "[images]\nkeep_last=1\n\n[images]\nkeep_last=2\n",
+                  "f:5: [images] keep_last: set twice, before in line 2" },
 
                 /* values */
                 { "[docker]\nhost=\n",
@@ -362,16 +363,13 @@ static void test_mistakes(void **state) {
                 { "[images]\nmatch=a[]\n", "f:2: [images] match: 'a[]' has a '[' without its ']'" },
                 { "[images]\nmatch=a[^]\n",
                   "f:2: [images] match: 'a[^]' has a '[' without its ']'" },
-                { "[images]\nmatch=a[b/c]\n",
-                  "f:2: [images] match: 'a[b/c]' has a '[' without its ']'" },
                 { "[images]\nmatch=b,a]\n", "f:2: [images] match: 'a]' has a ']' without its '['" },
                 { "[images]\nmatch=a\\\n", "f:2: [images] match: 'a\\' ends in a backslash" },
                 { "[images]\nmatch=\n",
                   "f:2: [images] match: empty, with no project set: no image would ever be "
                   "cleared" },
                 { "[images]\nmatch= , ;\n",
-                  "f:2: [images] match: empty, with no project set: no image would ever be "
-                  "cleared" },
+                  "f:2: [images] match: no item between the commas; the empty list is 'match='" },
                 { "[images]\nproject=Watch\n",
                   "f:2: [images] project: 'Watch' is no name of a compose project: those have a-z "
                   "0-9 _ - and start with a letter or digit" },
@@ -750,7 +748,8 @@ static void test_long_lines(void **state) {
                         char expected[256];
 
                         snprintf(expected, sizeof expected,
-                                 "f:2: the line has %zu characters; %d are possible\n"
+                                 "f:2: the line has %zu characters; %d are possible: put the rest "
+                                 "of the list into another line that starts with match=\n"
                                  "f:4: [images] base: '[' has a '[' without its ']'",
                                  n + strlen(key), CONFIG_LINE_MAX);
                         assert_string_equal(errors, expected);
@@ -761,6 +760,288 @@ static void test_long_lines(void **state) {
                 assert_int_equal(strlen(config->match.v[0]), n);
                 assert_string_equal(config->protect.v[0], "y");
         }
+}
+
+/* A glob that no name of an image can match is a mistake, and what to write is told. */
+static void test_globs_that_match_nothing(void **state) {
+        static const struct {
+                const char *glob, *error; /* NULL: taken */
+        } table[] = {
+                { "watchparty-keep*", NULL },
+                { "*", NULL },
+                { "?", NULL },
+                { "*:*", NULL },
+                { "*-*", NULL },
+                { "a--b__c.d_e", NULL },
+                { "watchparty-**", NULL },
+                { "watchparty.*", NULL },
+                { "registry.example:5000/team/*", NULL },
+                { "Registry.Example/team/a", NULL },
+                { "REGISTRY/a", NULL },
+                { "127.0.0.1:5000/a:V1.0-RC_2", NULL },
+                { "\\[::1\\]:5000/a", NULL },
+                { "localhost/library/a", NULL },
+                { "*.example:*/a/?[a-c]*:[0-9]*", NULL },
+                { "[!A-Z]*", NULL },
+                { "[A-Za]pp", NULL },
+                { "[[:upper:]]/a", NULL },
+                { "a:[[:upper:]]", NULL },
+                { "a:_x", NULL },
+                { "\\w\\a", NULL },
+                { "[a/]:[/x]", NULL },
+
+                { "\"watchparty-keep*\"",
+                  "'\"watchparty-keep*\"' matches no image: no repository starts with '\"'; quotes "
+                  "are not removed: write protect=watchparty-keep*" },
+                { "'a', 'b-*'", "''a'' matches no image: no repository starts with '''; quotes are "
+                                "not removed: write protect=a, b-*" },
+                { "“a-*”",
+                  "'“a-*”' matches no image: no repository starts with '“'; quotes are not "
+                  "removed: write protect=a-*" },
+                { "a,b`", "'b`' matches no image: no repository has '`' after 'b'; quotes are not "
+                          "removed: write protect=a,b" },
+                { "\"A\"", "'\"A\"' matches no image: no repository starts with '\"'" },
+                { "a-*;b-*",
+                  "'a-*;b-*' matches no image: no repository has ';' after 'a-*'; commas "
+                  "separate the globs of a list, and a blank and ';' start a comment" },
+                { "x-{a,b}",
+                  "'x-{a' matches no image: no repository has '{' after 'x-'; braces are "
+                  "not expanded: write each glob in full, with commas between" },
+                { "^x$",
+                  "'^x$' matches no image: no repository starts with '^'; it is a glob, as in "
+                  "'name-*', and not a regular expression" },
+                { "x$",
+                  "'x$' matches no image: no repository has '$' after 'x'; it is a glob, as in "
+                  "'name-*', and not a regular expression" },
+                { "watchparty-.*", "'watchparty-.*' matches no image: no repository has '.' after "
+                                   "'watchparty-'" },
+                { "Watchparty-*", "'Watchparty-*' matches no image: no repository starts with 'W'; "
+                                  "repositories are written in small letters" },
+                { "registry.example/Team/*",
+                  "'registry.example/Team/*' matches no image: no repository has 'T' after "
+                  "'registry.example/'; repositories are written in small letters" },
+                { "[A-Z]*", "'[A-Z]*' matches no image: no repository starts with '[A-Z]'" },
+                { "a[.]", "'a[.]' matches no image: no repository ends so; did you mean 'a[.]*'?" },
+                { "watchparty-",
+                  "'watchparty-' matches no image: no repository ends so; did you mean "
+                  "'watchparty-*'?" },
+                { "team/",
+                  "'team/' matches no image: no repository ends so; did you mean 'team/*'?" },
+                { "a:", "'a:' matches no image: no tag ends so; did you mean 'a:*'?" },
+                { "a-:1", "'a-:1' matches no image: no repository is 'a-'" },
+                { ":latest",
+                  "':latest' has no repository before its tag; did you mean '*:latest'?" },
+                { "a:.x", "'a:.x' matches no image: no tag starts with '.'" },
+                { "a:b:c", "'a:b:c' matches no image: no repository has ':' after 'a'" },
+                { "a:x+y",
+                  "'a:x+y' matches no image: no tag has '+' after 'x'; it is a glob, as in "
+                  "'name-*', and not a regular expression" },
+                { "a..b", "'a..b' matches no image: no repository has '.' after 'a.'" },
+                { "a___b", "'a___b' matches no image: no repository has '_' after 'a__'" },
+                { "a//b", "'a//b' matches no image: no repository has '/' after 'a/'; a '/' stands "
+                          "between the parts of a name, each of which has a character" },
+                { "/a",
+                  "'/a' matches no image: no repository starts with '/'; a '/' stands between "
+                  "the parts of a name, each of which has a character" },
+                { "a\\/b", "'a\\/b' matches no image: no repository has '\\/' after 'a'" },
+                { "reg:x/a", "'reg:x/a' matches no image: no repository has 'x' after 'reg:'" },
+                { "https://reg/a", "'https://reg/a' is a URL; a glob is on the name of an image" },
+                { "python:3@sha256:01", "'python:3@sha256:01' has a digest; a glob is on the "
+                                        "repository and the tag: write 'python:3'" },
+                { "<none>", "'<none>' matches no image: no repository starts with '<'" },
+                { "sha256:0123456789ab",
+                  "'sha256:0123456789ab' is the id of an image; a glob is on its name" },
+                { "docker.io/library/python:3", "the engine lists images without "
+                                                "'docker.io/library/': write 'python:3'" },
+                { "docker.io/team/*",
+                  "the engine lists images without 'docker.io/': write 'team/*'" },
+                { "library/python", "the engine lists images without 'library/': write 'python'" },
+                { "a:café", "'a:café' matches no image: no tag has 'é' after 'caf'" },
+                { ",", "no item between the commas; the empty list is 'protect='" },
+                { "a b", "'a b' has a blank in it; commas separate the globs of a list" },
+        };
+        static const char *const keys[] = { "match", "protect", "base" };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                cleanup(config_free) Config *config = NULL;
+                char text[256], expected[512] = "", errors[1024];
+
+                snprintf(text, sizeof text, "[images]\nprotect=%s\n", table[i].glob);
+                if (table[i].error)
+                        snprintf(expected, sizeof expected, "f:2: [images] protect: %s",
+                                 table[i].error);
+                write_file("f", text);
+                config = load(table[i].error ? -EINVAL : 0, errors, sizeof errors);
+                assert_string_equal(errors, expected);
+        }
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++) {
+                char text[64], errors[1024];
+
+                snprintf(text, sizeof text, "[images]\n%s=a, \"b\"\n", keys[i]);
+                write_file("f", text);
+                assert_null(load(-EINVAL, errors, sizeof errors));
+                assert_non_null(strstr(errors, "quotes are not removed: write "));
+        }
+}
+
+/* A tag has at most 128 characters. */
+static void test_globs_too_long(void **state) {
+        char text[512], tag[160], errors[1024];
+
+        (void)state;
+        memset(tag, 'x', sizeof tag);
+        for (int n = 120; n < 136; n++) {
+                cleanup(config_free) Config *config = NULL;
+
+                snprintf(text, sizeof text, "[images]\nprotect=a:%.*s*\n", n, tag);
+                write_file("f", text);
+                config = load(n <= 128 ? 0 : -EINVAL, errors, sizeof errors);
+        }
+}
+
+/* Quotes are part of a value, and wherever they alone are wrong it is told. */
+static void test_quotes(void **state) {
+        static const struct {
+                const char *section, *key, *value, *write;
+        } table[] = {
+                { "docker", "timeout", "\"5s\"", "timeout=5s" },
+                { "docker", "host", "\"unix:///x\"", "host=unix:///x" },
+                { "builder", "max_size", "'10GB', '20%'", "max_size=10GB, 20%" },
+                { "images", "project", "\"watchparty\"", "project=watchparty" },
+                { "images", "rollback_tag", "'x'", "rollback_tag=x" },
+                { "images", "match", "\"\"", "match=" },
+                { "disk", "paths", "\"/a\"", "paths=/a" },
+                { "disk", "paths", "\"auto\"", "paths=auto" },
+                { "control", "operators", "\"wpcache\"", "operators=wpcache" },
+                { "control", "readers", "'user:ann'", "readers=user:ann" },
+                { "metrics", "textfile", "\"/x/a.prom\"", "textfile=/x/a.prom" },
+                { "policy", "mode", "“observe”", "mode=observe" },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                char text[128], expected[128], errors[1024];
+
+                snprintf(text, sizeof text, "[%s]\n%s=%s\n", table[i].section, table[i].key,
+                         table[i].value);
+                snprintf(expected, sizeof expected, "; quotes are not removed: write %s",
+                         table[i].write);
+                write_file("f", text);
+                assert_null(load(-EINVAL, errors, sizeof errors));
+                if (!strstr(errors, expected))
+                        fail_msg("%s", errors);
+        }
+}
+
+/* The text of the table for a key: K is its name, S its section, A to D are items. */
+static void fill(char *to, const Key *key, const char *text) {
+        bool app = key->owner == KEY_OF_APP;
+
+        for (*to = '\0'; *text; text++, to += strlen(to)) {
+                if (*text == 'K')
+                        strcpy(to, key->name);
+                else if (*text == 'S')
+                        strcpy(to, app ? "app a" : key->section);
+                else if (*text >= 'A' && *text <= 'D')
+                        sprintf(to, "%s%c", key->check == check_path ? "/" : "",
+                                *text + ('a' - 'A'));
+                else
+                        sprintf(to, "%c", *text);
+        }
+}
+
+/* Every list key may be given more than once: the first in a file replaces the default and what files
+ * before it said, those after it add, and an empty value resets. */
+static void test_lists_of_several_lines(void **state) {
+        static const struct {
+                const char *text, *drop_in, *list; /* with a blank between items */
+        } table[] = {
+                { "K=A\n", "", "A" },
+                { "K=A\nK=B, C\nK=D\n", "", "A B C D" },
+                { "K=A\n[docker]\n[S]\nK=B\n", "", "A B" },
+                { "K=A\nK=B\n", "[S]\nK=C\nK=D\n", "C D" },
+                { "K=A\nK=B\n", "[docker]\ntimeout=1s\n", "A B" },
+                { "K=A\nK=\nK=B\nK=C\n", "", "B C" },
+                { "K=\nK=A\n", "", "A" },
+                { "K=A\n", "[S]\nK=\nK=B\n", "B" },
+                { "K=A\nK=,B,\n", "", "A B" },
+        };
+        size_t n_lists = 0;
+
+        (void)state;
+        for (size_t k = 0; k < n_config_keys; k++)
+                for (size_t i = 0; i < ELEMENTSOF(table) && config_keys[k].kind == KEY_LIST; i++) {
+                        const Key *key = &config_keys[k];
+                        cleanup(config_free) Config *config = NULL;
+                        cleanup_free char *list = NULL;
+                        char text[512], errors[1024];
+
+                        n_lists += i == 0;
+                        fill(text, key, "[S]\n");
+                        if (key->owner == KEY_OF_APP)
+                                strcat(text, "root=/nowhere/a\n");
+                        fill(text + strlen(text), key, table[i].text);
+                        write_file("f", text);
+                        fill(text, key, table[i].drop_in);
+                        write_file("f.d/x.conf", text);
+                        fill(text, key, table[i].list);
+                        config = load(0, errors, sizeof errors);
+                        list = strv_join(
+                                (const Strv *)((const char *)base_of(config, key) + key->offset),
+                                " ");
+                        assert_string_equal(list, text);
+                }
+        assert_int_equal(n_lists, 7);
+        assert_int_equal(unlink("f.d/x.conf"), 0);
+}
+
+/* A list may end empty, but for those that have a word for it and those that are required. */
+static void test_lists_emptied(void **state) {
+        cleanup(config_free) Config *config =
+                load_text("[images]\nprotect=a\nprotect=\nmatch=a\n[disk]\npaths=/a\npaths=auto\n"
+                          "[control]\nreaders=a\nreaders=\n");
+        char errors[1024];
+
+        (void)state;
+        assert_int_equal(config->protect.n, 0);
+        assert_int_equal(config->disk_paths.n, 0);
+        assert_int_equal(config->readers.n, 0);
+        write_file("f", "[disk]\npaths=/a\npaths=\n" APP "caches=\n");
+        assert_null(load(-EINVAL, errors, sizeof errors));
+        assert_string_equal(errors, "f:3: [disk] paths: may not be empty; did you mean 'auto'?\n"
+                                    "f:7: [app a] caches: may not be empty");
+        /* of an item that is wrong, and nothing else of that list */
+        write_file("f", "[disk]\npaths=x\npaths=/a\npaths=\n");
+        assert_null(load(-EINVAL, errors, sizeof errors));
+        assert_string_equal(errors, "f:2: [disk] paths: 'x' is not an absolute path");
+}
+
+/* Five names with a registry's host and port do not fit a line. */
+static void test_five_registry_names(void **state) {
+        static const char host[] = "registry.eu-central-1.example.com:5000/watch-party/production";
+        cleanup(config_free) Config *config = NULL;
+        char text[1024] = "[images]\nprotect=", errors[1024], name[128];
+
+        (void)state;
+        for (int i = 0; i < 5; i++)
+                sprintf(text + strlen(text), "%s%s/service-%d", i > 0 ? ", " : "", host, i);
+        write_file("f", text);
+        assert_null(load(-EINVAL, errors, sizeof errors));
+        assert_string_equal(errors, "f:2: the line has 371 characters; 198 are possible: put the "
+                                    "rest of the list into another line that starts with protect=");
+        strcpy(text, "[images]\n");
+        for (int i = 0; i < 5; i++)
+                sprintf(text + strlen(text), "protect=%s/service-%d\n", host, i);
+        config = load_text(text);
+        assert_int_equal(config->protect.n, 5);
+        sprintf(name, "%s/service-4", host);
+        assert_string_equal(config->protect.v[4], name);
+        /* keys that are no lists can't be repeated */
+        snprintf(text, sizeof text, "[metrics]\ntextfile=/%0199d\n", 0);
+        write_file("f", text);
+        assert_null(load(-EINVAL, errors, sizeof errors));
+        assert_string_equal(errors, "f:2: the line has 209 characters; 198 are possible");
 }
 
 static void test_limits(void **state) {
@@ -1036,9 +1317,11 @@ static void test_app_values(void **state) {
                 { "caches", "{.next,.turbo}", "'{.next' is a glob; a cache is named in full" },
                 { "caches", "a}", "'a}' is a glob; a cache is named in full" },
                 { "caches", "(a)/b, a:b, a=b, ~, $A, caf\xc3\xa9", NULL },
-                { "caches", "\".next\"", "\".next\": no quotes are needed" },
-                { "caches", "x, '.next'", "'.next': no quotes are needed" },
-                { "caches", "\"a b\"", "\"a b\": no quotes are needed" },
+                { "caches", "\".next\"",
+                  "\".next\" has quotes in it; quotes are not removed: write caches=.next" },
+                { "caches", "x, '.next'",
+                  "'.next' has quotes in it; quotes are not removed: write caches=x, .next" },
+                { "caches", "\"a b\"", "\"a b\" has quotes in it" },
                 { "caches", ".next # comment",
                   "'.next # comment': '#' starts no comment here; use a blank and ';'" },
                 { "caches", "#a", "'#a': '#' starts no comment here; use a blank and ';'" },
@@ -1141,8 +1424,8 @@ static void test_app_mistakes(void **state) {
 
                 /* keys */
                 { APP "root=/nowhere/b\n", "f:4: [app a] root: set twice, before in line 2" },
-                { APP "[app b]\nroot=/nowhere/a\ncaches=x\n[app a]\ncaches=y\n",
-                  "f:8: [app a] caches: set twice, before in line 3" },
+                { APP "[app b]\nroot=/nowhere/a\ncaches=x\n[app a]\ncaches=x\n",
+                  "f:8: [app a] caches: 'x' is in the list twice" },
                 { APP "cache=y\n", "f:4: [app a] cache: unknown key; did you mean 'caches'?" },
                 { APP "zzz=y\n", "f:4: [app a] zzz: unknown key" },
                 { APP "timeout=1s\n", "f:4: [app a] timeout: unknown key; it belongs to [docker]" },
@@ -1252,8 +1535,12 @@ static void test_app_drop_ins(void **state) {
                   "f:2: no '=': 'root /a' is neither KEY=VALUE nor [SECTION]\n"
                   "f.d/x.conf:2: [app a] caches: '/' is an absolute path; a cache has a name, or a "
                   "path below the root" },
-                { APP, "[app a]\ncaches=x\ncaches=y\n",
-                  "f.d/x.conf:3: [app a] caches: set twice, before in line 2" },
+                { APP, "[app a]\ncaches=x\ncaches=y\n", NULL },
+                { APP, "[app a]\ncaches=x, y\ncaches=y\n",
+                  "f.d/x.conf:3: [app a] caches: 'y' is in the list twice" },
+                { APP, "[app a]\ncaches=z\ncaches=\ncaches=y\n", NULL },
+                { APP, "[app a]\ncaches=y\ncaches=\n",
+                  "f.d/x.conf:3: [app a] caches: may not be empty" },
                 { APP, "[app a]\ncaches=\n", "f.d/x.conf:2: [app a] caches: may not be empty" },
                 { "[app a]\nroot=/etc\ncaches=x\n", "[app a]\nroot=/nowhere\n", NULL },
                 { APP, "[docker]\n[app a]\nroot=/etc\n",
@@ -1694,6 +1981,12 @@ int main(void) {
                 cmocka_unit_test(test_equal),
                 cmocka_unit_test(test_nul),
                 cmocka_unit_test(test_long_lines),
+                cmocka_unit_test(test_globs_that_match_nothing),
+                cmocka_unit_test(test_globs_too_long),
+                cmocka_unit_test(test_quotes),
+                cmocka_unit_test(test_lists_of_several_lines),
+                cmocka_unit_test(test_lists_emptied),
+                cmocka_unit_test(test_five_registry_names),
                 cmocka_unit_test(test_limits),
                 cmocka_unit_test(test_files),
                 cmocka_unit_test(test_drop_ins),
