@@ -52,9 +52,20 @@ const char *error_text(int error);
 /* The length of the UTF-8 sequence that `text` starts with, 0 if there is none: overlong forms,
  * surrogates and what is past U+10FFFF are none. */
 size_t utf8_length(const char *text);
+/* The character of that sequence of `n` bytes. */
+uint32_t utf8_code_point(const char *text, size_t n);
 
-/* Cleans a text in place: newlines and tabs become blanks, other control characters and bytes that
- * are not UTF-8 become '?', blanks at the end go. Returns `text`. */
+/*
+ * The length of what `text`, which is not empty, starts with, if no terminal and no log may get it; else
+ * 0. That is a byte that is not UTF-8, a control character (U+0080 to U+009F included, which a terminal
+ * may take as ESC and what follows), a separator of lines or paragraphs (U+2028, U+2029), or a character
+ * that changes the direction of the text after it, so that another text is read than is there (U+061C,
+ * U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069).
+ */
+size_t text_unprintable(const char *text);
+
+/* Cleans a text in place: newlines and tabs become blanks, whatever else is unprintable becomes '?',
+ * blanks at the end go. Returns `text`. */
 char *text_clean(char *text);
 
 /* Ends `text`, which has at least size - 1 bytes, in "..." so that it fits `size` with its NUL, and

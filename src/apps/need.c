@@ -31,8 +31,8 @@ static const struct {
 };
 
 int path_printable(const char *path, Diag *reterr_diag) {
-        for (const char *c = path; *c; c++)
-                if ((unsigned char)*c < ' ' || *c == 0x7f) {
+        for (const char *c = path; *c; c += utf8_length(c))
+                if (text_unprintable(c) > 0) {
                         cleanup_free char *text = path_text(path);
 
                         return diag_set(reterr_diag, -EINVAL,

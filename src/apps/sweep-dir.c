@@ -234,15 +234,6 @@ void dir_done(DirReader *reader) {
         *reader = DIR_READER_NULL;
 }
 
-/* Marks and overrides of direction: what stands on the screen is not what is there then. */
-static bool turns_around(const char *text) {
-        unsigned char second = (unsigned char)text[1], third = (unsigned char)text[2];
-
-        return (second == 0x80 &&
-                (third == 0x8e || third == 0x8f || (third >= 0xaa && third <= 0xae))) ||
-               (second == 0x81 && third >= 0xa6 && third <= 0xa9);
-}
-
 /* Drops the middle of a text that is too long. */
 static void shorten(char *text, size_t n) {
         static const char dots[] = "[...]";
@@ -265,16 +256,13 @@ char *path_text(const char *path) {
         if (!text)
                 return NULL;
         while (*path) {
-                unsigned char first = (unsigned char)path[0], second = (unsigned char)path[1];
-                size_t n = utf8_length(path);
-                /* U+0080 to U+009F: a terminal may take them as ESC and what follows */
-                bool control = first < 0x20 || first == 0x7f || (first == 0xc2 && second < 0xa0) ||
-                               (first == 0xe2 && n == 3 && turns_around(path));
+                size_t bad = text_unprintable(path), n = utf8_length(path);
+                unsigned char first = (unsigned char)*path;
 
                 if (first == '\n' || first == '\t' || first == '\\') {
                         to = stpcpy(to, first == '\n' ? "\\n" : first == '\t' ? "\\t" : "\\\\");
                         path++;
-                } else if (n == 0 || control) {
+                } else if (bad > 0) {
                         to += sprintf(to, "\\x%02x", first);
                         path++;
                 } else {

@@ -30,29 +30,48 @@ size_t utf8_length(const char *text) {
         return 0;
 }
 
+uint32_t utf8_code_point(const char *text, size_t n) {
+        const unsigned char *s = (const unsigned char *)text;
+        uint32_t code = n == 1 ? s[0] : s[0] & (0x7fU >> n);
+
+        for (size_t i = 1; i < n; i++)
+                code = code << 6 | (s[i] & 0x3f);
+        return code;
+}
+
+size_t text_unprintable(const char *text) {
+        static const struct {
+                uint32_t first, last;
+        } ranges[] = {
+                { 0x00, 0x1f },     { 0x7f, 0x9f },     { 0x61c, 0x61c },
+                { 0x200e, 0x200f }, { 0x2028, 0x202e }, { 0x2066, 0x2069 },
+        };
+        size_t n = utf8_length(text);
+        uint32_t code = utf8_code_point(text, n);
+
+        if (n == 0)
+                return 1;
+        for (size_t i = 0; i < ELEMENTSOF(ranges); i++)
+                if (code >= ranges[i].first && code <= ranges[i].last)
+                        return n;
+        return 0;
+}
+
 char *text_clean(char *text) {
-        unsigned char *from = (unsigned char *)text, *to = from;
+        char *from = text, *to = text;
 
         while (*from) {
-                size_t n = utf8_length((const char *)from);
+                size_t bad = text_unprintable(from), n = bad > 0 ? bad : utf8_length(from);
 
-                if (*from == '\n' || *from == '\r' || *from == '\t') {
-                        *to++ = ' ';
-                        from++;
-                } else if (n == 0 || *from < 0x20 || *from == 0x7f) {
-                        *to++ = '?';
-                        from++;
-                } else if (n == 2 && from[0] == 0xc2 && from[1] < 0xa0) {
-                        /* U+0080 to U+009F: a terminal may take them as ESC and what follows */
-                        *to++ = '?';
-                        from += 2;
+                if (bad > 0) {
+                        *to++ = *from == '\n' || *from == '\r' || *from == '\t' ? ' ' : '?';
                 } else {
                         memmove(to, from, n);
                         to += n;
-                        from += n;
                 }
+                from += n;
         }
-        while (to > (unsigned char *)text && to[-1] == ' ')
+        while (to > text && to[-1] == ' ')
                 to--;
         *to = '\0';
         return text;

@@ -57,7 +57,9 @@ static struct iovec field(const char *text, size_t n) {
 
 static int send_to_journal(int level, int error, const char *fields, const char *message) {
         char text[MESSAGE_MAX + sizeof "MESSAGE="], priority[32], number[32];
+        cleanup_free char *cleaned = fields ? strdup(fields) : NULL;
         struct iovec vector[FIELDS_MAX];
+        char *rest = cleaned;
         int n = 0;
 
         snprintf(text, sizeof text, "MESSAGE=%s", message);
@@ -68,12 +70,11 @@ static int send_to_journal(int level, int error, const char *fields, const char 
                 snprintf(number, sizeof number, "ERRNO=%d", abs(error));
                 vector[n++] = field(number, strlen(number));
         }
-        while (fields && *fields && n < FIELDS_MAX) {
-                size_t length = strcspn(fields, "\n");
+        while (rest && n < FIELDS_MAX) {
+                const char *line = text_clean(strsep(&rest, "\n"));
 
-                if (length > 0)
-                        vector[n++] = field(fields, length);
-                fields += length + (fields[length] == '\n');
+                if (*line)
+                        vector[n++] = field(line, strlen(line));
         }
         return sd_journal_sendv(vector, n);
 }

@@ -66,13 +66,16 @@ int render_json(const Render *render, const Json *json) {
 
         if (!text)
                 return -ENOMEM;
-        for (const char *p = text; *p; p++)
-                if (*p == '\x7f')
-                        fputs("\\u007f", stdout);
-                else if (*p == '\xc2' && (unsigned char)p[1] < 0xa0)
-                        printf("\\u00%02x", (unsigned char)*++p);
-                else
-                        putchar(*p);
+        for (const char *p = text; *p;) {
+                size_t bad = text_unprintable(p);
+
+                if (bad == 0 || *p == '\n' || *p == '\t') { /* of json_text_pretty() */
+                        putchar(*p++);
+                } else {
+                        printf("\\u%04x", (unsigned)utf8_code_point(p, bad));
+                        p += bad;
+                }
+        }
         putchar('\n');
         return 0;
 }

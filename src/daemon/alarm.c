@@ -271,6 +271,8 @@ static void alarm_stands(Manager *manager, AlarmKind kind, char *message, const 
         free(alarm->remedy);
         alarm->message = message ? text_clean(message) : NULL;
         alarm->remedy = remedy ? strdup(remedy) : NULL;
+        if (alarm->remedy)
+                text_clean(alarm->remedy); /* it goes into fields of the journal, one a line */
         if (alarm->standing)
                 return;
         alarm->standing = true;

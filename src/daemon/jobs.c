@@ -143,6 +143,7 @@ static void notify_status(Manager *manager) {
                          (unsigned long long)manager->summary.records);
         else
                 return;
+        text_clean(text); /* a newline would start another field of sd_notify(3) */
         if (strcmp(text, manager->status_told) == 0)
                 return;
         strcpy(manager->status_told, text);

@@ -88,7 +88,7 @@ def test_no_colour_in_a_pipe(peer):
 
 
 KEPT = ("outcome", "target", "state")
-EVIL = "a\x1b]0;title\x07b\rc\nSUCCESS: Docker build cache cleared\x9b2J\x7f"
+EVIL = "a\x1b]0;title\x07b\rc\nSUCCESS: Docker build cache cleared\x9b2J\x7f\u202e\u2066\u200f\u061c\u2028"
 
 
 def test_control_characters(peer):
@@ -135,6 +135,7 @@ def test_control_characters(peer):
         done = ctl(peer(*replies), *arguments)
         assert done.returncode == status, (arguments, done)
         assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", done.stdout + done.stderr), (arguments, done)
+        assert not re.search("[\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]", done.stdout + done.stderr), arguments
         assert "\nSUCCESS" not in done.stdout + done.stderr
 
 

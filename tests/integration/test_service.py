@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import queue
 import re
@@ -20,7 +21,7 @@ from typing import Any
 import pytest
 
 from daemon import Daemon
-from helpers import receipts
+from helpers import receipts, wait_until
 from stub import Stub
 from varlink_client import CACHE, NOBODY, SERVICE, Wire, call, message
 
@@ -499,3 +500,29 @@ def test_engine_comes_and_goes(service, short_path):
     # once each time it went, not once a poll
     assert daemon.log.count("Engine not available") == 1 + 1 + 7 + 1
     assert daemon.log.count("Engine 28.5.2 answers") == 1 + 1 + 7 + 1
+
+
+def test_hostile_text(service: Callable[..., Service], short_path: Path) -> None:
+    """What an engine or a client says reaches neither systemd nor the log with a newline, a control character, or one
+    that turns the text after it around."""
+    evil = "a\u202eb\u2066c\u200f\u061c\u2028\x1b[m\nSTOPPING=1\n<0>d"
+    body = json.dumps({"message": evil}).encode()
+    bad = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+    with Stub(short_path / "e") as engine:
+        engine.garbage = (b"HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\n"
+                          b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        daemon = service()
+        daemon.start()
+        heard = daemon.hear("STATUS=Engine not available: ")
+        with Wire(daemon.socket) as wire:
+            wire.send(message("Inhibit", more=True, why=evil, command=evil))
+            assert wire.receive()
+            status = daemon.ctl("status").stdout
+        wait_until(lambda: daemon.log.count("Inhibitor ") == 2)
+        heard += daemon.rest()
+    assert "a?b?c???" in heard[-1] + "".join(heard) and "STOPPING=1" not in heard
+    assert all(line.split("=")[0] in ("READY", "STATUS", "WATCHDOG") for line in heard), heard
+    assert "a?b?c" in daemon.log and "a?b?c" in status
+    for text in (*heard, daemon.log, status):
+        assert not bad.search(text), text
+    assert "\n<0>d" not in daemon.log

@@ -84,6 +84,16 @@ static void test_clean(void **state) {
                 { "\xf4\x90\x80\x80", "????" }, /* past U+10FFFF */
                 { "\xff\xfe", "??" },
                 { "\xc2\xa0", "\xc2\xa0" },
+                { "a\x80", "a?" },
+                /* what turns the text after it around, U+061C to U+2069, and separators of lines */
+                { "a\u061cb", "a?b" },
+                { "\u200e\u200f", "??" },
+                { "\u2028\u2029\u202a\u202b\u202c\u202d\u202e", "???????" },
+                { "\u2066\u2067\u2068\u2069", "????" },
+                /* and their neighbours */
+                { "\u061b\u061d\u200d\u2010\u2027\u202f\u2065\u206a\ufeff",
+                  "\u061b\u061d\u200d\u2010\u2027\u202f\u2065\u206a\ufeff" },
+                { "\u05d0\u0628", "\u05d0\u0628" }, /* letters that are read from the right stay */
         };
 
         (void)state;

@@ -409,6 +409,7 @@ static void test_path_text(void **state) {
                 { "\033[2J\177", "\\x1b[2J\\x7f" },
                 { "\377\303", "\\xff\\xc3" },
                 { "\302\233x", "\\xc2\\x9bx" },
+                { "\u061cx\u2028", "\\xd8\\x9cx\\xe2\\x80\\xa8" },
         };
         char longest[3 * PATH_TEXT_BYTES_MAX + 1];
         /* right-to-left override, and an ellipsis, which is none */
