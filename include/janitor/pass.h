@@ -55,6 +55,7 @@ typedef struct Summary {
         Disks disks;
         Json *disks_json;          /* type Disk[] of the interface */
         Json *not_reached;         /* type Volume[] */
+        Strv notes;                /* for the operator: globs that match no image */
         uint64_t build_cache_usec; /* what the engine took for its answer */
         int64_t observed_sec;      /* wall time; 0: never */
         Json *policy;              /* type Policy of the interface */

@@ -126,6 +126,7 @@ static int add_summary(const Manager *manager, Json *status) {
                 r |= json_add(status, "notReached", json_copy(summary->not_reached));
         if (summary->policy)
                 r |= json_add(status, "policy", manager_policy(manager, summary->policy));
+        r |= json_add(status, "notes", json_new_strings(&summary->notes));
         return r;
 }
 

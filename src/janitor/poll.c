@@ -7,12 +7,16 @@
 
 #include <string.h>
 
+#include "base/text.h"
+#include "docker/name.h"
 #include "janitor/forecast.h"
 #include "janitor/look.h"
 #include "janitor/mounted.h"
 
 #define SAMPLE_SEC 600
 #define TRIM_SEC (24 * 3600)
+/* Globs that a note names. */
+#define UNMATCHED_NAMED_MAX 5
 /* What a forecast is drawn from. */
 #define FORECAST_SEC (7 * 24 * 3600)
 #define FORECAST_SAMPLES (FORECAST_SEC / SAMPLE_SEC)
@@ -23,6 +27,7 @@ void summary_done(Summary *summary) {
         json_free(summary->disks_json);
         json_free(summary->not_reached);
         json_free(summary->policy);
+        strv_done(&summary->notes);
         free(summary->pins);
         free(summary->store_error);
         *summary = (Summary){ 0 };
@@ -54,6 +59,42 @@ static void count(const Inventory *inventory, const Config *config, Summary *sum
         summary->observed_sec = inventory->observed_sec;
         for (size_t i = 0; i < inventory->images.n; i++)
                 count_image(inventory, config, &inventory->images.v[i], summary);
+}
+
+static bool matches_some(const char *glob, const ImageSet *images) {
+        for (size_t i = 0; i < images->n; i++)
+                for (size_t k = 0; k < images->v[i].names.n; k++)
+                        if (name_matches(glob, images->v[i].names.v[k]))
+                                return true;
+        return false;
+}
+
+/* A glob that protects no image may be misspelt: conf/ refuses only what no image can be called. */
+static int note_unmatched(const ImageSet *images, const char *key, const Strv *globs, Strv *notes) {
+        cleanup_free char *named = NULL, *text = NULL;
+        size_t n = 0;
+
+        for (size_t i = 0; i < globs->n; i++) {
+                char *longer;
+
+                if (matches_some(globs->v[i], images))
+                        continue;
+                if (++n > UNMATCHED_NAMED_MAX)
+                        continue;
+                longer = text_format("%s%s'%s'", named ?: "", named ? ", " : "", globs->v[i]);
+                if (!longer)
+                        return -ENOMEM;
+                free(named);
+                named = longer;
+        }
+        if (n == 0)
+                return 0;
+        if (n > UNMATCHED_NAMED_MAX)
+                text = text_format("[images] %s: %zu globs match no image now, such as %s", key, n,
+                                   named);
+        else
+                text = text_format("[images] %s: no image now is matched by %s", key, named);
+        return text ? strv_add(notes, text) : -ENOMEM;
 }
 
 static int store_sample(Memory *memory, const Look *look, const Summary *summary,
@@ -174,6 +215,11 @@ int poll_run(Docker *docker, const Config *config, Memory *memory, const Surroun
         r = keep(memory, config, &look, &summary, &diag);
         memory_store_failed(memory, r, &diag);
         r = describe(memory, config, &look, &summary);
+        if (r >= 0)
+                r = note_unmatched(&look.inventory.images, "protect", &config->protect,
+                                   &summary.notes);
+        if (r >= 0)
+                r = note_unmatched(&look.inventory.images, "base", &config->base, &summary.notes);
         if (r < 0)
                 return r;
         memory->changed = false;
