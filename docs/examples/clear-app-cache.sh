@@ -9,13 +9,16 @@
 #     clear-app-cache.sh [--target] [all|frontend|backend]
 #
 # all is everything, Docker's caches included. frontend and backend are the applications of that name
-# in wpcached.conf(5), or any other there, and are their own caches alone.
+# in wpcached.conf(5), or any other there, and are their own caches alone. All three need the sections
+# [app frontend] and [app backend] that they name: without its section, the caches of an application
+# stay, and the next build copies them into its image. Then nothing is cleared, and the exit status is 3.
 #
 # Its exit status is wpcachectl's. The script that was here before ended with 0 whatever happened; this
 # one fails a workflow, and is right to, whenever the next build may still be stale:
 #
 #     3  something is left that a clear may not end, such as a running container that holds an image.
 #        The REMAINING lines name it, and the command that ends it: run that, then this again.
+#        Or an application that the target names is not configured; the ERROR line names its section.
 #     6  the engine did not answer, nothing was touched: see systemctl status docker.
 #     7  another job or an inhibitor, a deploy perhaps, lasted for longer than the wait: run it again.
 #     4  this user may not: adduser USER wpcache.
@@ -56,4 +59,24 @@ done
 
 command -v wpcachectl >/dev/null 2>&1 ||
         fail 5 "wpcachectl is not installed, or not in PATH: no cache was cleared"
-exec wpcachectl clear "--target=${target:-all}"
+
+target=${target:-all}
+case $target in
+all) apps='frontend backend' ;;
+frontend | backend) apps=$target ;;
+*) apps= ;;
+esac
+if [ -n "$apps" ]; then
+        state=$(wpcachectl --json=short status)
+        status=$?
+        # 8: an alarm stands, which is no reason not to clear
+        [ "$status" -eq 0 ] || [ "$status" -eq 8 ] || exit "$status"
+        for app in $apps; do
+                case $state in
+                *"\"name\":\"$app\",\"root\":"*) ;;
+                *) fail 3 "no section [app $app] in the configuration of wpcached: the caches of" \
+                        "$app can't be cleared, and nothing was; see wpcached.conf(5)" ;;
+                esac
+        done
+fi
+exec wpcachectl clear "--target=$target"

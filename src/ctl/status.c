@@ -217,6 +217,11 @@ static void print_app_figures(const Json *app) {
 }
 
 static void print_apps(const Ctl *ctl, const Json *apps) {
+        if (json_size(apps) == 0) {
+                label("App");
+                printf("none configured: a clear leaves .next, __pycache__ and the like, which a "
+                       "build copies into images; see [app NAME] in wpcached.conf(5)\n");
+        }
         json_foreach (app, apps) {
                 const char *remedy = json_get_string(app, "remedy", NULL);
 
@@ -232,6 +237,13 @@ static void print_apps(const Ctl *ctl, const Json *apps) {
                 print_app_figures(app);
                 if (remedy)
                         printf("     end it: %s\n", remedy);
+        }
+}
+
+static void print_notes(const Json *notes) {
+        json_foreach (note, notes) {
+                label("Note");
+                printf("%s\n", json_string(note));
         }
 }
 
@@ -374,6 +386,7 @@ static void print_status(const Ctl *ctl, const Json *status) {
         print_images(ctl, json_get(status, "images"), data_disk);
         print_apps(ctl, json_get(status, "apps"));
         print_volumes(json_get(status, "notReached"));
+        print_notes(json_get(status, "notes"));
         json_foreach (disk, disks)
                 print_disk(ctl, disk);
         print_looked(status);

@@ -104,8 +104,9 @@ static int add_notes(Clear *clear, Strv *notes) {
                 r = note(notes, "the build cache is the whole host's: builds of %s start cold, too",
                          others);
         if (r >= 0 && clear->options->target == TARGET_ALL && clear->config->apps.n == 0)
-                r = note(notes, "no application is configured: application caches were not "
-                                "looked at");
+                r = note(notes, "no application is configured: .next, __pycache__ and other "
+                                "caches in its directory are not cleared, and a build copies them "
+                                "into images; see [app NAME] in wpcached.conf(5)");
         if (r >= 0)
                 r = add_all(notes, &clear->apps.notes);
         if (r >= 0 && clear->apps_work.n_left_overs > 0)

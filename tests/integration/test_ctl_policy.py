@@ -81,6 +81,19 @@ def test_status_lines(peer, changes, words):
     assert words in lines or any(re.fullmatch(words, line) for line in lines), done.stdout
 
 
+def test_no_application_configured(peer):
+    """A clear that leaves .next where a build copies it from must not look whole."""
+    line = next(line for line in ctl(peer(status(apps=[]))).stdout.splitlines() if line.startswith("        App: "))
+    assert "none configured" in line and ".next" in line and "[app NAME]" in line
+    assert "none configured" not in ctl(peer(status())).stdout
+
+
+def test_notes(peer):
+    notes = ["[images] protect: no image now is matched by 'keep-*'", "[images] base: \u202ex"]
+    shown = [line for line in ctl(peer(status(notes=notes))).stdout.splitlines() if line.startswith("       Note: ")]
+    assert shown == [f"       Note: {notes[0]}", "       Note: [images] base: ?x"]
+
+
 APP = STATUS["apps"][0]
 BACKEND = "/srv/wp/backend"
 NO_FIGURES = {"searchedAt": None, "caches": None, "reached": None, "bytes": None}
