@@ -407,6 +407,9 @@ int proof_assumes(const Inventory *inventory, const ClearOptions *options,
         static const char *const texts[] = {
                 "no build imports cache from a registry (cache_from of a pushed image) or from a "
                 "cache exporter of CI: no local clear reaches those",
+                "no build imports cache from a directory on this host (cache_from: type=local) "
+                "that is not in caches= of an [app NAME]: a clear removes the directories there, "
+                "and finds no others",
                 "base images are as fresh as they should be: whether a build pulls them is the "
                 "build's to say (--pull)",
                 "no static files are served from a named volume: volumes are never touched",
