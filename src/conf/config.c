@@ -255,8 +255,8 @@ static void line_too_long(Loader *loader, const char *text, size_t n) {
         }
         if (key && key->kind == KEY_LIST)
                 complain(loader,
-                         "the line has %zu characters; %d are possible: put the rest of the list "
-                         "into another line that starts with %s=",
+                         "the line has %zu characters; %d are possible: repeat %s= in further "
+                         "lines, each adds to the list",
                          n, CONFIG_LINE_MAX, name);
         else
                 complain(loader, "the line has %zu characters; %d are possible", n,

@@ -289,6 +289,12 @@ static int fail_target(const Json *parameters) {
                 return client_fail(CTL_USAGE,
                                    "unknown target '%s'; did you mean '%s'? There are: %s", target,
                                    nearest, list);
+        /* applications come last */
+        if (n > 0 && strcmp(names[n - 1], "apps") == 0)
+                return client_fail(CTL_USAGE,
+                                   "unknown target '%s'; there are: %s; no application is "
+                                   "configured, see [app NAME] in wpcached.conf(5)",
+                                   target, list);
         return client_fail(CTL_USAGE, "unknown target '%s'; there are: %s", target, list);
 }
 

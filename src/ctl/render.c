@@ -67,14 +67,13 @@ int render_json(const Render *render, const Json *json) {
         if (!text)
                 return -ENOMEM;
         for (const char *p = text; *p;) {
-                size_t bad = text_unprintable(p);
+                size_t bad = text_unprintable(p), n = bad > 0 ? bad : utf8_length(p);
 
-                if (bad == 0 || *p == '\n' || *p == '\t') { /* of json_text_pretty() */
-                        putchar(*p++);
-                } else {
-                        printf("\\u%04x", (unsigned)utf8_code_point(p, bad));
-                        p += bad;
-                }
+                if (bad > 0 && *p != '\n' && *p != '\t') /* those are of json_text_pretty() */
+                        printf("\\u%04x", (unsigned)utf8_code_point(p, n));
+                else
+                        fwrite(p, 1, n, stdout);
+                p += n;
         }
         putchar('\n');
         return 0;

@@ -217,7 +217,7 @@ static void print_app_figures(const Json *app) {
 }
 
 static void print_apps(const Ctl *ctl, const Json *apps) {
-        if (json_size(apps) == 0) {
+        if (apps && json_size(apps) == 0) {
                 label("App");
                 printf("none configured: a clear leaves .next, __pycache__ and the like, which a "
                        "build copies into images; see [app NAME] in wpcached.conf(5)\n");

@@ -325,6 +325,14 @@ def test_unknown_target(peer, target, words):
         assert done.stderr == f"wpcachectl: unknown target '{target}'{words}\n"
 
 
+def test_unknown_target_without_applications(peer):
+    known = ["all", "docker", "builder", "images", "apps"]
+    done = ctl(peer({"error": f"{CACHE}.UnknownTarget", "parameters": {"target": "web", "known": known}}), "clear", "web")
+    assert done.returncode == 2 and done.stderr == (
+        "wpcachectl: unknown target 'web'; there are: all, docker, builder, images, apps; no application is configured, "
+        "see [app NAME] in wpcached.conf(5)\n")
+
+
 @pytest.mark.parametrize("known, words", [
     (None, "there are:"), ([], "there are:"), ("all", "there are:"),
     ({"a": "frontend"}, "did you mean 'frontend'? There are: frontend"),

@@ -747,11 +747,12 @@ static void test_long_lines(void **state) {
                 else {
                         char expected[256];
 
-                        snprintf(expected, sizeof expected,
-                                 "f:2: the line has %zu characters; %d are possible: put the rest "
-                                 "of the list into another line that starts with match=\n"
-                                 "f:4: [images] base: '[' has a '[' without its ']'",
-                                 n + strlen(key), CONFIG_LINE_MAX);
+                        snprintf(
+                                expected, sizeof expected,
+                                "f:2: the line has %zu characters; %d are possible: repeat match= in "
+                                "further lines, each adds to the list\n"
+                                "f:4: [images] base: '[' has a '[' without its ']'",
+                                n + strlen(key), CONFIG_LINE_MAX);
                         assert_string_equal(errors, expected);
                         continue;
                 }
@@ -1028,8 +1029,9 @@ static void test_five_registry_names(void **state) {
                 sprintf(text + strlen(text), "%s%s/service-%d", i > 0 ? ", " : "", host, i);
         write_file("f", text);
         assert_null(load(-EINVAL, errors, sizeof errors));
-        assert_string_equal(errors, "f:2: the line has 371 characters; 198 are possible: put the "
-                                    "rest of the list into another line that starts with protect=");
+        assert_string_equal(
+                errors, "f:2: the line has 371 characters; 198 are possible: repeat protect= in "
+                        "further lines, each adds to the list");
         strcpy(text, "[images]\n");
         for (int i = 0; i < 5; i++)
                 sprintf(text + strlen(text), "protect=%s/service-%d\n", host, i);
