@@ -46,11 +46,15 @@ size_t text_unprintable(const char *text) {
                 { 0x00, 0x1f },     { 0x7f, 0x9f },     { 0x61c, 0x61c },
                 { 0x200e, 0x200f }, { 0x2028, 0x202e }, { 0x2066, 0x2069 },
         };
-        size_t n = utf8_length(text);
-        uint32_t code = utf8_code_point(text, n);
+        uint32_t code;
+        size_t n;
 
+        if (*text >= ' ' && *text < 0x7f) /* most of all text */
+                return 0;
+        n = utf8_length(text);
         if (n == 0)
                 return 1;
+        code = utf8_code_point(text, n);
         for (size_t i = 0; i < ELEMENTSOF(ranges); i++)
                 if (code >= ranges[i].first && code <= ranges[i].last)
                         return n;
