@@ -56,11 +56,11 @@ size_t utf8_length(const char *text);
 uint32_t utf8_code_point(const char *text, size_t n);
 
 /*
- * The length of what `text`, which is not empty, starts with, if no terminal and no log may get it; else
- * 0. That is a byte that is not UTF-8, a control character (U+0080 to U+009F included, which a terminal
- * may take as ESC and what follows), a separator of lines or paragraphs (U+2028, U+2029), or a character
- * that changes the direction of the text after it, so that another text is read than is there (U+061C,
- * U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069).
+ * If `text`, which is not empty, starts with a sequence that neither a terminal nor a log may get, the
+ * length of that sequence; else 0. Unprintable are bytes that are not UTF-8, control characters (U+0080 to
+ * U+009F included: a terminal may take them as ESC and another character), separators of lines and
+ * paragraphs (U+2028, U+2029), and characters that change the direction of the text after them, so that a
+ * person reads another text than is there (U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069).
  */
 size_t text_unprintable(const char *text);
 

@@ -84,7 +84,7 @@ int key_parse(const Key *key, const char *text, void *base, Diag *reterr_diag) m
 int key_add(const Key *key, const char *text, void *base, Diag *reterr_diag) must_check;
 /* `to` holds nothing yet in the field. */
 int key_copy(const Key *key, const void *from, void *to) must_check;
-/* Of a list that holds nothing where that is a mistake: -EINVAL with the reason. */
+/* The error of a list without items where they are missing: -EINVAL with the reason. */
 int key_empty(const Key *key, Diag *reterr_diag) must_check;
 bool key_equal(const Key *key, const void *a, const void *b);
 void key_clear(const Key *key, void *base);

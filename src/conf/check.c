@@ -188,8 +188,8 @@ static void check_required(Draft *draft, size_t i) {
         }
 }
 
-/* An empty value resets a list, and others may follow. A list that ends empty is a mistake where it has
- * a word of its own for that, or is required. */
+/* An empty value resets a list, and further lines may add to it. A list that ends empty is a mistake if
+ * it is required, or has a word for that, such as "auto". */
 static void check_emptied(Draft *draft, size_t scope) {
         for (size_t k = 0; k < n_config_keys; k++) {
                 const Origin *origin = &draft->origins[scope][k];

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Whether some image can have a name that a glob matches. A glob that none can match protects
- * nothing, and nothing would show it: quotes that were meant as in a shell, a brace expansion, a
- * regular expression, a capital letter.
+ * Whether some image can have a name that a glob matches. A glob that no name can match protects
+ * nothing, and no message would say so: quotes as in a shell, a brace expansion, a regular expression,
+ * a capital letter.
  *
- * The glob is followed element by element through Docker's grammar of names: `States` is the set of
- * places of the grammar in which a name may be after what was read so far. An element that leaves no
- * place is what is wrong with the glob. What a bracket expression matches is asked of fnmatch(3),
- * character by character, since docker/name.c matches with it.
+ * The glob is followed element by element through Docker's grammar of names. `States` is the set of
+ * states of that grammar in which a name can be after the elements so far; the glob is wrong at the
+ * element that leaves the set empty. fnmatch(3) says which characters a bracket expression matches,
+ * since docker/name.c matches with it.
  *
  * The grammar is that of github.com/distribution/reference (regexp.go), in the familiar form in which
  * the engine lists names (normalize.go): without "docker.io/" and without "library/".
@@ -131,9 +131,9 @@ static States after_element(States from, const char *element, size_t n, bool sla
         return to;
 }
 
-/* Follows a part of a glob, up to `end`. NULL if some name of at most `most` characters matches it;
- * else the first element that none has at its place: `end` itself where all are fine, but no name
- * ends so. */
+/* Follows a part of a glob, up to `end`. Returns NULL if it matches some name of at most `most`
+ * characters; else the first element that no name has at that place, or `end` where a name can't end
+ * there. */
 static const char *follow(const char *part, const char *end, States from, size_t most) {
         States last = from & TAG_START ? TAG : COMPONENT;
         bool slash = from & HOST_START;
@@ -149,7 +149,7 @@ static const char *follow(const char *part, const char *end, States from, size_t
         return from & last ? NULL : end;
 }
 
-/* The first element that no name can have there, or NULL. */
+/* The first element that no name has at that place, or NULL. */
 static const char *impossible(const char *glob, const ImageGlob *parts) {
         const char *end = glob + parts->n_repository, *at;
         States start = COMPONENT_START;
@@ -169,7 +169,7 @@ static bool is_hex(const char *text, size_t least) {
         return n >= least && text[n] == '\0';
 }
 
-/* Names that exist, but in other words than the engine lists images in. */
+/* Refuses names that exist, but that the engine lists in another form. */
 static int check_familiar(const char *glob, Diag *diag) {
         static const char *const hub[] = { "docker.io/", "index.docker.io/" };
         static const char library[] = "library/";
@@ -207,7 +207,7 @@ static int check_syntax(const char *glob, ImageGlob *ret_parts, Diag *diag) {
         return image_glob_divide(glob, ret_parts);
 }
 
-/* What a character was meant for that no name has; NULL if that can't be told. */
+/* What to write instead of a character that no name has, or NULL. */
 static const char *meaning(const char *at) {
         switch (*at) {
         case ';':
@@ -222,23 +222,22 @@ static const char *meaning(const char *at) {
         case ')':
         case '|':
         case '+':
-                return "it is a glob, as in 'name-*', and not a regular expression";
+                return "patterns are globs, as in 'name-*', not regular expressions";
         case '/':
-                return "a '/' stands between the parts of a name, each of which has a character";
+                return "a '/' only stands between parts that are not empty";
         default:
-                return isupper((unsigned char)*at) ? "repositories are written in small letters"
-                                                   : NULL;
+                return isupper((unsigned char)*at) ? "repository names are lowercase" : NULL;
         }
 }
 
-/* Of an element as it is shown: an element is one byte of a longer character. */
+/* How many bytes of an element to show: an element may be the first byte of a longer character. */
 static int element_length(const char *element) {
         size_t n = utf8_length(element);
 
         return n > 1 ? (int)n : (int)(image_glob_element(element) - element);
 }
 
-/* Why no image can have such a name; `at` is the element that none has at its place. */
+/* Says why no image has such a name; `at` is the element that no name has at that place. */
 static int explain(const char *glob, const ImageGlob *parts, const char *at, Diag *diag) {
         const char *end = glob + strlen(glob), *digest = strchr(glob, '@'), *why = meaning(at);
         const char *tag = parts->tag && at >= parts->tag ? parts->tag : NULL;

@@ -809,18 +809,16 @@ static void test_globs_that_match_nothing(void **state) {
                   "'x-{a' matches no image: no repository has '{' after 'x-'; braces are "
                   "not expanded: write each glob in full, with commas between" },
                 { "^x$",
-                  "'^x$' matches no image: no repository starts with '^'; it is a glob, as in "
-                  "'name-*', and not a regular expression" },
+                  "'^x$' matches no image: no repository starts with '^'; patterns are globs, as in 'name-*', not regular expressions" },
                 { "x$",
-                  "'x$' matches no image: no repository has '$' after 'x'; it is a glob, as in "
-                  "'name-*', and not a regular expression" },
+                  "'x$' matches no image: no repository has '$' after 'x'; patterns are globs, as in 'name-*', not regular expressions" },
                 { "watchparty-.*", "'watchparty-.*' matches no image: no repository has '.' after "
                                    "'watchparty-'" },
                 { "Watchparty-*", "'Watchparty-*' matches no image: no repository starts with 'W'; "
-                                  "repositories are written in small letters" },
+                                  "repository names are lowercase" },
                 { "registry.example/Team/*",
                   "'registry.example/Team/*' matches no image: no repository has 'T' after "
-                  "'registry.example/'; repositories are written in small letters" },
+                  "'registry.example/'; repository names are lowercase" },
                 { "[A-Z]*", "'[A-Z]*' matches no image: no repository starts with '[A-Z]'" },
                 { "a[.]", "'a[.]' matches no image: no repository ends so; did you mean 'a[.]*'?" },
                 { "watchparty-",
@@ -835,15 +833,13 @@ static void test_globs_that_match_nothing(void **state) {
                 { "a:.x", "'a:.x' matches no image: no tag starts with '.'" },
                 { "a:b:c", "'a:b:c' matches no image: no repository has ':' after 'a'" },
                 { "a:x+y",
-                  "'a:x+y' matches no image: no tag has '+' after 'x'; it is a glob, as in "
-                  "'name-*', and not a regular expression" },
+                  "'a:x+y' matches no image: no tag has '+' after 'x'; patterns are globs, as in 'name-*', not regular expressions" },
                 { "a..b", "'a..b' matches no image: no repository has '.' after 'a.'" },
                 { "a___b", "'a___b' matches no image: no repository has '_' after 'a__'" },
-                { "a//b", "'a//b' matches no image: no repository has '/' after 'a/'; a '/' stands "
-                          "between the parts of a name, each of which has a character" },
+                { "a//b",
+                  "'a//b' matches no image: no repository has '/' after 'a/'; a '/' only stands between parts that are not empty" },
                 { "/a",
-                  "'/a' matches no image: no repository starts with '/'; a '/' stands between "
-                  "the parts of a name, each of which has a character" },
+                  "'/a' matches no image: no repository starts with '/'; a '/' only stands between parts that are not empty" },
                 { "a\\/b", "'a\\/b' matches no image: no repository has '\\/' after 'a'" },
                 { "reg:x/a", "'reg:x/a' matches no image: no repository has 'x' after 'reg:'" },
                 { "https://reg/a", "'https://reg/a' is a URL; a glob is on the name of an image" },
