@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon import BUILD
+from daemon import BUILD, DaemonError
 from engine import Engine
 from helpers import Daemon, names, on, tag, wait_until
 from policies import status
@@ -77,6 +77,28 @@ def test_reload_refuses(engine: Engine, short_path: Path) -> None:
         assert set(names(engine)) == {"a-keep:1"}
 
 
+def test_a_list_of_several_lines(engine: Engine, daemon_with) -> None:
+    """Five names with their registry do not fit one line; each is protected, whichever line and file it stands in."""
+    kept = [f"registry.eu-central-1.example.com:5000/watch-party/production/watchparty-{i}" for i in range(5)]
+    image = engine.import_base(f"{kept[0]}:1")
+    for name in [*kept[1:], "registry.example/watchparty-x", "watchparty-web"]:
+        tag(engine, image, name, "1")
+    daemon = daemon_with("[images]\nprotect=" + ", ".join(kept) + "\n", start=False)
+    with pytest.raises(DaemonError, match=r"c?onf:\d+: the line has \d+ characters; 198 are possible: repeat protect= "):
+        daemon.start()
+    base = daemon.config.read_text().rpartition("protect=")[0]
+    daemon.config.write_text(base + "protect=watchparty-web\n")
+    drop_ins = Path(f"{daemon.config}.d")
+    drop_ins.mkdir()
+    (drop_ins / "10.conf").write_text("[images]\nprotect=watchparty-web\nprotect=*/watchparty-x\n")
+    (drop_ins / "20.conf").write_text("[images]\n" + "".join(f"protect={name}\n" for name in kept))
+    daemon.start()
+    daemon.clear()
+    left = set(names(engine))
+    assert left >= {f"{name}:1" for name in kept}
+    assert not left & {"watchparty-web:1", "registry.example/watchparty-x:1"}
+
+
 def test_globs_that_match_no_image_now(engine: Engine, daemon_with, short_path: Path) -> None:
     """They may be misspelt all the same: status tells them, until an image comes that they match."""
     engine.import_base("watchparty-web:1")
@@ -97,15 +119,17 @@ def test_globs_that_match_no_image_now(engine: Engine, daemon_with, short_path: 
 @pytest.fixture
 def daemon_with(engine: Engine, short_path: Path):
     """daemon_with(CONFIGURATION): a daemon, its [images] section not set otherwise."""
-    started: list[Daemon] = []
+    made: list[Daemon] = []
 
-    def start(extra: str) -> Daemon:
+    def make(extra: str, start: bool = True) -> Daemon:
         daemon = Daemon(engine.socket, short_path / "daemon")
         daemon.config.write_text(daemon.config.read_text().replace("protect=watchparty-protected\n", "") + extra)
-        daemon.start()
-        started.append(daemon)
+        if start:
+            daemon.start()
+        made.append(daemon)
         return daemon
 
-    yield start
-    for daemon in started:
-        daemon.stop()
+    yield make
+    for daemon in made:
+        if daemon.process and daemon.process.poll() is None:
+            daemon.stop()
