@@ -16,7 +16,8 @@ typedef enum Rule {
         RULE_NO_MATCH,   /* none of [images] match */
         RULE_PROTECT,    /* object: the pattern of [images] protect */
         RULE_BASE,       /* object: the pattern of [images] base */
-        RULE_IN_USE,     /* object: the container */
+        RULE_IN_USE,     /* object: the container, or else the service of the swarm; NULL: services
+                            cannot be read */
         RULE_OTHER_NAME, /* object: a name that policy may not take, which would keep it anyway */
         RULE_STEP,       /* another image stands on it (classic builder) */
         RULE_KEEP_LAST, /* object: its repository, perhaps with a tag; for an untagged image of which

@@ -96,7 +96,7 @@ typedef struct SeenImage {
         char id[IMAGE_ID_MAX];
         int64_t first_seen_sec;
         int64_t named_sec;         /* when it last got a name, or its name again */
-        int64_t used_sec;          /* when a container last had it; -1: never seen */
+        int64_t used_sec;          /* when it was last in use; -1: never seen */
         int64_t running_since_sec; /* since when a running container has it; -1: none has */
         int64_t tag_mark;          /* the engine's LastTagTime (wall), for changes; 0: unread */
         uint64_t names_hash;       /* of its names, to see a change by */

@@ -25,6 +25,8 @@
 typedef struct Fact {
         const SeenImage *seen; /* NULL: not yet */
         const Container *container;
+        const ServiceImage *service;
+        bool in_use; /* see image_in_use() */
         bool has_children;
         bool ours; /* without a name, but the application's */
         int64_t age_sec;
@@ -134,6 +136,8 @@ static int find_facts(Judge *judge, const SeenImages *seen) {
                 const Image *image = &inventory->images.v[i];
 
                 judge->facts[i].container = container_of_image(inventory, image->id);
+                judge->facts[i].service = service_of_image(inventory, image);
+                judge->facts[i].in_use = image_in_use(inventory, image);
                 judge->facts[i].ours = claims[i] == CLAIM_OURS;
                 find_times(judge, image, &judge->facts[i]);
                 if (parents[i] != PLAN_NO_PARENT)
@@ -340,7 +344,7 @@ static void decide(ImageVerdict *verdict, bool remove, Rule rule, const char *ob
 
 /* Several rollback tags expire together: as long as one is wanted, the image is there anyway. */
 static bool rollback_expired(const Judge *judge, const Image *image, size_t i) {
-        if (judge->facts[i].container)
+        if (judge->facts[i].in_use)
                 return false;
         for (size_t j = 0; j < image->names.n; j++)
                 if (!is_superseded(judge, i, image->names.v[j]))
@@ -374,6 +378,13 @@ static void judge_by_age(const Judge *judge, const Image *image, ImageVerdict *v
                 decide(verdict, false, RULE_YOUNG, NULL);
 }
 
+/* NULL: nobody is known, but services cannot be read. */
+static const char *user_of(const Fact *fact) {
+        if (fact->container)
+                return fact->container->name;
+        return fact->service ? fact->service->service : NULL;
+}
+
 /* What stays or goes whatever its age; false where age decides. */
 static bool judge_by_place(const Judge *judge, const Image *image, size_t i,
                            ImageVerdict *verdict) {
@@ -385,7 +396,7 @@ static bool judge_by_place(const Judge *judge, const Image *image, size_t i,
         Names names = sort_names(config, image);
         bool untagged = image->names.n == 0;
 
-        if (names.trash && !(names.all_trash && fact->container))
+        if (names.trash && !(names.all_trash && fact->in_use))
                 decide(verdict, true, RULE_TRASH, names.trash);
         else if (protect || base)
                 decide(verdict, false, protect ? RULE_PROTECT : RULE_BASE, protect ?: base);
@@ -395,8 +406,8 @@ static bool judge_by_place(const Judge *judge, const Image *image, size_t i,
                 decide(verdict, true, RULE_ROLLBACK_EXPIRED, names.rollback);
         else if (names.all_rollback)
                 decide(verdict, false, RULE_ROLLBACK, names.rollback);
-        else if (fact->container)
-                decide(verdict, false, RULE_IN_USE, fact->container->name);
+        else if (fact->in_use)
+                decide(verdict, false, RULE_IN_USE, user_of(fact));
         else if (names.other)
                 decide(verdict, false, RULE_OTHER_NAME, names.other);
         else if (fact->has_children)

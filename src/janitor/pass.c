@@ -189,7 +189,7 @@ static int is_unchanged(Pass *pass, const Image *image, Diag *reterr_diag) {
         if (!now || !same_names(&now->names, &image->names) ||
             !same_names(&now->digests, &image->digests))
                 return 0;
-        if (container_of_image(&pass->again, image->id) && !container_of_image(before, image->id))
+        if (image_in_use(&pass->again, image) && !image_in_use(before, image))
                 return 0;
         if (image_has_children(&pass->again, image) && !image_has_children(before, image))
                 return 0;

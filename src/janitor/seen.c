@@ -109,11 +109,12 @@ static bool update_mark(SeenImage *seen, const Inventory *inventory, int64_t age
         return named;
 }
 
-static void update_use(SeenImage *seen, const Inventory *inventory, int64_t age_now_sec) {
+static void update_use(SeenImage *seen, const Inventory *inventory, const Image *image,
+                       int64_t age_now_sec) {
         const Container *container = container_of_image(inventory, seen->id);
         bool running = container && strcmp(container->state, "running") == 0;
 
-        if (container) {
+        if (container || service_of_image(inventory, image)) {
                 if (seen->used_sec < 0 ||
                     seen->used_sec / SEEN_USED_COARSE_SEC != age_now_sec / SEEN_USED_COARSE_SEC)
                         seen->dirty = true;
@@ -208,7 +209,7 @@ int seen_update(SeenImages *list, const Inventory *inventory, const Config *conf
                         j++;
                 changed |= update_names(&v[i], images[j], age_now_sec);
                 changed |= update_mark(&v[i], inventory, age_now_sec);
-                update_use(&v[i], inventory, age_now_sec);
+                update_use(&v[i], inventory, images[j], age_now_sec);
                 if (update_repository(&v[i], inventory, config, images[j]) < 0)
                         r = -ENOMEM;
         }

@@ -503,6 +503,73 @@ static void test_project_group(void **state) {
         host_done(&h);
 }
 
+/* A service scaled to 0 has no container, and still needs its image. */
+static void test_swarm_services(void **state) {
+        static const struct {
+                const char *what, *image;
+                bool next, untagged, trash;
+                Rule rule;
+                const char *words; /* in the sentence */
+        } table[] = {
+                { "its spec", "watchparty-web:1", true, false, false, RULE_IN_USE,
+                  "in use by service web." },
+                { "its previous spec, or a task", "watchparty-web:1", false, false, false,
+                  RULE_IN_USE, "in use by service web (its previous spec or a task)" },
+                { "by digest and a tag", "watchparty-web:9@sha256:d", true, false, false,
+                  RULE_IN_USE, "service web" },
+                { "by digest, untagged", "watchparty-web@sha256:d", true, true, false, RULE_IN_USE,
+                  "service web" },
+                { "by id, untagged", "sha256:x", true, true, false, RULE_IN_USE, "service web" },
+                { "by id, under a left-over trash tag", "sha256:x", true, true, true, RULE_IN_USE,
+                  "service web" },
+                { "another tag", "watchparty-web:2", true, false, false, RULE_MAX_AGE, "max_age" },
+                { "the tag beside a digest that is another image's", "watchparty-web:1@sha256:e",
+                  true, false, false, RULE_MAX_AGE, "max_age" },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                cleanup_free char *sentence = NULL;
+                Host h = host_new();
+                PolicyPlan plan;
+                Image *image;
+
+                host_release(&h, "new", "redis:7", DAY);
+                assert_int_equal(
+                        strv_add(&host_find(&h, "new")->digests, "watchparty-web@sha256:e"), 0);
+                image = host_release(&h, "x", table[i].untagged ? NULL : "watchparty-web:1",
+                                     40 * DAY);
+                host_seen(&h, "x")->repository = strdup("watchparty-web");
+                assert_int_equal(strv_add(&image->digests, "watchparty-web@sha256:d"), 0);
+                if (table[i].trash)
+                        host_name(&h, "x", "watchparty-web:wpcache-trash-1");
+                host_service(&h, "web", table[i].image, table[i].next);
+                plan = host_decide(&h);
+                assert_rule(&h, &plan, "x", table[i].rule);
+                sentence = policy_image_sentence(&h.inventory, &plan, host_index(&h, "x"));
+                if (!strstr(sentence, table[i].words))
+                        fail_msg("%s: %s", table[i].what, sentence);
+                policy_plan_done(&plan);
+                host_done(&h);
+        }
+}
+
+static void test_unreadable_services_keep_every_image(void **state) {
+        cleanup_free char *sentence = NULL;
+        Host h = host_new();
+        PolicyPlan plan;
+
+        (void)state;
+        host_release(&h, "x", "watchparty-web:1", 40 * DAY);
+        h.inventory.services.unread = strdup("the swarm is locked");
+        plan = host_decide(&h);
+        assert_rule(&h, &plan, "x", RULE_IN_USE);
+        sentence = policy_image_sentence(&h.inventory, &plan, host_index(&h, "x"));
+        assert_non_null(strstr(sentence, "the swarm is locked"));
+        policy_plan_done(&plan);
+        host_done(&h);
+}
+
 static void test_rollback(void **state) {
         static const struct {
                 const char *what;
@@ -1602,16 +1669,28 @@ static void test_random_hosts(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_rules),          cmocka_unit_test(test_sentences),
-                cmocka_unit_test(test_keep_last),      cmocka_unit_test(test_order),
-                cmocka_unit_test(test_three_rebuilds), cmocka_unit_test(test_former_by_container),
-                cmocka_unit_test(test_project_group),  cmocka_unit_test(test_rollback),
-                cmocka_unit_test(test_chains),         cmocka_unit_test(test_holds),
-                cmocka_unit_test(test_disks),          cmocka_unit_test(test_two_disks),
-                cmocka_unit_test(test_inodes),         cmocka_unit_test(test_builder),
-                cmocka_unit_test(test_escalation),     cmocka_unit_test(test_builder_age),
-                cmocka_unit_test(test_records),        cmocka_unit_test(test_plan_sentence),
-                cmocka_unit_test(test_pins),           cmocka_unit_test(test_strings),
+                cmocka_unit_test(test_rules),
+                cmocka_unit_test(test_sentences),
+                cmocka_unit_test(test_keep_last),
+                cmocka_unit_test(test_order),
+                cmocka_unit_test(test_three_rebuilds),
+                cmocka_unit_test(test_former_by_container),
+                cmocka_unit_test(test_project_group),
+                cmocka_unit_test(test_swarm_services),
+                cmocka_unit_test(test_unreadable_services_keep_every_image),
+                cmocka_unit_test(test_rollback),
+                cmocka_unit_test(test_chains),
+                cmocka_unit_test(test_holds),
+                cmocka_unit_test(test_disks),
+                cmocka_unit_test(test_two_disks),
+                cmocka_unit_test(test_inodes),
+                cmocka_unit_test(test_builder),
+                cmocka_unit_test(test_escalation),
+                cmocka_unit_test(test_builder_age),
+                cmocka_unit_test(test_records),
+                cmocka_unit_test(test_plan_sentence),
+                cmocka_unit_test(test_pins),
+                cmocka_unit_test(test_strings),
                 cmocka_unit_test(test_random_hosts),
         };
 

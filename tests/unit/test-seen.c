@@ -231,6 +231,9 @@ static void test_use(void **state) {
         assert_int_equal(seen(&h, "x")->used_sec, AGE_NOW + 3600 + 10);
         look(&h, 90 * DAY);
         assert_int_equal(seen(&h, "x")->used_sec, AGE_NOW + 3600 + 10);
+        host_service(&h, "web", "watchparty-web:1", true);
+        look(&h, 0);
+        assert_int_equal(seen(&h, "x")->used_sec, h.now.age_sec);
         host_done(&h);
 }
 
