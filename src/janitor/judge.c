@@ -6,7 +6,8 @@
  * which no setting of the wall clock changes; the engine's own times are wall time, and can only make
  * an image younger. The order within a repository goes by age time too, and by the engine's times
  * where images were first seen together: among themselves those keep their order however wrong the
- * clock is, so one that lies ahead of it counts there.
+ * clock is now. A time that lay ahead of the clock when it was first read was made up, or stamped
+ * before the clock was set back, and counts less than any other.
  */
 
 #include <string.h>
@@ -30,8 +31,10 @@ typedef struct Fact {
         bool has_children;
         bool ours; /* without a name, but the application's */
         int64_t age_sec;
-        int64_t named_sec;  /* age time */
-        int64_t engine_sec; /* wall time; 0: none that can be */
+        int64_t named_sec, first_seen_sec; /* age time */
+        int64_t engine_sec; /* wall time of its name, see engine_time(); 0: none that can be */
+        int64_t told_sec;   /* the same, believable or not */
+        int64_t created_sec;
 } Fact;
 
 /* An image's place in a repository, or among the images without a name of a compose project. */
@@ -89,29 +92,48 @@ static int find_seen(const Judge *judge, const SeenImages *seen) {
         return 0;
 }
 
-static void find_times(const Judge *judge, const Image *image, Fact *fact) {
+/* When others than the janitor last tagged it, by the engine; 0: never or not told. */
+static int64_t last_tagged(const Judge *judge, const Image *image, const SeenImage *seen) {
         const ImageFacts *facts = fact_set_find(&judge->inventory->facts, image->id);
+
+        if (facts && facts->last_tagged_sec != 0 &&
+            !(seen && facts->last_tagged_sec == seen->own_mark))
+                return facts->last_tagged_sec;
+        return seen ? seen->tag_mark : 0;
+}
+
+static bool is_time(int64_t sec) {
+        return sec >= DOCKER_BEGAN_SEC;
+}
+
+/*
+ * The time of its name by the engine's clock: its last tag. A build sets Created before it tags, so
+ * Created tells nothing beside a tag; alone (pulled, loaded) it stands for it. `ahead` are the times,
+ * bits of SeenImage, not to be believed.
+ */
+static int64_t engine_time(unsigned ahead, int64_t created_sec, int64_t tagged_sec) {
+        if (is_time(tagged_sec) && !(ahead & SEEN_TAG_AHEAD))
+                return tagged_sec;
+        return is_time(created_sec) && !(ahead & SEEN_CREATED_AHEAD) ? created_sec : 0;
+}
+
+static void find_times(const Judge *judge, const Image *image, Fact *fact) {
         const SeenImage *seen = fact->seen;
         const PolicyNow *now = judge->now;
-        int64_t times[] = {
-                image->created_sec,
-                facts && facts->last_tagged_sec != 0 ? facts->last_tagged_sec
-                : seen                               ? seen->tag_mark
-                                                     : 0,
-        };
+        int64_t times[] = { image->created_sec, last_tagged(judge, image, seen) };
 
         fact->named_sec = seen ? seen->named_sec : now->age_sec;
+        fact->first_seen_sec = seen ? seen->first_seen_sec : now->age_sec;
+        fact->engine_sec = engine_time(seen ? seen->ahead : 0, times[0], times[1]);
+        fact->told_sec = engine_time(0, times[0], times[1]);
+        fact->created_sec = engine_time(0, times[0], 0);
         fact->age_sec = 0;
         if (seen)
                 fact->age_sec = now->age_sec -
                                 MAX(MAX(seen->first_seen_sec, seen->named_sec), seen->used_sec);
-        for (size_t i = 0; i < ELEMENTSOF(times); i++) {
-                if (times[i] < DOCKER_BEGAN_SEC)
-                        continue;
-                fact->engine_sec = MAX(fact->engine_sec, times[i]);
-                if (times[i] <= now->wall_sec)
+        for (size_t i = 0; i < ELEMENTSOF(times); i++)
+                if (is_time(times[i]) && times[i] <= now->wall_sec)
                         fact->age_sec = MIN(fact->age_sec, now->wall_sec - times[i]);
-        }
         fact->age_sec = MAX(fact->age_sec, (int64_t)0);
 }
 
@@ -148,15 +170,21 @@ static int find_facts(Judge *judge, const SeenImages *seen) {
 
 /* Repositories */
 
+static int compare_secs(int64_t a, int64_t b) {
+        return (a > b) - (a < b);
+}
+
 /* Below zero if `a` is newer than `b`. */
 static int compare_age(const Judge *judge, size_t a, size_t b) {
         const Fact *x = &judge->facts[a], *y = &judge->facts[b];
 
-        if (x->named_sec != y->named_sec)
-                return x->named_sec > y->named_sec ? -1 : 1;
-        if (x->engine_sec != y->engine_sec)
-                return x->engine_sec > y->engine_sec ? -1 : 1;
-        return strcmp(judge->inventory->images.v[a].id, judge->inventory->images.v[b].id);
+        int c = -compare_secs(x->named_sec, y->named_sec);
+
+        c = c ?: -compare_secs(x->engine_sec, y->engine_sec);
+        c = c ?: -compare_secs(x->told_sec, y->told_sec);
+        c = c ?: -compare_secs(x->created_sec, y->created_sec);
+        c = c ?: -compare_secs(x->first_seen_sec, y->first_seen_sec);
+        return c ?: strcmp(judge->inventory->images.v[a].id, judge->inventory->images.v[b].id);
 }
 
 static int compare_groups(const Member *a, const Member *b) {

@@ -348,7 +348,26 @@ static void test_order(void **state) {
                 const char *what;
                 int64_t a_created, a_tagged, b_created, b_tagged; /* before now; 0: none */
                 bool a_first;
+                unsigned a_ahead, b_ahead;
         } table[] = {
+                { "created in 2099 both, and tagged", -70 * (int64_t)YEAR, 50 * DAY,
+                  -70 * (int64_t)YEAR, 40 * DAY, false, SEEN_CREATED_AHEAD, SEEN_CREATED_AHEAD },
+                { "created in 2099 both, the other way", -70 * (int64_t)YEAR, 40 * DAY,
+                  -70 * (int64_t)YEAR, 50 * DAY, true, SEEN_CREATED_AHEAD, SEEN_CREATED_AHEAD },
+                { "created in 2099, and a later tag", -70 * (int64_t)YEAR, 50 * DAY, 60 * DAY,
+                  40 * DAY, false, SEEN_CREATED_AHEAD, 0 },
+                { "created in 2099 and never tagged", -70 * (int64_t)YEAR, 0, 60 * DAY, 40 * DAY,
+                  false, SEEN_CREATED_AHEAD, 0 },
+                { "created in 2099 and 2098, never tagged", -70 * (int64_t)YEAR, 0,
+                  -69 * (int64_t)YEAR, 0, true, SEEN_CREATED_AHEAD, SEEN_CREATED_AHEAD },
+                { "created on one date, and tagged", 60 * DAY, 50 * DAY, 60 * DAY, 40 * DAY, false,
+                  0, 0 },
+                { "created after its last tag, by a clock set back", 30 * DAY, 50 * DAY, 60 * DAY,
+                  40 * DAY, false, 0, 0 },
+                { "tagged before the clock was set back", -8 * DAY, -8 * DAY, 40 * DAY, 40 * DAY,
+                  false, SEEN_CREATED_AHEAD | SEEN_TAG_AHEAD, 0 },
+                { "the same, both", -9 * DAY, -9 * DAY, -8 * DAY, -8 * DAY, true,
+                  SEEN_CREATED_AHEAD | SEEN_TAG_AHEAD, SEEN_CREATED_AHEAD | SEEN_TAG_AHEAD },
                 { "created", 50 * DAY, 0, 51 * DAY, 0, true },
                 { "created the other way", 51 * DAY, 0, 50 * DAY, 0, false },
                 { "tagged", 50 * DAY, 0, 60 * DAY, 40 * DAY, false },
@@ -370,6 +389,8 @@ static void test_order(void **state) {
                         WALL_NOW - table[i].b_created;
                 host_release(&h, "a", "watchparty-x:1", 40 * DAY)->created_sec =
                         WALL_NOW - table[i].a_created;
+                host_seen(&h, "a")->ahead = table[i].a_ahead;
+                host_seen(&h, "b")->ahead = table[i].b_ahead;
                 if (table[i].a_tagged)
                         host_facts(&h, "a")->last_tagged_sec = WALL_NOW - table[i].a_tagged;
                 if (table[i].b_tagged) /* as remembered, where a poll reads no facts */
@@ -388,12 +409,32 @@ static void test_order(void **state) {
         }
 }
 
+/* All times of the engine are equal: what was first seen later is newer. */
+static void test_order_by_first_sight(void **state) {
+        Host h = host_new();
+        PolicyPlan plan;
+
+        (void)state;
+        h.config.keep_last = 1;
+        host_release(&h, "a", "watchparty-x:1", 40 * DAY)->created_sec = WALL_NOW - YEAR;
+        host_release(&h, "b", "watchparty-x:2", 40 * DAY)->created_sec = WALL_NOW - YEAR;
+        host_seen(&h, "a")->first_seen_sec -= DAY;
+        plan = host_decide(&h);
+        assert_rule(&h, &plan, "a", RULE_MAX_AGE);
+        assert_rule(&h, &plan, "b", RULE_KEEP_LAST);
+        policy_plan_done(&plan);
+        host_done(&h);
+}
+
 /* A host in time: memory goes along, and a day can be many polls. */
 static void live(Host *h, int64_t sec) {
+        SeenTime now;
+
         h->now.wall_sec += sec;
         h->now.age_sec += sec;
         h->inventory.observed_sec = h->now.wall_sec;
-        assert_int_equal(seen_update(&h->seen, &h->inventory, &h->config, h->now.age_sec, NULL), 0);
+        now = (SeenTime){ h->now.age_sec, h->now.steady_since_sec };
+        assert_int_equal(seen_update(&h->seen, &h->inventory, &h->config, &now, NULL), 0);
 }
 
 static void remove_image(Host *h, size_t i) {
@@ -1351,6 +1392,7 @@ static void random_image(Host *h, size_t n_images) {
                 seen->running_since_sec = AGE_NOW - random_age();
         if (one_in(4))
                 seen->tag_mark = WALL_NOW - random_age();
+        seen->ahead = one_in(4) ? random_below(4) : 0;
         if (one_in(2)) {
                 const char *name = random_name();
 
@@ -1423,18 +1465,31 @@ static int64_t named_sec(const Host *h, const Image *image) {
         return seen ? seen->named_sec : h->now.age_sec;
 }
 
-static int64_t engine_sec(const Host *h, const Image *image) {
-        const SeenImage *seen = seen_images_find(&h->seen, image->id);
-        int64_t sec = MAX(image->created_sec, seen ? seen->tag_mark : 0);
-
-        return sec >= 1356998400 ? sec : 0;
+static int64_t engine_sec(const Image *image, const SeenImage *seen, unsigned ahead) {
+        if (seen && seen->tag_mark >= 1356998400 && !(ahead & SEEN_TAG_AHEAD))
+                return seen->tag_mark;
+        return image->created_sec >= 1356998400 && !(ahead & SEEN_CREATED_AHEAD)
+                       ? image->created_sec
+                       : 0;
 }
 
 static bool is_newer(const Host *h, const Image *a, const Image *b) {
-        if (named_sec(h, a) != named_sec(h, b))
-                return named_sec(h, a) > named_sec(h, b);
-        if (engine_sec(h, a) != engine_sec(h, b))
-                return engine_sec(h, a) > engine_sec(h, b);
+        const SeenImage *x = seen_images_find(&h->seen, a->id), *y;
+        int64_t pairs[5][2];
+
+        y = seen_images_find(&h->seen, b->id);
+        memcpy(pairs,
+               (int64_t[][2]){
+                       { named_sec(h, a), named_sec(h, b) },
+                       { engine_sec(a, x, x ? x->ahead : 0), engine_sec(b, y, y ? y->ahead : 0) },
+                       { engine_sec(a, x, 0), engine_sec(b, y, 0) },
+                       { engine_sec(a, NULL, 0), engine_sec(b, NULL, 0) },
+                       { x ? x->first_seen_sec : AGE_NOW, y ? y->first_seen_sec : AGE_NOW },
+               },
+               sizeof(pairs));
+        for (size_t i = 0; i < ELEMENTSOF(pairs); i++)
+                if (pairs[i][0] != pairs[i][1])
+                        return pairs[i][0] > pairs[i][1];
         return strcmp(a->id, b->id) < 0;
 }
 
@@ -1673,6 +1728,7 @@ int main(void) {
                 cmocka_unit_test(test_sentences),
                 cmocka_unit_test(test_keep_last),
                 cmocka_unit_test(test_order),
+                cmocka_unit_test(test_order_by_first_sight),
                 cmocka_unit_test(test_three_rebuilds),
                 cmocka_unit_test(test_former_by_container),
                 cmocka_unit_test(test_project_group),
