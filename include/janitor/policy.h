@@ -32,7 +32,7 @@ typedef enum Rule {
         RULE_MAX_AGE,          /* age, limit */
         RULE_DANGLING_AGE,     /* untagged: age, limit */
         RULE_DISK_PRESSURE,    /* the disk asks for it */
-        RULE_ROLLBACK_EXPIRED, /* object: the rollback tag */
+        RULE_ROLLBACK_EXPIRED, /* object: the rollback tag; limit: by its age alone */
         RULE_TRASH,            /* a left-over trash tag: object */
         /* build records */
         RULE_RECORD_IN_USE,
@@ -131,6 +131,10 @@ void policy_plan_done(PolicyPlan *plan);
 static inline void policy_plan_donep(PolicyPlan *plan) {
         policy_plan_done(plan);
 }
+
+/* Whether an image that the plan removes loses this name of its: an expired rollback tag and a left-over
+ * trash tag go alone. */
+bool policy_takes_name(const Config *config, const ImageVerdict *verdict, const char *name);
 
 /* Nothing to do, held or not. */
 bool policy_plan_empty(const PolicyPlan *plan);

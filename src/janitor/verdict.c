@@ -255,6 +255,9 @@ static char *remove_text(const PolicyPlan *plan, const Image *image, const Image
                         "old%s",
                         need.text, age.text, beyond);
         case RULE_ROLLBACK_EXPIRED:
+                if (verdict->limit_sec >= 0)
+                        return text_format("the rollback tag is %s old, older than max_age (%s)",
+                                           age.text, limit.text);
                 return strdup("it is not in use, and a newer image of its repository has run "
                               "for a day");
         case RULE_TRASH:
@@ -269,12 +272,15 @@ char *policy_image_sentence(const Inventory *inventory, const PolicyPlan *plan, 
         const Image *entry = &inventory->images.v[image];
         const ImageVerdict *verdict = &plan->images[image];
         const ImageText name = image_text(entry);
+        /* What goes is a tag of the janitor's, and the image only if it has no other name. */
+        bool takes_tag = verdict->rule == RULE_ROLLBACK_EXPIRED || verdict->rule == RULE_TRASH;
         cleanup_free char *why = verdict->remove ? remove_text(plan, entry, verdict)
                                                  : keep_text(inventory, plan, entry, verdict);
 
         if (!why)
                 return NULL;
-        return text_format("%s %s: %s.", IMAGE_TEXT(name), verdict->remove ? "goes" : "stays", why);
+        return text_format("%s %s: %s.", takes_tag ? verdict->object : IMAGE_TEXT(name),
+                           verdict->remove ? "goes" : "stays", why);
 }
 
 static char *record_text(const PolicyPlan *plan, const RecordVerdict *verdict) {

@@ -611,6 +611,66 @@ static void test_unreadable_services_keep_every_image(void **state) {
         host_done(&h);
 }
 
+/* A rollback tag ends with max_age, whatever runs; the image only where nothing else keeps it. */
+static void test_rollback_ends_with_max_age(void **state) {
+        static const struct {
+                const char *what, *name; /* beside the rollback tag; or NULL */
+                int64_t age_sec, tag_age_sec;
+                const char *container, *protect;
+                uint64_t keep_last;
+                Rule rule;
+                bool image_goes;
+        } table[] = {
+                { "just not", NULL, 90 * DAY, 30 * DAY, NULL, NULL, 0, RULE_ROLLBACK, false },
+                { "just so", NULL, 90 * DAY, 30 * DAY + 1, NULL, NULL, 0, RULE_ROLLBACK_EXPIRED,
+                  true },
+                { "not known since when", NULL, 90 * DAY, -1, NULL, NULL, 0, RULE_ROLLBACK, false },
+                { "in use", NULL, 90 * DAY, 60 * DAY, "exited", NULL, 0, RULE_ROLLBACK, false },
+                { "in use, with a name", "watchparty-web:1", 90 * DAY, 60 * DAY, "exited", NULL, 0,
+                  RULE_IN_USE, false },
+                { "protected", "watchparty-web:1", 90 * DAY, 60 * DAY, NULL, "watchparty-web", 0,
+                  RULE_PROTECT, false },
+                { "the newest of its repository", "watchparty-web:1", 90 * DAY, 60 * DAY, NULL,
+                  NULL, 1, RULE_ROLLBACK_EXPIRED, false },
+                { "named lately", "watchparty-web:1", DAY, 60 * DAY, NULL, NULL, 0,
+                  RULE_ROLLBACK_EXPIRED, false },
+                { "a name of others", "redis:7", 90 * DAY, 60 * DAY, NULL, NULL, 0,
+                  RULE_ROLLBACK_EXPIRED, false },
+                { "nothing keeps it", "watchparty-web:1", 90 * DAY, 60 * DAY, NULL, NULL, 0,
+                  RULE_MAX_AGE, true },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                const char *tag = "watchparty-web:wpcache-rollback-1";
+                cleanup_free char *sentence = NULL;
+                Host h = host_new();
+                PolicyPlan plan;
+
+                h.config.keep_last = table[i].keep_last;
+                if (table[i].protect)
+                        assert_int_equal(strv_add(&h.config.protect, table[i].protect), 0);
+                host_release(&h, "x", table[i].name ?: tag, table[i].age_sec)->size_bytes = 7;
+                if (table[i].name)
+                        host_name(&h, "x", tag);
+                if (table[i].tag_age_sec >= 0)
+                        host_seen(&h, "x")->rollback_since_sec = AGE_NOW - table[i].tag_age_sec;
+                if (table[i].container)
+                        host_container(&h, "web", "x", table[i].container);
+                plan = host_decide(&h);
+                if (host_verdict(&h, &plan, "x")->rule != table[i].rule ||
+                    plan.remove_bytes != (table[i].image_goes ? 7 : 0))
+                        fail_msg("%s: %s", table[i].what,
+                                 rule_to_string(host_verdict(&h, &plan, "x")->rule));
+                sentence = policy_image_sentence(&h.inventory, &plan, host_index(&h, "x"));
+                if (table[i].rule == RULE_ROLLBACK_EXPIRED)
+                        assert_non_null(
+                                strstr(sentence, "wpcache-rollback-1 goes: the rollback tag is"));
+                policy_plan_done(&plan);
+                host_done(&h);
+        }
+}
+
 static void test_rollback(void **state) {
         static const struct {
                 const char *what;
@@ -1449,11 +1509,11 @@ static bool is_protected(const Host *h, const Image *image) {
         return false;
 }
 
-static bool removes_image(const Image *image, const ImageVerdict *verdict) {
+static bool removes_image(const Host *h, const Image *image, const ImageVerdict *verdict) {
         if (!verdict->remove)
                 return false;
-        for (size_t i = 0; i < image->names.n && verdict->rule == RULE_TRASH; i++)
-                if (!name_is_trash(image->names.v[i]))
+        for (size_t i = 0; i < image->names.n; i++)
+                if (!policy_takes_name(&h->config, verdict, image->names.v[i]))
                         return false;
         return true;
 }
@@ -1533,8 +1593,8 @@ static size_t n_newer(const Host *h, const Image *image, const char *name) {
         return n;
 }
 
-static bool goes_by_place(const Image *image, const ImageVerdict *verdict) {
-        return removes_image(image, verdict) && verdict->rule != RULE_TRASH &&
+static bool goes_by_place(const Host *h, const Image *image, const ImageVerdict *verdict) {
+        return removes_image(h, image, verdict) && verdict->rule != RULE_TRASH &&
                verdict->rule != RULE_ROLLBACK_EXPIRED;
 }
 
@@ -1546,12 +1606,12 @@ static void check_image(const Host *h, const PolicyPlan *plan, size_t i, uint64_
         if (verdict->remove != GOES(verdict->rule))
                 fail_msg("seed %#llx: the rule is %s", (unsigned long long)seed,
                          rule_to_string(verdict->rule));
-        if (!removes_image(image, verdict))
+        if (!removes_image(h, image, verdict))
                 return;
         if (in_use(h, image) || (verdict->rule != RULE_TRASH && is_protected(h, image)))
                 fail_msg("seed %#llx: %s goes, in use or protected", (unsigned long long)seed,
                          image->id);
-        if (!goes_by_place(image, verdict))
+        if (!goes_by_place(h, image, verdict))
                 return;
         if (verdict->age_sec < HOUR)
                 fail_msg("seed %#llx: %s goes at %lld s", (unsigned long long)seed, image->id,
@@ -1584,7 +1644,7 @@ static void check_pressure(const Host *h, const PolicyPlan *plan, uint64_t seed)
                 const ImageVerdict *verdict = &plan->images[i];
 
                 if (verdict->rule != RULE_DISK_PRESSURE) {
-                        others += removes_image(image, verdict) ? image->size_bytes : 0;
+                        others += removes_image(h, image, verdict) ? image->size_bytes : 0;
                         continue;
                 }
                 n++;
@@ -1657,12 +1717,13 @@ static void carry_out(Host *h, const PolicyPlan *plan, Rule *rules) {
                 Strv *names = &images->v[i].names;
                 size_t n_names = 0;
 
-                if (removes_image(&images->v[i], &plan->images[i])) {
+                if (removes_image(h, &images->v[i], &plan->images[i])) {
                         image_done(&images->v[i]);
                         continue;
                 }
                 for (size_t j = 0; j < names->n; j++)
-                        if (plan->images[i].remove && name_is_trash(names->v[j]))
+                        if (plan->images[i].remove &&
+                            policy_takes_name(&h->config, &plan->images[i], names->v[j]))
                                 free(names->v[j]);
                         else
                                 names->v[n_names++] = names->v[j];
@@ -1735,6 +1796,7 @@ int main(void) {
                 cmocka_unit_test(test_swarm_services),
                 cmocka_unit_test(test_unreadable_services_keep_every_image),
                 cmocka_unit_test(test_rollback),
+                cmocka_unit_test(test_rollback_ends_with_max_age),
                 cmocka_unit_test(test_chains),
                 cmocka_unit_test(test_holds),
                 cmocka_unit_test(test_disks),
