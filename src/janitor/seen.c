@@ -28,7 +28,7 @@ static uint64_t hash_names(const Config *config, const Strv *names, bool own) {
         size_t n = 0;
 
         for (size_t i = 0; i < names->n; i++)
-                if (name_is_own(config, names->v[i]) == own) {
+                if (name_is_own(config->rollback_tag, names->v[i]) == own) {
                         sum += text_hash(names->v[i]);
                         n++;
                 }
@@ -67,8 +67,9 @@ static int update_repository(SeenImage *seen, const Inventory *inventory, const 
 
                 /* Of protected and base images, too: they are no less so without their name. */
                 if (!name_is_ours(config, image, name) &&
-                    (name_is_own(config, name) || (!name_matches_any(&config->protect, name) &&
-                                                   !name_matches_any(&config->base, name))))
+                    (name_is_own(config->rollback_tag, name) ||
+                     (!name_matches_any(&config->protect, name) &&
+                      !name_matches_any(&config->base, name))))
                         continue;
                 if (is_repository_of(seen->repository, name))
                         return 0;
