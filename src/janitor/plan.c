@@ -308,7 +308,7 @@ static int plan_rollback_tag(const Inventory *inventory, const Config *config, c
 
 static int plan_image(const Inventory *inventory, const Config *config, Claim claim,
                       const Image *image, ClearPlan *plan) {
-        const Container *container = container_of_image(inventory, image->id);
+        const bool in_use = image_in_use(inventory, image);
         cleanup_free char *former = NULL;
         const char *first = NULL;
         int r;
@@ -320,7 +320,7 @@ static int plan_image(const Inventory *inventory, const Config *config, Claim cl
                 const char *name = image->names.v[i];
 
                 /* The last name of an image in use is not the engine's to take. */
-                if (name_is_trash(name) && (!container || image->names.n > 1))
+                if (name_is_trash(name) && (!in_use || image->names.n > 1))
                         r = strv_add(&plan->trash, name);
                 plan->matches = plan->matches || name_is_ours(config, image, name);
                 if (r < 0 || !name_in_scope(config, image, name))
@@ -328,9 +328,9 @@ static int plan_image(const Inventory *inventory, const Config *config, Claim cl
                 first = first ?: name;
                 r = named_images_add(&plan->names, name, image->id);
         }
-        if (r >= 0 && first && container)
+        if (r >= 0 && first && in_use)
                 r = plan_rollback_tag(inventory, config, image, first, plan);
-        if (r >= 0 && image_is_untagged(image) && !container &&
+        if (r >= 0 && image_is_untagged(image) && !in_use &&
             !image_has_children(inventory, image) && claim == CLAIM_OURS)
                 r = strv_add(&plan->untagged, image->id);
         return r;

@@ -45,6 +45,11 @@ static const char *const schema[] = {
         "CREATE TABLE trash (n INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
         " place TEXT NOT NULL, dev INTEGER NOT NULL, ino INTEGER NOT NULL, app TEXT NOT NULL,"
         " path TEXT NOT NULL) STRICT;",
+
+        "ALTER TABLE seen ADD COLUMN own_mark INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE seen ADD COLUMN rollback_since INTEGER NOT NULL DEFAULT -1;"
+        "ALTER TABLE seen ADD COLUMN own_hash INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE seen ADD COLUMN ahead INTEGER NOT NULL DEFAULT 0;",
 };
 
 const int64_t schema_version = (int64_t)ELEMENTSOF(schema);

@@ -314,7 +314,7 @@ static void test_newer_schema(void **state) {
         assert_int_equal(n_before, n_after);
         assert_memory_equal(before, after, n_before);
 
-        raw(&scratch, "PRAGMA user_version = 2");
+        raw(&scratch, "PRAGMA user_version = 3");
         assert_int_equal(store_open_reader(scratch.path, &store, &diag), 0);
 }
 
@@ -373,6 +373,7 @@ static void check_version_1(Store *store) {
         assert_int_equal(seen.n, 1);
         assert_string_equal(seen.v[0].repository, "app");
         assert_true(seen.v[0].names_hash == UINT64_MAX);
+        assert_int_equal(seen.v[0].rollback_since_sec, -1);
         assert_int_equal(store_read_suspects(store, &suspects, NULL), 0);
         assert_int_equal(suspects.images.n, 1);
         assert_string_equal(suspects.images.v[0].name, "b:1");
@@ -404,7 +405,7 @@ static void test_upgrade(void **state) {
         /* Once. */
         reader = store_close(reader);
         store = store_close(store);
-        raw(&scratch, "CREATE TABLE t (n INTEGER CHECK (n = 2)) STRICT;"
+        raw(&scratch, "CREATE TABLE t (n INTEGER CHECK (n = 3)) STRICT;"
                       "INSERT INTO t SELECT user_version FROM pragma_user_version; DROP TABLE t");
         store = open_store(&scratch);
         check_version_1(store);
