@@ -50,14 +50,11 @@ static Json *all_caches(const Clear *clear, const Json *taken) {
 int record_ahead(Clear *clear, Diag *reterr_diag) {
         cleanup(json_free) Json *json = receipt_json(clear->receipt);
         NamedImages names = { 0 };
-        int r = 0;
+        int r;
 
-        for (size_t i = 0; i < clear->receipt->names.n && r >= 0; i++)
-                r = named_images_add_once(&names, clear->receipt->names.v[i].name,
-                                          clear->receipt->names.v[i].id);
-        for (size_t i = 0; i < clear->plan.names.n && r >= 0; i++)
-                r = named_images_add_once(&names, clear->plan.names.v[i].name,
-                                          clear->plan.names.v[i].id);
+        r = named_images_merge(&names, &clear->receipt->names);
+        if (r >= 0)
+                r = named_images_merge(&names, &clear->plan.names);
         if (r >= 0)
                 r = json ? json_replace(json, "names", named_images_json(&names)) : -ENOMEM;
         named_images_done(&names);
@@ -168,6 +165,35 @@ static int trim_suspects(Clear *clear) {
         return 0;
 }
 
+/* Of the names that the engine was asked to take, drops those that the last look still found on their
+ * image, and marks those whose image is gone. An image that has a rollback tag should be there: where
+ * somebody removed it meanwhile, its name is not announced as deleted, and a rollback fails. */
+static int settle_names(Clear *clear) {
+        NamedImages *names = &clear->receipt->names, *tags = &clear->receipt->rollback_tags;
+        const ImageSet *images = &clear->inventory.images;
+        cleanup(index_done) Index tagged = { 0 };
+        size_t n = 0;
+
+        for (size_t i = 0; i < tags->n; i++)
+                if (index_add(&tagged, tags->v[i].id, i) < 0)
+                        return -ENOMEM;
+        index_sort(&tagged);
+        for (size_t i = 0; i < names->n; i++) {
+                NamedImage *entry = &names->v[i];
+                const Image *bearer = image_set_find_name(images, entry->name);
+
+                if (bearer && strcmp(bearer->id, entry->id) == 0) {
+                        free(entry->name);
+                        continue;
+                }
+                entry->deleted =
+                        !image_set_find(images, entry->id) && !index_find(&tagged, entry->id, NULL);
+                names->v[n++] = *entry;
+        }
+        names->n = n;
+        return 0;
+}
+
 int record_outcome(Clear *clear, Diag *reterr_diag) {
         cleanup(json_free) Json *json = NULL;
         Receipt *receipt = clear->receipt;
@@ -189,7 +215,9 @@ int record_outcome(Clear *clear, Diag *reterr_diag) {
                 return -ENOMEM;
         if (clears_docker(clear)) {
                 receipt->finished_sec = clear->inventory.observed_sec;
-                r = trim_suspects(clear);
+                r = settle_names(clear);
+                if (r >= 0)
+                        r = trim_suspects(clear);
                 if (r >= 0)
                         r = write_suspects(clear, reterr_diag);
                 if (r < 0)

@@ -69,6 +69,8 @@ Json *named_images_json(const NamedImages *list) {
 
                 r = json_add_string(entry, "name", list->v[i].name);
                 r |= json_add_string(entry, "imageId", list->v[i].id);
+                if (list->v[i].deleted)
+                        r |= json_add_bool(entry, "deleted", true);
                 r |= json_add(array, NULL, TAKE_PTR(entry));
                 if (r < 0)
                         return NULL;
