@@ -63,6 +63,7 @@ typedef enum RemainingKind {
         REMAINING_BUILD,     /* a build under way */
         REMAINING_CACHE,     /* a cache of an application, by its path */
         REMAINING_APP,       /* an application's root */
+        REMAINING_STORE,     /* the state directory: it keeps the clear from going on */
         REMAINING_KIND_MAX
 } RemainingKind;
 

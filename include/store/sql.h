@@ -50,6 +50,7 @@ void unwritten_add(Unwritten *unwritten, const Run *run, char *json);
 void unwritten_remove(Unwritten *unwritten, const char *id);
 /* The oldest, borrowed; NULL: there are none. */
 const char *unwritten_first(const Unwritten *unwritten, Run *ret);
+bool unwritten_has(Unwritten *unwritten, const char *id);
 size_t unwritten_count(Unwritten *unwritten);
 /* Newest first; returns how many. */
 size_t unwritten_list(Unwritten *unwritten, Run ret[static UNWRITTEN_MAX]);

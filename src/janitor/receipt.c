@@ -86,6 +86,7 @@ static const char *const remaining_kind_names[REMAINING_KIND_MAX] = {
         [REMAINING_BUILD] = "build",
         [REMAINING_CACHE] = "cache",
         [REMAINING_APP] = "app",
+        [REMAINING_STORE] = "store",
 };
 
 static int add_remaining(RemainingList *list, RemainingKind kind, const char *object,

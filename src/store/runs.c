@@ -34,6 +34,10 @@ static int write_run(Store *store, const Run *run, const char *json, Diag *reter
         return r < 0 ? r : sql_script(store, "COMMIT", reterr_diag);
 }
 
+bool store_keeps_run(const Store *store, const char *id) {
+        return unwritten_has(store->unwritten, id);
+}
+
 int store_write_kept(Store *store, Diag *reterr_diag) {
         const char *json;
         Run run;

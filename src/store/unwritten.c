@@ -94,6 +94,15 @@ const char *unwritten_first(const Unwritten *unwritten, Run *ret) {
         return unwritten->v[0].json;
 }
 
+bool unwritten_has(Unwritten *unwritten, const char *id) {
+        bool has;
+
+        pthread_mutex_lock(&unwritten->mutex);
+        has = find(unwritten, id) < unwritten->n;
+        pthread_mutex_unlock(&unwritten->mutex);
+        return has;
+}
+
 size_t unwritten_count(Unwritten *unwritten) {
         size_t n;
 
