@@ -17,6 +17,7 @@ struct Store {
         int dir_fd;   /* locked; -EBADF of a reader, or where there is no directory yet */
         int index_fd; /* of reserve.c, or -EBADF */
         bool reader;
+        bool alone;           /* the connection needs no index, and lets nobody else read */
         struct sqlite3 *db;   /* NULL: closed, and opened by the next operation */
         bool damaged;         /* found by the present operation */
         bool rewrite;         /* another file, which does not have all seen images yet */
@@ -33,8 +34,9 @@ struct Store {
 #define RESERVE_LOG_BYTES 524288
 #define RESERVE_LOG_PAGES "64"
 #define RESERVE_STEP_BYTES (256 * 1024)
-/* Before the database is connected; the log, once it is in WAL mode. */
-void reserve_index(Store *store);
+/* Before the database is connected: false if the disk has no room for the index. The log, once it is in
+ * WAL mode. */
+bool reserve_index(Store *store);
 void reserve_log(const Store *store);
 /* After it was closed, if all of the log is in the database. */
 void reserve_empty_log(const Store *store);

@@ -387,8 +387,8 @@ static int on_worker(sd_event_source *source, int fd, uint32_t revents, void *us
                 }
                 waiters_tell(manager, event);
                 if (event->kind == JOB_EVENT_DONE) {
-                        on_job_done(manager, event->job);
                         store_is(manager, event->job, &event->store);
+                        on_job_done(manager, event->job);
                 }
                 notify_status(manager);
         }

@@ -48,7 +48,8 @@ static Json *samples_json(const Sample *samples, size_t n) {
         return TAKE_PTR(array);
 }
 
-static int list(Store *store, int64_t since_sec, size_t limit, Json *reply, Diag *reterr_diag) {
+/* Where the file can't be read, those runs are told that are in memory. */
+static int list(Store *store, int64_t since_sec, size_t limit, Json *reply) {
         cleanup(json_free) Json *runs = json_new_array();
         cleanup_free Sample *samples = NULL;
         Diag diag = DIAG_NULL;
@@ -61,12 +62,8 @@ static int list(Store *store, int64_t since_sec, size_t limit, Json *reply, Diag
                             runs, &diag);
         if (r >= 0)
                 r = store_list_samples(store, since_sec, HISTORY_SAMPLES_MAX, &samples, &n, &diag);
-        if (r < 0 && (r == -ENOMEM || json_size(runs) == 0)) {
-                if (reterr_diag)
-                        *reterr_diag = diag;
-                return r;
-        }
-        if (r < 0 && json_add_string(reply, "incomplete", diag_text(&diag, r)) < 0)
+        if (r < 0 &&
+            (r == -ENOMEM || json_add_string(reply, "incomplete", diag_text(&diag, r)) < 0))
                 return -ENOMEM;
         r = json_add(reply, "runs", TAKE_PTR(runs));
         r |= json_add(reply, "samples", samples_json(samples, n));
@@ -103,7 +100,7 @@ int history_run(Store *store, int64_t since_sec, size_t limit, const char *recei
         if (!reply)
                 return -ENOMEM;
         r = receipt_id ? one(store, receipt_id, reply, reterr_diag)
-                       : list(store, since_sec, limit, reply, reterr_diag);
+                       : list(store, since_sec, limit, reply);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(reply);

@@ -18,7 +18,8 @@
  * Another trap is a log that stays beside a database that an operator replaces: SQLite would move it
  * into the new one. So the header of a log whose whole content is in the database is zeroed.
  *
- * All of this is an attempt: where it fails, SQLite finds out for itself whether it can do without.
+ * All of this is an attempt. Where the index can't have its blocks, the database is opened for this
+ * connection alone, which needs none; what else fails SQLite finds out for itself.
  */
 
 #include <fcntl.h>
@@ -73,13 +74,15 @@ static bool open_index(Store *store) {
         return store->index_fd >= 0;
 }
 
-void reserve_index(Store *store) {
+bool reserve_index(Store *store) {
+        bool complete = true;
+
         if (!open_index(store))
-                return;
-        if (lock_index(store, F_WRLCK) && !write_zeroes(store->index_fd, INDEX_BYTES))
-                lock_index(store, F_UNLCK); /* SQLite is to try it itself */
-        else
-                lock_index(store, F_RDLCK);
+                return errno != ENOSPC;
+        if (lock_index(store, F_WRLCK))
+                complete = write_zeroes(store->index_fd, INDEX_BYTES) || errno != ENOSPC;
+        lock_index(store, F_RDLCK);
+        return complete;
 }
 
 void reserve_log(const Store *store) {

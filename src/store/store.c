@@ -66,9 +66,10 @@ static int open_database(Store *store, Diag *reterr_diag) {
                 if (r < 0)
                         return r;
         }
-        if (!store->reader)
-                reserve_index(store);
+        store->alone = !store->reader && !reserve_index(store);
         r = sql_connect(store, reterr_diag);
+        if (r >= 0 && store->alone)
+                r = sql_script(store, "PRAGMA locking_mode = EXCLUSIVE", reterr_diag);
         if (r >= 0)
                 r = schema_check(store, &version, reterr_diag);
         if (r >= 0)
@@ -83,9 +84,11 @@ static int open_database(Store *store, Diag *reterr_diag) {
                 return r;
         if (store->reader)
                 return version == schema_version ? 0
-                                                 : diag_set(reterr_diag, -EPROTONOSUPPORT,
-                                                            "%s has version %lld of the schema",
-                                                            store->path, (long long)version);
+                       : version == 0
+                               ? diag_set(reterr_diag, -ENOENT, "%s has nothing in it", store->path)
+                               : diag_set(reterr_diag, -EPROTONOSUPPORT,
+                                          "%s has version %lld of the schema", store->path,
+                                          (long long)version);
         r = quick_check(store, reterr_diag);
         if (r >= 0)
                 r = sql_script(store, "PRAGMA journal_mode = WAL", reterr_diag);
@@ -178,6 +181,8 @@ int store_enter(Store *store, Diag *reterr_diag) {
         int r = 0;
 
         store->damaged = false;
+        if (store->alone && store->db && reserve_index(store))
+                sql_disconnect(store, false);
         if (store->db) {
                 if (!sql_has_moved(store))
                         return 0;
@@ -222,6 +227,10 @@ bool store_leave(Store *store, unsigned attempt, int *r, const Diag *before, Dia
         }
         if (store->unreadable)
                 note_failure(store, *r, reterr_diag);
+        /* Connections of one process share the index: while a reader had it from a time when the disk
+         * was read-only, the writer could not write. */
+        if (store->reader)
+                sql_disconnect(store, true);
         return false;
 }
 
