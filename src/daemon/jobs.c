@@ -457,7 +457,8 @@ int jobs_start(Manager *manager) {
         if (r >= 0)
                 r = sd_event_add_io(manager->event, &manager->reader_source,
                                     worker_fd(manager->reader), EPOLLIN, on_reader, manager);
-        return r < 0 ? r : submit_sweep(manager);
+        /* Otherwise it is swept once it is known what there is. */
+        return r < 0 || !manager->store_now.readable ? r : submit_sweep(manager);
 }
 
 void jobs_free(Manager *manager) {

@@ -431,13 +431,18 @@ static void run(Worker *worker, Job *job, bool stop) {
                 settle_later(worker, &receipt);
 }
 
+/* That the file can't be opened is told as the state of the store. */
 static void recall(Worker *worker) {
+        StoreState state;
         int r;
 
         if (worker->kind != WORKER_JANITOR)
                 return;
         r = memory_load(worker->store, &worker->memory, &worker->damage);
-        if (r < 0)
+        store_state(worker->store, &state);
+        if (r < 0 && !state.readable)
+                worker->damage = DIAG_NULL;
+        else if (r < 0)
                 diag_wrap(&worker->damage, r, "what was remembered of images cannot be read");
 }
 
