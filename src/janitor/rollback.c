@@ -53,7 +53,7 @@ static int restore(Rollback *rollback, const Wanted *wanted, Diag *reterr_diag) 
                 r = tag ? docker_tag(rollback->docker, id, repository, tag, reterr_diag) : -ENOENT;
                 if (r == -ENOENT)
                         return skip(rollback, wanted,
-                                    wanted->deleted ? "the clear deleted the image, as it said"
+                                    wanted->deleted ? "the clear deleted the image and said so"
                                                     : "the image is gone");
                 if (r < 0)
                         return r;
