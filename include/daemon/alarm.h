@@ -35,6 +35,7 @@ typedef enum AlarmKind {
         ALARM_DISK_PRESSURE,
         ALARM_DISK_UNSEEN,
         ALARM_RECORD_IN_USE,
+        ALARM_STORE_FAILED,
         ALARM_MAX
 } AlarmKind;
 
@@ -68,6 +69,8 @@ typedef struct Alarms {
 void alarms_pass_done(Manager *manager, const Job *job);
 /* Looks at what the manager knows and raises and clears. After every poll, failed ones too. */
 void alarms_update(Manager *manager);
+/* The same of the store alone, after each job. */
+void alarms_update_store(Manager *manager);
 /* Type Alarm[]. */
 Json *alarms_json(const Manager *manager);
 size_t alarms_standing(const Manager *manager);

@@ -54,7 +54,9 @@ struct Manager {
         int64_t config_loaded_sec;
         Role operators, readers;
 
+        char *state_path;            /* the state directory */
         Store *store, *reader_store; /* used by the workers alone while those live */
+        StoreState store_now;        /* as the last job found it */
         Worker *worker, *reader;
         Server *server;
         Waiter *waiters;

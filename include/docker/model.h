@@ -100,6 +100,7 @@ static inline void image_donep(Image *image) {
 typedef struct NamedImage {
         char *name;
         char id[IMAGE_ID_MAX];
+        bool deleted; /* of a name that a clear takes: the image goes with it and cannot come back */
 } NamedImage;
 
 typedef struct NamedImages {
@@ -110,6 +111,14 @@ typedef struct NamedImages {
 int named_images_add(NamedImages *list, const char *name, const char *id) must_check;
 /* The same, unless the very pair is there already. */
 int named_images_add_once(NamedImages *list, const char *name, const char *id) must_check;
+/* Adds each pair of `from` that is not in the list yet; of one that is, `deleted` counts in either. N
+ * log N. No pair may be twice in `from`. After -ENOMEM a part of them is added. */
+int named_images_merge(NamedImages *list, const NamedImages *from) must_check;
+/* Indexes the list by name, for named_images_find_pair(). */
+int named_images_index(const NamedImages *list, Index *ret) must_check;
+/* The entry of this name and id, or NULL. Entries that were added after the index are not found. */
+NamedImage *named_images_find_pair(const NamedImages *list, const Index *index, const char *name,
+                                   const char *id);
 const NamedImage *named_images_find(const NamedImages *list, const char *name);
 bool named_images_contain_id(const NamedImages *list, const char *id);
 void named_images_done(NamedImages *list);

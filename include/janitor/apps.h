@@ -116,6 +116,8 @@ typedef struct AppsWork {
         const Reporter *reporter;
         const char *name; /* one application; NULL: all */
         Receipt *receipt; /* gets each cache as it goes; NULL: left-overs alone */
+        /* Why nothing may be renamed, or NULL: caches are removed where they lie then. Borrowed. */
+        const char *in_place;
 
         /* out */
         AppFailure *failures; /* of the last apps_take() */
@@ -136,16 +138,16 @@ static inline void apps_work_donep(AppsWork *work) {
 
 /*
  * Takes what a look found out of the way: into a trash, each stored before; where none can be had,
- * removes it where it lies. What can't be taken is no error, but in work->failures. Errors: the
- * store's, -ECANCELED, -ENOMEM.
+ * or the store fails, removes it where it lies. What can't be taken is no error, but in
+ * work->failures. -ECANCELED, -ENOMEM.
  */
-int apps_take(AppsWork *work, AppsLook *look, Diag *reterr_diag) must_check;
+int apps_take(AppsWork *work, AppsLook *look) must_check;
 
 /*
  * Removes what is in the trash by the store's word, of this run or an earlier one. What can't be
  * removed is no error, but in work->remaining. Errors as apps_take().
  */
-int apps_sweep(AppsWork *work, Diag *reterr_diag) must_check;
+int apps_sweep(AppsWork *work) must_check;
 
 /* Whether the caches that a look found are those that were not taken a moment ago, for reasons that time
  * does not mend. */
@@ -171,6 +173,6 @@ int apps_note(Strv *notes, char *text) must_check;
 char *apps_object(const char *place, const char *path);
 int apps_work_failed(AppsWork *work, const App *app, const char *path, int error) must_check;
 /* Counts what earlier runs left, before this one takes anything. */
-int apps_work_count(AppsWork *work, Diag *reterr_diag) must_check;
+int apps_work_count(AppsWork *work) must_check;
 /* Where no trash can be had. */
 int apps_remove_in_place(AppsWork *work, const AppsLook *look, size_t index) must_check;

@@ -24,6 +24,10 @@ typedef struct Clear {
         bool no_engine;          /* then there is none that would run containers */
         uint64_t observe_usec;   /* what the last observation took */
         bool local;              /* a failure was ours */
+
+        /* How the store failed, or "": what earlier clears left, and this clear's receipt before its
+         * last round. */
+        Diag not_read, not_recorded;
 } Clear;
 
 /* Whether it has to do with Docker's caches, and with applications'. */
@@ -39,11 +43,14 @@ static inline ContainerSet *containers_of(Clear *clear) {
         return clears_docker(clear) ? &clear->inventory.containers : &clear->containers;
 }
 
-/* Written before the first name goes: every name, and the first caches, that may be gone after a
- * crash. */
-int record_ahead(Clear *clear, Diag *reterr_diag) must_check;
-/* Judges the last look, and completes the receipt. */
-int record_outcome(Clear *clear, Diag *reterr_diag) must_check;
+/*
+ * Written before the first name goes: every name, and the first caches, that may be gone after a crash.
+ * 1: they are stored. 0: the store failed, clear->not_recorded tells how; no name may be taken then.
+ */
+int record_ahead(Clear *clear) must_check;
+/* Judges the last look, and completes the receipt. Where it can't be stored now, the store keeps it, and
+ * a note of the receipt says so. */
+int record_outcome(Clear *clear) must_check;
 /* After a failure the receipt tells how far it came; a failure to write it adds to the first. */
 void record_failure(Clear *clear, int error, Diag *reterr_diag);
 /* What the plan of the last look would do, and what would be left then (type Plan). */

@@ -49,6 +49,7 @@ typedef struct Job {
                           * after a failed clear or pass that had touched something, its record */
         Outcome outcome;    /* clear */
         size_t n_remaining; /* clear, pass */
+        bool unwritten;     /* its record is in memory alone */
         Summary summary;    /* poll */
         Json *apps;         /* poll: type App[], where they were looked at; also after an error */
         uint64_t n_swept, swept_bytes; /* sweep */
@@ -72,6 +73,7 @@ typedef struct JobEvent {
         JobKind job_kind;
         char target[APP_NAME_MAX]; /* clear */
         char damage[512];          /* what the store says of a file it had to set aside, or "" */
+        StoreState store;          /* the janitor's, of a job that is done */
         char step[32];
         char message[256];
         unsigned pass;

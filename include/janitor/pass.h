@@ -66,7 +66,7 @@ typedef struct Summary {
         bool pressure;
         char *pins;        /* what pins the bytes, under pressure; or NULL */
         bool changed;      /* something came, went or was renamed since the last look, or builds */
-        char *store_error; /* the store failed since the last poll, which went on; or NULL */
+        char *store_error; /* how the store failed since the last poll, which went on; or NULL */
 } Summary;
 
 void summary_done(Summary *summary);

@@ -19,7 +19,8 @@ typedef struct ClearOptions {
 
 typedef struct ClearPlan {
         NamedImages rollback_tags; /* to make first: "repo:tag" and the image in use */
-        NamedImages names;         /* to take away, and what each names now */
+        NamedImages names;         /* to take away, and what each names now; `deleted` where
+                                      the engine deletes the image with it */
         Strv untagged;             /* ids of untagged leaf images to remove by the trash tag */
         Strv trash;                /* left-over trash tags */
         Strv kept_mounts;          /* ids of records kept: cache mounts and what they stand on */

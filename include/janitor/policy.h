@@ -28,6 +28,7 @@ typedef enum Rule {
         RULE_NOT_OURS,  /* untagged, and not known to be the application's; dangling=matched */
         RULE_DIGEST,    /* pulled by digest: no name, but not dangling; dangling=matched */
         RULE_ROLLBACK,  /* a rollback tag that is still wanted: object: its name */
+        RULE_UNKNOWN,   /* what is remembered of images can't be read */
         /* images that go */
         RULE_MAX_AGE,          /* age, limit */
         RULE_DANGLING_AGE,     /* untagged: age, limit */
@@ -106,6 +107,9 @@ typedef struct PolicyNow {
         int64_t steady_since_sec; /* AgeClock: age time since which the wall clock was not set */
         int64_t quiet_sec;        /* since something last happened */
         size_t n_inhibitors;
+        /* What is remembered can't be read: how old images are, and since when policy runs on this
+         * host. Images stay, and the build cache is held to its size without a grace. */
+        bool forgetful;
         /* Disks that the plan before had under pressure, a bit each by their place: hysteresis. */
         uint64_t pressure, inode_pressure;
 } PolicyNow;

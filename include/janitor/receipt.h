@@ -51,6 +51,7 @@ typedef enum Outcome {
 const char *outcome_to_string(Outcome outcome);
 Outcome outcome_from_string(const char *text); /* unknown text: OUTCOME_INTERRUPTED */
 
+/* Type Name[] of the interface, or NULL on out of memory. */
 Json *named_images_json(const NamedImages *list);
 
 /* One source of cached layers that is left. */
@@ -62,6 +63,7 @@ typedef enum RemainingKind {
         REMAINING_BUILD,     /* a build under way */
         REMAINING_CACHE,     /* a cache of an application, by its path */
         REMAINING_APP,       /* an application's root */
+        REMAINING_STORE,     /* the state directory: it keeps the clear from going on */
         REMAINING_KIND_MAX
 } RemainingKind;
 
@@ -158,7 +160,7 @@ typedef struct Receipt {
         } caches;
         uint64_t app_bytes;
         Json *not_reached;         /* type Volume[], or NULL */
-        NamedImages names;         /* taken away */
+        NamedImages names;         /* taken away; each is in here before the engine is asked */
         NamedImages rollback_tags; /* made */
         Strv kept_mounts;
         char *error;

@@ -10,29 +10,70 @@
 #include "store/store.h"
 
 typedef struct sqlite3_stmt Statement;
+typedef struct Unwritten Unwritten;
 
 struct Store {
-        char *path;
-        int dir_fd, lock_fd;
+        char *directory, *path;
+        int dir_fd;   /* locked; -EBADF of a reader, or where there is no directory yet */
+        int index_fd; /* of reserve.c, or -EBADF */
         bool reader;
-        struct sqlite3 *db; /* NULL: closed, and opened by the next operation */
-        bool damaged;       /* found by the present operation */
-        bool rewrite;       /* another file, which does not have all seen images yet */
-        Diag reason;        /* what is damaged */
-        Diag damage;        /* not yet taken */
+        bool alone;           /* the connection needs no index, and lets nobody else read */
+        struct sqlite3 *db;   /* NULL: closed, and opened by the next operation */
+        bool damaged;         /* found by the present operation */
+        bool rewrite;         /* another file, which does not have all seen images yet */
+        Diag reason;          /* what is damaged */
+        Diag damage;          /* not yet taken */
+        bool unreadable;      /* so the last operation found */
+        bool unwritable;      /* so the last write found */
+        Diag failure;         /* why */
+        Unwritten *unwritten; /* a reader borrows its writer's */
 };
+
+/* Disk space kept for the store, in reserve.c: the write-ahead log has this much, and is moved into the
+ * database when it has half of it (SQLite's frames are of 4120 bytes); the database grows in steps. */
+#define RESERVE_LOG_BYTES 524288
+#define RESERVE_LOG_PAGES "64"
+#define RESERVE_STEP_BYTES (256 * 1024)
+/* Before the database is connected: false if the disk has no room for the index. The log, once it is in
+ * WAL mode. */
+bool reserve_index(Store *store);
+void reserve_log(const Store *store);
+/* After it was closed, if all of the log is in the database. */
+void reserve_empty_log(const Store *store);
+
+/* Runs that could not be written, in unwritten.c: as many of the newest. Used by both threads, but
+ * unwritten_first() by the writer's. */
+#define UNWRITTEN_MAX 64
+
+Unwritten *unwritten_new(void);
+Unwritten *unwritten_free(Unwritten *unwritten);
+/* Takes `json` over. In the place of an earlier state of the run. */
+void unwritten_add(Unwritten *unwritten, const Run *run, char *json);
+void unwritten_remove(Unwritten *unwritten, const char *id);
+/* The oldest, borrowed; NULL: there are none. */
+const char *unwritten_first(const Unwritten *unwritten, Run *ret);
+bool unwritten_has(Unwritten *unwritten, const char *id);
+size_t unwritten_count(Unwritten *unwritten);
+/* Newest first; returns how many. */
+size_t unwritten_list(Unwritten *unwritten, Run ret[static UNWRITTEN_MAX]);
+/* `*ret_json` is malloc'ed. -ENOENT, -ENOMEM. */
+int unwritten_read(Unwritten *unwritten, const char *id, Run *ret_run, char **ret_json) must_check;
 
 /* Notes what is damaged; -EIO, and -EBADMSG of a reader. */
 int sql_damaged(Store *store, const char *reason, Diag *reterr_diag) must_check;
 
 /* store->db; it is to be closed after a failure, too. */
 int sql_connect(Store *store, Diag *reterr_diag) must_check;
-/* `as_is`: without moving the log into the file, which would spoil what is to be looked at later. */
+/* `as_is`: without moving the log into the file, which would spoil what is to be looked at later.
+ * Otherwise the log stays where it is, and is empty where all of it could be moved. */
 void sql_disconnect(Store *store, bool as_is);
 /* Whether the file is no longer where it was opened. */
 bool sql_has_moved(Store *store);
 /* Rolls back what is left open, and gives memory back. */
 void sql_settle(Store *store);
+
+#define STRINGIFY_(x) #x
+#define STRINGIFY(x) STRINGIFY_(x)
 
 /* What a parameter is bound to. */
 typedef struct Value {
@@ -105,3 +146,6 @@ bool store_leave(Store *store, unsigned attempt, int *r, const Diag *before,
                 } while (store_leave(store, _attempt++, &_r, &_before, reterr_diag)); \
                 _r;                                                                   \
         })
+
+/* Notes of an operation that writes whether it could; returns its result. */
+int store_wrote(Store *store, int result, const Diag *diag) must_check;

@@ -11,6 +11,11 @@
  * store_take_damage() tells, once. A schema newer than this program is not touched
  * (-EPROTONOSUPPORT).
  *
+ * A full disk does not stop it as long as the file has blocks to write into: some are kept for it. Where
+ * the disk is full, read-only or fails for good, an operation fails, and the next one tries again:
+ * no restart is needed. Runs that could not be written are kept in memory until then, and read from
+ * there.
+ *
  * A Store belongs to one thread at a time. Errors common to all: -EIO, -ENOSPC, -EROFS, -ENOMEM,
  * and -EBUSY where another program holds the file for seconds, with the reason in the diag.
  */
@@ -30,18 +35,31 @@
 typedef struct Store Store;
 
 /*
- * Makes the directory (0700) if it is missing and takes a lock in it, so that one daemon at a time
- * uses it: -EBUSY if another does.
+ * Makes the directory (0700) if it is missing and locks it, so that one daemon at a time uses it:
+ * -EBUSY if another does. Where the disk is full, read-only or fails it is 0 all the same:
+ * store_state() tells.
  */
 int store_open(const char *directory, Store **ret, Diag *reterr_diag) must_check;
-/* For reading only, beside the writer and on a thread of its own; the file must be there (-ENOENT).
- * It sets nothing aside: damage is -EBADMSG; but it follows to a file that the writer begins. */
-int store_open_reader(const char *directory, Store **ret, Diag *reterr_diag) must_check;
+/* For reading only, beside the writer, which must live longer, and on a thread of its own; it has the
+ * writer's runs that are not written yet as well, and holds no file open between its operations. Where the file is missing its operations are
+ * -ENOENT. It sets nothing aside: damage is -EBADMSG; but it follows to a file that the writer
+ * begins. 0 or -ENOMEM. */
+int store_open_reader(Store *writer, Store **ret) must_check;
 Store *store_close(Store *store);
 DEFINE_CLEANUP(Store *, store_close);
 
 /* The state directory, absolute and without symlinks; malloc'ed, or NULL. */
 char *store_directory(const Store *store);
+
+/* How the last operations went. */
+typedef struct StoreState {
+        bool readable;      /* the file could be opened */
+        bool writable;      /* the last write could be done */
+        size_t n_unwritten; /* runs in memory alone */
+        Diag reason;        /* where it is not writable */
+} StoreState;
+
+void store_state(const Store *store, StoreState *ret);
 
 /* True once after a file was lost; the diag says which, why, and what is lost with it. */
 bool store_take_damage(Store *store, Diag *ret);
@@ -60,15 +78,23 @@ typedef struct Run {
         bool took_names;                    /* there is something to roll back */
 } Run;
 
-/* Writes or replaces the run of this id. `details` is its whole JSON (a Receipt, a PolicyRun). */
+/* Writes or replaces the run of this id, after those that are not written yet. `details` is its whole
+ * JSON (a Receipt, a PolicyRun). After an error the run is kept in memory, the newest few dozen are,
+ * and written by a later call of this or of store_write_kept(). */
 int store_write_run(Store *store, const Run *run, const Json *details,
                     Diag *reterr_diag) must_check;
+/* Whether the run of this id is in memory alone, in its last state. */
+bool store_keeps_run(const Store *store, const char *id);
+/* Writes the runs that are in memory alone. 0: there are none left. */
+int store_write_kept(Store *store, Diag *reterr_diag) must_check;
 /* -ENOENT: there is none; -EBADMSG: its details are damaged. */
 int store_read_run(Store *store, const char *id, Json **ret_details, Diag *reterr_diag) must_check;
+int store_find_run(Store *store, const char *id, Run *ret, Diag *reterr_diag) must_check;
 
-/* Runs that started at or after `since_sec`, newest first (by id), `limit` at most, of one kind
- * unless it is NULL. A negative return of `found` ends the listing and is handed through; 1 ends it
- * with 0. `found` may not use the store. */
+/* Runs that started at or after `since_sec`, the one that was written last first, whatever the clock
+ * was then; `limit` at most, of one kind unless it is NULL. A negative return of `found` ends the
+ * listing and is handed through; 1 ends it with 0. `found` may not use the store. Where the file can't
+ * be read, those in memory are found before the error. */
 typedef int (*StoreRun)(void *userdata, const Run *run);
 int store_list_runs(Store *store, const char *kind, int64_t since_sec, size_t limit, StoreRun found,
                     void *userdata, Diag *reterr_diag) must_check;

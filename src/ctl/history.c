@@ -337,6 +337,7 @@ int verb_history(const Ctl *ctl) {
         cleanup(json_free) Json *parameters = NULL;
         cleanup(varlink_reply_done) VarlinkReply reply = { NULL };
         const Json *receipt, *run;
+        const char *incomplete;
         int r;
 
         if (make_parameters(ctl, &parameters) < 0)
@@ -350,6 +351,9 @@ int verb_history(const Ctl *ctl) {
         if (!json_is_object(receipt) && !json_is_object(run) &&
             !json_is_array(json_get(reply.parameters, "runs")))
                 return client_fail(CTL_FAILED, "wpcached answered with no history");
+        incomplete = json_get_string(reply.parameters, "incomplete", NULL);
+        if (incomplete)
+                client_fail(CTL_DONE, "only what wpcached has in memory: %s", incomplete);
         if (ctl->render.json != JSON_FORMAT_OFF)
                 return client_print_json(ctl, reply.parameters);
         if (ctl->quiet)

@@ -29,6 +29,7 @@ static const struct {
         { "young", "Not old enough", false },
         { "noLimit", "Without a limit of age", false },
         { "rollback", "Can be rolled back to", false },
+        { "unknown", "What is remembered cannot be read", false },
         { "otherName", "With another name, which policy may not take", false },
         { "base", "Builds start from them", false },
         { "step", "Other images were built upon them", true },

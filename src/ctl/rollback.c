@@ -12,6 +12,7 @@ int verb_rollback(const Ctl *ctl) {
         cleanup(json_free) Json *parameters = json_new_object();
         cleanup(varlink_reply_done) VarlinkReply reply = { NULL };
         const Json *restored, *skipped;
+        size_t n_failed = 0;
         int r;
 
         if (json_add_string(parameters, "receipt", ctl->object) < 0)
@@ -24,6 +25,8 @@ int verb_rollback(const Ctl *ctl) {
         if (!json_is_array(restored) || !json_is_array(skipped))
                 return client_fail(CTL_FAILED, "wpcached did not say what was put back");
 
+        json_foreach (name, skipped)
+                n_failed += !json_get_bool(name, "deleted", false);
         if (ctl->render.json != JSON_FORMAT_OFF) {
                 if (render_json(&ctl->render, reply.parameters) < 0)
                         return client_fail(CTL_FAILED, "out of memory");
@@ -43,9 +46,9 @@ int verb_rollback(const Ctl *ctl) {
                         printf("nothing to put back: receipt %s took no names away\n",
                                json_get_string(reply.parameters, "receipt", "?"));
         }
-        if (json_size(skipped) > 0)
+        if (n_failed > 0)
                 return client_fail(CTL_FAILED, "%zu of %zu names of receipt %s not put back",
-                                   json_size(skipped), json_size(skipped) + json_size(restored),
+                                   n_failed, n_failed + json_size(restored),
                                    json_get_string(reply.parameters, "receipt", "?"));
         return CTL_DONE;
 }

@@ -376,6 +376,25 @@ static void print_config(const Ctl *ctl, const Json *config) {
         }
 }
 
+/* Only where something is wrong with it. */
+static void print_store(const Ctl *ctl, const Json *store) {
+        const char *state = json_get_string(store, "state", "stored");
+        const char *reason = json_get_string(store, "reason", NULL);
+        int64_t n_unwritten = json_get_int(store, "unwritten", 0);
+        char count[RENDER_COUNT_MAX];
+
+        if (strcmp(state, "stored") == 0)
+                return;
+        label("Store");
+        printf("%s%s%s: %s%s%s", render_style(&ctl->render, STYLE_BAD),
+               strcmp(state, "memory") == 0 ? "in memory alone" : "nothing can be stored",
+               render_style(&ctl->render, STYLE_PLAIN), json_get_string(store, "directory", "?"),
+               reason ? ": " : "", reason ? reason : "");
+        if (n_unwritten > 0)
+                printf("; %s not stored yet", render_count(n_unwritten, "receipt", count));
+        putchar('\n');
+}
+
 static void print_status(const Ctl *ctl, const Json *status) {
         const Json *disks = json_get(status, "disks"), *data_disk = json_first(disks);
 
@@ -395,6 +414,7 @@ static void print_status(const Ctl *ctl, const Json *status) {
         print_job(json_get(status, "job"), json_get_int(status, "queued", 0));
         print_last_clear(ctl, json_get(status, "lastClear"));
         print_config(ctl, json_get(status, "config"));
+        print_store(ctl, json_get(status, "store"));
 }
 
 int verb_status(const Ctl *ctl) {

@@ -39,6 +39,7 @@ const char *alarm_kind_to_string(AlarmKind kind) {
                 [ALARM_DISK_PRESSURE] = "diskPressure",
                 [ALARM_DISK_UNSEEN] = "diskUnseen",
                 [ALARM_RECORD_IN_USE] = "recordInUse",
+                [ALARM_STORE_FAILED] = "storeFailed",
         };
 
         return names[kind];
@@ -307,7 +308,6 @@ static void look_at_engine(Manager *manager) {
 }
 
 static void look_at_passes(Manager *manager) {
-        const char *store_error = manager->summary.store_error;
         const Alarms *alarms = &manager->alarms;
         bool stands = alarms->v[ALARM_PASS_FAILED].standing;
 
@@ -317,11 +317,6 @@ static void look_at_passes(Manager *manager) {
                                      text_format("policy could not be carried out: %s",
                                                  alarms->pass_error),
                                      "wpcachectl history");
-        } else if (store_error) {
-                alarm_stands(
-                        manager, ALARM_PASS_FAILED,
-                        text_format("what policy goes by could not be stored: %s", store_error),
-                        "see to the disk of the state directory");
         } else {
                 alarm_over(manager, ALARM_PASS_FAILED);
         }
@@ -333,6 +328,31 @@ static void look_at_passes(Manager *manager) {
                              "wpcachectl history");
         else if (alarms->n_left_passes == 0)
                 alarm_over(manager, ALARM_CANDIDATES_LEFT);
+}
+
+void alarms_update_store(Manager *manager) {
+        const StoreState *store = &manager->store_now;
+        const char *error = manager->summary.store_error;
+        cleanup_free char *remedy = NULL;
+        char *message;
+
+        if (store->writable && !error) {
+                alarm_over(manager, ALARM_STORE_FAILED);
+                return;
+        }
+        if (!store->readable)
+                message =
+                        text_format("what wpcached remembers cannot be read: it has memory alone, "
+                                    "removes no image, and clears take no names: %s",
+                                    store->reason.text);
+        else if (!store->writable)
+                message = text_format("nothing can be stored: receipts are in memory and in the "
+                                      "log alone, and clears take no names: %s",
+                                      store->reason.text);
+        else
+                message = text_format("what policy goes by could not be stored: %s", error);
+        remedy = text_format("see to the disk of %s: df -h, df -i, mount", manager->state_path);
+        alarm_stands(manager, ALARM_STORE_FAILED, message, remedy);
 }
 
 static const Json *disk_under_pressure(const Summary *summary) {
@@ -491,6 +511,7 @@ void alarms_update(Manager *manager) {
         }
         look_at_engine(manager);
         look_at_passes(manager);
+        alarms_update_store(manager);
         if (manager->engine_reason || manager->summary.observed_sec == 0)
                 return; /* figures of before say nothing of now */
         look_at_disks(manager);

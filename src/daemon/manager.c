@@ -166,6 +166,7 @@ static int on_watchdog(sd_event_source *source, uint64_t usec, void *userdata) {
         return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
+/* A disk that can't be written to does not stop the start: the alarm tells of it. */
 static int open_store(Manager *manager, const char *path) {
         Diag diag = DIAG_NULL, damage = DIAG_NULL;
         int r;
@@ -174,12 +175,19 @@ static int open_store(Manager *manager, const char *path) {
         if (r >= 0 && store_take_damage(manager->store, &damage))
                 log_error("%s", diag_text(&damage, -EBADMSG));
         if (r >= 0)
-                r = store_open_reader(path, &manager->reader_store, &diag);
-        if (r >= 0)
-                r = jobs_remember(manager, &diag);
-        if (r < 0)
+                r = store_open_reader(manager->store, &manager->reader_store);
+        if (r < 0) {
                 log_error("%s", diag_text(&diag, r));
-        return r;
+                return r;
+        }
+        store_state(manager->store, &manager->store_now);
+        if (!manager->store_now.readable)
+                return 0;
+        r = jobs_remember(manager, &diag);
+        if (r < 0)
+                log_error("The last clear and the last policy pass cannot be read: %s",
+                          diag_text(&diag, r));
+        return r == -ENOMEM ? r : 0;
 }
 
 static int add_sources(Manager *manager) {
@@ -212,7 +220,8 @@ int manager_new(const char *config_path, const char *state_path, int listen_fd, 
                 return log_error_errno(-ENOMEM, "Cannot start");
         manager->started_sec = now_realtime_sec();
         manager->config_path = config_path ? strdup(config_path) : NULL;
-        if (config_path && !manager->config_path)
+        manager->state_path = strdup(state_path);
+        if ((config_path && !manager->config_path) || !manager->state_path)
                 return log_error_errno(-ENOMEM, "Cannot start");
         r = config_load(config_path, &config, &errors);
         log_config_errors(&errors);
@@ -279,6 +288,7 @@ Manager *manager_free(Manager *manager) {
         role_done(&manager->readers);
         config_free(manager->config);
         free(manager->config_path);
+        free(manager->state_path);
         free(manager->config_error);
         free(manager->engine_reason);
         summary_done(&manager->summary);

@@ -144,6 +144,21 @@ static Json *present_json(const Present *present) {
         return r < 0 ? NULL : TAKE_PTR(json);
 }
 
+static Json *store_json(const Manager *manager) {
+        const StoreState *store = &manager->store_now;
+        cleanup(json_free) Json *json = json_new_object();
+        int r;
+
+        r = json_add_string(json, "directory", manager->state_path);
+        r |= json_add_string(json, "state",
+                             store->writable   ? "stored"
+                             : store->readable ? "unwritable"
+                                               : "memory");
+        r |= json_add_string(json, "reason", store->writable ? NULL : store->reason.text);
+        r |= json_add_int(json, "unwritten", (int64_t)store->n_unwritten);
+        return r < 0 ? NULL : TAKE_PTR(json);
+}
+
 /* As long as nobody looked at them. */
 static Json *configured_apps(const Config *config) {
         cleanup(json_free) Json *array = json_new_array();
@@ -173,6 +188,7 @@ Json *manager_status(const Manager *manager) {
         r = json_add_string(json, "version", WPCACHE_VERSION);
         r |= json_add_int(json, "startedAt", manager->started_sec);
         r |= json_add(json, "config", config_status(manager));
+        r |= json_add(json, "store", store_json(manager));
         r |= json_add(json, "engine",
                       engine_json(manager->config->docker_socket, engine, manager->engine_reason));
         r |= add_summary(manager, json);

@@ -167,7 +167,7 @@ int named_images_add(NamedImages *list, const char *name, const char *id) {
         if (!copy || array_grow(list->v, list->n, list->size) < 0)
                 return -ENOMEM;
         entry = &list->v[list->n++];
-        entry->name = TAKE_PTR(copy);
+        *entry = (NamedImage){ .name = TAKE_PTR(copy) };
         strcpy(entry->id, id);
         return 0;
 }
@@ -177,6 +177,46 @@ int named_images_add_once(NamedImages *list, const char *name, const char *id) {
                 if (strcmp(list->v[i].name, name) == 0 && strcmp(list->v[i].id, id) == 0)
                         return 0;
         return named_images_add(list, name, id);
+}
+
+int named_images_index(const NamedImages *list, Index *ret) {
+        for (size_t i = 0; i < list->n; i++)
+                if (index_add(ret, list->v[i].name, i) < 0)
+                        return -ENOMEM;
+        index_sort(ret);
+        return 0;
+}
+
+NamedImage *named_images_find_pair(const NamedImages *list, const Index *index, const char *name,
+                                   const char *id) {
+        const IndexEntry *entry;
+        size_t n;
+
+        entry = index_find(index, name, &n);
+        for (size_t i = 0; entry && i < n; i++)
+                if (strcmp(list->v[entry[i].at].id, id) == 0)
+                        return &list->v[entry[i].at];
+        return NULL;
+}
+
+int named_images_merge(NamedImages *list, const NamedImages *from) {
+        cleanup(index_done) Index index = { 0 };
+        int r;
+
+        r = named_images_index(list, &index);
+        for (size_t i = 0; i < from->n && r >= 0; i++) {
+                const NamedImage *entry = &from->v[i];
+                NamedImage *known = named_images_find_pair(list, &index, entry->name, entry->id);
+
+                if (!known) {
+                        r = named_images_add(list, entry->name, entry->id);
+                        if (r < 0)
+                                return r;
+                        known = &list->v[list->n - 1];
+                }
+                known->deleted |= entry->deleted;
+        }
+        return r;
 }
 
 const NamedImage *named_images_find(const NamedImages *list, const char *name) {

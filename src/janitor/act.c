@@ -79,20 +79,29 @@ int act_take_name(Docker *docker, const char *name, const char *id, bool *ret_se
         return untag(docker, name, &deleted, reterr_diag);
 }
 
-static int act_name(Docker *docker, const NamedImage *name, Receipt *receipt, Diag *reterr_diag) {
-        bool sent;
+/* The name is in the receipt before the engine is asked, so that nothing that fails afterwards loses
+ * it. Once the engine was asked it stays: the answer may have been lost on its way. The last look of
+ * the clear tells which names are still there. `earlier`: the index of the names that were in the
+ * receipt before this round. */
+static int act_name(Docker *docker, const NamedImage *name, const Index *earlier, Receipt *receipt,
+                    Diag *reterr_diag) {
+        NamedImages *names = &receipt->names;
+        NamedImage *entry = named_images_find_pair(names, earlier, name->name, name->id);
+        bool added = !entry, sent;
         int r;
 
+        if (added) {
+                r = named_images_add(names, name->name, name->id);
+                if (r < 0)
+                        return r;
+                entry = &names->v[names->n - 1];
+        }
+        entry->deleted |= name->deleted;
         r = act_take_name(docker, name->name, name->id, &sent, reterr_diag);
-        if (r == 0 || !sent)
-                return r;
-        /* After a call that was cut off the name may be gone as well, so it is kept to be put back. */
-        if (named_images_add_once(&receipt->names, name->name, name->id) < 0)
-                return -ENOMEM;
-        if (r < 0)
-                return r;
-        receipt->removed[REMOVED_NAMES].objects++;
-        return 0;
+        if (added && !sent)
+                free(names->v[--names->n].name);
+        receipt->removed[REMOVED_NAMES].objects += r > 0;
+        return MIN(r, 0);
 }
 
 /*
@@ -155,9 +164,11 @@ int act_take_untagged(Docker *docker, const char *id, const char *digest, int64_
 int act_images(Docker *docker, const ClearPlan *plan, const Reporter *reporter, Receipt *receipt,
                Diag *reterr_diag) {
         int64_t since_sec = now_realtime_sec() - 1;
+        cleanup(index_done) Index earlier = { 0 };
         size_t deleted;
-        int r = 0;
+        int r;
 
+        r = named_images_index(&receipt->names, &earlier);
         for (size_t i = 0; i < plan->rollback_tags.n && r >= 0; i++)
                 r = act_rollback_tag(docker, &plan->rollback_tags.v[i], receipt, reterr_diag);
         for (size_t i = 0; i < plan->names.n && r >= 0; i++) {
@@ -167,7 +178,7 @@ int act_images(Docker *docker, const ClearPlan *plan, const Reporter *reporter, 
                         return -ENOMEM;
                 reporter->progress(reporter->userdata, "images", message, receipt->passes,
                                    receipt->removed[REMOVED_RECORDS].engine_bytes);
-                r = act_name(docker, &plan->names.v[i], receipt, reterr_diag);
+                r = act_name(docker, &plan->names.v[i], &earlier, receipt, reterr_diag);
         }
         for (size_t i = 0; i < plan->trash.n && r >= 0; i++) {
                 r = untag(docker, plan->trash.v[i], &deleted, reterr_diag);

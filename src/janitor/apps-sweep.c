@@ -284,20 +284,23 @@ static int sweep_item(AppsWork *work, const Place *place, const TrashItem *item,
         }
 }
 
-/* Items that are gone. To forget each costs the disk a write, and to find one gone is no harm. */
+/* Items that are gone. To forget each costs the disk a write, and to find one gone is no harm: where
+ * the store fails, the next sweep does. */
 typedef struct Gone {
         TrashItem v[GONE_MAX]; /* borrowed */
         size_t n;
 } Gone;
 
-static int forget(AppsWork *work, Gone *gone, Diag *reterr_diag) {
+static int forget(AppsWork *work, Gone *gone) {
         size_t n = gone->n;
+        int r;
 
         gone->n = 0;
-        return n > 0 ? store_drop_trash(work->store, gone->v, n, reterr_diag) : 0;
+        r = n > 0 ? store_drop_trash(work->store, gone->v, n, NULL) : 0;
+        return r == -ENOMEM ? r : 0;
 }
 
-static int sweep_items(AppsWork *work, const TrashItems *items, Gone *gone, Diag *reterr_diag) {
+static int sweep_items(AppsWork *work, const TrashItems *items, Gone *gone) {
         size_t n_old = work->n_old;
         Place place = { .fd = -EBADF };
         int r = 0;
@@ -313,7 +316,7 @@ static int sweep_items(AppsWork *work, const TrashItems *items, Gone *gone, Diag
                         work->n_old -= i < n_old;
                 }
                 if (r >= 0 && gone->n == GONE_MAX)
-                        r = forget(work, gone, reterr_diag);
+                        r = forget(work, gone);
         }
         cleanup_closep(&place.fd);
         free(place.path);
@@ -326,30 +329,37 @@ static void count_old(AppsWork *work, const TrashItems *items) {
         work->counted = true;
 }
 
-int apps_work_count(AppsWork *work, Diag *reterr_diag) {
+int apps_work_count(AppsWork *work) {
         cleanup(trash_items_done) TrashItems items = { 0 };
         int r;
 
         if (work->counted)
                 return 0;
-        r = store_read_trash(work->store, &items, reterr_diag);
-        if (r < 0)
+        r = store_read_trash(work->store, &items, NULL);
+        if (r == -ENOMEM)
                 return r;
-        count_old(work, &items);
+        if (r >= 0) /* else nothing is put beside it either */
+                count_old(work, &items);
         return 0;
 }
 
-int apps_sweep(AppsWork *work, Diag *reterr_diag) {
+int apps_sweep(AppsWork *work) {
         cleanup(trash_items_done) TrashItems items = { 0 };
         Gone gone = { .n = 0 };
+        Diag diag = DIAG_NULL;
         int r, k;
 
-        r = store_read_trash(work->store, &items, reterr_diag);
-        if (r < 0)
+        r = store_read_trash(work->store, &items, &diag);
+        if (r == -ENOMEM)
                 return r;
+        if (r < 0)
+                return apps_note(&work->notes,
+                                 text_format("what earlier runs left in trash directories is not "
+                                             "known: %s",
+                                             diag_text(&diag, r)));
         count_old(work, &items);
-        r = sweep_items(work, &items, &gone, reterr_diag);
-        k = forget(work, &gone, r < 0 ? NULL : reterr_diag);
+        r = sweep_items(work, &items, &gone);
+        k = forget(work, &gone);
         return r < 0 ? r : k;
 }
 

@@ -167,7 +167,14 @@ static int open_trash(AppsWork *work, const App *app, char **ret_path, int *ret_
         return 0;
 }
 
-static int take_app(AppsWork *work, const AppsLook *look, size_t index, Diag *reterr_diag) {
+static int take_in_place(AppsWork *work, const AppsLook *look, size_t index, const char *why) {
+        int r = apps_note(&work->notes, text_format("%s: caches were removed where they lay: %s",
+                                                    look->apps[index].config->name, why));
+
+        return r < 0 ? r : apps_remove_in_place(work, look, index);
+}
+
+static int take_app(AppsWork *work, const AppsLook *look, size_t index) {
         const App *app = &look->apps[index];
         cleanup_close int trash_fd = -EBADF;
         cleanup_free char *place = NULL, *text = NULL;
@@ -178,18 +185,19 @@ static int take_app(AppsWork *work, const AppsLook *look, size_t index, Diag *re
         if (!text)
                 return -ENOMEM;
         apps_work_tell(work, text);
+        if (work->in_place)
+                return take_in_place(work, look, index, work->in_place);
         r = open_trash(work, app, &place, &trash_fd, &diag);
-        if (r == -ENOTSUP) {
-                r = apps_note(&work->notes,
-                              text_format("%s: caches were removed where they lay: %s",
-                                          app->config->name, diag.text));
-                return r < 0 ? r : apps_remove_in_place(work, look, index);
-        }
-        return r < 0 ? r : take_into(work, look, index, place, trash_fd, reterr_diag);
+        if (r >= 0)
+                r = take_into(work, look, index, place, trash_fd, &diag);
+        if (r >= 0 || r == -ENOMEM || r == -ECANCELED)
+                return r;
+        /* There is no trash, or what would be in it could not be stored. */
+        return take_in_place(work, look, index, diag_text(&diag, r));
 }
 
-int apps_take(AppsWork *work, AppsLook *look, Diag *reterr_diag) {
-        int r = apps_work_count(work, reterr_diag);
+int apps_take(AppsWork *work, AppsLook *look) {
+        int r = apps_work_count(work);
 
         if (r < 0)
                 return r;
@@ -198,7 +206,7 @@ int apps_take(AppsWork *work, AppsLook *look, Diag *reterr_diag) {
         for (size_t i = 0; i < look->n; i++) {
                 if (look->apps[i].n_caches == 0)
                         continue;
-                r = take_app(work, look, i, reterr_diag);
+                r = take_app(work, look, i);
                 if (r < 0)
                         return r;
         }

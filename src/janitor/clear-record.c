@@ -22,21 +22,14 @@ static int store_receipt(Clear *clear, const Json *json, Diag *reterr_diag) {
         return store_write_run(clear->store, &run, json, reterr_diag);
 }
 
-static int write_receipt(Clear *clear, const Json *json, Diag *reterr_diag) {
-        int r = store_receipt(clear, json, reterr_diag);
-
-        clear->local = clear->local || r < 0;
-        return r;
-}
-
+/* Without knowing what is stored, nothing is written in its place. */
 static int write_suspects(Clear *clear, Diag *reterr_diag) {
         int r;
 
-        if (!clear->dirty)
+        if (!clear->dirty || clear->not_read.text[0])
                 return 0;
         r = store_write_suspects(clear->store, &clear->suspects, reterr_diag);
         clear->dirty = r < 0;
-        clear->local = clear->local || r < 0;
         return r;
 }
 
@@ -47,25 +40,30 @@ static Json *all_caches(const Clear *clear, const Json *taken) {
         return array && apps_add_caches(&clear->apps, array) >= 0 ? TAKE_PTR(array) : NULL;
 }
 
-int record_ahead(Clear *clear, Diag *reterr_diag) {
+int record_ahead(Clear *clear) {
         cleanup(json_free) Json *json = receipt_json(clear->receipt);
         NamedImages names = { 0 };
-        int r = 0;
+        Diag diag = DIAG_NULL;
+        int r;
 
-        for (size_t i = 0; i < clear->receipt->names.n && r >= 0; i++)
-                r = named_images_add_once(&names, clear->receipt->names.v[i].name,
-                                          clear->receipt->names.v[i].id);
-        for (size_t i = 0; i < clear->plan.names.n && r >= 0; i++)
-                r = named_images_add_once(&names, clear->plan.names.v[i].name,
-                                          clear->plan.names.v[i].id);
+        r = named_images_merge(&names, &clear->receipt->names);
+        if (r >= 0)
+                r = named_images_merge(&names, &clear->plan.names);
         if (r >= 0)
                 r = json ? json_replace(json, "names", named_images_json(&names)) : -ENOMEM;
         named_images_done(&names);
         if (r >= 0)
                 r = json_replace(json, "caches", all_caches(clear, json_get(json, "caches")));
         if (r >= 0)
-                r = write_receipt(clear, json, reterr_diag);
-        return r < 0 ? r : write_suspects(clear, reterr_diag);
+                r = store_receipt(clear, json, &diag);
+        if (r >= 0)
+                r = write_suspects(clear, &diag);
+        if (r == -ENOMEM)
+                return r;
+        clear->not_recorded = DIAG_NULL;
+        if (r < 0)
+                diag_format(&clear->not_recorded, "%s", diag_text(&diag, r));
+        return r >= 0;
 }
 
 static int printf_like(2, 3) note(Strv *notes, const char *format, ...) {
@@ -162,6 +160,34 @@ static int add_assumes(const Clear *clear, Strv *assumes) {
         return r;
 }
 
+/* Names the state directory where it kept this clear from what it was asked for. */
+static int add_store(Clear *clear, RemainingList *remaining) {
+        const ClearPlan *plan = &clear->plan;
+        bool images = clear->options->target & TARGET_IMAGES;
+        cleanup_free char *directory = NULL, *remedy = NULL, *text = NULL;
+
+        if (!images || (!clear->not_read.text[0] && !clear->not_recorded.text[0]))
+                return 0;
+        directory = store_directory(clear->store);
+        remedy = directory ? text_format("df -h %s; df -i %s; free space there, then clear again",
+                                         directory, directory)
+                           : strdup("see to the disk of the state directory, then clear again");
+        if (clear->not_recorded.text[0] &&
+            plan->names.n + plan->rollback_tags.n + plan->untagged.n + plan->trash.n > 0)
+                text = text_format("images were left alone, since names are taken only once the "
+                                   "receipt that has them is stored: %s",
+                                   clear->not_recorded.text);
+        else if (clear->not_read.text[0])
+                text = text_format("which images earlier clears took names from is not known: %s",
+                                   clear->not_read.text);
+        else
+                return 0;
+        if (!remedy || !text)
+                return -ENOMEM;
+        return remaining_add(remaining, REMAINING_STORE, directory ?: "state directory", text,
+                             remedy);
+}
+
 /* Judges the last look. */
 static int judge(Clear *clear, RemainingList *ret_remaining, Strv *ret_assumes, Strv *ret_notes) {
         int r = 0;
@@ -176,6 +202,8 @@ static int judge(Clear *clear, RemainingList *ret_remaining, Strv *ret_assumes, 
         if (r >= 0)
                 r = apps_remaining(&clear->apps_work, &clear->apps, clear->options->dry_run,
                                    ret_remaining);
+        if (r >= 0)
+                r = add_store(clear, ret_remaining);
         if (r >= 0)
                 r = remaining_close(ret_remaining);
         if (r >= 0)
@@ -204,9 +232,39 @@ static int trim_suspects(Clear *clear) {
         return 0;
 }
 
-int record_outcome(Clear *clear, Diag *reterr_diag) {
+/* Of the names that the engine was asked to take, drops those that the last look still found on their
+ * image, and marks those whose image is gone. An image that has a rollback tag should be there: where
+ * somebody removed it meanwhile, its name is not announced as deleted, and a rollback fails. */
+static int settle_names(Clear *clear) {
+        NamedImages *names = &clear->receipt->names, *tags = &clear->receipt->rollback_tags;
+        const ImageSet *images = &clear->inventory.images;
+        cleanup(index_done) Index tagged = { 0 };
+        size_t n = 0;
+
+        for (size_t i = 0; i < tags->n; i++)
+                if (index_add(&tagged, tags->v[i].id, i) < 0)
+                        return -ENOMEM;
+        index_sort(&tagged);
+        for (size_t i = 0; i < names->n; i++) {
+                NamedImage *entry = &names->v[i];
+                const Image *bearer = image_set_find_name(images, entry->name);
+
+                if (bearer && strcmp(bearer->id, entry->id) == 0) {
+                        free(entry->name);
+                        continue;
+                }
+                entry->deleted =
+                        !image_set_find(images, entry->id) && !index_find(&tagged, entry->id, NULL);
+                names->v[n++] = *entry;
+        }
+        names->n = n;
+        return 0;
+}
+
+int record_outcome(Clear *clear) {
         cleanup(json_free) Json *json = NULL;
         Receipt *receipt = clear->receipt;
+        Diag diag = DIAG_NULL;
         bool clean;
         int r;
 
@@ -225,17 +283,23 @@ int record_outcome(Clear *clear, Diag *reterr_diag) {
                 return -ENOMEM;
         if (clears_docker(clear)) {
                 receipt->finished_sec = clear->inventory.observed_sec;
-                r = trim_suspects(clear);
+                r = settle_names(clear);
                 if (r >= 0)
-                        r = write_suspects(clear, reterr_diag);
-                if (r < 0)
+                        r = trim_suspects(clear);
+                if (r >= 0)
+                        r = write_suspects(clear, &diag);
+                if (r == -ENOMEM) /* else more of them are stored than there are: no harm */
                         return r;
         } else {
                 receipt->finished_sec = now_realtime_sec();
         }
         receipt_measure_disks(receipt);
         json = receipt_json(receipt);
-        return write_receipt(clear, json, reterr_diag);
+        r = store_receipt(clear, json, &diag);
+        if (r >= 0 || r == -ENOMEM)
+                return r;
+        return note(&receipt->notes, "this receipt is in memory alone until it can be stored: %s",
+                    diag_text(&diag, r));
 }
 
 static int add_apps_to_plan(Clear *clear, Json *plan) {

@@ -143,16 +143,15 @@ static int observe(Clear *clear, Diag *reterr_diag) {
         return r;
 }
 
-static int act_docker(Clear *clear, Diag *reterr_diag) {
-        int r;
+static int clear_images(Clear *clear, Diag *reterr_diag) {
+        if (!clears_docker(clear) || building(clear))
+                return 0;
+        return act_images(clear->docker, &clear->plan, clear->reporter, clear->receipt,
+                          reterr_diag);
+}
 
-        if (!building(clear)) {
-                r = act_images(clear->docker, &clear->plan, clear->reporter, clear->receipt,
-                               reterr_diag);
-                if (r < 0)
-                        return r;
-        }
-        if (clear->plan.n_records == 0)
+static int clear_builder(Clear *clear, Diag *reterr_diag) {
+        if (!clears_docker(clear) || clear->plan.n_records == 0)
                 return 0;
         progress(clear, "builder", "Clearing Docker build cache");
         return act_builder(clear->docker, clear->options, clear->receipt, reterr_diag);
@@ -160,11 +159,11 @@ static int act_docker(Clear *clear, Diag *reterr_diag) {
 
 static int count_apps(Clear *clear, int r) {
         clear->receipt->app_bytes = clear->apps_work.bytes;
-        clear->local = clear->local || (r < 0 && r != -ECANCELED);
         return r;
 }
 
-static int begin_pass(Clear *clear, Diag *reterr_diag) {
+/* 1: what this round takes is stored; 0: it can't be now. */
+static int begin_pass(Clear *clear) {
         Receipt *receipt = clear->receipt;
         int r;
 
@@ -175,52 +174,69 @@ static int begin_pass(Clear *clear, Diag *reterr_diag) {
                                 return -ENOMEM;
                 receipt_measure_disks(receipt);
         }
-        r = record_ahead(clear, reterr_diag);
+        r = record_ahead(clear);
         if (r >= 0)
                 receipt->passes++;
         return r;
 }
 
-static int take_caches(Clear *clear, Diag *reterr_diag) {
-        return count_apps(clear, apps_take(&clear->apps_work, &clear->apps, reterr_diag));
+/* What is renamed into a trash must be stored first; what is not is removed where it lies. */
+static int take_caches(Clear *clear, bool recorded) {
+        if (!clears_apps(clear))
+                return 0;
+        clear->apps_work.in_place = recorded ? NULL : clear->not_recorded.text;
+        return count_apps(clear, apps_take(&clear->apps_work, &clear->apps));
 }
 
-static int sweep_caches(Clear *clear, Diag *reterr_diag) {
-        return count_apps(clear, apps_sweep(&clear->apps_work, reterr_diag));
+static int sweep_caches(Clear *clear) {
+        if (!clears_apps(clear))
+                return 0;
+        return count_apps(clear, apps_sweep(&clear->apps_work));
 }
 
-/* Caches of applications go first, so that a build which starts now does not see them; what they hold
- * is removed last, whatever the engine said meanwhile. */
+/* Caches of applications go first, so that a build which starts now does not see them. */
+static int take(Clear *clear, Diag *reterr_diag) {
+        int r, recorded = begin_pass(clear);
+        bool pruned = false;
+
+        if (recorded < 0)
+                return recorded;
+        if (!recorded && clears_docker(clear)) {
+                /* The build cache needs no record, and may be what fills the disk. */
+                r = clear_builder(clear, reterr_diag);
+                recorded = r < 0 ? r : record_ahead(clear);
+                if (recorded < 0)
+                        return recorded;
+                pruned = true;
+        }
+        r = take_caches(clear, recorded);
+        if (r >= 0 && recorded)
+                r = clear_images(clear, reterr_diag);
+        if (r >= 0 && !pruned)
+                r = clear_builder(clear, reterr_diag);
+        return r;
+}
+
+/* What caches of applications hold is removed last, whatever the engine said meanwhile. */
 static int act(Clear *clear, Diag *reterr_diag) {
-        Diag diag = DIAG_NULL;
         int r, k;
 
-        r = begin_pass(clear, reterr_diag);
-        if (r >= 0 && clears_apps(clear))
-                r = take_caches(clear, reterr_diag);
-        if (r < 0)
+        r = take(clear, reterr_diag);
+        if (r == -ECANCELED || r == -ENOMEM)
                 return r;
-        if (clears_docker(clear))
-                r = act_docker(clear, reterr_diag);
-        if (!clears_apps(clear) || r == -ECANCELED)
-                return r;
-        k = sweep_caches(clear, &diag);
-        if (r < 0 || k >= 0)
-                return r;
-        *reterr_diag = diag;
-        return k;
+        k = sweep_caches(clear);
+        return r < 0 ? r : k;
 }
 
 /* While a build is waited for; it read its context long ago. */
-static int act_apps(Clear *clear, Diag *reterr_diag) {
-        int r;
+static int act_apps(Clear *clear) {
+        int r, recorded;
 
         if (clear->apps.n_caches == 0)
                 return 0;
-        r = begin_pass(clear, reterr_diag);
-        if (r >= 0)
-                r = take_caches(clear, reterr_diag);
-        return r < 0 ? r : sweep_caches(clear, reterr_diag);
+        recorded = begin_pass(clear);
+        r = recorded < 0 ? recorded : take_caches(clear, recorded);
+        return r < 0 ? r : sweep_caches(clear);
 }
 
 /* A build is not hurried by being looked at: the slower the engine's answer, the longer the pause. */
@@ -245,10 +261,10 @@ static bool nothing_to_do(const Clear *clear) {
 }
 
 /* What earlier runs left, where there is nothing to take that would have it swept along. */
-static int sweep_left_overs(Clear *clear, Diag *reterr_diag) {
+static int sweep_left_overs(Clear *clear) {
         if (!clears_apps(clear) || clear->apps.n_caches > 0 || clear->receipt->passes > 0)
                 return 0;
-        return sweep_caches(clear, reterr_diag);
+        return sweep_caches(clear);
 }
 
 /* Passes until one finds nothing to do; leaves the inventory and the plan of the last look. */
@@ -267,7 +283,7 @@ static int run_passes(Clear *clear, Diag *reterr_diag) {
                 clear->reporter->proving(clear->reporter->userdata, true);
                 r = observe(clear, reterr_diag);
                 if (r >= 0)
-                        r = sweep_left_overs(clear, reterr_diag);
+                        r = sweep_left_overs(clear);
                 if (r < 0)
                         return r;
                 if (last_look || (nothing_to_do(clear) && !building(clear)))
@@ -286,7 +302,7 @@ static int run_passes(Clear *clear, Diag *reterr_diag) {
                 clear->reporter->proving(clear->reporter->userdata, false);
 
                 if (waiting) {
-                        r = act_apps(clear, reterr_diag);
+                        r = act_apps(clear);
                         if (r >= 0)
                                 r = wait_for_build(clear, deadline_usec - now_usec);
                         if (r < 0)
@@ -313,6 +329,7 @@ static int run_passes(Clear *clear, Diag *reterr_diag) {
 
 static int begin(Clear *clear, Diag *reterr_diag) {
         const char *app = clear->options->app;
+        Diag diag = DIAG_NULL;
         int r;
 
         if (app[0] && !config_app(clear->config, app)) {
@@ -320,10 +337,12 @@ static int begin(Clear *clear, Diag *reterr_diag) {
                 return diag_set(reterr_diag, -ENOENT, "no application %s is configured any more",
                                 app);
         }
-        r = store_read_suspects(clear->store, &clear->suspects, reterr_diag);
-        if (r < 0) {
-                clear->local = true;
+        r = store_read_suspects(clear->store, &clear->suspects, &diag);
+        if (r == -ENOMEM)
                 return r;
+        if (r < 0) {
+                diag_format(&clear->not_read, "%s", diag_text(&diag, r));
+                clear->suspects.ever_matched = true; /* for all that is known */
         }
         if (clears_docker(clear)) {
                 progress(clear, "observe", "Looking at images, containers and build cache");
@@ -354,7 +373,7 @@ int clear_run(Docker *docker, const Config *config, Store *store, const ClearOpt
 
         r = begin(&clear, reterr_diag);
         if (r < 0) {
-                *reterr_local = clear.local;
+                *reterr_local = clear.local || r == -ENOMEM;
                 return r;
         }
         if (options->dry_run) {
@@ -365,7 +384,7 @@ int clear_run(Docker *docker, const Config *config, Store *store, const ClearOpt
 
         r = run_passes(&clear, reterr_diag);
         if (r >= 0)
-                r = record_outcome(&clear, reterr_diag);
+                r = record_outcome(&clear);
         if (r < 0) {
                 *reterr_local = clear.local || r == -ENOMEM;
                 if (receipt->passes > 0)

@@ -48,65 +48,47 @@ static Json *samples_json(const Sample *samples, size_t n) {
         return TAKE_PTR(array);
 }
 
-static int list(Store *store, int64_t since_sec, size_t limit, Json *reply, Diag *reterr_diag) {
+/* Where the file can't be read, those runs are told that are in memory. */
+static int list(Store *store, int64_t since_sec, size_t limit, Json *reply) {
         cleanup(json_free) Json *runs = json_new_array();
         cleanup_free Sample *samples = NULL;
-        size_t n;
+        Diag diag = DIAG_NULL;
+        size_t n = 0;
         int r;
 
         if (!runs)
                 return -ENOMEM;
         r = store_list_runs(store, NULL, since_sec, MIN(limit, (size_t)HISTORY_RUNS_MAX), add_run,
-                            runs, reterr_diag);
+                            runs, &diag);
         if (r >= 0)
-                r = store_list_samples(store, since_sec, HISTORY_SAMPLES_MAX, &samples, &n,
-                                       reterr_diag);
-        if (r < 0)
-                return r;
+                r = store_list_samples(store, since_sec, HISTORY_SAMPLES_MAX, &samples, &n, &diag);
+        if (r < 0 &&
+            (r == -ENOMEM || json_add_string(reply, "incomplete", diag_text(&diag, r)) < 0))
+                return -ENOMEM;
         r = json_add(reply, "runs", TAKE_PTR(runs));
         r |= json_add(reply, "samples", samples_json(samples, n));
         return r < 0 ? -ENOMEM : 0;
 }
 
-typedef struct Wanted {
-        const char *id;
-        Run run;
-        bool found;
-} Wanted;
-
-/* They come by id, the greatest first. */
-static int find_run(void *userdata, const Run *run) {
-        Wanted *wanted = userdata;
-        int c = strcmp(run->id, wanted->id);
-
-        if (c > 0)
-                return 0;
-        wanted->run = *run;
-        wanted->found = c == 0;
-        return 1;
-}
-
 /* A rollback is told whole by its run. */
 static int one(Store *store, const char *id, Json *reply, Diag *reterr_diag) {
         cleanup(json_free) Json *details = NULL, *runs = NULL;
-        Wanted wanted = { .id = id };
+        Run run;
         int r;
 
-        r = store_list_runs(store, NULL, INT64_MIN, SIZE_MAX, find_run, &wanted, reterr_diag);
+        r = store_find_run(store, id, &run, reterr_diag);
         if (r < 0)
                 return r;
-        if (!wanted.found)
-                return diag_set(reterr_diag, -ENOENT, "nothing is known of a run %s", id);
-        if (strcmp(wanted.run.kind, "rollback") == 0) {
+        if (strcmp(run.kind, "rollback") == 0) {
                 runs = json_new_array();
-                if (json_add(runs, NULL, run_json(&wanted.run)) < 0)
+                if (json_add(runs, NULL, run_json(&run)) < 0)
                         return -ENOMEM;
                 return json_add(reply, "runs", TAKE_PTR(runs));
         }
         r = store_read_run(store, id, &details, reterr_diag);
         if (r < 0)
                 return r;
-        return json_add(reply, strcmp(wanted.run.kind, "clear") == 0 ? "receipt" : "policyRun",
+        return json_add(reply, strcmp(run.kind, "clear") == 0 ? "receipt" : "policyRun",
                         TAKE_PTR(details));
 }
 
@@ -118,7 +100,7 @@ int history_run(Store *store, int64_t since_sec, size_t limit, const char *recei
         if (!reply)
                 return -ENOMEM;
         r = receipt_id ? one(store, receipt_id, reply, reterr_diag)
-                       : list(store, since_sec, limit, reply, reterr_diag);
+                       : list(store, since_sec, limit, reply);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(reply);

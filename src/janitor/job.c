@@ -268,14 +268,16 @@ static int run_rollback(Worker *worker, Job *job) {
         if (job->who.user)
                 snprintf(run.who, sizeof(run.who), "%s", job->who.user);
         run.finished_sec = now_realtime_sec();
-        run.n_remaining = json_size(json_get(job->result, "skipped"));
+        json_foreach (name, json_get(job->result, "skipped"))
+                run.n_remaining += !json_get_bool(name, "deleted", false);
         strcpy(run.outcome, run.n_remaining > 0 ? "left" : "done");
         r = store_write_run(worker->store, &run, job->result, &job->diag);
-        if (r < 0) {
+        if (r == -ENOMEM) {
                 job->local_failure = true;
-                diag_wrap(&job->diag, r, "the names are back, but that could not be recorded");
+                return diag_wrap(&job->diag, r,
+                                 "the names are back, but that could not be recorded");
         }
-        return r;
+        return 0; /* else the store keeps it */
 }
 
 static int run_pass(Worker *worker, Job *job) {
@@ -323,7 +325,7 @@ static int run_sweep(Worker *worker, Job *job) {
         int r;
 
         worker->idle_until_usec = USEC_INFINITY;
-        r = apps_sweep(&work, &job->diag);
+        r = apps_sweep(&work);
         if (r >= 0)
                 r = remaining_close(&work.remaining);
         job->n_swept = work.n_removed;
@@ -415,7 +417,10 @@ static void run(Worker *worker, Job *job, bool stop) {
                 r = run_job(worker, job, &receipt);
         }
         job->error = r;
+        job->unwritten = store_keeps_run(worker->store, job->id);
         take_damage(worker, done);
+        if (worker->kind == WORKER_JANITOR)
+                store_state(worker->store, &done->store);
 
         pthread_mutex_lock(&worker->mutex);
         worker->running = NULL;
@@ -426,13 +431,18 @@ static void run(Worker *worker, Job *job, bool stop) {
                 settle_later(worker, &receipt);
 }
 
+/* That the file can't be opened is told as the state of the store. */
 static void recall(Worker *worker) {
+        StoreState state;
         int r;
 
         if (worker->kind != WORKER_JANITOR)
                 return;
         r = memory_load(worker->store, &worker->memory, &worker->damage);
-        if (r < 0)
+        store_state(worker->store, &state);
+        if (r < 0 && !state.readable)
+                worker->damage = DIAG_NULL;
+        else if (r < 0)
                 diag_wrap(&worker->damage, r, "what was remembered of images cannot be read");
 }
 
@@ -443,8 +453,10 @@ static void keep(Worker *worker) {
         if (worker->kind != WORKER_JANITOR)
                 return;
         r = memory_save(&worker->memory, &diag);
+        if (r >= 0)
+                r = store_write_kept(worker->store, &diag);
         if (r < 0)
-                log_debug("What was remembered of images since the last poll is lost: %s",
+                log_debug("What was remembered since the last poll is lost: %s",
                           diag_text(&diag, r));
         memory_done(&worker->memory);
 }

@@ -4,7 +4,7 @@
  * The store may fail while the engine answers, and a full disk is when policy matters most: a look
  * goes on with what is in memory. The trap is a memory that could not be read at the start: what is
  * written from an empty one would wipe what is stored, so nothing is until it was read; and without
- * age time no grace is over, so nothing is removed either.
+ * the ages of images none is removed, while the build cache, which needs none, is held to its size.
  */
 
 #include <string.h>
@@ -142,6 +142,7 @@ int look_run(Docker *docker, const Config *config, Observe what, Memory *memory,
                                             wall_usec),
                 .steady_since_sec = memory->clock.steady_since_sec,
                 .n_inhibitors = around->n_inhibitors,
+                .forgetful = !memory->loaded,
         };
         if (memory->n_disks == ret->inventory.disks.n) {
                 ret->now.pressure = memory->pressure;

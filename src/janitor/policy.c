@@ -140,7 +140,7 @@ static void decide_hold(const Policy *policy, PolicyPlan *plan) {
         plan->hold_left_sec = -1;
         if (config->observe_only) {
                 plan->hold = HOLD_OBSERVE;
-        } else if (now->age_sec < grace_sec) {
+        } else if (now->age_sec < grace_sec && !now->forgetful) {
                 plan->hold = HOLD_GRACE;
                 plan->hold_left_sec = grace_sec - now->age_sec;
         } else if (now->n_inhibitors > 0) {
@@ -151,6 +151,17 @@ static void decide_hold(const Policy *policy, PolicyPlan *plan) {
                 plan->hold = HOLD_QUIET;
                 plan->hold_left_sec = quiet_sec - now->quiet_sec;
         }
+}
+
+static void keep_images(const Inventory *inventory, PolicyPlan *plan) {
+        for (size_t i = 0; i < inventory->images.n; i++) {
+                if (!plan->images[i].remove)
+                        continue;
+                plan->images[i].remove = false;
+                plan->images[i].rule = RULE_UNKNOWN;
+        }
+        plan->n_remove = 0;
+        plan->remove_bytes = 0;
 }
 
 int policy_decide(const Inventory *inventory, const SeenImages *seen, const NamedImages *suspects,
@@ -168,6 +179,8 @@ int policy_decide(const Inventory *inventory, const SeenImages *seen, const Name
         if (decide_unused(&policy) < 0 ||
             judge_images(inventory, seen, suspects, config, now, &policy.plan) < 0)
                 return -ENOMEM;
+        if (now->forgetful)
+                keep_images(inventory, &policy.plan);
         decide_hold(&policy, &policy.plan);
         *ret = policy.plan;
         policy.plan = (PolicyPlan){ 0 };

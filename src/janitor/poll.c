@@ -153,11 +153,14 @@ static bool any_dirty(const SeenImages *seen) {
 static int keep(Memory *memory, const Config *config, const Look *look, const Summary *summary,
                 Diag *reterr_diag) {
         bool sample = is_due(memory->sampled_age_sec, look->now.age_sec, SAMPLE_SEC);
-        int r = 0;
+        StoreState state;
+        int r;
 
-        if (!memory->loaded)
-                return 0;
-        if (sample || memory->changed || any_dirty(&memory->seen)) {
+        r = store_write_kept(memory->store, reterr_diag);
+        if (r < 0 || !memory->loaded)
+                return r;
+        store_state(memory->store, &state);
+        if (sample || memory->changed || !state.writable || any_dirty(&memory->seen)) {
                 /* Their times are of this clock: it may not lie behind them after a crash. */
                 r = store_write_clock(memory->store, &memory->clock, reterr_diag);
                 if (r >= 0)

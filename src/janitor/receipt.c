@@ -69,6 +69,8 @@ Json *named_images_json(const NamedImages *list) {
 
                 r = json_add_string(entry, "name", list->v[i].name);
                 r |= json_add_string(entry, "imageId", list->v[i].id);
+                if (list->v[i].deleted)
+                        r |= json_add_bool(entry, "deleted", true);
                 r |= json_add(array, NULL, TAKE_PTR(entry));
                 if (r < 0)
                         return NULL;
@@ -84,6 +86,7 @@ static const char *const remaining_kind_names[REMAINING_KIND_MAX] = {
         [REMAINING_BUILD] = "build",
         [REMAINING_CACHE] = "cache",
         [REMAINING_APP] = "app",
+        [REMAINING_STORE] = "store",
 };
 
 static int add_remaining(RemainingList *list, RemainingKind kind, const char *object,

@@ -2,6 +2,8 @@
 
 /*
  * A rollback never takes a name from anybody: what a deploy has named since the clear stays named.
+ * An image that the clear deleted, as it announced, can't come back: its name is skipped like the
+ * others, but marked, since that is no failure of the rollback.
  */
 
 #include <string.h>
@@ -14,26 +16,34 @@ typedef struct Rollback {
         Json *restored, *skipped;
 } Rollback;
 
-static int skip(Rollback *rollback, const char *name, const char *id, const char *reason) {
+/* What is to be put back. */
+typedef struct Wanted {
+        const char *name, *id;
+        bool deleted;
+} Wanted;
+
+static int skip(Rollback *rollback, const Wanted *wanted, const char *reason) {
         cleanup(json_free) Json *entry = json_new_object();
         int r;
 
-        r = json_add_string(entry, "name", name);
-        r |= json_add_string(entry, "imageId", id);
+        r = json_add_string(entry, "name", wanted->name);
+        r |= json_add_string(entry, "imageId", wanted->id);
         r |= json_add_string(entry, "reason", reason);
+        if (wanted->deleted)
+                r |= json_add_bool(entry, "deleted", true);
         return r < 0 ? -ENOMEM : json_add(rollback->skipped, NULL, TAKE_PTR(entry));
 }
 
-static int restore(Rollback *rollback, const char *name, const char *id, Diag *reterr_diag) {
+static int restore(Rollback *rollback, const Wanted *wanted, Diag *reterr_diag) {
+        const char *name = wanted->name, *id = wanted->id, *tag = name_tag(name);
         cleanup(image_detail_done) ImageDetail now = { 0 };
         cleanup_free char *repository = NULL;
         cleanup(json_free) Json *entry = NULL;
-        const char *tag = name_tag(name);
         int r;
 
         r = docker_image(rollback->docker, name, &now, reterr_diag);
         if (r >= 0 && strcmp(now.id, id) != 0)
-                return skip(rollback, name, id, "it names another image by now");
+                return skip(rollback, wanted, "it names another image by now");
         if (r < 0 && r != -ENOENT)
                 return r;
         if (r == -ENOENT) {
@@ -42,7 +52,9 @@ static int restore(Rollback *rollback, const char *name, const char *id, Diag *r
                         return -ENOMEM;
                 r = tag ? docker_tag(rollback->docker, id, repository, tag, reterr_diag) : -ENOENT;
                 if (r == -ENOENT)
-                        return skip(rollback, name, id, "the image is gone");
+                        return skip(rollback, wanted,
+                                    wanted->deleted ? "the clear deleted the image and said so"
+                                                    : "the image is gone");
                 if (r < 0)
                         return r;
         }
@@ -100,14 +112,17 @@ int rollback_run(Docker *docker, Store *store, const char *id, Json **ret, bool 
         rollback.restored = json_new_array();
         rollback.skipped = json_new_array();
         json_foreach (entry, json_get(receipt, "names")) {
-                const char *name = json_get_string(entry, "name", NULL);
-                const char *image_id = json_get_string(entry, "imageId", NULL);
+                Wanted wanted = {
+                        .name = json_get_string(entry, "name", NULL),
+                        .id = json_get_string(entry, "imageId", NULL),
+                        .deleted = json_get_bool(entry, "deleted", false),
+                };
 
-                if (!name || !image_id)
+                if (!wanted.name || !wanted.id)
                         r = diag_set(reterr_diag, -EBADMSG, "receipt %s is damaged",
                                      json_get_string(receipt, "id", "?"));
                 else
-                        r = restore(&rollback, name, image_id, reterr_diag);
+                        r = restore(&rollback, &wanted, reterr_diag);
                 if (r < 0)
                         break;
         }

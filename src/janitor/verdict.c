@@ -30,6 +30,7 @@ static const char *const rules[RULE_MAX] = {
         [RULE_NOT_OURS] = "notOurs",
         [RULE_DIGEST] = "digest",
         [RULE_ROLLBACK] = "rollback",
+        [RULE_UNKNOWN] = "unknown",
         [RULE_MAX_AGE] = "maxAge",
         [RULE_DANGLING_AGE] = "danglingAge",
         [RULE_DISK_PRESSURE] = "diskPressure",
@@ -225,6 +226,8 @@ static char *keep_text(const Inventory *inventory, const PolicyPlan *plan, const
         case RULE_ROLLBACK:
                 return strdup("it can be rolled back to, until it is not in use and a newer image "
                               "of its repository has run for a day");
+        case RULE_UNKNOWN:
+                return strdup("what wpcached remembers of images cannot be read");
         default:
                 return strdup(rule_to_string(verdict->rule));
         }

@@ -145,7 +145,8 @@ static int write_seen(Store *store, SeenImages *list, Diag *reterr_diag) {
 }
 
 int store_write_seen(Store *store, SeenImages *list, Diag *reterr_diag) {
-        return guarded(store, reterr_diag, write_seen(store, list, reterr_diag));
+        return store_wrote(store, guarded(store, reterr_diag, write_seen(store, list, reterr_diag)),
+                           reterr_diag);
 }
 
 void suspects_done(Suspects *suspects) {
@@ -204,7 +205,9 @@ static int write_suspects(Store *store, const Suspects *suspects, Diag *reterr_d
 }
 
 int store_write_suspects(Store *store, const Suspects *suspects, Diag *reterr_diag) {
-        return guarded(store, reterr_diag, write_suspects(store, suspects, reterr_diag));
+        return store_wrote(
+                store, guarded(store, reterr_diag, write_suspects(store, suspects, reterr_diag)),
+                reterr_diag);
 }
 
 static int read_clock(Store *store, AgeClock *ret, Diag *reterr_diag) {
@@ -237,12 +240,15 @@ int store_read_clock(Store *store, AgeClock *ret, Diag *reterr_diag) {
 }
 
 int store_write_clock(Store *store, const AgeClock *clock, Diag *reterr_diag) {
-        return guarded(store, reterr_diag,
-                       sql_execute(store,
-                                   "UPDATE host SET boot_id = ?, boot_usec = ?, age = ?,"
-                                   " age_rest_usec = ?, wall_ahead = ?, steady_since = ?",
-                                   VALUES(TEXT(clock->boot_id), INT(clock->boot_usec),
-                                          INT(clock->age_sec), INT(clock->age_rest_usec),
-                                          INT(clock->wall_ahead_sec), INT(clock->steady_since_sec)),
-                                   reterr_diag));
+        int r;
+
+        r = guarded(store, reterr_diag,
+                    sql_execute(store,
+                                "UPDATE host SET boot_id = ?, boot_usec = ?, age = ?,"
+                                " age_rest_usec = ?, wall_ahead = ?, steady_since = ?",
+                                VALUES(TEXT(clock->boot_id), INT(clock->boot_usec),
+                                       INT(clock->age_sec), INT(clock->age_rest_usec),
+                                       INT(clock->wall_ahead_sec), INT(clock->steady_since_sec)),
+                                reterr_diag));
+        return store_wrote(store, r, reterr_diag);
 }

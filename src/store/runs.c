@@ -4,15 +4,14 @@
  * What was done, and how the caches stood: lists that grow, are read from their end, and are trimmed
  * at their beginning.
  *
- * The trap is the clock, which may be set back: the run whose id sorts last is not always the one
- * that was written last. `n` tells that one, since it grows with every write, of a run that was
- * there before, too.
+ * The trap is the clock, which may be set back: the run whose id or time sorts last is not always
+ * the one that was written last. `n` tells the order, since it grows with every write, of a run that
+ * was there before, too.
  */
 
-#include "store/sql.h"
+#include <string.h>
 
-#define STRINGIFY_(x) #x
-#define STRINGIFY(x) STRINGIFY_(x)
+#include "store/sql.h"
 
 static int write_run(Store *store, const Run *run, const char *json, Diag *reterr_diag) {
         int r;
@@ -35,12 +34,45 @@ static int write_run(Store *store, const Run *run, const char *json, Diag *reter
         return r < 0 ? r : sql_script(store, "COMMIT", reterr_diag);
 }
 
+bool store_keeps_run(const Store *store, const char *id) {
+        return unwritten_has(store->unwritten, id);
+}
+
+int store_write_kept(Store *store, Diag *reterr_diag) {
+        const char *json;
+        Run run;
+        int r;
+
+        while ((json = unwritten_first(store->unwritten, &run))) {
+                r = store_wrote(
+                        store,
+                        guarded(store, reterr_diag, write_run(store, &run, json, reterr_diag)),
+                        reterr_diag);
+                if (r < 0)
+                        return r;
+                unwritten_remove(store->unwritten, run.id);
+        }
+        return 0;
+}
+
 int store_write_run(Store *store, const Run *run, const Json *details, Diag *reterr_diag) {
         cleanup_free char *json = json_text(details);
+        int r;
 
         if (!json)
                 return -ENOMEM;
-        return guarded(store, reterr_diag, write_run(store, run, json, reterr_diag));
+        if (store->reader)
+                return diag_set(reterr_diag, -EROFS, "%s is open for reading", store->path);
+        unwritten_remove(store->unwritten, run->id);
+        r = store_write_kept(store, reterr_diag);
+        if (r >= 0)
+                r = store_wrote(
+                        store,
+                        guarded(store, reterr_diag, write_run(store, run, json, reterr_diag)),
+                        reterr_diag);
+        if (r < 0)
+                unwritten_add(store->unwritten, run, TAKE_PTR(json));
+        return r;
 }
 
 static int read_run(Store *store, const char *id, Json **ret_details, Diag *reterr_diag) {
@@ -64,6 +96,13 @@ static int read_run(Store *store, const char *id, Json **ret_details, Diag *rete
 }
 
 int store_read_run(Store *store, const char *id, Json **ret_details, Diag *reterr_diag) {
+        cleanup_free char *json = NULL;
+        Run run;
+        int r;
+
+        r = unwritten_read(store->unwritten, id, &run, &json);
+        if (r != -ENOENT)
+                return r < 0 ? r : json_parse(json, strlen(json), ret_details);
         return guarded(store, reterr_diag, read_run(store, id, ret_details, reterr_diag));
 }
 
@@ -85,25 +124,90 @@ static int run_of_row(Statement *row, Run *ret) {
         return r < 0 ? -ENOMEM : 0;
 }
 
-#define LIST_RUNS(condition)                                                            \
+#define SELECT_RUNS                                                                     \
         "SELECT id, kind, target, outcome, who, started, finished, removed, remaining," \
-        " engine_bytes, freed_bytes, took_names FROM runs WHERE " condition " AND "     \
-        "started >= ?2 ORDER BY id DESC LIMIT ?3"
+        " engine_bytes, freed_bytes, took_names FROM runs "
 
-static int list_runs(Store *store, const char *kind, int64_t since_sec, size_t limit,
-                     StoreRun found, void *userdata, Diag *reterr_diag) {
+static int find_run(Store *store, const char *id, Run *ret, Diag *reterr_diag) {
         cleanup(statement_free) Statement *statement = NULL;
         int r;
 
-        r = sql_query(store, kind ? LIST_RUNS("kind = ?1") : LIST_RUNS("?1 IS NULL"),
-                      VALUES(TEXT(kind), INT(since_sec), INT(MIN(limit, (size_t)INT64_MAX))),
-                      &statement, reterr_diag);
-        while (r >= 0 && (r = sql_step(store, statement, reterr_diag)) > 0) {
+        r = sql_query(store, SELECT_RUNS "WHERE id = ?", VALUES(TEXT(id)), &statement, reterr_diag);
+        if (r >= 0)
+                r = sql_step(store, statement, reterr_diag);
+        if (r == 0)
+                return diag_set(reterr_diag, -ENOENT, "nothing is known of a run %s", id);
+        return r < 0 ? r : run_of_row(statement, ret);
+}
+
+int store_find_run(Store *store, const char *id, Run *ret, Diag *reterr_diag) {
+        cleanup_free char *json = NULL;
+        int r;
+
+        r = unwritten_read(store->unwritten, id, ret, &json);
+        if (r != -ENOENT)
+                return r;
+        return guarded(store, reterr_diag, find_run(store, id, ret, reterr_diag));
+}
+
+/* A listing of runs: first those that are not written yet, then those of the file without them. */
+typedef struct Listing {
+        const char *kind;
+        int64_t since_sec;
+        size_t limit;
+        StoreRun found;
+        void *userdata;
+        Run kept[UNWRITTEN_MAX];
+        size_t n_kept, n;
+} Listing;
+
+static bool is_kept(const Listing *listing, const char *id) {
+        for (size_t i = 0; i < listing->n_kept; i++)
+                if (strcmp(listing->kept[i].id, id) == 0)
+                        return true;
+        return false;
+}
+
+/* 1 ends the listing. */
+static int list_kept(Store *store, Listing *listing) {
+        int r = 0;
+
+        listing->n_kept = unwritten_list(store->unwritten, listing->kept);
+        for (size_t i = 0; i < listing->n_kept && r == 0; i++) {
+                const Run *run = &listing->kept[i];
+
+                if (listing->n >= listing->limit)
+                        return 1;
+                if (run->started_sec < listing->since_sec ||
+                    (listing->kind && strcmp(run->kind, listing->kind) != 0))
+                        continue;
+                listing->n++;
+                r = listing->found(listing->userdata, run);
+        }
+        return r;
+}
+
+/* In the order of their rows, so that a listing that ends early reads no more than it tells. */
+#define LIST_RUNS(condition) \
+        SELECT_RUNS "NOT INDEXED WHERE " condition " AND started >= ?2 ORDER BY n DESC"
+
+static int list_runs(Store *store, Listing *listing, Diag *reterr_diag) {
+        cleanup(statement_free) Statement *statement = NULL;
+        int r;
+
+        r = sql_query(store, listing->kind ? LIST_RUNS("kind = ?1") : LIST_RUNS("?1 IS NULL"),
+                      VALUES(TEXT(listing->kind), INT(listing->since_sec)), &statement,
+                      reterr_diag);
+        while (r >= 0 && listing->n < listing->limit &&
+               (r = sql_step(store, statement, reterr_diag)) > 0) {
                 Run run = { 0 };
 
                 r = run_of_row(statement, &run);
+                if (r >= 0 && is_kept(listing, run.id))
+                        continue;
+                listing->n++;
                 if (r >= 0)
-                        r = found(userdata, &run);
+                        r = listing->found(listing->userdata, &run);
                 if (r != 0)
                         break;
         }
@@ -112,18 +216,25 @@ static int list_runs(Store *store, const char *kind, int64_t since_sec, size_t l
 
 int store_list_runs(Store *store, const char *kind, int64_t since_sec, size_t limit, StoreRun found,
                     void *userdata, Diag *reterr_diag) {
-        return guarded(store, reterr_diag,
-                       list_runs(store, kind, since_sec, limit, found, userdata, reterr_diag));
+        Listing listing = { kind, since_sec, limit, found, userdata, .n = 0 };
+        int r;
+
+        r = list_kept(store, &listing);
+        if (r != 0)
+                return MIN(r, 0);
+        return guarded(store, reterr_diag, list_runs(store, &listing, reterr_diag));
 }
 
 int store_add_sample(Store *store, const Sample *sample, Diag *reterr_diag) {
-        return guarded(
-                store, reterr_diag,
-                sql_execute(store, "REPLACE INTO samples VALUES (?, ?, ?, ?, ?, ?)",
-                            VALUES(INT(sample->at_sec), INT(sample->age_sec),
-                                   INT(sample->builder_bytes), INT(sample->image_bytes),
-                                   INT(sample->disk_total_bytes), INT(sample->disk_free_bytes)),
-                            reterr_diag));
+        int r;
+
+        r = guarded(store, reterr_diag,
+                    sql_execute(store, "REPLACE INTO samples VALUES (?, ?, ?, ?, ?, ?)",
+                                VALUES(INT(sample->at_sec), INT(sample->age_sec),
+                                       INT(sample->builder_bytes), INT(sample->image_bytes),
+                                       INT(sample->disk_total_bytes), INT(sample->disk_free_bytes)),
+                                reterr_diag));
+        return store_wrote(store, r, reterr_diag);
 }
 
 /* How many samples there are, and from when to when. */
@@ -217,10 +328,10 @@ static int trim(Store *store, int64_t before_sec, Diag *reterr_diag) {
         if (r >= 0)
                 r = sql_execute(
                         store,
-                        "DELETE FROM runs WHERE (started < ? OR id <= (SELECT id FROM runs"
-                        " ORDER BY id DESC LIMIT 1 OFFSET " STRINGIFY(
+                        "DELETE FROM runs WHERE (started < ? OR n <= (SELECT n FROM runs"
+                        " ORDER BY n DESC LIMIT 1 OFFSET " STRINGIFY(
                                 RUNS_KEPT) "))"
-                                           " AND id IS NOT (SELECT max(id) FROM runs WHERE took_names)"
+                                           " AND n IS NOT (SELECT max(n) FROM runs WHERE took_names)"
                                            " AND n <> (SELECT max(n) FROM runs)",
                         VALUES(INT(before_sec)), reterr_diag);
         if (r >= 0)
@@ -232,5 +343,6 @@ static int trim(Store *store, int64_t before_sec, Diag *reterr_diag) {
 }
 
 int store_trim(Store *store, int64_t before_sec, Diag *reterr_diag) {
-        return guarded(store, reterr_diag, trim(store, before_sec, reterr_diag));
+        return store_wrote(store, guarded(store, reterr_diag, trim(store, before_sec, reterr_diag)),
+                           reterr_diag);
 }

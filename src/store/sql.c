@@ -182,14 +182,36 @@ int sql_connect(Store *store, Diag *reterr_diag) {
         if (code != SQLITE_OK)
                 return fail(store, code, reterr_diag);
         sqlite3_busy_timeout(store->db, BUSY_MSEC);
+        sqlite3_file_control(store->db, "main", SQLITE_FCNTL_PERSIST_WAL, &(int){ 1 });
+        sqlite3_file_control(store->db, "main", SQLITE_FCNTL_CHUNK_SIZE,
+                             &(int){ RESERVE_STEP_BYTES });
         return 0;
 }
 
+/* True if all of the log is in the database. With a limit, SQLite would cut the log to nothing when it
+ * closes the database. */
+static bool move_log(Store *store) {
+        int n_log = -1, n_moved = -1, code;
+
+        sqlite3_exec(store->db, "PRAGMA journal_size_limit = -1", NULL, NULL, NULL);
+        code = sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &n_log,
+                                         &n_moved);
+        return code == SQLITE_OK && n_log == n_moved;
+}
+
 void sql_disconnect(Store *store, bool as_is) {
-        if (as_is && store->db)
+        bool moved = false;
+
+        if (!store->db)
+                return;
+        if (as_is)
                 sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        else if (!store->reader)
+                moved = move_log(store);
         sqlite3_close(store->db);
         store->db = NULL;
+        if (moved)
+                reserve_empty_log(store);
 }
 
 bool sql_has_moved(Store *store) {

@@ -9,6 +9,9 @@
  * but SQLite may open a file that SQLite has open. Another is that the file may go from under its
  * name, by an operator or by being set aside under a reader: then every write would succeed, into
  * nothing.
+ *
+ * Where the disk is full, read-only or fails, the store is there all the same: each operation tries to
+ * open the file once more, and says why it can't.
  */
 
 #include <fcntl.h>
@@ -63,29 +66,36 @@ static int open_database(Store *store, Diag *reterr_diag) {
                 if (r < 0)
                         return r;
         }
+        store->alone = !store->reader && !reserve_index(store);
         r = sql_connect(store, reterr_diag);
+        if (r >= 0 && store->alone)
+                r = sql_script(store, "PRAGMA locking_mode = EXCLUSIVE", reterr_diag);
         if (r >= 0)
                 r = schema_check(store, &version, reterr_diag);
         if (r >= 0)
-                r = sql_script(
-                        store,
-                        "PRAGMA cache_size = -64; PRAGMA mmap_size = 0;"
-                        "PRAGMA temp_store = MEMORY; PRAGMA cell_size_check = ON;"
-                        "PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL;"
-                        "PRAGMA wal_autocheckpoint = 256; PRAGMA journal_size_limit = 1048576",
-                        reterr_diag);
+                r = sql_script(store,
+                               "PRAGMA cache_size = -64; PRAGMA mmap_size = 0;"
+                               "PRAGMA temp_store = MEMORY; PRAGMA cell_size_check = ON;"
+                               "PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL;"
+                               "PRAGMA wal_autocheckpoint = " RESERVE_LOG_PAGES ";"
+                               "PRAGMA journal_size_limit = " STRINGIFY(RESERVE_LOG_BYTES),
+                               reterr_diag);
         if (r < 0)
                 return r;
         if (store->reader)
                 return version == schema_version ? 0
-                                                 : diag_set(reterr_diag, -EPROTONOSUPPORT,
-                                                            "%s has version %lld of the schema",
-                                                            store->path, (long long)version);
+                       : version == 0
+                               ? diag_set(reterr_diag, -ENOENT, "%s has nothing in it", store->path)
+                               : diag_set(reterr_diag, -EPROTONOSUPPORT,
+                                          "%s has version %lld of the schema", store->path,
+                                          (long long)version);
         r = quick_check(store, reterr_diag);
         if (r >= 0)
                 r = sql_script(store, "PRAGMA journal_mode = WAL", reterr_diag);
         if (r >= 0)
                 r = schema_upgrade(store, version, reterr_diag);
+        if (r >= 0)
+                reserve_log(store);
         return r;
 }
 
@@ -118,10 +128,61 @@ static int set_aside(Store *store, Diag *reterr_diag) {
         return 0;
 }
 
-int store_enter(Store *store, Diag *reterr_diag) {
+/* What time may mend: the disk is full, read-only or fails. */
+static bool is_of_disk(int error) {
+        return error == -ENOSPC || error == -EDQUOT || error == -EROFS || error == -EIO;
+}
+
+void store_state(const Store *store, StoreState *ret) {
+        *ret = (StoreState){
+                .readable = !store->unreadable,
+                .writable = !store->unreadable && !store->unwritable,
+                .n_unwritten = unwritten_count(store->unwritten),
+        };
+        if (!ret->writable)
+                ret->reason = store->failure;
+}
+
+static void note_failure(Store *store, int error, const Diag *diag) {
+        diag_format(&store->failure, "%s", diag_text(diag, error));
+}
+
+int store_wrote(Store *store, int result, const Diag *diag) {
+        if (result >= 0)
+                store->unwritable = false;
+        if (!is_of_disk(result))
+                return result;
+        store->unwritable = true;
+        note_failure(store, result, diag);
+        return result;
+}
+
+/* The directory itself is locked: to make a file takes space. */
+static int lock_directory(Store *store, Diag *reterr_diag) {
+        cleanup_close int fd = -EBADF;
         int r;
 
+        r = mkdir_parents(store->directory, 0700);
+        if (r < 0)
+                return diag_set(reterr_diag, r, "cannot make the state directory %s: %s",
+                                store->directory, error_text(r));
+        fd = open(store->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return diag_set(reterr_diag, -errno, "cannot open the state directory %s: %s",
+                                store->directory, error_text(errno));
+        if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+                return diag_set(reterr_diag, errno == EWOULDBLOCK ? -EBUSY : -errno,
+                                "another wpcached uses the state directory %s", store->directory);
+        store->dir_fd = TAKE_FD(fd);
+        return 0;
+}
+
+int store_enter(Store *store, Diag *reterr_diag) {
+        int r = 0;
+
         store->damaged = false;
+        if (store->alone && store->db && reserve_index(store))
+                sql_disconnect(store, false);
         if (store->db) {
                 if (!sql_has_moved(store))
                         return 0;
@@ -133,28 +194,54 @@ int store_enter(Store *store, Diag *reterr_diag) {
                                     store->path);
                 store->rewrite = true;
         }
-        r = open_database(store, reterr_diag);
+        if (!store->reader && store->dir_fd < 0)
+                r = lock_directory(store, reterr_diag);
+        if (r >= 0)
+                r = open_database(store, reterr_diag);
+        store->unreadable = r < 0;
         if (r < 0)
                 sql_disconnect(store, true);
         return r;
 }
 
+/* Whether the operation is to be done once more: on a new file, or on a new connection, since one to a
+ * file that was read-only or failed stays so. */
+static bool mend(Store *store, int *r, Diag *reterr_diag) {
+        if (store->damaged) {
+                *r = set_aside(store, reterr_diag);
+                return *r >= 0;
+        }
+        if (*r != -EROFS && *r != -EIO)
+                return false;
+        sql_disconnect(store, true);
+        return !store->unreadable;
+}
+
 bool store_leave(Store *store, unsigned attempt, int *r, const Diag *before, Diag *reterr_diag) {
         if (store->db)
                 sql_settle(store);
-        if (*r >= 0 || !store->damaged || store->reader || attempt > 0)
-                return false;
-        *r = set_aside(store, reterr_diag);
-        if (*r >= 0 && reterr_diag)
-                *reterr_diag = *before;
-        return *r >= 0;
+        if (*r < 0 && !store->reader && attempt == 0 && mend(store, r, reterr_diag)) {
+                if (reterr_diag)
+                        *reterr_diag = *before;
+                return true;
+        }
+        if (store->unreadable)
+                note_failure(store, *r, reterr_diag);
+        /* Connections of one process share the index: while a reader had it from a time when the disk
+         * was read-only, the writer could not write. */
+        if (store->reader)
+                sql_disconnect(store, true);
+        return false;
 }
 
 Store *store_close(Store *store) {
         if (store) {
                 sql_disconnect(store, false);
                 cleanup_closep(&store->dir_fd);
-                cleanup_closep(&store->lock_fd);
+                cleanup_closep(&store->index_fd);
+                if (!store->reader)
+                        unwritten_free(store->unwritten);
+                free(store->directory);
                 free(store->path);
                 free(store);
         }
@@ -166,70 +253,47 @@ static int store_new(const char *directory, bool reader, Store **ret) {
 
         if (!store)
                 return -ENOMEM;
-        *store = (Store){ .dir_fd = -EBADF, .lock_fd = -EBADF, .reader = reader };
-        if (asprintf(&store->path, "%s/%s", directory, STORE_FILE) < 0) {
+        *store = (Store){ .dir_fd = -EBADF, .index_fd = -EBADF, .reader = reader };
+        store->directory = strdup(directory);
+        if (asprintf(&store->path, "%s/%s", directory, STORE_FILE) < 0)
                 store->path = NULL;
+        if (!store->directory || !store->path)
                 return -ENOMEM;
-        }
         *ret = TAKE_PTR(store);
-        return 0;
-}
-
-static int lock_directory(Store *store, const char *directory, Diag *reterr_diag) {
-        int r;
-
-        r = mkdir_parents(directory, 0700);
-        if (r < 0)
-                return diag_set(reterr_diag, r, "cannot make the state directory %s: %s", directory,
-                                error_text(r));
-        store->dir_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (store->dir_fd < 0)
-                return diag_set(reterr_diag, -errno, "cannot open the state directory %s: %s",
-                                directory, error_text(errno));
-        store->lock_fd =
-                openat(store->dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-        if (store->lock_fd < 0)
-                return diag_set(reterr_diag, -errno, "cannot write to the state directory %s: %s",
-                                directory, error_text(errno));
-        if (flock(store->lock_fd, LOCK_EX | LOCK_NB) < 0)
-                return diag_set(reterr_diag, errno == EWOULDBLOCK ? -EBUSY : -errno,
-                                "another wpcached uses the state directory %s", directory);
         return 0;
 }
 
 int store_open(const char *directory, Store **ret, Diag *reterr_diag) {
         cleanup(store_close) Store *store = NULL;
+        Diag before = reterr_diag ? *reterr_diag : DIAG_NULL;
         int r;
 
         r = store_new(directory, false, &store);
-        if (r >= 0)
-                r = lock_directory(store, directory, reterr_diag);
-        if (r >= 0)
-                r = guarded(store, reterr_diag, 0);
         if (r < 0)
                 return r;
+        store->unwritten = unwritten_new();
+        if (!store->unwritten)
+                return -ENOMEM;
+        r = guarded(store, reterr_diag, 0);
+        if (r < 0 && !is_of_disk(r))
+                return r;
+        if (r < 0 && reterr_diag)
+                *reterr_diag = before;
         *ret = TAKE_PTR(store);
         return 0;
 }
 
-int store_open_reader(const char *directory, Store **ret, Diag *reterr_diag) {
-        cleanup(store_close) Store *store = NULL;
+int store_open_reader(Store *writer, Store **ret) {
         int r;
 
-        r = store_new(directory, true, &store);
+        r = store_new(writer->directory, true, ret);
         if (r >= 0)
-                r = guarded(store, reterr_diag, 0);
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(store);
-        return 0;
+                (*ret)->unwritten = writer->unwritten;
+        return r;
 }
 
 char *store_directory(const Store *store) {
-        cleanup_free char *directory =
-                strndup(store->path, strlen(store->path) - strlen("/" STORE_FILE));
-
-        return directory ? realpath(directory, NULL) : NULL;
+        return realpath(store->directory, NULL);
 }
 
 bool store_take_damage(Store *store, Diag *ret) {

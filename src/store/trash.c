@@ -44,7 +44,9 @@ static int add_trash(Store *store, const TrashItem *items, size_t n, Diag *reter
 }
 
 int store_add_trash(Store *store, const TrashItem *items, size_t n, Diag *reterr_diag) {
-        return guarded(store, reterr_diag, add_trash(store, items, n, reterr_diag));
+        return store_wrote(store,
+                           guarded(store, reterr_diag, add_trash(store, items, n, reterr_diag)),
+                           reterr_diag);
 }
 
 static int read_trash(Store *store, TrashItems *ret, Diag *reterr_diag) {
@@ -98,5 +100,7 @@ static int drop_trash(Store *store, const TrashItem *items, size_t n, Diag *rete
 }
 
 int store_drop_trash(Store *store, const TrashItem *items, size_t n, Diag *reterr_diag) {
-        return guarded(store, reterr_diag, drop_trash(store, items, n, reterr_diag));
+        return store_wrote(store,
+                           guarded(store, reterr_diag, drop_trash(store, items, n, reterr_diag)),
+                           reterr_diag);
 }

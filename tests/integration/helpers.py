@@ -173,7 +173,7 @@ def receipts(of: daemon.Daemon) -> list[dict[str, Any]]:
         return []
     with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as store:
         return [json.loads(receipt) for receipt, in store.execute(
-            "SELECT json FROM runs JOIN details USING (n) WHERE kind = 'clear' ORDER BY id")]
+            "SELECT json FROM runs JOIN details USING (n) WHERE kind = 'clear' ORDER BY n")]
 
 
 def wait_until(true: Callable[[], object], timeout: float = 60, pause: float = 0.05) -> None:

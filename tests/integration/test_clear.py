@@ -157,17 +157,58 @@ def test_rollback_of_what_is_gone(engine: Engine, daemon: Daemon) -> None:
     done = daemon.ctl("rollback")
     assert done.returncode == 1 and "no receipt took a name away" in done.stderr
     load(engine, 1, "watchparty-backend")
-    assert daemon.ctl("clear", "all").returncode == 0
+    receipt = json.loads(daemon.ctl("clear", "all", "--json").stdout)
     done = daemon.ctl("rollback")
-    assert done.returncode == 1
-    assert done.stdout == "skipped   watchparty-backend:0: the image is gone\n"
+    assert (done.returncode, done.stderr) == (0, "")
+    if receipt["names"][0].get("deleted"):  # the receipt has said so
+        assert done.stdout == "skipped   watchparty-backend:0: the clear deleted the image and said so\n"
+    else:
+        assert done.stdout.startswith("restored  watchparty-backend:0 ")
     done = daemon.ctl("rollback", "20200101-000000-abcd")
     assert (done.returncode, done.stdout) == (1, "")
     assert "there is no receipt 20200101-000000-abcd" in done.stderr
     for wrong in ("../memory", "x" * 200, "latest"):
         done = daemon.ctl("rollback", wrong)
         assert (done.returncode, done.stdout) == (1, "") and "receipt" in done.stderr
-    assert names(engine) == {}
+
+
+@ONE
+def test_rollback_of_what_was_kept_and_is_gone(engine: Engine, daemon: Daemon,
+                                               short_path: Path) -> None:
+    """One image the clear kept, and somebody removed it since: that is a failure."""
+    image = Project(engine, short_path / "project").deploy("one")
+    load(engine, 1, "watchparty-frontend")
+    receipt = json.loads(daemon.ctl("clear", "all", "--json").stdout)
+    told = {name["name"]: name.get("deleted", False) for name in receipt["names"]}
+    assert told[BACKEND] is False
+    assert daemon.ctl("rollback").returncode == 0
+    assert names(engine)[BACKEND] == image
+    engine.docker("rm", "--force", "web")
+    for name in names(engine):
+        untag(engine, name)
+    done = daemon.ctl("rollback")
+    assert done.returncode == 1 and f"skipped   {BACKEND}: the image is gone\n" in done.stdout
+    failed = [gone for gone in told.values() if not gone]
+    assert f"{len(failed)} of {len(failed)} names of receipt" in done.stderr
+
+
+@ONE
+def test_rollback_after_the_clock_was_set_back(engine: Engine, daemon: Daemon) -> None:
+    """The newest clear is the one that was written last."""
+    image, = load(engine, 1, "other/service")
+    for release, seconds in (("1", 0), ("2", -86400), ("3", -400 * 86400), ("4", 3600)):
+        daemon.clock.move(seconds, 0)
+        tag(engine, image, "watchparty-backend", release)
+        assert daemon.ctl("clear", "images").returncode == 0
+        for _ in range(2):
+            done = daemon.ctl("rollback")
+            assert done.stdout.startswith(f"restored  watchparty-backend:{release} "), done.stdout
+            untag(engine, f"watchparty-backend:{release}")
+            daemon.stop()
+            daemon.start()
+    runs = json.loads(daemon.ctl("history", "--json", "--since", "2000d").stdout)["runs"]
+    assert [run["kind"] for run in runs] == ["rollback", "rollback", "clear"] * 4
+    assert daemon.ctl("status").stdout.count(runs[2]["id"]) == 1
 
 
 @ONE

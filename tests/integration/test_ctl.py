@@ -533,6 +533,15 @@ def test_status_of_a_bare_daemon(peer):
     assert "App" not in done.stdout and "Not reached" not in done.stdout
 
 
+def test_rollback_of_what_was_announced_as_deleted(peer):
+    gone = {"name": "b:1", "imageId": "sha256:" + "b" * 64, "reason": "deleted", "deleted": True}
+    answer = {"receipt": "r1", "restored": [{"name": "a:1", "imageId": "x"}], "skipped": [gone]}
+    done = ctl(peer({"parameters": answer}), "rollback")
+    assert (done.returncode, done.stderr) == (0, "") and "skipped   b:1: deleted\n" in done.stdout
+    done = ctl(peer({"parameters": {**answer, "skipped": [gone, {**gone, "deleted": False}]}}), "rollback")
+    assert done.returncode == 1 and "1 of 2 names of receipt r1 not put back" in done.stderr
+
+
 def test_rollback(peer):
     answer = {"receipt": "r1", "restored": [{"name": "a:1", "imageId": "sha256:" + "b" * 64}], "skipped": []}
     p = peer({"parameters": answer})

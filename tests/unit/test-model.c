@@ -96,6 +96,29 @@ static void test_image_set(void **state) {
         assert_null(image_set_find(&set, "sha256:1"));
 }
 
+/* Pairs count once, and `deleted` in either list counts. */
+static void test_merge_names(void **state) {
+        NamedImages list = { 0 }, from = { 0 };
+
+        (void)state;
+        assert_int_equal(named_images_add(&list, "a:1", "sha256:1"), 0);
+        assert_int_equal(named_images_add(&list, "b:1", "sha256:1"), 0);
+        assert_int_equal(named_images_add(&from, "a:1", "sha256:2"), 0);
+        assert_int_equal(named_images_add(&from, "b:1", "sha256:1"), 0);
+        assert_int_equal(named_images_add(&from, "c:1", "sha256:1"), 0);
+        list.v[0].deleted = from.v[1].deleted = true;
+        for (unsigned i = 0; i < 2; i++) {
+                assert_int_equal(named_images_merge(&list, &from), 0);
+                assert_int_equal(list.n, 4);
+                assert_true(list.v[0].deleted && list.v[1].deleted);
+                assert_string_equal(list.v[2].name, "a:1");
+                assert_string_equal(list.v[2].id, "sha256:2");
+                assert_false(list.v[2].deleted || list.v[3].deleted);
+        }
+        named_images_done(&list);
+        named_images_done(&from);
+}
+
 static void test_container_set(void **state) {
         ContainerSet set = { 0 };
 
@@ -145,6 +168,7 @@ int main(void) {
                 cmocka_unit_test(test_record_types),  cmocka_unit_test(test_record_size),
                 cmocka_unit_test(test_record_set),    cmocka_unit_test(test_image_set),
                 cmocka_unit_test(test_container_set), cmocka_unit_test(test_volume_set),
+                cmocka_unit_test(test_merge_names),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

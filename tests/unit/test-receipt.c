@@ -67,6 +67,8 @@ static void test_json(void **state) {
         strcpy(receipt.id, "1-2-3");
         receipt.removed[REMOVED_RECORDS].engine_bytes = 7;
         assert_int_equal(named_images_add(&receipt.names, "a:1", "sha256:1"), 0);
+        assert_int_equal(named_images_add(&receipt.names, "a:2", "sha256:2"), 0);
+        receipt.names.v[1].deleted = true;
         assert_int_equal(remaining_add(&receipt.remaining, REMAINING_RECORD, "r", "in use", NULL),
                          0);
         json = receipt_json(&receipt);
@@ -79,6 +81,10 @@ static void test_json(void **state) {
         assert_true(json_is_array(json_get(json, "notReached")));
         assert_string_equal(json_get_string(json_first(json_get(json, "names")), "imageId", ""),
                             "sha256:1");
+        assert_null(json_get(json_first(json_get(json, "names")), "deleted"));
+        json_foreach (name, json_get(json, "names"))
+                assert_int_equal(json_get_bool(name, "deleted", false),
+                                 strcmp(json_get_string(name, "name", ""), "a:2") == 0);
 
         /* A target that says nothing of the build says nothing of fresh. */
         receipt.target = TARGET_BUILDER;

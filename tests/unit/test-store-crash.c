@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
-/* The store in a process that is killed, and on a disk that takes nothing. */
+/* The store in a process that is killed, and in a directory that it may not write to. */
 
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
-#include <sys/mount.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 
@@ -33,77 +31,6 @@ static void test_unwritable(void **state) {
         assert_int_equal(chmod(scratch.path, 0555), 0);
         run_child(open_unwritable, &scratch);
         assert_int_equal(chmod(scratch.path, 0755), 0);
-}
-
-static bool write_text(const char *path, const char *text) {
-        cleanup_close int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-        return fd >= 0 && write_full(fd, text, strlen(text)) == 0;
-}
-
-/* Mounts a small file system that nobody else sees. The process stays apart: for the last test. */
-static bool mount_small(const char *path) {
-        uid_t uid = geteuid();
-        gid_t gid = getegid();
-        char uids[32], gids[32];
-
-        if (unshare(uid == 0 ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS) < 0)
-                return false;
-        snprintf(uids, sizeof(uids), "0 %u 1", (unsigned)uid);
-        snprintf(gids, sizeof(gids), "0 %u 1", (unsigned)gid);
-        if (uid != 0 &&
-            !(write_text("/proc/self/setgroups", "deny") &&
-              write_text("/proc/self/uid_map", uids) && write_text("/proc/self/gid_map", gids)))
-                return false;
-        return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-               mount("none", path, "tmpfs", 0, "size=2m,mode=0700") == 0;
-}
-
-static void test_full_disk(void **state) {
-        cleanup(scratch_done) Scratch scratch = scratch_new();
-        cleanup(store_close) Store *store = NULL;
-        cleanup(trash_items_done) TrashItems items = { 0 };
-        static char zeroes[64 * 1024];
-        Diag diag = DIAG_NULL;
-        char path[128];
-        unsigned n = 0;
-        int fd, r;
-
-        (void)state;
-        if (!mount_small(scratch.path)) {
-                print_message("no file system to fill: %s\n", strerror(errno));
-                skip();
-        }
-        store = open_store(&scratch);
-        write_number(store, n++, 20000);
-        snprintf(path, sizeof(path), "%s/filler", scratch.path);
-        fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-        assert_true(fd >= 0);
-        for (size_t size = sizeof(zeroes); size > 0; size /= 2)
-                while (write(fd, zeroes, size) > 0)
-                        ;
-        close(fd);
-        while ((r = try_write(store, n, 20000, &diag)) == 0 && n < 1000)
-                n++;
-        assert_int_equal(r, -ENOSPC);
-        assert_non_null(strstr(diag.text, scratch.file));
-        assert_int_equal(count_runs(store), n);
-        assert_int_equal(try_read(store, n, 20000), -ENOENT);
-        for (unsigned i = 0; i < 2000; i++)
-                make_trash(&items, i);
-        assert_int_equal(store_add_trash(store, items.v, items.n, &diag), -ENOSPC);
-        assert_trash(store, &(TrashItems){ 0 });
-
-        assert_int_equal(unlink(path), 0);
-        write_number(store, n++, 20000);
-        store = store_close(store);
-        store = open_store(&scratch);
-        assert_false(store_take_damage(store, &diag));
-        assert_int_equal(count_runs(store), n);
-        for (unsigned i = 0; i < n; i++)
-                assert_int_equal(try_read(store, i, 20000), 0);
-        store = store_close(store);
-        assert_int_equal(umount(scratch.path), 0);
 }
 
 #define KILLS 100
@@ -231,7 +158,6 @@ int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_unwritable),
                 cmocka_unit_test(test_kills),
-                cmocka_unit_test(test_full_disk),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
