@@ -118,6 +118,7 @@ static void inventory_reset(Inventory *inventory) {
         engine_info_done(&inventory->engine);
         disks_done(&inventory->disks);
         record_set_done(&inventory->records);
+        unreadable_done(&inventory->unreadable_records);
         image_set_done(&inventory->images);
         container_set_done(&inventory->containers);
         strv_done(&inventory->classic_builds);
@@ -221,7 +222,7 @@ static int observe_records(Docker *docker, Observe what, Inventory *inventory, D
         int r;
 
         r = docker_build_cache(docker, what == OBSERVE_ALL ? keep_record : count_record, inventory,
-                               reterr_diag);
+                               &inventory->unreadable_records, reterr_diag);
         if (r < 0)
                 return r;
         inventory->build_cache_usec = now_monotonic_usec() - begin_usec;
