@@ -117,7 +117,8 @@ static inline void inventory_donep(Inventory *inventory) {
 /* The containers alone, with `image` as in an inventory. */
 int inventory_observe_containers(Docker *docker, ContainerSet *ret, Diag *reterr_diag) must_check;
 
-/* A volume may be a path of the host under another name: puts that in place of its mounts' sources. */
+/* A volume may be a path of the host under another name: puts that in place of its mounts' sources.
+ * "volume NAME" of a volume that can't be read is added to the set's unreadable ones. */
 int inventory_resolve_volumes(Docker *docker, ContainerSet *containers,
                               Diag *reterr_diag) must_check;
 
@@ -127,6 +128,9 @@ bool image_is_classic(const Inventory *inventory, const Image *image);
 bool image_is_untagged(const Image *image);
 /* Whether another image was made from it by the classic builder or commit. */
 bool image_has_children(const Inventory *inventory, const Image *image);
+
+/* Whether some image or container could not be read: what an image is needed for is not known then. */
+bool inventory_is_partial(const Inventory *inventory);
 
 /* True while anything builds: BuildKit (a record in use) or the classic builder. */
 bool inventory_building(const Inventory *inventory);

@@ -30,6 +30,8 @@ static const char *const rules[RULE_MAX] = {
         [RULE_NOT_OURS] = "notOurs",
         [RULE_DIGEST] = "digest",
         [RULE_ROLLBACK] = "rollback",
+        [RULE_UNREADABLE_IMAGE] = "unreadableImage",
+        [RULE_UNREADABLE_CONTAINER] = "unreadableContainer",
         [RULE_MAX_AGE] = "maxAge",
         [RULE_DANGLING_AGE] = "danglingAge",
         [RULE_DISK_PRESSURE] = "diskPressure",
@@ -211,6 +213,11 @@ static char *keep_text(const Inventory *inventory, const PolicyPlan *plan, const
         case RULE_DIGEST:
                 return strdup("it has no tag, but a digest that it was pulled by "
                               "(dangling=matched)");
+        case RULE_UNREADABLE_IMAGE:
+                return text_format("image %s can't be read, so all images are kept",
+                                   verdict->object);
+        case RULE_UNREADABLE_CONTAINER:
+                return text_format("container %s can't be read and may use it", verdict->object);
         case RULE_ROLLBACK:
                 return strdup("it can be rolled back to, until no container uses it and a newer "
                               "image of its repository has run for a day");
@@ -308,7 +315,7 @@ char *policy_record_sentence(const Inventory *inventory, const PolicyPlan *plan,
                         : "");
 }
 
-char *policy_plan_sentence(const PolicyPlan *plan) {
+static char *work_sentence(const PolicyPlan *plan) {
         const BuilderPlan *builder = &plan->builder;
         BytesText from = bytes_text(builder->private_bytes), to = bytes_text(builder->keep_bytes);
         BytesText images = bytes_text(plan->remove_bytes);
@@ -339,6 +346,15 @@ char *policy_plan_sentence(const PolicyPlan *plan) {
         first = *size && *age ? (*image ? ", " : " and ") : "";
         second = (*size || *age) && *image ? " and " : "";
         return text_format("%s%s%s%s%s", size, first, age, second, image);
+}
+
+char *policy_plan_sentence(const PolicyPlan *plan) {
+        cleanup_free char *work = work_sentence(plan);
+
+        if (!work || !plan->unreadable)
+                return TAKE_PTR(work);
+        return text_format("%s; all images are kept, since %s can't be read (%s)", work,
+                           plan->unreadable->object, plan->unreadable->reason);
 }
 
 /* One thing that holds bytes: an image, or (image NULL) the build cache in use. */
