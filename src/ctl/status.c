@@ -284,6 +284,11 @@ static void print_policy(const Ctl *ctl, const Json *policy) {
                 printf("%s\n", json_get_string(policy, "mode", "?"));
         label("Next");
         printf("%s\n", json_get_string(policy, "next", "?"));
+        if (json_get_string(policy, "unreadable", NULL)) {
+                label("Kept");
+                printf("all images: the engine lists an object that can't be read, %s\n",
+                       json_get_string(policy, "unreadable", "?"));
+        }
         print_last_run(ctl, json_get(policy, "lastRun"));
 }
 

@@ -315,7 +315,7 @@ char *policy_record_sentence(const Inventory *inventory, const PolicyPlan *plan,
                         : "");
 }
 
-static char *work_sentence(const PolicyPlan *plan) {
+char *policy_plan_sentence(const PolicyPlan *plan) {
         const BuilderPlan *builder = &plan->builder;
         BytesText from = bytes_text(builder->private_bytes), to = bytes_text(builder->keep_bytes);
         BytesText images = bytes_text(plan->remove_bytes);
@@ -346,15 +346,6 @@ static char *work_sentence(const PolicyPlan *plan) {
         first = *size && *age ? (*image ? ", " : " and ") : "";
         second = (*size || *age) && *image ? " and " : "";
         return text_format("%s%s%s%s%s", size, first, age, second, image);
-}
-
-char *policy_plan_sentence(const PolicyPlan *plan) {
-        cleanup_free char *work = work_sentence(plan);
-
-        if (!work || !plan->unreadable)
-                return TAKE_PTR(work);
-        return text_format("%s; all images are kept, since %s can't be read (%s)", work,
-                           plan->unreadable->object, plan->unreadable->reason);
 }
 
 /* One thing that holds bytes: an image, or (image NULL) the build cache in use. */
