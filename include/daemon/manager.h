@@ -70,6 +70,7 @@ struct Manager {
         char status_told[512]; /* the last STATUS= */
         Summary summary;       /* observed_sec 0: none yet */
         char *engine_reason;   /* why the engine is unavailable, or NULL */
+        int engine_error;      /* the same as an error of docker/api.h; 0 while it is available */
         bool engine_known;     /* asked at least once */
         Json *apps;            /* type App[] as last looked at, or NULL */
         Json *last_clear;      /* Status.lastClear, or NULL */
@@ -105,8 +106,8 @@ bool manager_queue_full(const Manager *manager, const Peer *peer);
 /* Takes back and drops a job that has not started: true; false if it has. */
 bool manager_withdraw(Manager *manager, const char *job_id);
 
-/* Whether the engine answers is known anew: `reason` NULL, it does. Logs a change once. */
-void manager_engine_is(Manager *manager, const char *reason);
+/* Whether the engine answers is known anew: `error` 0 and `reason` NULL, it does. Logs a change once. */
+void manager_engine_is(Manager *manager, int error, const char *reason);
 
 /* What is in the way of a job now: "a clear of all by root runs since 3min"; malloc'ed or NULL. */
 char *manager_busy_text(const Manager *manager);

@@ -13,9 +13,12 @@
  *   -EINVAL         400
  *   -EREMOTEIO      5xx and anything unexpected
  *   -EBADMSG        an answer that is not what the API says
- *   -EPROTONOSUPPORT  no API version in common
- * and the diag holds the engine's own message. On any error nothing was added to the outputs that
- * the caller could take for a whole answer: sets are empty then.
+ *   -EPROTONOSUPPORT  no API version in common, or no Docker engine: Podman
+ * and the diag holds the engine's own message, with the call it answered and the status. On any error
+ * nothing was added to the outputs that the caller could take for a whole answer: sets are empty then.
+ *
+ * One object of a list that can't be read does not spoil the list: it is in the set's `unreadable`,
+ * and whoever decides by the list has to ask for that.
  *
  * Facts about Docker that are not in its API reference were seen on engines 20.10, 26.1, 28.5 and
  * read in moby's source; each is named where it matters.
@@ -43,8 +46,8 @@ uint64_t docker_call_deadline(Docker *docker);
 
 /*
  * GET /_ping, unversioned: agrees on the newest API version both know (1.40 to 1.55, or newer as
- * 1.55 if the engine still takes it), then GET /info, which is left out while the connection is the
- * one that was agreed over. Every other call does the same before it sends anything on a new
+ * 1.55 if the engine still takes it), then GET /version, to refuse Podman, and GET /info. These two are
+ * left out while the connection is the one that was agreed over. Every other call does the same before it sends anything on a new
  * connection, since the engine may have been replaced. `ret` is borrowed until the next call.
  */
 int docker_negotiate(Docker *docker, const EngineInfo **ret, Diag *reterr_diag) must_check;
@@ -53,11 +56,12 @@ int docker_negotiate(Docker *docker, const EngineInfo **ret, Diag *reterr_diag) 
  * GET /system/df for the build cache: ?type=build-cache from API 1.42 (with verbose=1 from 1.52);
  * the full call below, whose 500 "a disk usage operation is already running" is retried (the
  * engine allows one at a time). Each record is handed to `add` as it arrives, whose errors end the
- * call and are handed through; after an error what it was handed is part of a whole.
+ * call and are handed through; after an error what it was handed is part of a whole. A record that
+ * can't be read is added to `unreadable` instead.
  */
 typedef int (*DockerRecord)(void *userdata, const BuildRecord *record, const char *const *parents,
                             size_t n_parents);
-int docker_build_cache(Docker *docker, DockerRecord add, void *userdata,
+int docker_build_cache(Docker *docker, DockerRecord add, void *userdata, UnreadableSet *unreadable,
                        Diag *reterr_diag) must_check;
 
 /* GET /images/json?all=1: the classic builder's intermediate images too. */

@@ -33,7 +33,8 @@ const char *docker_swarm_header(const Docker *docker);
 /*
  * Agrees on a version if the connection is new, and sends the request on that very connection. The
  * errors are those of docker/api.h. `ret` may be NULL; on failure it tells the answer if there was
- * one, else its status is 0.
+ * one, else its status is 0. A GET that the engine answers with 500, since something went away while
+ * the engine was looking at it, is sent again a few times.
  */
 int docker_call(Docker *docker, const Request *request, HttpSink sink, void *userdata,
                 HttpResponse *ret, Diag *reterr_diag) must_check;
@@ -51,8 +52,16 @@ static inline void body_donep(Body *body) {
         free(body->text);
 }
 
-/* The answer cut into elements as it arrives, see docker/records.h, at most `max` bytes of it. */
-int docker_call_list(Docker *docker, const Request *request, const char *const *paths, uint64_t max,
+/* The answer as one JSON value, of which the members in `keep` alone are held (docker/records.h), at
+ * most RECORDS_ELEMENT_MAX bytes of it. */
+int docker_call_object(Docker *docker, const Request *request, const char *const *keep, Body *ret,
+                       Diag *reterr_diag) must_check;
+
+/* The answer cut into elements as it arrives, see docker/records.h: at most LIST_KEPT_MAX bytes of
+ * what is handed out, and ANSWER_MAX of the answer. */
+#define ANSWER_MAX (1024U * 1024U * 1024U)
+#define LIST_KEPT_MAX (64U * 1024U * 1024U)
+int docker_call_list(Docker *docker, const Request *request, const RecordsWant *want,
                      RecordsElement element, RecordsShortcut shortcut, void *userdata,
                      HttpResponse *ret, Diag *reterr_diag) must_check;
 

@@ -59,6 +59,29 @@ static inline void record_set_donep(RecordSet *set) {
         record_set_done(set);
 }
 
+/* An object that the engine lists in a form that cannot be read. */
+typedef struct Unreadable {
+        char *object; /* its id, or "number 3 of the list" where not even that is readable */
+        char *reason;
+} Unreadable;
+
+/* What is known to be missing from a list. */
+typedef struct UnreadableSet {
+        Unreadable *v; /* the first UNREADABLE_NAMED_MAX of them */
+        size_t n_named, size;
+        size_t n; /* all of them */
+} UnreadableSet;
+
+#define UNREADABLE_NAMED_MAX 100
+
+/* Copies the texts. 0 or -ENOMEM. */
+int unreadable_add(UnreadableSet *set, const char *object, const char *reason) must_check;
+void unreadable_done(UnreadableSet *set);
+
+static inline void unreadable_donep(UnreadableSet *set) {
+        unreadable_done(set);
+}
+
 /* One image, as the list tells. */
 typedef struct Image {
         char id[IMAGE_ID_MAX];
@@ -73,7 +96,8 @@ typedef struct Image {
 typedef struct ImageSet {
         Image *v;
         size_t n, size;
-        bool indexed; /* the three are in step with `v` */
+        UnreadableSet unreadable; /* the list has these as well */
+        bool indexed;             /* the three are in step with `v` */
         Index by_id, by_name, by_parent;
 } ImageSet;
 
@@ -170,7 +194,8 @@ typedef struct Container {
 typedef struct ContainerSet {
         Container *v;
         size_t n, size;
-        bool indexed; /* by_image is in step with `v` */
+        UnreadableSet unreadable; /* the list has these as well */
+        bool indexed;             /* by_image is in step with `v` */
         Index by_image;
 } ContainerSet;
 
@@ -205,6 +230,7 @@ typedef struct Volume {
 typedef struct VolumeSet {
         Volume *v;
         size_t n, size;
+        UnreadableSet unreadable; /* the list has these as well */
 } VolumeSet;
 
 int volume_set_add(VolumeSet *set, Volume *volume) must_check;

@@ -6,12 +6,14 @@
  *
  * Each takes one JSON value as text[0..n). Absent and null members are defaults, unknown ones are
  * passed over; a member of the wrong kind, a negative size, an id that is missing or too long are
- * -EBADMSG. The rest is -ENOMEM. Outputs are written on success only.
+ * -EBADMSG. The rest is -ENOMEM. Outputs are written on success only. Texts from the engine are best
+ * reduced by docker/records.h before, since JSON is refused as a whole for what is wrong in any of it.
  */
 
 #include <sys/types.h>
 
 #include "base/diag.h"
+#include "docker/records.h"
 #include "docker/watch.h"
 
 /* RFC 3339 as Go prints it, "2026-11-20T12:10:55.842172277Z" or with an offset; seconds since
@@ -19,6 +21,25 @@
 int parse_time(const char *text, size_t n, int64_t *ret_sec) must_check;
 /* The same in nanoseconds: BuildKit ranks records by them. At most INT64_MAX, in the year 2262. */
 int parse_time_nsec(const char *text, size_t n, int64_t *ret_nsec) must_check;
+
+/* The members that a parser reads, each list ended by NULL, for RecordsWant.keep. */
+extern const char *const parse_record_members[];
+extern const char *const parse_image_members[];
+extern const char *const parse_image_detail_members[];
+extern const char *const parse_container_members[];
+extern const char *const parse_container_detail_members[];
+extern const char *const parse_volume_members[];
+extern const char *const parse_info_members[];
+extern const char *const parse_version_members[];
+extern const char *const parse_event_members[];
+
+/* Room for the name of an object that could not be read. */
+#define PARSE_OBJECT_MAX 80
+
+/* What to call an element that its parser refused: the string `member`, fit for a person and cut to
+ * its room, or "number 3 of the list" where not even that can be read. */
+void parse_object(const char *text, size_t n, const char *member, uint64_t number,
+                  char ret[static PARSE_OBJECT_MAX]);
 
 /* One element of BuildCache; hands it to `add` and passes its errors through. */
 int parse_record(const char *text, size_t n, DockerRecord add, void *userdata,
@@ -47,8 +68,11 @@ int parse_info(const char *text, size_t n, EngineInfo *ret, Diag *reterr_diag) m
 /* "1.41". -EBADMSG. */
 int parse_api_version(const char *text, unsigned *ret_major, unsigned *ret_minor) must_check;
 
-/* The answer of a build prune. Cuts the ids out of `text` (100,000 are 3 MB) and counts them. */
-int parse_pruned(char *text, size_t n, size_t *ret_n, uint64_t *ret_bytes,
+/* The answer of /version: whether Podman answers in Docker's place. */
+int parse_version(const char *text, size_t n, bool *ret_podman) must_check;
+
+/* The answer of a build prune: how many ids of deleted records it has. */
+int parse_pruned(const char *text, size_t n, size_t *ret_n, uint64_t *ret_bytes,
                  Diag *reterr_diag) must_check;
 
 /* The answer of DELETE /images: how many it says are "Deleted". */
@@ -61,18 +85,17 @@ int parse_deleted(const char *text, size_t n, size_t *ret_n, Diag *reterr_diag) 
 int parse_event(const char *text, size_t n, DockerEventSink sink, void *userdata,
                 Diag *reterr_diag) must_check;
 
-/* The same for a stream of them in pieces of any size, each ended by a newline; empty lines are
- * passed over. -EBADMSG for a longer line; after an error the lines are spent. */
-#define EVENT_LINE_MAX (64U * 1024U)
+/* A reader of a stream of events, for records_feed() and in the end records_free(). Of an event at
+ * most EVENT_MAX bytes are held: a name that is longer is left out. */
+#define EVENT_MAX (64U * 1024U)
 
-typedef struct EventLines {
-        char *text; /* the line in progress */
-        size_t n, size;
-} EventLines;
+typedef struct EventReader {
+        DockerEventSink sink;
+        void *userdata;
+} EventReader;
 
-int event_lines_feed(EventLines *lines, const char *data, size_t n, DockerEventSink sink,
-                     void *userdata, Diag *reterr_diag) must_check;
-void event_lines_done(EventLines *lines);
+/* `reader` is borrowed as long as the Records live. */
+int event_reader_new(EventReader *reader, Records **ret) must_check;
 
 /* What an error's body says: its "message", or its text. */
 void parse_message(const char *body, char *ret, size_t size);

@@ -76,6 +76,7 @@ typedef struct Inventory {
         uint64_t in_use_hash;      /* of the ids in use, in any order; 0: none */
         uint64_t build_cache_usec; /* what the engine took for its answer */
         RecordSet records;         /* empty with OBSERVE_FIGURES */
+        UnreadableSet unreadable_records;
         Disks disks;
         ImageSet images;
         ContainerSet containers; /* `image` is as at create, also where the list has an id */
@@ -100,7 +101,9 @@ typedef enum Observe {
 } Observe;
 
 /*
- * Reads everything. `ret` must be INVENTORY_NULL or a former inventory of the same job, of which
+ * Reads everything. One object that can't be read does not spoil the rest: the sets of images and
+ * containers and `unreadable_records` name it, and whoever acts has to ask them. An image is
+ * unreadable, though it is in the list, if the engine can't tell its details. `ret` must be INVENTORY_NULL or a former inventory of the same job, of which
  * only the facts are kept. On error it is empty but for the facts. `known` are images that were
  * steps of a finished image, or that one, when last looked at: without a name they are left-overs,
  * however young, and no sign of a build.
@@ -115,7 +118,8 @@ static inline void inventory_donep(Inventory *inventory) {
 /* The containers alone, with `image` as in an inventory. */
 int inventory_observe_containers(Docker *docker, ContainerSet *ret, Diag *reterr_diag) must_check;
 
-/* A volume may be a path of the host under another name: puts that in place of its mounts' sources. */
+/* A volume may be a path of the host under another name: puts that in place of its mounts' sources.
+ * "volume NAME" of a volume that can't be read is added to the set's unreadable ones. */
 int inventory_resolve_volumes(Docker *docker, ContainerSet *containers,
                               Diag *reterr_diag) must_check;
 
@@ -135,6 +139,8 @@ bool image_has_children(const Inventory *inventory, const Image *image);
 bool image_in_use(const Inventory *inventory, const Image *image);
 /* The reference of a service to the image, or NULL. */
 const ServiceImage *service_of_image(const Inventory *inventory, const Image *image);
+/* Whether some image or container could not be read: what an image is needed for is not known then. */
+bool inventory_is_partial(const Inventory *inventory);
 
 /* True while anything builds: BuildKit (a record in use) or the classic builder. */
 bool inventory_building(const Inventory *inventory);

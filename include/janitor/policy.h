@@ -29,6 +29,9 @@ typedef enum Rule {
         RULE_DIGEST,    /* pulled by digest: no name, but not dangling; dangling=matched */
         RULE_ROLLBACK,  /* a rollback tag that is still wanted: object: its name */
         RULE_UNKNOWN,   /* what is remembered of images can't be read */
+        RULE_UNREADABLE_IMAGE, /* it would go, but object: an image that can't be read: what it is,
+                                      and what stands on it, is not known */
+        RULE_UNREADABLE_CONTAINER, /* the same of a container, which may use any image */
         /* images that go */
         RULE_MAX_AGE,          /* age, limit */
         RULE_DANGLING_AGE,     /* untagged: age, limit */
@@ -123,6 +126,7 @@ typedef struct PolicyPlan {
         uint64_t need_bytes;           /* the most that one of them needs */
         ImageVerdict *images;          /* one an image of the inventory, same order */
         uint64_t keep_last;            /* of the configuration */
+        const Unreadable *unreadable;  /* why every image is kept, or NULL; borrowed */
         size_t n_remove;
         uint64_t remove_bytes; /* of the images to remove, as the engine counts: layers that stay
                                   with other images included */

@@ -22,8 +22,8 @@ typedef struct cJSON Json;
 
 /*
  * Parses exactly one value in text[0..n), blanks around it allowed, anything else after it
- * refused. Errors: -EBADMSG (not JSON, too deep, not UTF-8, a NUL inside, also as "\u0000"),
- * -ENOMEM.
+ * refused. "\u0000" becomes U+FFFD, since strings end at a NUL. Errors: -EBADMSG (not JSON, too
+ * deep, not UTF-8, a NUL byte inside), -ENOMEM.
  */
 int json_parse(const char *text, size_t n, Json **ret) must_check;
 Json *json_free(Json *json);
@@ -38,6 +38,7 @@ char *json_text_pretty(const Json *json);
 bool json_is_object(const Json *json);
 bool json_is_array(const Json *json);
 bool json_is_string(const Json *json);
+bool json_is_null(const Json *json);
 
 /*
  * Typed getters on a member of an object, case-sensitive. A missing member and a JSON null are

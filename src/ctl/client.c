@@ -303,6 +303,22 @@ static bool asks_for_mounts_alone(const Ctl *ctl) {
         return ctl->target && !target_touches_docker(ctl->target) && !ctl->include_mounted;
 }
 
+/* A daemon that does not say whether the engine answered is an older one. */
+static int fail_engine(const Ctl *ctl, const Json *parameters, const char *reason) {
+        bool told = json_get(parameters, "answered");
+        const char *remedy =
+                json_get_string(parameters, "remedy", told ? NULL : "systemctl status docker");
+
+        return client_fail(CTL_NO_ENGINE, "Docker engine %s, nothing was touched: %s%s%s%s",
+                           json_get_bool(parameters, "answered", false) ? "gives no usable answer"
+                                                                        : "not available",
+                           reason, remedy ? "; see " : "", remedy ?: "",
+                           asks_for_mounts_alone(ctl)
+                                   ? "; caches of applications can be cleared all the "
+                                     "same with --include-mounted"
+                                   : "");
+}
+
 int client_fail_reply(const Ctl *ctl, const VarlinkReply *reply) {
         const Json *parameters = reply->parameters;
         const char *reason = json_get_string(parameters, "reason", "no reason given");
@@ -310,15 +326,7 @@ int client_fail_reply(const Ctl *ctl, const VarlinkReply *reply) {
         const char *error = reply->error;
 
         if (strcmp(error, ERROR_ENGINE_UNAVAILABLE) == 0)
-                return client_fail(
-                        CTL_NO_ENGINE,
-                        "Docker engine not available, nothing was touched: %s; see systemctl "
-                        "status docker%s",
-                        reason,
-                        asks_for_mounts_alone(ctl)
-                                ? "; caches of applications can be cleared all the "
-                                  "same with --include-mounted"
-                                : "");
+                return fail_engine(ctl, parameters, reason);
         if (strcmp(error, ERROR_PERMISSION_DENIED) == 0)
                 return client_fail(CTL_NOT_PERMITTED,
                                    "not permitted for uid %u; run as root, or see operators and "

@@ -58,9 +58,13 @@ static bool is_empty(const Json *plan) {
 static void print_when(const Ctl *ctl, const Json *plan) {
         const Json *policy = json_get(plan, "policy");
         const char *next = json_get_string(policy, "next", "?");
+        const char *unreadable = json_get_string(policy, "unreadable", NULL);
         char hold[RENDER_HOLD_MAX];
 
         render_hold(policy, hold);
+        if (unreadable)
+                printf("All images are kept: the engine lists an object that can't be read, %s\n",
+                       unreadable);
         if (is_empty(plan))
                 printf("Nothing to do%s%s%s\n", hold[0] ? " (held: " : "", hold,
                        hold[0] ? ")" : "");

@@ -41,7 +41,9 @@ static void print_health(const Ctl *ctl, const Json *status) {
                 n_apps_failed += !render_app_ok(app);
         if (strcmp(state, "unavailable") == 0) {
                 style = STYLE_BAD;
-                health = "the Docker engine is not available";
+                health = json_get_bool(json_get(status, "engine"), "answered", false)
+                                 ? "the Docker engine gives no usable answer"
+                                 : "the Docker engine is not available";
         } else if (n_alarms > 0) {
                 style = STYLE_BAD;
                 health = render_count(n_alarms, "alarm", count);
@@ -294,6 +296,11 @@ static void print_policy(const Ctl *ctl, const Json *policy) {
                 printf("%s\n", json_get_string(policy, "mode", "?"));
         label("Next");
         printf("%s\n", json_get_string(policy, "next", "?"));
+        if (json_get_string(policy, "unreadable", NULL)) {
+                label("Kept");
+                printf("all images: the engine lists an object that can't be read, %s\n",
+                       json_get_string(policy, "unreadable", "?"));
+        }
         print_last_run(ctl, json_get(policy, "lastRun"));
 }
 

@@ -18,6 +18,7 @@
 #include "base/span.h"
 #include "base/text.h"
 #include "daemon/manager.h"
+#include "daemon/remedy.h"
 
 #define LEFT_NAMED_MAX 5
 
@@ -302,9 +303,13 @@ static void look_at_engine(Manager *manager) {
         else if (schedule->n_failures >= ALARM_INTERVALS &&
                  failing_usec >= ALARM_INTERVALS * manager->config->poll_interval_usec)
                 alarm_stands(manager, ALARM_ENGINE_UNAVAILABLE,
-                             text_format("the Docker engine has not been available for %s: %s",
+                             text_format("the Docker engine has %s for %s: %s",
+                                         engine_answered(manager->engine_error)
+                                                 ? "given no usable answer"
+                                                 : "not been available",
                                          span_format(failing_usec, span), manager->engine_reason),
-                             "systemctl status docker");
+                             engine_remedy(manager->config->docker_socket, manager->engine_error)
+                                     ?: "wpcachectl status");
 }
 
 static void look_at_passes(Manager *manager) {

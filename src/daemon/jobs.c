@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/span.h"
 #include "daemon/jobs.h"
+#include "daemon/remedy.h"
 #include "janitor/history.h"
 
 #define DRAIN_USEC USEC_PER_SEC
@@ -127,6 +128,10 @@ char *manager_busy_text(const Manager *manager) {
         return text;
 }
 
+static const char *engine_trouble(int error) {
+        return engine_answered(error) ? "Engine gives no usable answer" : "Engine not available";
+}
+
 /* Only what changed: sd_notify(3) blocks while its reader is behind. */
 static void notify_status(Manager *manager) {
         char text[sizeof(manager->status_told)];
@@ -134,7 +139,8 @@ static void notify_status(Manager *manager) {
         if (manager->stopping)
                 return;
         if (manager->engine_reason)
-                snprintf(text, sizeof(text), "Engine not available: %s", manager->engine_reason);
+                snprintf(text, sizeof(text), "%s: %s", engine_trouble(manager->engine_error),
+                         manager->engine_reason);
         else if (manager->present.id[0] && manager->present.kind != JOB_POLL)
                 snprintf(text, sizeof(text), "%s: %s", job_kind_to_string(manager->present.kind),
                          manager->present.message);
@@ -150,11 +156,11 @@ static void notify_status(Manager *manager) {
         sd_notifyf(false, "STATUS=%s", text);
 }
 
-void manager_engine_is(Manager *manager, const char *reason) {
+void manager_engine_is(Manager *manager, int error, const char *reason) {
         bool was_away = manager->engine_reason;
 
         if (reason && !was_away)
-                log_full(LOG_WARNING, 0, NULL, "Engine not available: %s", reason);
+                log_full(LOG_WARNING, 0, NULL, "%s: %s", engine_trouble(error), reason);
         else if (!reason && (was_away || !manager->engine_known))
                 log_info("Engine %s answers at %s, API %s", manager->summary.engine.version,
                          manager->config->docker_socket, manager->summary.engine.api_version);
@@ -162,6 +168,7 @@ void manager_engine_is(Manager *manager, const char *reason) {
                 waiters_tell_monitors(manager, "engine", reason ?: "the engine answers");
         free(manager->engine_reason);
         manager->engine_reason = reason ? strdup(reason) : NULL;
+        manager->engine_error = error;
         manager->engine_known = true;
         if (reason && !manager->engine_reason) /* out of memory must not look like health */
                 manager->engine_reason = strdup("?");

@@ -152,7 +152,7 @@ static void poll_failed(Manager *manager, const Job *job) {
         if (schedule->n_failures++ == 0)
                 schedule->failing_since_usec = now_boottime_usec();
         manager->counters.poll_failures++;
-        manager_engine_is(manager, diag_text(&job->diag, job->error));
+        manager_engine_is(manager, job->error, diag_text(&job->diag, job->error));
         schedule->next_usec =
                 loop_now_usec(manager) + MIN(backoff_usec, manager->config->poll_interval_usec);
 }
@@ -174,7 +174,7 @@ void schedule_poll_done(Manager *manager, Job *job) {
                 job->summary = (Summary){ 0 };
                 if (manager->summary.changed)
                         schedule->activity_usec = now_boottime_usec();
-                manager_engine_is(manager, NULL);
+                manager_engine_is(manager, 0, NULL);
                 schedule->next_usec = loop_now_usec(manager) + interval_usec(manager);
                 maybe_pass(manager);
         }

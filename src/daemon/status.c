@@ -8,6 +8,7 @@
 
 #include "base/span.h"
 #include "daemon/manager.h"
+#include "daemon/remedy.h"
 
 static Json *config_status(const Manager *manager) {
         cleanup(json_free) Json *json = json_new_object();
@@ -183,14 +184,18 @@ Json *manager_status(const Manager *manager) {
                 manager->engine_known && !manager->engine_reason ? &manager->summary.engine : NULL;
         cleanup(json_free) Json *json = json_new_object();
         size_t n_queued = worker_queued(manager->worker) + inhibit_waiting(manager);
+        Json *engine_state =
+                engine_json(manager->config->docker_socket, engine, manager->engine_reason);
         int r;
 
         r = json_add_string(json, "version", WPCACHE_VERSION);
         r |= json_add_int(json, "startedAt", manager->started_sec);
         r |= json_add(json, "config", config_status(manager));
         r |= json_add(json, "store", store_json(manager));
-        r |= json_add(json, "engine",
-                      engine_json(manager->config->docker_socket, engine, manager->engine_reason));
+        if (manager->engine_reason)
+                r |= json_add_bool(engine_state, "answered",
+                                   engine_answered(manager->engine_error));
+        r |= json_add(json, "engine", engine_state);
         r |= add_summary(manager, json);
         r |= json_add(json, "apps",
                       manager->apps ? json_copy(manager->apps) : configured_apps(manager->config));

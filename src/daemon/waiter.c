@@ -5,6 +5,7 @@
 
 #include "base/span.h"
 #include "daemon/manager.h"
+#include "daemon/remedy.h"
 #include "daemon/reply.h"
 #include "wire/interface.h"
 
@@ -151,6 +152,15 @@ static void reply_result(const Manager *manager, Connection *connection, const J
         }
 }
 
+static int add_engine_trouble(const Job *job, Json *parameters) {
+        int r;
+
+        r = json_add_bool(parameters, "answered", engine_answered(job->error));
+        r |= json_add_string(parameters, "remedy",
+                             engine_remedy(job->config->docker_socket, job->error));
+        return r < 0 ? -ENOMEM : 0;
+}
+
 static void reply_failure(Connection *connection, const Job *job) {
         const char *reason = diag_text(&job->diag, job->error);
         cleanup(json_free) Json *parameters = NULL;
@@ -166,14 +176,16 @@ static void reply_failure(Connection *connection, const Job *job) {
                 reply_error2(connection, ERROR_UNKNOWN_OBJECT, "object", job->object, "reason",
                              reason);
         } else {
+                bool failed = job->result || local;
+
                 parameters = json_new_object();
                 if (json_add_string(parameters, "reason", reason) < 0 ||
-                    (job->result && json_add(parameters, "receipt", json_copy(job->result)) < 0))
+                    (job->result && json_add(parameters, "receipt", json_copy(job->result)) < 0) ||
+                    (!failed && add_engine_trouble(job, parameters) < 0))
                         reply_no_memory(connection);
                 else
                         connection_error(connection,
-                                         job->result || local ? ERROR_JOB_FAILED
-                                                              : ERROR_ENGINE_UNAVAILABLE,
+                                         failed ? ERROR_JOB_FAILED : ERROR_ENGINE_UNAVAILABLE,
                                          parameters);
         }
 }

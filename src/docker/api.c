@@ -23,44 +23,63 @@
 
 #define UNUSED_HOURS_MAX (100U * 366U * 24U) /* far from where Go's durations end */
 
-#define BODY_MAX (8U * 1024U * 1024U)     /* an answer that is held whole */
-#define PRUNED_MAX (64U * 1024U * 1024U)  /* the ids of a prune */
-#define LIST_MAX (64U * 1024U * 1024U)    /* images, containers, volumes */
-#define USAGE_MAX (1024U * 1024U * 1024U) /* disk usage, of which nothing is held here */
+#define BODY_MAX (8U * 1024U * 1024U)    /* an answer that is held whole */
+#define PRUNED_MAX (64U * 1024U * 1024U) /* the ids of a prune */
+
+/* -EBADMSG of the element `number` of a list, whose id is its string `member`: the list goes on, and
+ * knows that it has not got this one. */
+static int add_unreadable(UnreadableSet *set, const char *text, size_t n, const char *member,
+                          uint64_t number, const char *defect, const Diag *diag) {
+        char object[PARSE_OBJECT_MAX];
+
+        parse_object(text, n, member, number, object);
+        return unreadable_add(set, object, defect ? defect : diag_text(diag, -EBADMSG));
+}
 
 typedef struct Usage {
         DockerRecord add;
         void *userdata;
+        UnreadableSet *unreadable;
+        uint64_t n; /* of the list so far */
 } Usage;
 
 static ssize_t on_record_plain(void *userdata, const char *text, size_t n, Diag *reterr_diag) {
         Usage *usage = userdata;
+        ssize_t taken;
 
         (void)reterr_diag;
 
-        return parse_record_plain(text, n, usage->add, usage->userdata);
-}
-
-static int on_record(void *userdata, const char *text, size_t n, Diag *reterr_diag) {
-        Usage *usage = userdata;
-        ssize_t taken;
-
-        /* It may have been cut in two by the pieces it came in, and be plain all the same. */
         taken = parse_record_plain(text, n, usage->add, usage->userdata);
-        if (taken != 0)
-                return taken < 0 ? (int)taken : 0;
-
-        return parse_record(text, n, usage->add, usage->userdata, reterr_diag);
+        usage->n += taken > 0;
+        return taken;
 }
 
-int docker_build_cache(Docker *docker, DockerRecord add, void *userdata, Diag *reterr_diag) {
+static int on_record(void *userdata, const char *text, size_t n, const char *defect,
+                     Diag *reterr_diag) {
+        Usage *usage = userdata;
+        Diag diag = DIAG_NULL;
+        int r = -EBADMSG;
+
+        (void)reterr_diag;
+
+        usage->n++;
+        if (!defect)
+                r = parse_record(text, n, usage->add, usage->userdata, &diag);
+        if (r != -EBADMSG)
+                return r;
+        return add_unreadable(usage->unreadable, text, n, "ID", usage->n, defect, &diag);
+}
+
+int docker_build_cache(Docker *docker, DockerRecord add, void *userdata, UnreadableSet *unreadable,
+                       Diag *reterr_diag) {
         static const char *const arrays[] = { "BuildCache", "BuildCacheUsage.Items", NULL };
+        static const RecordsWant want = { arrays, parse_record_members, RECORDS_ELEMENT_MAX };
         static const VersionedPath paths[] = {
                 { API_MINOR_DF_VERBOSE, "/system/df?type=build-cache&verbose=1" },
                 { API_MINOR_DF_TYPE, "/system/df?type=build-cache" },
                 { 0, "/system/df" },
         };
-        Usage usage = { add, userdata };
+        Usage usage = { .add = add, .userdata = userdata, .unreadable = unreadable };
         uint64_t delay_usec = 0;
         const Request request = {
                 .method = "GET",
@@ -73,8 +92,8 @@ int docker_build_cache(Docker *docker, DockerRecord add, void *userdata, Diag *r
                 HttpResponse response;
                 int r;
 
-                r = docker_call_list(docker, &request, arrays, USAGE_MAX, on_record,
-                                     on_record_plain, &usage, &response, &diag);
+                r = docker_call_list(docker, &request, &want, on_record, on_record_plain, &usage,
+                                     &response, &diag);
                 /* Engine 20.10 allows one df at a time, whoever asks. */
                 if (r == -EREMOTEIO && response.status == 500 &&
                     strstr(response.error, "disk usage operation is already running")) {
@@ -92,19 +111,26 @@ int docker_build_cache(Docker *docker, DockerRecord add, void *userdata, Diag *r
         }
 }
 
-static int on_image(void *userdata, const char *text, size_t n, Diag *reterr_diag) {
+static int on_image(void *userdata, const char *text, size_t n, const char *defect,
+                    Diag *reterr_diag) {
         cleanup(image_done) Image image = { 0 };
-        int r;
+        ImageSet *set = userdata;
+        Diag diag = DIAG_NULL;
+        int r = -EBADMSG;
 
-        r = parse_image(text, n, &image, reterr_diag);
-        if (r < 0)
-                return r;
+        (void)reterr_diag;
 
-        return image_set_add(userdata, &image);
+        if (!defect)
+                r = parse_image(text, n, &image, &diag);
+        if (r == -EBADMSG)
+                return add_unreadable(&set->unreadable, text, n, "Id",
+                                      set->n + set->unreadable.n + 1, defect, &diag);
+        return r < 0 ? r : image_set_add(set, &image);
 }
 
 int docker_images(Docker *docker, ImageSet *ret, Diag *reterr_diag) {
         static const char *const paths[] = { "", NULL };
+        static const RecordsWant want = { paths, parse_image_members, RECORDS_ELEMENT_MAX };
         const Request request = {
                 .method = "GET",
                 .path = "/images/json?all=1",
@@ -113,8 +139,7 @@ int docker_images(Docker *docker, ImageSet *ret, Diag *reterr_diag) {
         int r;
 
         *ret = (ImageSet){ 0 };
-        r = docker_call_list(docker, &request, paths, LIST_MAX, on_image, NULL, ret, NULL,
-                             reterr_diag);
+        r = docker_call_list(docker, &request, &want, on_image, NULL, ret, NULL, reterr_diag);
         if (r >= 0)
                 r = image_set_index(ret);
         if (r < 0)
@@ -124,7 +149,7 @@ int docker_images(Docker *docker, ImageSet *ret, Diag *reterr_diag) {
 }
 
 int docker_image(Docker *docker, const char *name_or_id, ImageDetail *ret, Diag *reterr_diag) {
-        cleanup(body_done) Body body = { .max = BODY_MAX };
+        cleanup(body_done) Body body = { 0 };
         cleanup_free char *name = NULL, *path = NULL;
         Request request = { "GET", .deadline_usec = docker_deadline(docker, false) };
         int r;
@@ -137,26 +162,33 @@ int docker_image(Docker *docker, const char *name_or_id, ImageDetail *ret, Diag 
         if (!path)
                 return -ENOMEM;
 
-        r = docker_call_body(docker, &request, &body, reterr_diag);
+        r = docker_call_object(docker, &request, parse_image_detail_members, &body, reterr_diag);
         if (r < 0)
                 return r;
 
         return parse_image_detail(body.text, body.n, ret, reterr_diag);
 }
 
-static int on_container(void *userdata, const char *text, size_t n, Diag *reterr_diag) {
+static int on_container(void *userdata, const char *text, size_t n, const char *defect,
+                        Diag *reterr_diag) {
         cleanup(container_done) Container container = { 0 };
-        int r;
+        ContainerSet *set = userdata;
+        Diag diag = DIAG_NULL;
+        int r = -EBADMSG;
 
-        r = parse_container(text, n, &container, reterr_diag);
-        if (r < 0)
-                return r;
+        (void)reterr_diag;
 
-        return container_set_add(userdata, &container);
+        if (!defect)
+                r = parse_container(text, n, &container, &diag);
+        if (r == -EBADMSG)
+                return add_unreadable(&set->unreadable, text, n, "Id",
+                                      set->n + set->unreadable.n + 1, defect, &diag);
+        return r < 0 ? r : container_set_add(set, &container);
 }
 
 int docker_containers(Docker *docker, ContainerSet *ret, Diag *reterr_diag) {
         static const char *const paths[] = { "", NULL };
+        static const RecordsWant want = { paths, parse_container_members, RECORDS_ELEMENT_MAX };
         const Request request = {
                 .method = "GET",
                 .path = "/containers/json?all=1",
@@ -165,8 +197,7 @@ int docker_containers(Docker *docker, ContainerSet *ret, Diag *reterr_diag) {
         int r;
 
         *ret = (ContainerSet){ 0 };
-        r = docker_call_list(docker, &request, paths, LIST_MAX, on_container, NULL, ret, NULL,
-                             reterr_diag);
+        r = docker_call_list(docker, &request, &want, on_container, NULL, ret, NULL, reterr_diag);
         if (r >= 0)
                 r = container_set_index(ret);
         if (r < 0)
@@ -176,7 +207,7 @@ int docker_containers(Docker *docker, ContainerSet *ret, Diag *reterr_diag) {
 }
 
 int docker_container(Docker *docker, const char *id, ContainerDetail *ret, Diag *reterr_diag) {
-        cleanup(body_done) Body body = { .max = BODY_MAX };
+        cleanup(body_done) Body body = { 0 };
         cleanup_free char *name = NULL, *path = NULL;
         Request request = { "GET", .deadline_usec = docker_deadline(docker, false) };
         int r;
@@ -189,37 +220,51 @@ int docker_container(Docker *docker, const char *id, ContainerDetail *ret, Diag 
         if (!path)
                 return -ENOMEM;
 
-        r = docker_call_body(docker, &request, &body, reterr_diag);
+        r = docker_call_object(docker, &request, parse_container_detail_members, &body,
+                               reterr_diag);
         if (r < 0)
                 return r;
 
         return parse_container_detail(body.text, body.n, ret, reterr_diag);
 }
 
-static int on_volume(void *userdata, const char *text, size_t n, Diag *reterr_diag) {
+typedef struct Volumes {
+        VolumeSet *set;
+        uint64_t n; /* of the list so far */
+} Volumes;
+
+static int on_volume(void *userdata, const char *text, size_t n, const char *defect,
+                     Diag *reterr_diag) {
         cleanup(volume_done) Volume volume = { 0 };
-        int r;
+        Volumes *volumes = userdata;
+        Diag diag = DIAG_NULL;
+        int r = -EBADMSG;
 
-        r = parse_volume(text, n, &volume, reterr_diag);
-        if (r < 0)
-                return r;
+        (void)reterr_diag;
 
-        return volume.device ? volume_set_add(userdata, &volume) : 0;
+        volumes->n++;
+        if (!defect)
+                r = parse_volume(text, n, &volume, &diag);
+        if (r == -EBADMSG)
+                return add_unreadable(&volumes->set->unreadable, text, n, "Name", volumes->n,
+                                      defect, &diag);
+        return r < 0 || !volume.device ? r : volume_set_add(volumes->set, &volume);
 }
 
 int docker_volumes(Docker *docker, VolumeSet *ret, Diag *reterr_diag) {
         static const char *const paths[] = { "Volumes", NULL };
+        static const RecordsWant want = { paths, parse_volume_members, RECORDS_ELEMENT_MAX };
         const Request request = {
                 .method = "GET",
                 /* {"driver":["local"]} */
                 .path = "/volumes?filters=%7B%22driver%22%3A%5B%22local%22%5D%7D",
                 .deadline_usec = docker_deadline(docker, false),
         };
+        Volumes volumes = { .set = ret };
         int r;
 
         *ret = (VolumeSet){ 0 };
-        r = docker_call_list(docker, &request, paths, LIST_MAX, on_volume, NULL, ret, NULL,
-                             reterr_diag);
+        r = docker_call_list(docker, &request, &want, on_volume, NULL, &volumes, NULL, reterr_diag);
         if (r < 0)
                 volume_set_done(ret);
 

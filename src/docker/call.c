@@ -22,7 +22,8 @@
 #define API_MINOR_MAX 55
 #define API_MINOR_PRUNE_CUT 44 /* Engine 25 */
 
-#define INFO_MAX (8U * 1024U * 1024U)
+#define OBJECT_MAX (64U * 1024U * 1024U) /* an answer that is read as one value */
+#define GONE_TRIES_MAX 5
 #define RETRY_MIN_USEC (100 * USEC_PER_MSEC)
 #define RETRY_MAX_USEC (5 * USEC_PER_SEC)
 
@@ -85,8 +86,23 @@ void docker_resume(Docker *docker) {
         http_resume(docker->http);
 }
 
+/* "GET /images/json" of "/v1.41/images/json?all=1". */
+typedef struct Endpoint {
+        char text[96];
+} Endpoint;
+
+static Endpoint endpoint(const char *method, const char *path) {
+        Endpoint ret;
+
+        if (strncmp(path, "/v1.", strlen("/v1.")) == 0)
+                path = strchr(path + 1, '/') ?: path;
+        snprintf(ret.text, sizeof(ret.text), "%s %.*s", method, (int)strcspn(path, "?"), path);
+        return ret;
+}
+
 /* What an answer means; 0 if it has the status that was hoped for. */
-static int map_status(const HttpResponse *response, long wanted, Diag *reterr_diag) {
+static int map_status(const Endpoint *asked, const HttpResponse *response, long wanted,
+                      Diag *reterr_diag) {
         char message[sizeof(response->error)];
         int r;
 
@@ -98,12 +114,8 @@ static int map_status(const HttpResponse *response, long wanted, Diag *reterr_di
             : response->status == 400 ? -EINVAL
                                       : -EREMOTEIO;
         parse_message(response->error, message, sizeof(message));
-        if (!*message)
-                return diag_set(reterr_diag, r, "the engine answered %ld", response->status);
-        if (response->error[0] != '{') /* not the engine's own: a proxy's page */
-                return diag_set(reterr_diag, r, "the engine answered %ld: %s", response->status,
-                                message);
-        return diag_set(reterr_diag, r, "%s", message);
+        return diag_set(reterr_diag, r, "%s was answered with %ld%s%s", asked->text,
+                        response->status, *message ? ": " : "", message);
 }
 
 /* Whether an engine refuses the version that was agreed on: not the one that agreed. */
@@ -157,6 +169,59 @@ static int on_body(void *userdata, const char *data, size_t n, Diag *reterr_diag
         return 0;
 }
 
+/* An answer that is one JSON value, of which some members are held. */
+typedef struct Object {
+        Records *records;
+        Body *body;
+        uint64_t n; /* bytes of the answer so far */
+        size_t n_values;
+} Object;
+
+static void object_donep(Object *object) {
+        records_free(object->records);
+}
+
+static int on_value(void *userdata, const char *text, size_t n, const char *defect,
+                    Diag *reterr_diag) {
+        Object *object = userdata;
+
+        if (object->n_values++ > 0)
+                return diag_set(reterr_diag, -EBADMSG, "the answer goes on past its end");
+        if (defect)
+                return diag_set(reterr_diag, -EBADMSG, "in the answer %s", defect);
+        return on_body(object->body, text, n, reterr_diag);
+}
+
+static int on_object(void *userdata, const char *data, size_t n, Diag *reterr_diag) {
+        Object *object = userdata;
+
+        object->n += n;
+        if (object->n > OBJECT_MAX)
+                return diag_set(reterr_diag, -EBADMSG, "the answer is longer than %u bytes",
+                                OBJECT_MAX);
+
+        return records_feed(object->records, data, n, reterr_diag);
+}
+
+static int object_new(const char *const *keep, Body *body, Object *ret) {
+        const RecordsWant want = { .keep = keep, .element_max = RECORDS_ELEMENT_MAX };
+
+        *ret = (Object){ .body = body };
+        body->max = RECORDS_ELEMENT_MAX + 1024;
+        return records_new(&want, on_value, NULL, ret, &ret->records);
+}
+
+/* Says that the answer is over. An empty one is left to its parser. */
+static int object_finish(Object *object, Diag *reterr_diag) {
+        int r = records_finish(object->records, reterr_diag);
+
+        if (r < 0)
+                return r;
+        if (!object->body->text)
+                object->body->text = strdup("");
+        return object->body->text ? 0 : -ENOMEM;
+}
+
 /* The version to speak to an engine that announces `announced`. */
 static int choose_version(const char *announced, EngineInfo *info, Diag *reterr_diag) {
         unsigned major, minor;
@@ -194,30 +259,85 @@ static void server_version(const char *server, EngineInfo *info) {
         info->version[n] = '\0';
 }
 
-static int ask_info(Docker *docker, const HttpResponse *ping, bool same_connection,
-                    uint64_t deadline_usec, Diag *reterr_diag) {
-        cleanup(body_done) Body body = { .max = INFO_MAX };
-        HttpRequest request = {
+/* One GET while a version is agreed on. `ret` says how it was answered; the body is empty if that was
+ * with an error. */
+static int ask(Docker *docker, const char *path, const char *const *keep, bool same_connection,
+               uint64_t deadline_usec, Body *body, HttpResponse *ret, Diag *reterr_diag) {
+        cleanup(object_done) Object object = { 0 };
+        const HttpRequest request = {
                 .method = "GET",
+                .path = path,
                 .same_connection = same_connection,
-                .sink = on_body,
-                .userdata = &body,
+                .sink = on_object,
+                .userdata = &object,
         };
-        EngineInfo agreed = { 0 }, info;
+        int r;
+
+        r = object_new(keep, body, &object);
+        if (r >= 0)
+                r = timed_call(docker, &request, deadline_usec, ret, reterr_diag);
+        if (r >= 0)
+                r = object_finish(&object, reterr_diag);
+        if (r == -EBADMSG) {
+                Endpoint asked = endpoint("GET", path);
+
+                diag_wrap(reterr_diag, r, "%s", asked.text);
+        }
+        return r;
+}
+
+/*
+ * Podman answers Docker's API, but keeps its build cache and images by other rules than the ones
+ * known here. It is told by a header of its own, and behind a proxy that drops headers by /version.
+ * An engine that does not answer that is taken for Docker.
+ */
+static int refuse_podman(Docker *docker, const HttpResponse *ping, const EngineInfo *agreed,
+                         bool same_connection, uint64_t deadline_usec, Diag *reterr_diag) {
+        cleanup(body_done) Body body = { 0 };
+        bool podman = *ping->libpod;
         HttpResponse response;
         char path[64];
         int r;
 
+        if (!podman) {
+                snprintf(path, sizeof(path), "/v%s/version", agreed->api_version);
+                r = ask(docker, path, parse_version_members, same_connection, deadline_usec, &body,
+                        &response, reterr_diag);
+                if (r >= 0 && response.status == 200)
+                        r = parse_version(body.text, body.n, &podman);
+                if (r < 0 && r != -EBADMSG)
+                        return r;
+        }
+        if (podman)
+                return diag_set(reterr_diag, -EPROTONOSUPPORT,
+                                "this is the socket of Podman, which is not supported: [docker] "
+                                "host has to name the socket of a Docker engine");
+        return 0;
+}
+
+static int ask_info(Docker *docker, const HttpResponse *ping, bool same_connection,
+                    uint64_t deadline_usec, Diag *reterr_diag) {
+        cleanup(body_done) Body body = { 0 };
+        EngineInfo agreed = { 0 }, info;
+        HttpResponse response;
+        Endpoint asked;
+        char path[64];
+        int r;
+
         r = choose_version(ping->api_version, &agreed, reterr_diag);
+        if (r >= 0)
+                r = refuse_podman(docker, ping, &agreed, same_connection, deadline_usec,
+                                  reterr_diag);
         if (r < 0)
                 return r;
 
         snprintf(path, sizeof(path), "/v%s/info", agreed.api_version);
-        request.path = path;
-        r = timed_call(docker, &request, deadline_usec, &response, reterr_diag);
+        r = ask(docker, path, parse_info_members, same_connection, deadline_usec, &body, &response,
+                reterr_diag);
         if (r < 0)
                 return r;
-        r = map_status(&response, 200, reterr_diag);
+        asked = endpoint("GET", path);
+        r = map_status(&asked, &response, 200, reterr_diag);
         if (r < 0 && version_refused(&response))
                 return diag_wrap(reterr_diag, -EPROTONOSUPPORT,
                                  "the engine does not take API %s, the newest known here",
@@ -225,7 +345,7 @@ static int ask_info(Docker *docker, const HttpResponse *ping, bool same_connecti
         if (r < 0)
                 return r;
 
-        r = parse_info(body.text ? body.text : "", body.n, &info, reterr_diag);
+        r = parse_info(body.text, body.n, &info, reterr_diag);
         if (r < 0)
                 return r;
 
@@ -241,6 +361,7 @@ static int ask_info(Docker *docker, const HttpResponse *ping, bool same_connecti
 
 static int negotiate(Docker *docker, uint64_t deadline_usec, Diag *reterr_diag) {
         const HttpRequest request = { .method = "GET", .path = "/_ping" };
+        const Endpoint asked = { "GET /_ping" };
         HttpResponse ping;
         int r = -ESTALE;
 
@@ -248,7 +369,7 @@ static int negotiate(Docker *docker, uint64_t deadline_usec, Diag *reterr_diag) 
         for (unsigned i = 0; i < 2 && r == -ESTALE; i++) {
                 r = timed_call(docker, &request, deadline_usec, &ping, reterr_diag);
                 if (r >= 0)
-                        r = map_status(&ping, 200, reterr_diag);
+                        r = map_status(&asked, &ping, 200, reterr_diag);
                 if (r < 0)
                         break;
                 memcpy(docker->swarm, ping.swarm, sizeof(docker->swarm));
@@ -277,6 +398,14 @@ int docker_negotiate(Docker *docker, const EngineInfo **ret, Diag *reterr_diag) 
         return 0;
 }
 
+static const char *request_path(const Docker *docker, const Request *request) {
+        const VersionedPath *versioned = request->paths;
+
+        while (versioned && docker->info.api_minor < versioned->api_minor)
+                versioned++;
+        return versioned ? versioned->path : request->path;
+}
+
 static int call_once(Docker *docker, const Request *request, bool same_connection, HttpSink sink,
                      void *userdata, HttpResponse *ret, Diag *reterr_diag) {
         const EngineInfo *info = &docker->info;
@@ -288,14 +417,9 @@ static int call_once(Docker *docker, const Request *request, bool same_connectio
                 .userdata = userdata,
                 .uncut = request->prune && info->api_minor < API_MINOR_PRUNE_CUT,
         };
-        const VersionedPath *versioned = request->paths;
         cleanup_free char *path = NULL;
 
-        while (versioned && info->api_minor < versioned->api_minor)
-                versioned++;
-
-        if (asprintf(&path, "/v%s%s", info->api_version,
-                     versioned ? versioned->path : request->path) < 0) {
+        if (asprintf(&path, "/v%s%s", info->api_version, request_path(docker, request)) < 0) {
                 path = NULL;
                 return -ENOMEM;
         }
@@ -304,9 +428,9 @@ static int call_once(Docker *docker, const Request *request, bool same_connectio
         return timed_call(docker, &http_request, request->deadline_usec, ret, reterr_diag);
 }
 
-int docker_call(Docker *docker, const Request *request, HttpSink sink, void *userdata,
-                HttpResponse *ret, Diag *reterr_diag) {
-        HttpResponse response = { 0 };
+/* Agrees on a version where that is needed, and calls. 0 whatever the answer's status. */
+static int call_agreed(Docker *docker, const Request *request, HttpSink sink, void *userdata,
+                       HttpResponse *ret, Diag *reterr_diag) {
         int r = -ESTALE;
 
         for (unsigned i = 0; i < 2 && r == -ESTALE; i++) {
@@ -318,15 +442,50 @@ int docker_call(Docker *docker, const Request *request, HttpSink sink, void *use
                                 break;
                 }
 
-                r = call_once(docker, request, i == 0, sink, userdata, &response, reterr_diag);
-                if (r >= 0 && version_refused(&response) && i == 0)
+                r = call_once(docker, request, i == 0, sink, userdata, ret, reterr_diag);
+                if (r >= 0 && version_refused(ret) && i == 0)
                         r = -ESTALE; /* another engine behind a proxy's connection */
                 if (r < 0)
                         docker->agreed = false;
         }
 
+        return r;
+}
+
+/* Seen on the containerd store while images are deleted: its list of images answers "failed to read
+ * config content: NotFound", and df "snapshot … does not exist" (moby#51978). */
+static bool is_gone_meanwhile(const Request *request, const HttpResponse *response) {
+        return strcmp(request->method, "GET") == 0 && response->status == 500 &&
+               (strcasestr(response->error, "not found") || strstr(response->error, "NotFound") ||
+                strstr(response->error, "does not exist"));
+}
+
+int docker_call(Docker *docker, const Request *request, HttpSink sink, void *userdata,
+                HttpResponse *ret, Diag *reterr_diag) {
+        HttpResponse response = { 0 };
+        uint64_t delay_usec = 0;
+        Endpoint asked;
+        int r;
+
+        for (unsigned i = 0;; i++) {
+                int q;
+
+                r = call_agreed(docker, request, sink, userdata, &response, reterr_diag);
+                if (r < 0 || i == GONE_TRIES_MAX || !is_gone_meanwhile(request, &response))
+                        break;
+                q = docker_pause(docker, &delay_usec, request->deadline_usec);
+                if (q == -ETIMEDOUT)
+                        break;
+                if (q < 0)
+                        return q;
+        }
+
+        asked = endpoint(request->method, request_path(docker, request));
         if (r >= 0)
-                r = map_status(&response, request->status ? request->status : 200, reterr_diag);
+                r = map_status(&asked, &response, request->status ? request->status : 200,
+                               reterr_diag);
+        else if (r == -EBADMSG)
+                diag_wrap(reterr_diag, r, "%s", asked.text);
         if (ret)
                 *ret = response;
         return r;
@@ -344,38 +503,78 @@ int docker_call_body(Docker *docker, const Request *request, Body *ret, Diag *re
         return ret->text ? 0 : -ENOMEM;
 }
 
+int docker_call_object(Docker *docker, const Request *request, const char *const *keep, Body *ret,
+                       Diag *reterr_diag) {
+        cleanup(object_done) Object object = { 0 };
+        int r;
+
+        r = object_new(keep, ret, &object);
+        if (r >= 0)
+                r = docker_call(docker, request, on_object, &object, NULL, reterr_diag);
+        return r < 0 ? r : object_finish(&object, reterr_diag);
+}
+
 typedef struct List {
         Records *records;
-        uint64_t n, max;
+        RecordsElement element;
+        RecordsShortcut shortcut;
+        void *userdata;
+        uint64_t n, n_kept;
 } List;
+
+static void list_donep(List *list) {
+        records_free(list->records);
+}
+
+static ssize_t on_shortcut(void *userdata, const char *text, size_t n, Diag *reterr_diag) {
+        const List *list = userdata;
+
+        return list->shortcut(list->userdata, text, n, reterr_diag);
+}
+
+static int on_element(void *userdata, const char *text, size_t n, const char *defect,
+                      Diag *reterr_diag) {
+        List *list = userdata;
+
+        list->n_kept += n;
+        if (list->n_kept > LIST_KEPT_MAX)
+                return diag_set(reterr_diag, -EBADMSG,
+                                "what is needed of the answer is longer than %u bytes",
+                                LIST_KEPT_MAX);
+        return list->element(list->userdata, text, n, defect, reterr_diag);
+}
 
 static int on_list(void *userdata, const char *data, size_t n, Diag *reterr_diag) {
         List *list = userdata;
 
         list->n += n;
-        if (list->n > list->max)
-                return diag_set(reterr_diag, -EBADMSG,
-                                "the answer is longer than %" PRIu64 " bytes", list->max);
+        if (list->n > ANSWER_MAX)
+                return diag_set(reterr_diag, -EBADMSG, "the answer is longer than %u bytes",
+                                ANSWER_MAX);
 
         return records_feed(list->records, data, n, reterr_diag);
 }
 
-int docker_call_list(Docker *docker, const Request *request, const char *const *paths, uint64_t max,
+int docker_call_list(Docker *docker, const Request *request, const RecordsWant *want,
                      RecordsElement element, RecordsShortcut shortcut, void *userdata,
                      HttpResponse *ret, Diag *reterr_diag) {
-        cleanup(records_free) Records *records = NULL;
-        List list = { .max = max };
+        cleanup(list_done) List list = {
+                .element = element,
+                .shortcut = shortcut,
+                .userdata = userdata,
+        };
+        Endpoint asked;
         int r;
 
-        r = records_new(paths, RECORDS_ELEMENT_MAX, element, shortcut, userdata, &records);
+        r = records_new(want, on_element, shortcut ? on_shortcut : NULL, &list, &list.records);
+        if (r >= 0)
+                r = docker_call(docker, request, on_list, &list, ret, reterr_diag);
         if (r < 0)
                 return r;
 
-        list.records = records;
-        r = docker_call(docker, request, on_list, &list, ret, reterr_diag);
-        if (r >= 0)
-                r = records_finish(records, reterr_diag);
-        return r == -EMSGSIZE ? -EBADMSG : r;
+        asked = endpoint(request->method, request_path(docker, request));
+        r = records_finish(list.records, reterr_diag);
+        return r < 0 ? diag_wrap(reterr_diag, r, "%s", asked.text) : 0;
 }
 
 int docker_pause(Docker *docker, uint64_t *delay_usec, uint64_t deadline_usec) {

@@ -65,6 +65,33 @@ void record_set_done(RecordSet *set) {
         *set = RECORD_SET_NULL;
 }
 
+int unreadable_add(UnreadableSet *set, const char *object, const char *reason) {
+        cleanup_free char *object_copy = NULL, *reason_copy = NULL;
+
+        if (set->n_named < UNREADABLE_NAMED_MAX) {
+                object_copy = strdup(object);
+                reason_copy = strdup(reason);
+                if (!object_copy || !reason_copy || array_grow(set->v, set->n_named, set->size) < 0)
+                        return -ENOMEM;
+                set->v[set->n_named++] = (Unreadable){
+                        .object = TAKE_PTR(object_copy),
+                        .reason = TAKE_PTR(reason_copy),
+                };
+        }
+
+        set->n++;
+        return 0;
+}
+
+void unreadable_done(UnreadableSet *set) {
+        for (size_t i = 0; i < set->n_named; i++) {
+                free(set->v[i].object);
+                free(set->v[i].reason);
+        }
+        free(set->v);
+        *set = (UnreadableSet){ 0 };
+}
+
 int image_set_add(ImageSet *set, Image *image) {
         if (array_grow(set->v, set->n, set->size) < 0)
                 return -ENOMEM;
@@ -153,6 +180,7 @@ void image_set_done(ImageSet *set) {
         for (size_t i = 0; i < set->n; i++)
                 image_done(&set->v[i]);
         free(set->v);
+        unreadable_done(&set->unreadable);
         image_set_drop_indexes(set);
         *set = (ImageSet){ 0 };
 }
@@ -310,6 +338,7 @@ void container_set_done(ContainerSet *set) {
         for (size_t i = 0; i < set->n; i++)
                 container_done(&set->v[i]);
         free(set->v);
+        unreadable_done(&set->unreadable);
         index_done(&set->by_image);
         *set = (ContainerSet){ 0 };
 }
@@ -340,6 +369,7 @@ void volume_set_done(VolumeSet *set) {
         for (size_t i = 0; i < set->n; i++)
                 volume_done(&set->v[i]);
         free(set->v);
+        unreadable_done(&set->unreadable);
         *set = (VolumeSet){ 0 };
 }
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The engine's answers to the model, by way of wire/json. Build cache records, which come by the
+ * The engine's answers to the model, by way of wire/json: what is left of them once members that are
+ * not used are gone (docker/records.h). Build cache records, which come by the
  * hundred thousand, have their own file, usage.c.
  */
 
 #include "docker/parse.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,6 +17,7 @@
 #include "wire/json.h"
 
 #define LABEL_PROJECT "com.docker.compose.project"
+#define LABELS_PROJECT "Labels/" LABEL_PROJECT
 
 /* Two digits; `bad` is set where they are none. */
 static unsigned digits(const char *p, bool *bad) {
@@ -130,7 +133,7 @@ int parse_api_version(const char *text, unsigned *ret_major, unsigned *ret_minor
         return 0;
 }
 
-static int parse_object(const char *text, size_t n, Json **ret) {
+static int read_object(const char *text, size_t n, Json **ret) {
         cleanup(json_free) Json *json = NULL;
         int r;
 
@@ -142,6 +145,41 @@ static int parse_object(const char *text, size_t n, Json **ret) {
 
         *ret = TAKE_PTR(json);
         return 0;
+}
+
+typedef struct Identity {
+        const char *member;
+        char *object;
+} Identity;
+
+static int on_identity(void *userdata, const char *text, size_t n, const char *defect,
+                       Diag *reterr_diag) {
+        const Identity *identity = userdata;
+        cleanup(json_free) Json *json = NULL;
+
+        (void)defect;
+        (void)reterr_diag;
+
+        if (json_parse(text, n, &json) >= 0)
+                snprintf(identity->object, PARSE_OBJECT_MAX, "%s",
+                         json_get_string(json, identity->member, ""));
+        return 0;
+}
+
+void parse_object(const char *text, size_t n, const char *member, uint64_t number,
+                  char ret[static PARSE_OBJECT_MAX]) {
+        const char *const keep[] = { member, NULL };
+        const RecordsWant want = { .keep = keep, .element_max = RECORDS_ELEMENT_MAX };
+        Identity identity = { member, ret };
+        cleanup(records_free) Records *records = NULL;
+
+        *ret = '\0';
+        if (records_new(&want, on_identity, NULL, &identity, &records) >= 0 &&
+            records_feed(records, text, n, NULL) < 0)
+                *ret = '\0';
+        text_clean(ret);
+        if (!*ret)
+                snprintf(ret, PARSE_OBJECT_MAX, "number %" PRIu64 " of the list", number);
 }
 
 /* A copy of a string member, "" where it is absent. */
@@ -208,7 +246,7 @@ static int read_size(const Json *json, const char *name, uint64_t *ret) {
         return 0;
 }
 
-/* A list of strings without the engine's word for "none": those with an '@', or those without. The
+/* A list of strings without nulls and without the engine's word for "none": those with an '@', or those without. The
  * containerd store lists what was pulled by digest as "repo@sha256:…" among the tags, and a DELETE
  * of such a name takes every tag of the repository (28.5). */
 static int read_names(const Json *json, const char *name, const char *none, bool at, Strv *ret) {
@@ -221,6 +259,8 @@ static int read_names(const Json *json, const char *name, const char *none, bool
         json_foreach (item, list) {
                 const char *text = json_string(item);
 
+                if (json_is_null(item))
+                        continue;
                 if (!text || !*text)
                         return -EBADMSG;
                 if (strcmp(text, none) == 0 || !strchr(text, '@') == at)
@@ -244,12 +284,15 @@ static int read_project(const Json *json, char **ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
+const char *const parse_image_members[] = { "Id",      "ParentId", "RepoTags",     "RepoDigests",
+                                            "Created", "Size",     LABELS_PROJECT, NULL };
+
 int parse_image(const char *text, size_t n, Image *ret, Diag *reterr_diag) {
         cleanup(image_done) Image image = { 0 };
         cleanup(json_free) Json *json = NULL;
         int r;
 
-        if ((r = parse_object(text, n, &json)) < 0 ||
+        if ((r = read_object(text, n, &json)) < 0 ||
             (r = read_id(json, "Id", true, image.id, sizeof(image.id))) < 0 ||
             (r = read_id(json, "ParentId", false, image.parent_id, sizeof(image.parent_id))) < 0 ||
             (r = read_names(json, "RepoTags", "<none>:<none>", false, &image.names)) < 0 ||
@@ -266,12 +309,17 @@ int parse_image(const char *text, size_t n, Image *ret, Diag *reterr_diag) {
         return 0;
 }
 
+const char *const parse_image_detail_members[] = {
+        "Id", "Parent", "Comment", "DockerVersion", "RepoTags", "Created", "Metadata/LastTagTime",
+        NULL
+};
+
 int parse_image_detail(const char *text, size_t n, ImageDetail *ret, Diag *reterr_diag) {
         cleanup(image_detail_done) ImageDetail detail = { 0 };
         cleanup(json_free) Json *json = NULL;
         int r;
 
-        if ((r = parse_object(text, n, &json)) < 0 ||
+        if ((r = read_object(text, n, &json)) < 0 ||
             (r = read_id(json, "Id", true, detail.id, sizeof(detail.id))) < 0 ||
             (r = read_id(json, "Parent", false, detail.parent_id, sizeof(detail.parent_id))) < 0 ||
             (r = read_string(json, "Comment", &detail.comment)) < 0 ||
@@ -296,6 +344,8 @@ static int read_container_name(const Json *json, const char *id, char **ret) {
         json_foreach (item, list) {
                 const char *name = json_string(item);
 
+                if (json_is_null(item))
+                        continue;
                 if (!name)
                         return -EBADMSG;
                 name += *name == '/';
@@ -353,12 +403,25 @@ static int read_mounts(const Json *json, Container *container) {
         return 0;
 }
 
+const char *const parse_container_members[] = { "Id",
+                                                "ImageID",
+                                                "Names",
+                                                "Image",
+                                                "State",
+                                                "Created",
+                                                LABELS_PROJECT,
+                                                "Mounts/Type",
+                                                "Mounts/Name",
+                                                "Mounts/Source",
+                                                "Mounts/Destination",
+                                                NULL };
+
 int parse_container(const char *text, size_t n, Container *ret, Diag *reterr_diag) {
         cleanup(container_done) Container container = { 0 };
         cleanup(json_free) Json *json = NULL;
         int r;
 
-        if ((r = parse_object(text, n, &json)) < 0 ||
+        if ((r = read_object(text, n, &json)) < 0 ||
             (r = read_id(json, "Id", true, container.id, sizeof(container.id))) < 0 ||
             (r = read_id(json, "ImageID", false, container.image_id, sizeof(container.image_id))) <
                     0 ||
@@ -376,13 +439,18 @@ int parse_container(const char *text, size_t n, Container *ret, Diag *reterr_dia
         return 0;
 }
 
+const char *const parse_container_detail_members[] = {
+        "Config/Image", "HostConfig/LogConfig/Type", "State/ExitCode",
+        "State/Status", "State/FinishedAt",          NULL
+};
+
 int parse_container_detail(const char *text, size_t n, ContainerDetail *ret, Diag *reterr_diag) {
         cleanup(container_detail_done) ContainerDetail detail = { 0 };
         cleanup(json_free) Json *json = NULL;
         const Json *state, *log;
         int r;
 
-        r = parse_object(text, n, &json);
+        r = read_object(text, n, &json);
         state = json_get(json, "State");
         log = json_get(json_get(json, "HostConfig"), "LogConfig");
         detail.exit_code = json_get_int(state, "ExitCode", 0);
@@ -432,12 +500,15 @@ static int read_device(const Json *json, char **ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
+const char *const parse_volume_members[] = { "Name", "Driver", "Options/device", "Options/o",
+                                             NULL };
+
 int parse_volume(const char *text, size_t n, Volume *ret, Diag *reterr_diag) {
         cleanup(volume_done) Volume volume = { 0 };
         cleanup(json_free) Json *json = NULL;
         int r;
 
-        if ((r = parse_object(text, n, &json)) >= 0 &&
+        if ((r = read_object(text, n, &json)) >= 0 &&
             (r = read_string(json, "Name", &volume.name)) >= 0)
                 r = *volume.name ? read_device(json, &volume.device) : -EBADMSG;
         if (r < 0)
@@ -450,13 +521,16 @@ int parse_volume(const char *text, size_t n, Volume *ret, Diag *reterr_diag) {
         return 0;
 }
 
+const char *const parse_info_members[] = { "DockerRootDir", "Driver",         "DriverStatus",
+                                           "ServerVersion", "BuildahVersion", NULL };
+
 int parse_info(const char *text, size_t n, EngineInfo *ret, Diag *reterr_diag) {
         cleanup_free char *root_dir = NULL, *driver = NULL, *version = NULL;
         cleanup(json_free) Json *json = NULL;
         EngineInfo info = { 0 };
         int r;
 
-        if ((r = parse_object(text, n, &json)) < 0 ||
+        if ((r = read_object(text, n, &json)) < 0 ||
             (r = read_string(json, "DockerRootDir", &root_dir)) < 0 ||
             (r = read_string(json, "Driver", &driver)) < 0 ||
             (r = read_string(json, "ServerVersion", &version)) < 0)
@@ -480,48 +554,77 @@ int parse_info(const char *text, size_t n, EngineInfo *ret, Diag *reterr_diag) {
         return 0;
 }
 
-typedef struct Cut {
-        const char *first, *last; /* the elements, from the first to behind the last */
-        size_t n;
-} Cut;
-
-static int on_pruned(void *userdata, const char *text, size_t n, Diag *reterr_diag) {
-        Cut *cut = userdata;
+static int on_pruned(void *userdata, const char *text, size_t n, const char *defect,
+                     Diag *reterr_diag) {
+        size_t *n_pruned = userdata;
 
         (void)reterr_diag;
 
-        if (cut->n++ == 0)
-                cut->first = text;
-        cut->last = text + n;
-        return *text == '"' ? 0 : -EBADMSG;
+        ++*n_pruned;
+        return !defect && n > 0 && *text == '"' ? 0 : -EBADMSG;
 }
 
-int parse_pruned(char *text, size_t n, size_t *ret_n, uint64_t *ret_bytes, Diag *reterr_diag) {
-        static const char *const paths[] = { "CachesDeleted", NULL };
-        cleanup(records_free) Records *records = NULL;
+static int on_prune(void *userdata, const char *text, size_t n, const char *defect,
+                    Diag *reterr_diag) {
         cleanup(json_free) Json *json = NULL;
-        Cut cut = { NULL, NULL, 0 };
-        uint64_t bytes = 0;
         int r;
 
-        r = records_new(paths, RECORDS_ELEMENT_MAX, on_pruned, NULL, &cut, &records);
-        if (r < 0)
-                return r;
+        (void)reterr_diag;
 
-        if ((r = records_feed(records, text, n, reterr_diag)) >= 0 &&
-            (r = records_finish(records, reterr_diag)) >= 0) {
-                if (cut.n > 0) {
-                        memmove(text + (cut.first - text), cut.last, (size_t)(text + n - cut.last));
-                        n -= (size_t)(cut.last - cut.first);
-                }
-                if ((r = parse_object(text, n, &json)) >= 0)
-                        r = read_size(json, "SpaceReclaimed", &bytes);
-        }
+        r = defect ? -EBADMSG : read_object(text, n, &json);
+        return r < 0 ? r : read_size(json, "SpaceReclaimed", userdata);
+}
+
+static int read_once(const RecordsWant *want, RecordsElement element, void *userdata,
+                     const char *text, size_t n, Diag *reterr_diag) {
+        cleanup(records_free) Records *records = NULL;
+        int r;
+
+        r = records_new(want, element, NULL, userdata, &records);
+        if (r >= 0)
+                r = records_feed(records, text, n, reterr_diag);
+        return r < 0 ? r : records_finish(records, reterr_diag);
+}
+
+/* Read twice: for the ids, which are only counted, and for what stands beside them. */
+int parse_pruned(const char *text, size_t n, size_t *ret_n, uint64_t *ret_bytes,
+                 Diag *reterr_diag) {
+        static const char *const paths[] = { "CachesDeleted", NULL };
+        static const char *const keep[] = { "SpaceReclaimed", NULL };
+        static const RecordsWant ids = { paths, NULL, RECORDS_ELEMENT_MAX, true };
+        static const RecordsWant rest = { .keep = keep, .element_max = RECORDS_ELEMENT_MAX };
+        uint64_t bytes = UINT64_MAX;
+        size_t n_pruned = 0;
+        int r;
+
+        r = read_once(&ids, on_pruned, &n_pruned, text, n, reterr_diag);
+        if (r >= 0)
+                r = read_once(&rest, on_prune, &bytes, text, n, reterr_diag);
         if (r < 0)
                 return diag_set(reterr_diag, r, "the engine's answer to a prune is malformed");
 
-        *ret_n = cut.n;
+        *ret_n = n_pruned;
         *ret_bytes = bytes;
+        return 0;
+}
+
+const char *const parse_version_members[] = { "Components/Name", NULL };
+
+/* Seen on Podman 4.3: the first of its components is the "Podman Engine". */
+int parse_version(const char *text, size_t n, bool *ret_podman) {
+        cleanup(json_free) Json *json = NULL;
+        bool podman = false;
+        int r;
+
+        r = read_object(text, n, &json);
+        if (r < 0)
+                return r;
+
+        json_foreach (component, json_get(json, "Components"))
+                podman = podman ||
+                         strcmp(json_get_string(component, "Name", ""), "Podman Engine") == 0;
+
+        *ret_podman = podman;
         return 0;
 }
 

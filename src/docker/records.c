@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * An automaton over bytes with two gears. Outside the array every byte is checked against the
- * structure. Inside an element only strings and brackets are followed, since whoever takes the
- * element parses it: this gear carries nearly all bytes of a poll, so strings are skipped by
- * memchr() and an element that lies whole in one piece of input is handed on in place.
+ * An automaton over bytes that checks every one of them against the structure of JSON, in elements
+ * and outside of them. Strings, which are most of the bytes, are skipped by memchr(). What of an
+ * element is kept is the affair of members.c.
  *
  * The trap: any state may be interrupted after any byte. What is decided must not depend on where
  * the pieces end, the limit on an element's length included.
@@ -12,10 +11,13 @@
 
 #include "docker/records.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "docker/members.h"
+
 #define PATHS_MAX 4
-#define DEPTH_MAX 64
+#define DEPTH_MAX 64 /* below it brackets are counted, but may be of either kind */
 #define KEY_MAX 64
 
 typedef enum State {
@@ -28,16 +30,20 @@ typedef enum State {
         STATE_IN_KEY,
         STATE_IN_STRING,
         STATE_IN_WORD, /* a number, true, false, null */
-        STATE_ELEMENT,
+        STATE_IN_DEEP, /* below DEPTH_MAX, outside of strings */
+        STATE_IN_DEEP_STRING,
         STATE_DONE,
         STATE_FAILED,
 } State;
 
 struct Records {
-        const char *const *paths;
+        const char *const *paths; /* NULL: each value at the root is an element */
+        bool may_lack;
         size_t n_paths;
         size_t n_components[PATHS_MAX];
         size_t n_matched[PATHS_MAX]; /* leading components the present position agrees with */
+        bool is_there[PATHS_MAX];    /* a value stood in its place, or on the way to it */
+        bool is_read[PATHS_MAX];     /* a value stood in its place */
 
         RecordsElement element;
         RecordsShortcut shortcut;
@@ -47,37 +53,44 @@ struct Records {
         int error;
         uint64_t is_array; /* one bit a level */
         unsigned depth;
-        bool escaped; /* the next byte of a string is behind a backslash */
+        size_t n_deep; /* brackets open below DEPTH_MAX */
+        bool escaped;  /* the next byte of a string is behind a backslash */
         char key[KEY_MAX];
         size_t n_key; /* > KEY_MAX: too long to match anything */
         bool word_expected_null;
         size_t n_word;
 
-        unsigned array_depth; /* of the elements that are handed out; 0: not inside it */
-        bool found;           /* an array that was not empty */
-
-        unsigned element_depth;
-        bool element_string, element_word;
-        char *buffer; /* the element in progress, as far as earlier pieces had it */
-        size_t n_buffer, size_buffer, element_max;
+        bool in_array; /* the one whose elements are handed out, which lies at `base` */
+        bool found;    /* it was not empty */
+        bool in_element;
+        unsigned base; /* the depth of its elements */
+        Members members;
 };
 
-int records_new(const char *const *paths, size_t element_max, RecordsElement element,
-                RecordsShortcut shortcut, void *userdata, Records **ret) {
+int records_new(const RecordsWant *want, RecordsElement element, RecordsShortcut shortcut,
+                void *userdata, Records **ret) {
         cleanup(records_free) Records *records = NULL;
+        size_t n_keep = 0;
 
         records = calloc(1, sizeof(*records));
         if (!records)
                 return -ENOMEM;
 
-        records->paths = paths;
+        records->paths = want->paths;
+        records->may_lack = want->may_lack;
         records->element = element;
         records->shortcut = shortcut;
         records->userdata = userdata;
-        records->element_max = element_max;
+        records->members.keep = want->keep;
+        records->members.max = want->element_max;
+        records->in_array = !want->paths;
 
-        for (; paths[records->n_paths]; records->n_paths++) {
-                const char *path = paths[records->n_paths];
+        while (want->keep && want->keep[n_keep])
+                n_keep++;
+        if (n_keep > RECORDS_KEEP_MAX)
+                return -EINVAL;
+        for (; want->paths && want->paths[records->n_paths]; records->n_paths++) {
+                const char *path = want->paths[records->n_paths];
                 size_t n = *path ? 1 : 0;
 
                 if (records->n_paths == PATHS_MAX)
@@ -95,7 +108,7 @@ Records *records_free(Records *records) {
         if (!records)
                 return NULL;
 
-        free(records->buffer);
+        members_done(&records->members);
         free(records);
         return NULL;
 }
@@ -138,76 +151,122 @@ static void match_key(Records *records) {
         }
 }
 
-/* Where a value begins: is it the array, on the way to it, or neither? */
-static void position(const Records *records, bool *ret_array, bool *ret_on_the_way) {
-        *ret_array = *ret_on_the_way = false;
+/* What a value that begins outside of elements is: the array, something on the way to it, or neither. */
+typedef struct Place {
+        bool array, on_the_way;
+        const char *path; /* of either */
+        bool again;       /* the array was there before */
+} Place;
 
-        for (size_t i = 0; i < records->n_paths; i++)
-                if (records->n_matched[i] == records->depth) {
-                        if (records->n_components[i] == records->depth)
-                                *ret_array = true;
-                        else
-                                *ret_on_the_way = true;
-                }
+static Place find_place(Records *records) {
+        Place place = { .path = NULL };
+
+        for (size_t i = 0; i < records->n_paths; i++) {
+                bool ends = records->n_components[i] == records->depth;
+
+                if (records->n_matched[i] != records->depth)
+                        continue;
+                place.path = records->paths[i];
+                place.array |= ends;
+                place.on_the_way |= !ends;
+                place.again |= ends && records->is_read[i];
+                records->is_read[i] |= ends;
+                records->is_there[i] |= ends || records->depth > 0;
+        }
+
+        return place;
 }
 
-static int push(Records *records, bool array, Diag *reterr_diag) {
-        if (records->depth == DEPTH_MAX)
-                return broken(records, reterr_diag, "the answer is nested too deeply");
+static void open_container(Records *records, bool array) {
+        if (records->depth == DEPTH_MAX) {
+                records->n_deep = 1;
+                records->state = STATE_IN_DEEP;
+                if (records->in_element && records->members.mode == MEMBERS_KEEP)
+                        members_spoil(&records->members, "is nested too deeply");
+                return;
+        }
 
         records->is_array &= ~(UINT64_C(1) << records->depth);
         records->is_array |= (uint64_t)array << records->depth;
         records->depth++;
         records->state = array ? STATE_FIRST_VALUE : STATE_FIRST_KEY;
+}
+
+/* The value that began at this depth is over; `c` is the bracket that ends it, if one does. */
+static int end_value(Records *records, char c, Diag *reterr_diag) {
+        const Members *members = &records->members;
+        int r;
+
+        records->state = records->depth > 0 ? STATE_NEXT : STATE_DONE;
+        if (!records->in_element)
+                return 0;
+        if (members_end(&records->members, records->depth - records->base, c) < 0)
+                return fail(records, -ENOMEM);
+        if (records->depth > records->base)
+                return 0;
+
+        records->in_element = false;
+        if (records->depth == 0)
+                records->state = STATE_VALUE; /* or nothing more */
+        r = records->element(records->userdata, members->text ? members->text : "", members->n,
+                             *members->defect ? members->defect : NULL, reterr_diag);
+        return r < 0 ? fail(records, r) : 0;
+}
+
+static int close_container(Records *records, char c, Diag *reterr_diag) {
+        records->depth--;
+        if (records->paths && records->depth < records->base)
+                records->in_array = false;
+        for (size_t i = 0; i < records->n_paths; i++)
+                records->n_matched[i] = MIN(records->n_matched[i], (size_t)records->depth);
+        return end_value(records, c, reterr_diag);
+}
+
+static bool at_element(const Records *records) {
+        return records->in_array && !records->in_element && records->depth == records->base;
+}
+
+/* Outside of elements: only what leads to the array need be of a certain kind. */
+static int check_place(Records *records, char c, Diag *reterr_diag) {
+        Place place = find_place(records);
+
+        records->word_expected_null = place.path;
+        if (!place.path)
+                return 0;
+        if (place.again)
+                return broken(records, reterr_diag, "%s is in the answer twice", place.path);
+        if (!((place.array && c == '[') || (place.on_the_way && c == '{') ||
+              (c == 'n' && (place.array || records->depth > 0))))
+                return broken(records, reterr_diag, "the answer has no list in the place of %s",
+                              *place.path ? place.path : "one");
+        if (c == '[' && !records->found) {
+                records->in_array = true;
+                records->base = records->depth + 1;
+        }
         return 0;
 }
 
-static void pop(Records *records) {
-        records->depth--;
-        if (records->array_depth > records->depth)
-                records->array_depth = 0;
-        for (size_t i = 0; i < records->n_paths; i++)
-                records->n_matched[i] = MIN(records->n_matched[i], (size_t)records->depth);
-        records->state = records->depth > 0 ? STATE_NEXT : STATE_DONE;
-}
-
 static int begin_value(Records *records, char c, Diag *reterr_diag) {
-        bool array, on_the_way, expected;
-        int r;
-
-        if (records->array_depth > 0 && records->depth == records->array_depth) {
-                if (c != '{' && c != '[' && c != '"' && !is_word(c))
-                        return broken(records, reterr_diag, "the answer is not JSON");
-                records->found = true;
-                records->element_depth = 0;
-                records->element_string = records->element_word = false;
-                records->state = STATE_ELEMENT;
-                return 0;
-        }
-
-        position(records, &array, &on_the_way);
-        expected = c == 'n' || (array && c == '[') || (on_the_way && c == '{');
-        if ((array || on_the_way) && (!expected || (c == 'n' && !array && records->depth == 0)))
-                return broken(records, reterr_diag, "the answer is not what the API says");
-
-        if (c == '[') {
-                r = push(records, true, reterr_diag);
-                if (r < 0)
-                        return r;
-                if (array && !records->found)
-                        records->array_depth = records->depth;
-        } else if (c == '{') {
-                return push(records, false, reterr_diag);
-        } else if (c == '"') {
-                records->state = STATE_IN_STRING;
-        } else if (is_word(c)) {
-                records->word_expected_null = array || on_the_way;
-                records->n_word = 1;
-                records->state = STATE_IN_WORD;
-        } else {
+        if (c != '[' && c != '{' && c != '"' && !is_word(c))
                 return broken(records, reterr_diag, "the answer is not JSON");
-        }
 
+        records->word_expected_null = false;
+        if (at_element(records)) {
+                records->found = records->in_element = true;
+                members_reset(&records->members);
+        } else if (!records->in_element && check_place(records, c, reterr_diag) < 0) {
+                return records->error;
+        }
+        if (records->in_element && members_begin(&records->members, records->depth - records->base,
+                                                 c, records->key, records->n_key) < 0)
+                return fail(records, -ENOMEM);
+
+        if (c == '[' || c == '{') {
+                open_container(records, c == '[');
+        } else {
+                records->state = c == '"' ? STATE_IN_STRING : STATE_IN_WORD;
+                records->n_word = 1;
+        }
         return 0;
 }
 
@@ -216,8 +275,7 @@ static int end_word(Records *records, Diag *reterr_diag) {
         if (records->word_expected_null && records->n_word != 4)
                 return broken(records, reterr_diag, "the answer is not what the API says");
 
-        records->state = records->depth > 0 ? STATE_NEXT : STATE_DONE;
-        return 0;
+        return end_value(records, ' ', reterr_diag);
 }
 
 /* Finds the end of a string that began before `p`: the quote, or NULL if it is not in sight. */
@@ -245,129 +303,6 @@ static const char *string_end(const char *p, const char *end, bool *escaped) {
         return NULL;
 }
 
-static int keep(Records *records, const char *text, size_t n) {
-        if (records->n_buffer + n > records->size_buffer) {
-                size_t size = MAX(records->n_buffer + n, MAX(records->size_buffer * 2, 1024));
-                char *grown;
-
-                size = MIN(size, records->element_max);
-                grown = realloc(records->buffer, size);
-                if (!grown)
-                        return fail(records, -ENOMEM);
-                records->buffer = grown;
-                records->size_buffer = size;
-        }
-
-        memcpy(records->buffer + records->n_buffer, text, n);
-        records->n_buffer += n;
-        return 0;
-}
-
-/* Follows an element from `p` to its end, which is returned; NULL if it is not in sight. */
-static const char *element_end(Records *records, const char *p, const char *end,
-                               Diag *reterr_diag) {
-        while (p < end) {
-                if (records->element_string) {
-                        p = string_end(p, end, &records->escaped);
-                        if (!p)
-                                return NULL;
-                        records->element_string = false;
-                        p++;
-                        if (records->element_depth == 0)
-                                return p;
-                        continue;
-                }
-
-                switch (*p) {
-                case '"':
-                        if (records->element_word)
-                                return p;
-                        records->element_string = true;
-                        break;
-                case '{':
-                case '[':
-                        if (records->element_word)
-                                return p;
-                        if (records->depth + ++records->element_depth > DEPTH_MAX) {
-                                (void)broken(records, reterr_diag,
-                                             "the answer is nested too deeply");
-                                return NULL;
-                        }
-                        break;
-                case '}':
-                case ']':
-                        if (records->element_depth == 0)
-                                return p;
-                        if (--records->element_depth == 0)
-                                return p + 1;
-                        break;
-                case ',':
-                case ' ':
-                case '\n':
-                case '\r':
-                case '\t':
-                        if (records->element_depth == 0)
-                                return p;
-                        break;
-                default:
-                        if (records->element_depth == 0)
-                                records->element_word = true;
-                }
-                p++;
-        }
-
-        return NULL;
-}
-
-/* Takes what `p` has of the element in progress; returns the bytes taken or an error. */
-static ssize_t feed_element(Records *records, const char *p, size_t n, Diag *reterr_diag) {
-        size_t left = records->element_max - records->n_buffer, n_element;
-        const char *text = p, *end;
-        int r;
-
-        if (records->shortcut && records->n_buffer == 0 && records->element_depth == 0 &&
-            !records->element_string && !records->element_word) {
-                ssize_t taken;
-
-                taken = records->shortcut(records->userdata, p, MIN(n, left), reterr_diag);
-                if (taken < 0)
-                        return fail(records, (int)taken);
-                if (taken > 0) {
-                        records->state = STATE_NEXT;
-                        return taken;
-                }
-        }
-
-        /* One byte past the limit shows whether the element ends there: a word needs it. */
-        end = element_end(records, p, p + MIN(n, left + 1), reterr_diag);
-        if (records->state == STATE_FAILED)
-                return records->error;
-
-        n_element = end ? (size_t)(end - p) : MIN(n, left + 1);
-        if (n_element > left)
-                return diag_set(reterr_diag, fail(records, -EMSGSIZE),
-                                "one element of the answer is longer than %zu bytes",
-                                records->element_max);
-
-        if (!end || records->n_buffer > 0) {
-                r = keep(records, p, n_element);
-                if (r < 0)
-                        return r;
-                if (!end)
-                        return (ssize_t)n_element;
-                text = records->buffer;
-        }
-
-        r = records->element(records->userdata, text, text == p ? n_element : records->n_buffer,
-                             reterr_diag);
-        if (r < 0)
-                return fail(records, r);
-
-        records->n_buffer = 0;
-        records->state = STATE_NEXT;
-        return (ssize_t)n_element;
-}
-
 /* One byte of the structure; `ret_again` where the byte belongs to what comes next. */
 static int feed_byte(Records *records, char c, bool *ret_again, Diag *reterr_diag) {
         bool array = records->depth > 0 && records->is_array >> (records->depth - 1) & 1;
@@ -392,20 +327,15 @@ static int feed_byte(Records *records, char c, bool *ret_again, Diag *reterr_dia
 
         switch (records->state) {
         case STATE_FIRST_VALUE:
-                if (c == ']') {
-                        pop(records);
-                        return 0;
-                }
+                if (c == ']')
+                        return close_container(records, c, reterr_diag);
                 __attribute__((fallthrough));
         case STATE_VALUE:
-                *ret_again = records->array_depth > 0 && records->depth == records->array_depth;
                 return begin_value(records, c, reterr_diag);
 
         case STATE_FIRST_KEY:
-                if (c == '}') {
-                        pop(records);
-                        return 0;
-                }
+                if (c == '}')
+                        return close_container(records, c, reterr_diag);
                 __attribute__((fallthrough));
         case STATE_KEY:
                 if (c == '"') {
@@ -427,10 +357,8 @@ static int feed_byte(Records *records, char c, bool *ret_again, Diag *reterr_dia
                         records->state = array ? STATE_VALUE : STATE_KEY;
                         return 0;
                 }
-                if (c == (array ? ']' : '}')) {
-                        pop(records);
-                        return 0;
-                }
+                if (c == (array ? ']' : '}'))
+                        return close_container(records, c, reterr_diag);
                 break;
 
         default:
@@ -440,60 +368,155 @@ static int feed_byte(Records *records, char c, bool *ret_again, Diag *reterr_dia
         return broken(records, reterr_diag, "the answer is not JSON");
 }
 
-/* A string outside of elements; a key's raw text is kept for match_key(). */
-static size_t feed_string(Records *records, const char *p, size_t n) {
-        const char *quote = string_end(p, p + n, &records->escaped);
-        size_t n_text = quote ? (size_t)(quote - p) : n;
+static bool keeping(const Records *records) {
+        return records->in_element && records->members.mode == MEMBERS_KEEP;
+}
 
+static int copy(Records *records, const char *p, size_t n) {
+        return members_copy(&records->members, p, n) < 0 ? fail(records, -ENOMEM) : 0;
+}
+
+/* Each of these takes bytes at `p`, at least one unless a word ends, and returns how many, or an
+ * error. A value's last byte is copied before the value ends, its first one once it has begun. */
+
+static ssize_t feed_structure(Records *records, const char *p, Diag *reterr_diag) {
+        bool ends_word = records->state == STATE_IN_WORD && !is_word(*p);
+        bool kept = keeping(records), again = false;
+        int r;
+
+        if (kept && !ends_word && copy(records, p, 1) < 0)
+                return records->error;
+        r = feed_byte(records, *p, &again, reterr_diag);
+        if (r < 0)
+                return r;
+        if (!kept && keeping(records) && copy(records, p, 1) < 0)
+                return records->error;
+        return !again;
+}
+
+/* A string; a key's raw text is held for match_key() and members_begin(). */
+static ssize_t feed_string(Records *records, const char *p, size_t n, Diag *reterr_diag) {
+        const char *quote = string_end(p, p + n, &records->escaped);
+        size_t n_text = quote ? (size_t)(quote - p) : n, n_taken = n_text + (quote ? 1 : 0);
+
+        if (keeping(records) && copy(records, p, n_taken) < 0)
+                return records->error;
         if (records->state == STATE_IN_KEY) {
                 if (records->n_key + n_text <= KEY_MAX)
                         memcpy(records->key + records->n_key, p, n_text);
                 records->n_key = MIN(records->n_key + n_text, (size_t)KEY_MAX + 1);
         }
         if (!quote)
-                return n;
+                return (ssize_t)n_taken;
 
-        if (records->state == STATE_IN_KEY)
+        if (records->state == STATE_IN_STRING) {
+                int r = end_value(records, '"', reterr_diag);
+
+                return r < 0 ? r : (ssize_t)n_taken;
+        }
+        if (!records->in_element)
                 match_key(records);
-        records->state = records->state == STATE_IN_KEY ? STATE_COLON : STATE_NEXT;
-        return n_text + 1;
+        records->state = STATE_COLON;
+        return (ssize_t)n_taken;
+}
+
+/* Nothing of this is kept. */
+static ssize_t feed_deep(Records *records, const char *p, size_t n, Diag *reterr_diag) {
+        const char *begin = p, *end = p + n;
+        int r;
+
+        for (; p < end; p++) {
+                if (records->state == STATE_IN_DEEP_STRING) {
+                        const char *quote = string_end(p, end, &records->escaped);
+
+                        if (!quote)
+                                return (ssize_t)n;
+                        p = quote;
+                        records->state = STATE_IN_DEEP;
+                } else if (*p == '"') {
+                        records->state = STATE_IN_DEEP_STRING;
+                } else if (*p == '[' || *p == '{') {
+                        records->n_deep++;
+                } else if ((*p == ']' || *p == '}') && --records->n_deep == 0) {
+                        r = end_value(records, *p, reterr_diag);
+                        return r < 0 ? r : p + 1 - begin;
+                }
+        }
+
+        return (ssize_t)n;
+}
+
+/* 0 where there is no element here, or none that the short cut takes. */
+static ssize_t feed_shortcut(Records *records, const char *p, size_t n, Diag *reterr_diag) {
+        ssize_t taken;
+
+        if (!records->shortcut || !at_element(records) || *p == ']' || is_blank(*p) ||
+            (records->state != STATE_VALUE && records->state != STATE_FIRST_VALUE))
+                return 0;
+        taken = records->shortcut(records->userdata, p, MIN(n, records->members.max), reterr_diag);
+        if (taken < 0)
+                return fail(records, (int)taken);
+        if (taken > 0) {
+                records->found = true;
+                records->state = records->depth > 0 ? STATE_NEXT : STATE_VALUE;
+        }
+        return taken;
+}
+
+static ssize_t feed(Records *records, const char *p, size_t n, Diag *reterr_diag) {
+        ssize_t taken;
+
+        switch (records->state) {
+        case STATE_IN_KEY:
+        case STATE_IN_STRING:
+                return feed_string(records, p, n, reterr_diag);
+        case STATE_IN_DEEP:
+        case STATE_IN_DEEP_STRING:
+                return feed_deep(records, p, n, reterr_diag);
+        default:
+                taken = feed_shortcut(records, p, n, reterr_diag);
+                return taken != 0 ? taken : feed_structure(records, p, reterr_diag);
+        }
 }
 
 int records_feed(Records *records, const char *data, size_t n, Diag *reterr_diag) {
         const char *p = data, *end = data + n;
 
         while (p < end && records->state != STATE_FAILED) {
-                bool again = false;
-                ssize_t taken;
+                ssize_t taken = feed(records, p, (size_t)(end - p), reterr_diag);
 
-                switch (records->state) {
-                case STATE_ELEMENT:
-                        taken = feed_element(records, p, (size_t)(end - p), reterr_diag);
-                        if (taken < 0)
-                                return (int)taken;
-                        p += taken;
-                        break;
-                case STATE_IN_KEY:
-                case STATE_IN_STRING:
-                        p += feed_string(records, p, (size_t)(end - p));
-                        break;
-                default:
-                        if (feed_byte(records, *p, &again, reterr_diag) < 0)
-                                return records->error;
-                        p += !again;
-                }
+                if (taken < 0)
+                        return (int)taken;
+                p += taken;
         }
 
         return records->state == STATE_FAILED ? records->error : 0;
 }
 
+/* None of the members that the paths begin with was there: absent is not the same as empty. */
+static int missing(Records *records, Diag *reterr_diag) {
+        char names[128] = "";
+
+        for (size_t i = 0; i < records->n_paths; i++) {
+                size_t n = strlen(names);
+
+                snprintf(names + n, sizeof(names) - n, "%s%.*s", i > 0 ? " or " : "",
+                         (int)strcspn(records->paths[i], "."), records->paths[i]);
+        }
+        return broken(records, reterr_diag, "the answer has no member %s", names);
+}
+
 int records_finish(Records *records, Diag *reterr_diag) {
+        bool is_there = !records->paths || records->may_lack;
+
         if (records->state == STATE_IN_WORD && records->depth == 0)
                 (void)end_word(records, reterr_diag);
         if (records->state == STATE_FAILED)
                 return records->error;
-        if (records->state != STATE_DONE)
+        if (records->state != (records->paths ? STATE_DONE : STATE_VALUE))
                 return broken(records, reterr_diag, "the answer ends too early");
+        for (size_t i = 0; i < records->n_paths; i++)
+                is_there |= records->is_there[i];
 
-        return 0;
+        return is_there ? 0 : missing(records, reterr_diag);
 }

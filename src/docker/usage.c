@@ -27,6 +27,13 @@ static bool id_valid(const char *id) {
         return n > 0 && n < RECORD_ID_MAX;
 }
 
+/* Engine 23 to 29 prints "Parents" with a leading space, a slip in a struct tag. */
+static const char *const parent_keys[] = { "Parent", "Parents", " Parents" };
+
+const char *const parse_record_members[] = { "ID",         "Parent",     "Parents", " Parents",
+                                             "Type",       "InUse",      "Shared",  "Size",
+                                             "LastUsedAt", "UsageCount", NULL };
+
 static int read_parents(const Json *json, const char *name, const char **parents, size_t *n) {
         const Json *list = json_get(json, name);
 
@@ -51,8 +58,6 @@ static int read_parents(const Json *json, const char *name, const char **parents
 }
 
 int parse_record(const char *text, size_t n, DockerRecord add, void *userdata, Diag *reterr_diag) {
-        /* Engine 23 to 29 prints the key with a leading space, a slip in a struct tag */
-        static const char *const parent_keys[] = { "Parent", "Parents", " Parents" };
         BuildRecord record = { .last_used_nsec = -1 };
         const char *id = NULL, *type = NULL, *last_used = NULL;
         bool in_use = false, shared = false;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The stream of events is one long answer: it is cut into lines as bytes arrive, and each line is
- * an event. The trap is its end: an answer that ends in good order is a stream that was lost.
+ * The stream of events is one long answer: it is cut into events as bytes arrive. The trap is its end: an answer that ends in good order is a stream that was lost.
  */
 
 #include "docker/watch.h"
@@ -11,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/array.h"
 #include "docker/call.h"
 #include "docker/parse.h"
 #include "wire/json.h"
@@ -96,48 +94,24 @@ int parse_event(const char *text, size_t n, DockerEventSink sink, void *userdata
         return sink(userdata, &event);
 }
 
-void event_lines_done(EventLines *lines) {
-        free(lines->text);
-        *lines = (EventLines){ 0 };
+const char *const parse_event_members[] = { "Type",     "Action",   "time",
+                                            "timeNano", "Actor/ID", "Actor/Attributes/name",
+                                            NULL };
+
+/* A name that is too long is missing: what happened is told all the same. */
+static int on_event(void *userdata, const char *text, size_t n, const char *defect,
+                    Diag *reterr_diag) {
+        const EventReader *reader = userdata;
+
+        (void)defect;
+
+        return parse_event(text, n, reader->sink, reader->userdata, reterr_diag);
 }
 
-static int add_to_line(EventLines *lines, const char *data, size_t n, Diag *reterr_diag) {
-        void *text;
+int event_reader_new(EventReader *reader, Records **ret) {
+        const RecordsWant want = { .keep = parse_event_members, .element_max = EVENT_MAX };
 
-        if (n > EVENT_LINE_MAX - lines->n)
-                return diag_set(reterr_diag, -EBADMSG, "an event is longer than %u bytes",
-                                EVENT_LINE_MAX);
-
-        text = array_reserve(lines->text, &lines->size, lines->n, n, 1);
-        if (!text)
-                return -ENOMEM;
-
-        lines->text = text;
-        memcpy(lines->text + lines->n, data, n);
-        lines->n += n;
-        return 0;
-}
-
-int event_lines_feed(EventLines *lines, const char *data, size_t n, DockerEventSink sink,
-                     void *userdata, Diag *reterr_diag) {
-        const char *end = data + n, *newline;
-        int r;
-
-        for (; data < end; data = newline + 1) {
-                newline = memchr(data, '\n', (size_t)(end - data));
-                r = add_to_line(lines, data, (size_t)((newline ? newline : end) - data),
-                                reterr_diag);
-                if (r < 0 || !newline)
-                        return r;
-
-                n = lines->n;
-                lines->n = 0;
-                r = n > 0 ? parse_event(lines->text, n, sink, userdata, reterr_diag) : 0;
-                if (r < 0)
-                        return r;
-        }
-
-        return 0;
+        return records_new(&want, on_event, NULL, reader, ret);
 }
 
 static int add_filter(Json *filters, const char *name, const char *const *list, size_t n) {
@@ -173,28 +147,31 @@ static char *events_path(int64_t since_nsec) {
 }
 
 typedef struct Watch {
-        EventLines lines;
+        EventReader reader;
+        Records *records;
         void (*connected)(void *userdata);
-        DockerEventSink sink;
-        void *userdata;
 } Watch;
+
+static void watch_donep(Watch *watch) {
+        records_free(watch->records);
+}
 
 static void on_begin(void *userdata) {
         Watch *watch = userdata;
 
-        watch->connected(watch->userdata);
+        watch->connected(watch->reader.userdata);
 }
 
 static int on_bytes(void *userdata, const char *data, size_t n, Diag *reterr_diag) {
         Watch *watch = userdata;
 
-        return event_lines_feed(&watch->lines, data, n, watch->sink, watch->userdata, reterr_diag);
+        return records_feed(watch->records, data, n, reterr_diag);
 }
 
 int docker_watch(Docker *docker, int64_t since_nsec, void (*connected)(void *userdata),
                  DockerEventSink sink, void *userdata, Diag *reterr_diag) {
         cleanup_free char *path = events_path(since_nsec);
-        Watch watch = { { 0 }, connected, sink, userdata };
+        cleanup(watch_done) Watch watch = { { sink, userdata }, NULL, connected };
         const Request request = {
                 .method = "GET",
                 .path = path,
@@ -206,8 +183,9 @@ int docker_watch(Docker *docker, int64_t since_nsec, void (*connected)(void *use
         if (!path)
                 return -ENOMEM;
 
-        r = docker_call(docker, &request, on_bytes, &watch, NULL, reterr_diag);
-        event_lines_done(&watch.lines);
+        r = event_reader_new(&watch.reader, &watch.records);
+        if (r >= 0)
+                r = docker_call(docker, &request, on_bytes, &watch, NULL, reterr_diag);
         if (r < 0)
                 return r;
 

@@ -359,17 +359,26 @@ int apps_look(const Config *config, const AppsOptions *options, const Reporter *
         return 0;
 }
 
-static int spare(AppsLook *look, const AppCache *cache, const Mounted *mounted) {
+/* `mounted` is NULL where that is not known, since a container is unreadable. */
+static int spare(AppsLook *look, const AppCache *cache, const Mounted *mounted,
+                 const Unreadable *unreadable) {
         cleanup_free char *object = NULL, *reason = NULL, *remedy = NULL;
         App *app = &look->apps[cache->app];
 
         object = apps_object(app->config->root, cache->path);
-        reason = text_format("container %s has %s mounted at %s", mounted->container->name,
-                             mounted->mount->volume ?: mounted->mount->source,
-                             mounted->mount->destination);
-        remedy = text_format("wpcachectl clear --target %s --include-mounted, then docker restart "
-                             "%s",
-                             app->config->name, mounted->container->name);
+        if (mounted) {
+                reason = text_format("container %s has %s mounted at %s", mounted->container->name,
+                                     mounted->mount->volume ?: mounted->mount->source,
+                                     mounted->mount->destination);
+                remedy = text_format("wpcachectl clear --target %s --include-mounted, then docker "
+                                     "restart %s",
+                                     app->config->name, mounted->container->name);
+        } else {
+                reason = text_format("a container may have it mounted: %s can't be read (%s)",
+                                     unreadable->object, unreadable->reason);
+                remedy = text_format("wpcachectl clear --target %s --include-mounted",
+                                     app->config->name);
+        }
         if (!object || !reason || !remedy)
                 return -ENOMEM;
         app->n_caches--;
@@ -392,11 +401,11 @@ int apps_spare_mounted(AppsLook *look, const ContainerSet *containers) {
                                              : mounted_find(&mounted, &app->lineage, app->path,
                                                             cache->path, cache->dev, cache->ino);
 
-                if (!found) {
+                if (r < 0 || (!found && containers->unreadable.n == 0)) {
                         look->caches[look->n_caches++] = *cache;
                         continue;
                 }
-                r = spare(look, cache, found);
+                r = spare(look, cache, found, containers->unreadable.v);
                 free(cache->path);
         }
         return r;

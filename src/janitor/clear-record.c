@@ -11,6 +11,7 @@
 #include "janitor/clearing.h"
 #include "janitor/mounted.h"
 #include "janitor/proof.h"
+#include "janitor/unreadable.h"
 
 static int store_receipt(Clear *clear, const Json *json, Diag *reterr_diag) {
         Run run;
@@ -195,6 +196,8 @@ static int judge(Clear *clear, RemainingList *ret_remaining, Strv *ret_assumes, 
         if (clears_docker(clear))
                 r = proof_remaining(&clear->inventory, clear->config, clear->options,
                                     &clear->suspects.images, &clear->plan, ret_remaining);
+        if (r >= 0 && clears_docker(clear))
+                r = unreadable_remaining(&clear->inventory, ret_remaining);
         if (r >= 0 && clear->options->target == TARGET_APPS && clear->config->apps.n == 0)
                 r = remaining_add(ret_remaining, REMAINING_APP, "apps",
                                   "no application is configured",
@@ -211,11 +214,14 @@ static int judge(Clear *clear, RemainingList *ret_remaining, Strv *ret_assumes, 
         return r < 0 ? r : add_notes(clear, ret_notes);
 }
 
-/* Forgets what is gone. */
+/* Forgets what is gone, which can't be told while some image is unreadable. */
 static int trim_suspects(Clear *clear) {
         NamedImages kept = { 0 };
         int r = 0;
 
+        clear->dirty = true; /* the store may have had to begin anew meanwhile */
+        if (clear->inventory.images.unreadable.n > 0)
+                return 0;
         for (size_t i = 0; i < clear->suspects.images.n && r >= 0; i++) {
                 const NamedImage *entry = &clear->suspects.images.v[i];
 
@@ -226,7 +232,6 @@ static int trim_suspects(Clear *clear) {
                 named_images_done(&kept);
                 return r;
         }
-        clear->dirty = true; /* the store may have had to begin anew meanwhile */
         named_images_done(&clear->suspects.images);
         clear->suspects.images = kept;
         return 0;

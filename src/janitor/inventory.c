@@ -24,6 +24,9 @@
 
 #define IMAGE_CONFIG_BYTES_MAX (4U * 1024U * 1024U)
 #define CONTAINERD_ROOT "/var/lib/containerd"
+/* Images and containers together that the engine may fail to tell the details of. Where there are
+ * more, it is the engine that fails. */
+#define FAILURES_MAX 8
 
 int fact_set_index(FactSet *facts) {
         facts->indexed = false;
@@ -118,6 +121,7 @@ static void inventory_reset(Inventory *inventory) {
         engine_info_done(&inventory->engine);
         disks_done(&inventory->disks);
         record_set_done(&inventory->records);
+        unreadable_done(&inventory->unreadable_records);
         image_set_done(&inventory->images);
         container_set_done(&inventory->containers);
         service_images_done(&inventory->services);
@@ -129,6 +133,10 @@ static void inventory_reset(Inventory *inventory) {
 void inventory_done(Inventory *inventory) {
         inventory_reset(inventory);
         fact_set_done(&inventory->facts);
+}
+
+bool inventory_is_partial(const Inventory *inventory) {
+        return inventory->images.unreadable.n > 0 || inventory->containers.unreadable.n > 0;
 }
 
 bool inventory_building(const Inventory *inventory) {
@@ -235,7 +243,7 @@ static int observe_records(Docker *docker, Observe what, Inventory *inventory, D
         int r;
 
         r = docker_build_cache(docker, what == OBSERVE_ALL ? keep_record : count_record, inventory,
-                               reterr_diag);
+                               &inventory->unreadable_records, reterr_diag);
         if (r < 0)
                 return r;
         inventory->build_cache_usec = now_monotonic_usec() - begin_usec;
@@ -273,6 +281,20 @@ static InlineCache read_inline_cache(const EngineInfo *engine, const char *id) {
             json_parse(text, n, &json) < 0)
                 return INLINE_CACHE_UNKNOWN;
         return json_get(json, "moby.buildkit.cache.v0") ? INLINE_CACHE_YES : INLINE_CACHE_NO;
+}
+
+/*
+ * What the failure to inspect one object means: the object is unreadable (0) where the engine
+ * answered with an error or in a form that can't be read, and the observation fails otherwise.
+ */
+static int add_failure(UnreadableSet *set, const char *id, int error, const Diag *diag,
+                       Diag *reterr_diag) {
+        if ((error != -EBADMSG && error != -EREMOTEIO) || set->n >= FAILURES_MAX) {
+                if (reterr_diag)
+                        *reterr_diag = *diag;
+                return error;
+        }
+        return unreadable_add(set, id, diag_text(diag, error));
 }
 
 /* -ENOENT: the image went away meanwhile, which is no failure of the observation. */
@@ -332,8 +354,13 @@ static int observe_images(Docker *docker, Observe what, Inventory *inventory, Di
         if (r < 0)
                 return r;
         for (size_t i = 0; i < n; i++) {
-                r = look_closely(docker, &inventory->engine, &inventory->images.v[missing[i]],
-                                 &inventory->facts, reterr_diag);
+                const Image *image = &inventory->images.v[missing[i]];
+                Diag diag = DIAG_NULL;
+
+                r = look_closely(docker, &inventory->engine, image, &inventory->facts, &diag);
+                if (r < 0 && r != -ENOENT)
+                        r = add_failure(&inventory->images.unreadable, image->id, r, &diag,
+                                        reterr_diag);
                 if (r < 0 && r != -ENOENT)
                         return r;
         }
@@ -364,13 +391,17 @@ int inventory_observe_containers(Docker *docker, ContainerSet *ret, Diag *reterr
         for (size_t i = 0; i < containers.n && r >= 0; i++) {
                 cleanup(container_detail_done) ContainerDetail detail = { 0 };
                 Container *container = &containers.v[i];
+                Diag diag = DIAG_NULL;
 
                 if (!shows_id(container))
                         continue;
-                r = docker_container(docker, container->id, &detail, reterr_diag);
-                if (r == -ENOENT) /* gone */
+                r = docker_container(docker, container->id, &detail, &diag);
+                if (r == -ENOENT) { /* gone */
                         r = 0;
-                else if (r >= 0) {
+                } else if (r < 0) {
+                        r = add_failure(&containers.unreadable, container->id, r, &diag,
+                                        reterr_diag);
+                } else {
                         free(container->image);
                         container->image = TAKE_PTR(detail.config_image);
                 }
@@ -415,22 +446,32 @@ int inventory_resolve_volumes(Docker *docker, ContainerSet *containers, Diag *re
         for (size_t i = 0; i < containers->n && r >= 0; i++)
                 for (size_t k = 0; k < containers->v[i].n_mounts && r >= 0; k++)
                         r = resolve_mount(&volumes, &containers->v[i].mounts[k]);
+        /* One that can't be read may be any path, of any container. */
+        for (size_t i = 0; i < volumes.unreadable.n_named && r >= 0; i++) {
+                const Unreadable *volume = &volumes.unreadable.v[i];
+                cleanup_free char *object = text_format("volume %s", volume->object);
+
+                r = object ? unreadable_add(&containers->unreadable, object, volume->reason)
+                           : -ENOMEM;
+        }
         return r;
 }
 
 static int observe_classic_container(Docker *docker, Container *container, Inventory *inventory,
                                      Strv *failed_ids, Diag *reterr_diag) {
         cleanup(container_detail_done) ContainerDetail detail = { 0 };
+        Diag diag = DIAG_NULL;
         char text[160];
         int r;
 
         if (!shows_id(container))
                 return 0;
-        r = docker_container(docker, container->id, &detail, reterr_diag);
+        r = docker_container(docker, container->id, &detail, &diag);
         if (r == -ENOENT) /* gone since the list, as a step that was committed is: look again */
                 return strv_add(&inventory->classic_builds, "a container of a build just ended");
         if (r < 0)
-                return r;
+                return add_failure(&inventory->containers.unreadable, container->id, r, &diag,
+                                   reterr_diag);
         if (!is_classic_step(&detail)) {
                 free(container->image);
                 container->image = TAKE_PTR(detail.config_image);

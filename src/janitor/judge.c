@@ -287,6 +287,29 @@ static int take_for_disk(Judge *judge) {
         return 0;
 }
 
+/*
+ * Which images an unreadable one stands on, what repository it counts in, and which image an
+ * unreadable container uses: none of it is known, and any may be the one that would go. So none goes,
+ * whatever the rules say of each alone.
+ */
+static void keep_all(Judge *judge) {
+        const ImageSet *images = &judge->inventory->images;
+        const ContainerSet *containers = &judge->inventory->containers;
+        const bool image = images->unreadable.n > 0;
+        PolicyPlan *plan = judge->plan;
+
+        if (!inventory_is_partial(judge->inventory))
+                return;
+        plan->unreadable = image ? images->unreadable.v : containers->unreadable.v;
+        for (size_t i = 0; i < images->n; i++)
+                if (plan->images[i].remove)
+                        decide(&plan->images[i], false,
+                               image ? RULE_UNREADABLE_IMAGE : RULE_UNREADABLE_CONTAINER,
+                               plan->unreadable->object);
+        plan->n_remove = 0;
+        plan->remove_bytes = 0;
+}
+
 int judge_images(const Inventory *inventory, const SeenImages *seen, const NamedImages *suspects,
                  const Config *config, const PolicyNow *now, PolicyPlan *plan) {
         cleanup(judge_done) Judge judge = {
@@ -295,11 +318,14 @@ int judge_images(const Inventory *inventory, const SeenImages *seen, const Named
                 .now = now,
                 .plan = plan,
         };
+        int r;
 
         plan->images = calloc(inventory->images.n + 1, sizeof(*plan->images));
         if (!plan->images ||
             releases_find(inventory, seen, suspects, config, now, &judge.releases) < 0)
                 return -ENOMEM;
         judge_all(&judge);
-        return take_for_disk(&judge);
+        r = take_for_disk(&judge);
+        keep_all(&judge);
+        return r;
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/span.h"
+#include "base/text.h"
 #include "janitor/look.h"
 
 void memory_done(Memory *memory) {
@@ -174,11 +175,14 @@ void look_done(Look *look) {
 
 Json *look_policy_json(const Look *look, const Config *config) {
         cleanup(json_free) Json *json = json_new_object();
-        cleanup_free char *next = policy_plan_sentence(&look->plan);
+        cleanup_free char *next = policy_plan_sentence(&look->plan), *unreadable = NULL;
         const PolicyPlan *plan = &look->plan;
         int r;
 
-        if (!next)
+        if (plan->unreadable)
+                unreadable =
+                        text_format("%s (%s)", plan->unreadable->object, plan->unreadable->reason);
+        if (!next || (plan->unreadable && !unreadable))
                 return NULL;
         r = json_add_string(json, "mode", config->observe_only ? "observe" : "enforce");
         if (plan->hold != HOLD_NONE)
@@ -186,6 +190,8 @@ Json *look_policy_json(const Look *look, const Config *config) {
         if (plan->hold != HOLD_NONE && plan->hold_left_sec >= 0)
                 r |= json_add_int(json, "holdUntil", look->now.wall_sec + plan->hold_left_sec);
         r |= json_add_string(json, "next", next);
+        if (plan->unreadable)
+                r |= json_add_string(json, "unreadable", unreadable);
         r |= json_add_int(json, "images", (int64_t)plan->n_remove);
         r |= json_add_int(json, "imageBytes", (int64_t)plan->remove_bytes);
         r |= json_add_int(json, "builderBytes", (int64_t)plan->builder.expected_bytes);

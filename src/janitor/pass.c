@@ -132,6 +132,8 @@ static int may_go_on(Pass *pass, Diag *reterr_diag) {
                 return r;
         if (inventory_building(&pass->again))
                 return stop(pass, "A build began");
+        if (inventory_is_partial(&pass->again) && pass->look.plan.n_remove > 0)
+                return stop(pass, "An image or a container can't be read any more");
         if (images_changed(pass))
                 return stop(pass, "Images came or went");
         return 1;

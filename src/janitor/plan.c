@@ -444,6 +444,7 @@ static int plan_records(const Inventory *inventory, const ClearOptions *options,
         cleanup_free bool *kept = NULL;
         int r;
 
+        plan->n_records = inventory->unreadable_records.n;
         if (set->n == 0)
                 return 0;
         kept = calloc(set->n, sizeof(*kept));

@@ -272,6 +272,12 @@ int seen_update(SeenImages *list, const Inventory *inventory, const Config *conf
         size_t n = 0;
         int r = 0;
 
+        /* An image that can't be read is not gone. Nothing is removed meanwhile, so nothing need be
+         * known of those that came. */
+        if (set->unreadable.n > 0) {
+                free(v);
+                return 0;
+        }
         if (!images || !v) {
                 free(v);
                 return -ENOMEM;

@@ -31,6 +31,8 @@ static const char *const rules[RULE_MAX] = {
         [RULE_DIGEST] = "digest",
         [RULE_ROLLBACK] = "rollback",
         [RULE_UNKNOWN] = "unknown",
+        [RULE_UNREADABLE_IMAGE] = "unreadableImage",
+        [RULE_UNREADABLE_CONTAINER] = "unreadableContainer",
         [RULE_MAX_AGE] = "maxAge",
         [RULE_DANGLING_AGE] = "danglingAge",
         [RULE_DISK_PRESSURE] = "diskPressure",
@@ -223,6 +225,11 @@ static char *keep_text(const Inventory *inventory, const PolicyPlan *plan, const
         case RULE_DIGEST:
                 return strdup("it has no tag, but a digest that it was pulled by "
                               "(dangling=matched)");
+        case RULE_UNREADABLE_IMAGE:
+                return text_format("image %s can't be read, so all images are kept",
+                                   verdict->object);
+        case RULE_UNREADABLE_CONTAINER:
+                return text_format("container %s can't be read and may use it", verdict->object);
         case RULE_ROLLBACK:
                 return strdup("it can be rolled back to, until it is not in use and a newer image "
                               "of its repository has run for a day");

@@ -3,8 +3,9 @@
 /*
  * cJSON parses, prints and holds the values; what it takes too lightly is refused by one scan over
  * the text before it is called: nesting (its own limit is 1000 levels of recursion), bytes that are
- * no UTF-8, control characters (it skips any byte up to 32 as a blank, NUL included), "\u0000" (its
- * strings would end there) and "\uXYZW" (read as "\u0000"). The grammar itself is cJSON's affair.
+ * no UTF-8, control characters (it skips any byte up to 32 as a blank, NUL included) and "\uXYZW"
+ * (read as "\u0000"). The grammar itself is cJSON's affair. At "\u0000" its strings would end, and
+ * some releases refuse it, so it is given "\ufffd" in its place, which has the same length.
  *
  * A poll may bring a hundred thousand records, and cJSON should be what they cost: a quick look at
  * sixteen bytes at a time spares most of them the scan.
@@ -58,7 +59,7 @@ static const unsigned char *scan_string(const unsigned char *p, const unsigned c
                 if (*p == '\\') {
                         if (end - p < 2)
                                 return NULL;
-                        if (p[1] == 'u' && (end - p < 6 || hex4(p + 2) <= 0))
+                        if (p[1] == 'u' && (end - p < 6 || hex4(p + 2) < 0))
                                 return NULL;
                         length = 2;
                 } else if (*p >= 0x80) {
@@ -128,13 +129,40 @@ static bool is_harmless(const unsigned char *p, size_t n) {
         return !any_odd && n_open <= JSON_DEPTH_MAX;
 }
 
+/* Whether a text that was scanned has "\u0000" in a string; with `copy`, replaces it there. */
+static bool find_nul(const char *text, size_t n, char *copy) {
+        bool found = false;
+
+        for (const char *p = text, *end = text + n; (p = memchr(p, '\\', (size_t)(end - p)));
+             p += 2) {
+                if (p[1] != 'u' || memcmp(p + 2, "0000", 4) != 0)
+                        continue;
+                found = true;
+                if (copy)
+                        memcpy(copy + (p - text) + 2, "fffd", 4);
+        }
+        return found;
+}
+
 int json_parse(const char *text, size_t n, Json **ret) {
         cleanup(json_free) Json *json = NULL;
-        const char *end = text + n, *rest = NULL;
+        cleanup_free char *copy = NULL;
+        const char *end, *rest = NULL;
         const unsigned char *bytes = (const unsigned char *)text;
 
-        if (!is_harmless(bytes, n) && !scan(bytes, bytes + n))
-                return -EBADMSG;
+        if (!is_harmless(bytes, n)) {
+                if (!scan(bytes, bytes + n))
+                        return -EBADMSG;
+                if (find_nul(text, n, NULL)) {
+                        copy = malloc(n);
+                        if (!copy)
+                                return -ENOMEM;
+                        memcpy(copy, text, n);
+                        find_nul(text, n, copy);
+                        text = copy;
+                }
+        }
+        end = text + n;
         errno = 0;
         json = cJSON_ParseWithLengthOpts(text, n, &rest, false);
         if (!json)
@@ -202,6 +230,10 @@ bool json_is_array(const Json *json) {
 
 bool json_is_string(const Json *json) {
         return cJSON_IsString(json);
+}
+
+bool json_is_null(const Json *json) {
+        return cJSON_IsNull(json);
 }
 
 const Json *json_get(const Json *object, const char *name) {

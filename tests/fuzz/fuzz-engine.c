@@ -65,10 +65,11 @@ static void try_record(const char *text, size_t n) {
         record_set_done(&slow);
 }
 
-static int on_record(void *userdata, const char *text, size_t n, Diag *reterr_diag) {
-        ssize_t taken = parse_record_plain(text, n, add, userdata);
+static int on_record(void *userdata, const char *text, size_t n, const char *defect,
+                     Diag *reterr_diag) {
+        int r = defect ? -EBADMSG : parse_record(text, n, add, userdata, reterr_diag);
 
-        return taken > 0 ? 0 : parse_record(text, n, add, userdata, reterr_diag);
+        return r == -EBADMSG ? 0 : r; /* it is named, and the list goes on */
 }
 
 static ssize_t on_record_plain(void *userdata, const char *text, size_t n, Diag *reterr_diag) {
@@ -78,10 +79,11 @@ static ssize_t on_record_plain(void *userdata, const char *text, size_t n, Diag 
 
 static int try_usage(const char *text, size_t n, size_t step, RecordSet *ret) {
         static const char *const paths[] = { "BuildCache", "BuildCacheUsage.Items", NULL };
+        const RecordsWant want = { paths, parse_record_members, RECORDS_ELEMENT_MAX };
         cleanup(records_free) Records *records = NULL;
         int r;
 
-        r = records_new(paths, RECORDS_ELEMENT_MAX, on_record, on_record_plain, ret, &records);
+        r = records_new(&want, on_record, on_record_plain, ret, &records);
         assert(r == 0);
         for (size_t at = 0; at < n && r == 0; at += step)
                 r = records_feed(records, text + at, MIN(step, n - at), NULL);
@@ -147,6 +149,16 @@ static void try_objects(const char *text, size_t n) {
         }
 }
 
+/* What an object that can't be read is called is fit for a person, and in bounds. */
+static void try_name(const char *text, size_t n) {
+        char object[PARSE_OBJECT_MAX];
+
+        parse_object(text, n, "Id", 3, object);
+        assert(*object && strnlen(object, sizeof(object)) < sizeof(object));
+        for (const char *p = object; *p; p++)
+                assert((unsigned char)*p >= ' ' && *p != 0x7f);
+}
+
 static void try_rest(char *text, size_t n) {
         char message[64];
         unsigned major, minor;
@@ -165,7 +177,6 @@ static void try_rest(char *text, size_t n) {
         if (parse_api_version(text, &major, &minor) == 0)
                 assert(major < 10000 && minor < 10000);
 
-        /* the last one, since it cuts the text */
         if (parse_pruned(text, n, &count, &bytes, NULL) == 0)
                 assert(count <= n);
 }
@@ -180,6 +191,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
         try_record(text, n);
         try_usages(text, n);
         try_objects(text, n);
+        try_name(text, n);
         try_rest(copy, n);
         return 0;
 }

@@ -44,8 +44,12 @@ static int take(void *userdata, const DockerEvent *event) {
 }
 
 static Result feed(const char *text, size_t n, size_t step) {
-        EventLines lines = { 0 };
+        cleanup(records_free) Records *records = NULL;
         Result result = { 0 };
+        EventReader reader = { take, &result };
+
+        if (event_reader_new(&reader, &records) < 0)
+                abort();
 
         for (size_t at = 0; at < n && result.error == 0; at += step) {
                 size_t piece = MIN(step, n - at);
@@ -53,10 +57,8 @@ static Result feed(const char *text, size_t n, size_t step) {
 
                 assert(copy);
                 memcpy(copy, text + at, piece);
-                result.error = event_lines_feed(&lines, copy, piece, take, &result, NULL);
-                assert(lines.n <= EVENT_LINE_MAX);
+                result.error = records_feed(records, copy, piece, NULL);
         }
-        event_lines_done(&lines);
         return result;
 }
 

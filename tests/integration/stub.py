@@ -34,8 +34,10 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
 
-    def answer(self, body: bytes, kind: str = "application/json") -> None:
-        self.send_response(200)
+    def answer(self, body: bytes, kind: str = "application/json", status: int = 200) -> None:
+        self.send_response(status)
+        for name, value in self.server.stub.headers.items():
+            self.send_header(name, value)
         self.send_header("Api-Version", self.server.stub.api)
         self.send_header("Content-Type", kind)
         self.send_header("Transfer-Encoding", "chunked")  # one chunk, however long, as Go's encoder sends it
@@ -58,10 +60,15 @@ class Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         path = path.removeprefix(f"/v{stub.api}")
         stub.requests[path] += 1
+        stub.calls.append(f"{self.command} {path}")
         if stub.hang and path.startswith(stub.hang):
             stub.hanging.set()
             stub.released.wait()
-        if stub.garbage:
+        answers = stub.answers.get(f"{self.command} {path}", [])
+        if answers:
+            status, body = answers.pop(0) if len(answers) > 1 else answers[0]
+            self.answer(body, status=status)
+        elif stub.garbage:
             self.wfile.write(stub.garbage)
             self.close_connection = True
         elif path == "/_ping":
@@ -69,6 +76,8 @@ class Handler(BaseHTTPRequestHandler):
         elif path == "/info":
             self.answer(json.dumps({"ServerVersion": VERSION, "Driver": "overlay2", "DockerRootDir": "/",
                                     "DriverStatus": []}).encode())
+        elif path == "/version":
+            self.answer(json.dumps({"Components": [{"Name": "Engine", "Version": VERSION}]}).encode())
         elif path in ("/images/json", "/containers/json"):
             self.answer(b"[]")
         elif path == "/system/df":
@@ -83,7 +92,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.send_error(404)
 
-    do_HEAD = do_POST = do_GET
+    do_HEAD = do_POST = do_DELETE = do_GET
 
 
 class Server(socketserver.ThreadingUnixStreamServer):
@@ -109,6 +118,10 @@ class Stub:
         self.records = records(count)
         self.api = api
         self.requests: Counter[str] = Counter()
+        self.calls: list[str] = []       # "GET /images/json", in their order
+        self.headers: dict[str, str] = {}  # besides Api-Version
+        # "GET /images/json": status and body of each answer, the last of them for good
+        self.answers: dict[str, list[tuple[int, bytes]]] = {}
         self.garbage = b""  # instead of any answer
         self.hang = ""      # what begins with this gets no answer until release()
         self.hanging, self.released = threading.Event(), threading.Event()
@@ -126,6 +139,34 @@ class Stub:
         self.server = Server(str(self.path), Handler)
         self.server.stub = self
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def say(self, call: str, *bodies: object, status: int = 200) -> None:
+        """From now on CALL ("GET /images/json") is answered with these, one after the other: text or
+        bytes as they are, anything else as JSON, a pair with a status of its own."""
+        def one(body: object) -> tuple[int, bytes]:
+            if isinstance(body, tuple):
+                return body[0], one(body[1])[1]
+            if isinstance(body, str):
+                body = body.encode()
+            return status, body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.answers[call] = [one(body) for body in bodies]
+
+    def image(self, id: str, **members: object) -> dict[str, object]:
+        """An image as the list has it; inspect answers for it from now on."""
+        image = {"Id": id, "ParentId": "", "RepoTags": [], "RepoDigests": [], "Created": 1_700_000_000,
+                 "Size": 1000, "Labels": None, **members}
+        self.say(f"GET /images/{id.replace(':', '%3A')}/json", {
+            "Id": id, "Parent": image["ParentId"], "Comment": "buildkit.dockerfile.v0", "RepoTags": image["RepoTags"],
+            "Created": "2023-11-14T22:13:20Z", "Metadata": {"LastTagTime": "2023-11-14T22:13:20Z"}})
+        for name in image["RepoTags"] if isinstance(image["RepoTags"], list) else []:
+            if isinstance(name, str):
+                self.answers[f"GET /images/{name.replace(':', '%3A').replace('/', '%2F')}/json"] = \
+                    self.answers[f"GET /images/{id.replace(':', '%3A')}/json"]
+        return image
+
+    def removals(self) -> list[str]:
+        """What was asked for that changes anything."""
+        return [call for call in self.calls if not call.startswith(("GET ", "HEAD "))]
 
     def stall(self, path: str = "/") -> None:
         """From now on, what begins with PATH is taken and not answered."""

@@ -94,8 +94,14 @@ static inline Docker *connect_to(const Stub *stub) {
 
 typedef struct Seen {
         RecordSet set;
+        UnreadableSet unreadable;
         int error;
 } Seen;
+
+static inline void seen_done(Seen *seen) {
+        record_set_done(&seen->set);
+        unreadable_done(&seen->unreadable);
+}
 
 static inline int keep_record(void *userdata, const BuildRecord *record, const char *const *parents,
                               size_t n_parents) {

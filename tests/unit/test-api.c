@@ -55,7 +55,8 @@ static void test_build_cache(void **state) {
                 Seen seen = { .error = 0 };
                 size_t n_found = 0;
 
-                assert_int_equal(docker_build_cache(docker, keep_record, &seen, NULL), 0);
+                assert_int_equal(
+                        docker_build_cache(docker, keep_record, &seen, &seen.unreadable, NULL), 0);
                 assert_int_equal(stub_count(stub, cases[i].request), 1);
                 assert_int_equal(seen.set.n, 9);
                 for (size_t j = 0; j < seen.set.n; j++) {
@@ -75,10 +76,12 @@ static void test_build_cache(void **state) {
                         assert_string_equal(seen.set.parents[record->parents], cases[i].parent);
                 }
                 assert_int_equal(n_found, 1);
-                record_set_done(&seen.set);
+                seen_done(&seen);
 
                 seen.error = -EMLINK;
-                assert_int_equal(docker_build_cache(docker, keep_record, &seen, NULL), -EMLINK);
+                assert_int_equal(
+                        docker_build_cache(docker, keep_record, &seen, &seen.unreadable, NULL),
+                        -EMLINK);
         }
 }
 
@@ -92,11 +95,12 @@ static void test_build_cache_busy(void **state) {
         Diag diag = DIAG_NULL;
 
         (void)state;
-        assert_int_equal(docker_build_cache(docker, keep_record, &seen, &diag), 0);
+        assert_int_equal(docker_build_cache(docker, keep_record, &seen, &seen.unreadable, &diag),
+                         0);
         assert_string_equal(diag.text, "");
         assert_int_equal(stub_count(stub, "GET /v1.41/system/df"), 4);
         assert_int_equal(seen.set.n, 9);
-        record_set_done(&seen.set);
+        seen_done(&seen);
 
         /* for longer than there is time */
         docker = docker_free(docker);
@@ -105,8 +109,11 @@ static void test_build_cache_busy(void **state) {
         engine.used[0] = 0;
         engine.answers[0].n = 0;
         stub_run(stub, serve);
-        assert_int_equal(docker_build_cache(docker, keep_record, &seen, &diag), -EREMOTEIO);
-        assert_string_equal(diag.text, "a disk usage operation is already running");
+        assert_int_equal(docker_build_cache(docker, keep_record, &seen, &seen.unreadable, &diag),
+                         -EREMOTEIO);
+        assert_string_equal(
+                diag.text,
+                "GET /system/df was answered with 500: a disk usage operation is already running");
         assert_int_equal(seen.set.n, 0);
 }
 
@@ -184,7 +191,9 @@ static void test_image(void **state) {
         image_detail_done(&detail);
 
         assert_int_equal(docker_image(docker, "x", &detail, &diag), -ENOENT);
-        assert_string_equal(diag.text, "no such image: x: No such image: x");
+        assert_string_equal(
+                diag.text,
+                "GET /images/x/json was answered with 404: no such image: x: No such image: x");
         assert_int_equal(docker_image(docker, "", &detail, NULL), -EINVAL);
         assert_null(detail.comment);
 }
@@ -277,7 +286,8 @@ static void test_volumes(void **state) {
 
                 set.n = 7;
                 assert_int_equal(docker_volumes(docker, &set, &diag), -ENOENT);
-                assert_string_equal(diag.text, "page not found");
+                assert_string_equal(diag.text,
+                                    "GET /volumes was answered with 404: page not found");
                 assert_int_equal(set.n, 0);
         }
 }
@@ -359,7 +369,7 @@ static void test_prune_to(void **state) {
                 assert_int_equal(n, 1);
                 assert_int_equal(bytes, 5);
                 assert_int_equal(stub_count(stub, cases[i].request), 2);
-                assert_int_equal(stub_n_requests(stub), 4);
+                assert_int_equal(stub_n_requests(stub), 5);
                 /* no form either */
                 assert_non_null(strstr(stub->raw, "\r\nContent-Length: 0\r\n"));
 
@@ -390,7 +400,7 @@ static void test_prune_to_replaced(void **state) {
         stub_forget(stub);
         assert_int_equal(docker_prune_build_cache_to(docker, 7, &n, &bytes, NULL), 0);
         assert_int_equal(stub_count(stub, "POST /v1.41/build/prune?all=1&keep-storage=7"), 1);
-        assert_int_equal(stub_n_requests(stub), 3);
+        assert_int_equal(stub_n_requests(stub), 4);
 }
 
 static void test_prune_unused(void **state) {
@@ -477,7 +487,9 @@ static void test_prune_busy(void **state) {
         assert_string_equal(diag.text, "");
         assert_int_equal(stub_count(stub, "POST /v1.51/build/prune?all=1"), 3);
         assert_int_equal(docker_prune_build_cache(docker, NULL, &n, &bytes, &diag), -EBUSY);
-        assert_string_equal(diag.text, "a prune operation is already running");
+        assert_string_equal(
+                diag.text,
+                "POST /build/prune was answered with 409: a prune operation is already running");
 }
 
 static void test_tag(void **state) {
@@ -549,7 +561,9 @@ static void test_untag(void **state) {
         assert_int_equal(docker_untag(docker, "team/app:2", &n, NULL), 0);
         assert_int_equal(n, 2);
         assert_int_equal(docker_untag(docker, "used:1", &n, &diag), -EBUSY);
-        assert_string_equal(diag.text, "conflict: unable to delete used:1");
+        assert_string_equal(
+                diag.text,
+                "DELETE /images/used%3A1 was answered with 409: conflict: unable to delete used:1");
         assert_int_equal(docker_untag(docker, "x:1", &n, NULL), -ENOENT);
         assert_int_equal(docker_untag(docker, "odd:1", &n, NULL), -EBADMSG);
         assert_int_equal(docker_untag(docker, "team/sha256:1", &n, NULL), -ENOENT);

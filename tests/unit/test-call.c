@@ -60,7 +60,7 @@ static void test_negotiate(void **state) {
 
                 /* Over the same connection there is nothing new to learn. */
                 assert_int_equal(docker_negotiate(docker, &info, NULL), 0);
-                assert_int_equal(stub_n_requests(stub), 3);
+                assert_int_equal(stub_n_requests(stub), 4);
         }
 }
 
@@ -83,10 +83,10 @@ static void test_negotiate_info(void **state) {
                 { 200, "{}", -EBADMSG, "no data root" },
                 { 200, "{\"DockerRootDir\":\"relative\"}", -EBADMSG, "no data root" },
                 { 200, "{\"DockerRootDir\":7}", -EBADMSG, "malformed" },
-                { 200, "<html>", -EBADMSG, "malformed" },
+                { 200, "<html>", -EBADMSG, "GET /info: the answer is not JSON" },
                 { 502, "<html>\n<b>Bad Gateway</b>\n", -EREMOTEIO,
-                  "the engine answered 502: <html> <b>Bad Gateway</b>" },
-                { 503, "", -EREMOTEIO, "the engine answered 503" },
+                  "GET /info was answered with 502: <html> <b>Bad Gateway</b>" },
+                { 503, "", -EREMOTEIO, "GET /info was answered with 503" },
         };
 
         (void)state;
@@ -108,7 +108,7 @@ static void test_negotiate_info(void **state) {
                 stub_forget(stub);
                 assert_int_equal(docker_images(docker, &images, NULL), cases[i].error);
                 assert_int_equal(images.n, 0);
-                assert_int_equal(stub_n_requests(stub), 2);
+                assert_int_equal(stub_n_requests(stub), 3);
         }
 }
 
@@ -122,6 +122,88 @@ static void test_store(void **state) {
         assert_int_equal(docker_negotiate(docker, &info, NULL), 0);
         assert_int_equal(info->image_store, IMAGE_STORE_CONTAINERD);
         assert_string_equal(info->driver, "overlayfs");
+}
+
+/* Podman is refused before anything else is asked of it; recorded of Podman 4.3.1. */
+static void test_podman(void **state) {
+        static const struct {
+                const char *server, *version;
+                int status, error;
+        } cases[] = {
+                { "Libpod/4.3.1 (linux)\r\nLibpod-Api-Version: 4.3.1", "", 404, -EPROTONOSUPPORT },
+                { "Libpod/4.3.1 (linux)", "@podman-version.json", 200, -EPROTONOSUPPORT },
+                { "", "@podman-version.json", 200, -EPROTONOSUPPORT },
+                { "Docker/28.5.2 (linux)", "@podman-version.json", 200, -EPROTONOSUPPORT },
+                { "Docker/28.5.2 (linux)", "@28-version.json", 200, 0 },
+                /* what can't be told counts as Docker */
+                { "", "{\"message\":\"forbidden\"}", 403, 0 },
+                { "", "{}", 200, 0 },
+                { "", "{\"Components\":null}", 200, 0 },
+                { "", "{\"Components\":[{\"Name\":\"a\\u0000b\"},null,7]}", 200, 0 },
+                { "", "[]", 200, 0 },
+                { "", "<html>", 200, 0 },
+                { "", "", 200, 0 },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Engine engine = { cases[i].server, "1.41", "@20-info.json",
+                                  .answers = { { "GET /v1.41/version", cases[i].status,
+                                                 cases[i].version },
+                                               { "GET /v1.41/images/json", 200, "[]" } } };
+                cleanup(stub_free) Stub *stub = stub_new(serve, &engine);
+                cleanup(docker_free) Docker *docker = connect_to(stub);
+                Diag diag = DIAG_NULL;
+                ImageSet images;
+
+                assert_int_equal(docker_images(docker, &images, &diag), cases[i].error);
+                if (cases[i].error == 0)
+                        continue;
+                assert_non_null(strstr(diag.text, "the socket of Podman"));
+                for (size_t k = 0; k < stub_n_requests(stub); k++)
+                        assert_true(strcmp(stub->requests[k], "GET /_ping") == 0 ||
+                                    strcmp(stub->requests[k], "GET /v1.41/version") == 0);
+        }
+}
+
+/* What went away while the engine looked at it is no failure of the engine's: a few tries more. */
+static void test_gone_meanwhile(void **state) {
+        static const struct {
+                const char *body;
+                int status;
+                size_t n_failures, n_requests;
+                int error;
+        } cases[] = {
+                { "{\"message\":\"failed to read config content: NotFound\"}", 500, 2, 3, 0 },
+                { "{\"message\":\"snapshot sha256:1 does not exist: not found\"}", 500, 1, 2, 0 },
+                { "{\"message\":\"failed to read config content: NotFound\"}", 500, 0, 6,
+                  -EREMOTEIO },
+                { "{\"message\":\"oh no\"}", 500, 0, 1, -EREMOTEIO },
+                { "{\"message\":\"not found\"}", 404, 0, 1, -ENOENT },
+                { "{\"message\":\"not found\"}", 503, 0, 1, -EREMOTEIO },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Engine engine = { ENGINE_28,
+                                  .answers = {
+                                          { "GET /v1.51/images/json", cases[i].status,
+                                            cases[i].body, cases[i].n_failures },
+                                          { "GET /v1.51/images/json", 200, "[{\"Id\":\"a\"}]" } } };
+                cleanup(stub_free) Stub *stub = stub_new(serve, &engine);
+                cleanup(docker_free) Docker *docker = connect_to(stub);
+                Diag diag = DIAG_NULL;
+                ImageSet images;
+
+                assert_int_equal(docker_images(docker, &images, &diag), cases[i].error);
+                assert_int_equal(images.n, cases[i].error == 0);
+                assert_int_equal(stub_count(stub, "GET /v1.51/images/json?all=1"),
+                                 cases[i].n_requests);
+                if (cases[i].error < 0)
+                        assert_int_equal(
+                                strncmp(diag.text, "GET /images/json was answered with ", 35), 0);
+                image_set_done(&images);
+        }
 }
 
 /* The engine is upgraded, or put back, between two calls. */
@@ -139,9 +221,9 @@ static void test_replaced(void **state) {
 
         (void)state;
         assert_int_equal(docker_images(docker, &images, NULL), 0);
-        assert_int_equal(stub_n_requests(stub), 3);
-        assert_int_equal(docker_images(docker, &images, NULL), 0);
         assert_int_equal(stub_n_requests(stub), 4);
+        assert_int_equal(docker_images(docker, &images, NULL), 0);
+        assert_int_equal(stub_n_requests(stub), 5);
 
         stub_stop(stub);
         stub->userdata = &new;
@@ -149,9 +231,10 @@ static void test_replaced(void **state) {
         stub_forget(stub);
         assert_int_equal(docker_prune_build_cache(docker, NULL, &n, &bytes, NULL), 0);
         assert_string_equal(stub->requests[0], "GET /_ping");
-        assert_string_equal(stub->requests[1], "GET /v1.55/info");
-        assert_string_equal(stub->requests[2], "POST /v1.55/build/prune?all=1");
-        assert_int_equal(stub_n_requests(stub), 3);
+        assert_string_equal(stub->requests[1], "GET /v1.55/version");
+        assert_string_equal(stub->requests[2], "GET /v1.55/info");
+        assert_string_equal(stub->requests[3], "POST /v1.55/build/prune?all=1");
+        assert_int_equal(stub_n_requests(stub), 4);
 
         stub_stop(stub);
         stub->userdata = &old;
@@ -160,7 +243,7 @@ static void test_replaced(void **state) {
         assert_int_equal(docker_negotiate(docker, &info, NULL), 0);
         assert_string_equal(info->version, "20.10.24+dfsg1");
         assert_int_equal(docker_images(docker, &images, NULL), 0);
-        assert_int_equal(stub_n_requests(stub), 3);
+        assert_int_equal(stub_n_requests(stub), 4);
 
         /* gone, and back */
         stub_stop(stub);
@@ -192,8 +275,9 @@ static void test_replaced_behind_proxy(void **state) {
         assert_string_equal(diag.text, "");
         assert_string_equal(stub->requests[0], "GET /v1.51/images/json?all=1");
         assert_string_equal(stub->requests[1], "GET /_ping");
-        assert_string_equal(stub->requests[2], "GET /v1.41/info");
-        assert_string_equal(stub->requests[3], "GET /v1.41/images/json?all=1");
+        assert_string_equal(stub->requests[2], "GET /v1.41/version");
+        assert_string_equal(stub->requests[3], "GET /v1.41/info");
+        assert_string_equal(stub->requests[4], "GET /v1.41/images/json?all=1");
         assert_int_equal(stub_n_connections(stub), 0);
 }
 
@@ -286,7 +370,8 @@ static void test_retry_interrupt(void **state) {
         assert_int_equal(pthread_join(thread, NULL), 0);
         docker_resume(docker);
         assert_int_equal(pthread_create(&thread, NULL, interrupt_soon, docker), 0);
-        assert_int_equal(docker_build_cache(docker, keep_record, &seen, NULL), -ECANCELED);
+        assert_int_equal(docker_build_cache(docker, keep_record, &seen, &seen.unreadable, NULL),
+                         -ECANCELED);
         assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
@@ -373,6 +458,8 @@ int main(void) {
                 cmocka_unit_test(test_negotiate),
                 cmocka_unit_test(test_negotiate_info),
                 cmocka_unit_test(test_store),
+                cmocka_unit_test(test_podman),
+                cmocka_unit_test(test_gone_meanwhile),
                 cmocka_unit_test(test_replaced),
                 cmocka_unit_test(test_replaced_behind_proxy),
                 cmocka_unit_test(test_always_closed),

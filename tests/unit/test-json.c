@@ -79,8 +79,6 @@ static void test_refuses(void **state) {
                 "[1]\x01",
                 "\"raw\nnewline\"",
                 "\"raw \x1b escape\"",
-                /* cJSON's strings would end there */
-                "\"all\\u0000x\"",
                 "\"\\u00\"",
                 "\"\\u12\"",
                 "\"\\uzzzz\"",
@@ -115,6 +113,28 @@ static void test_refuses(void **state) {
         assert_null(json);
 }
 
+/* cJSON's strings would end at a NUL. */
+static void test_nul_escape(void **state) {
+        static const struct {
+                const char *text, *value;
+        } cases[] = {
+                { "[\"\\u0000\"]", "\xef\xbf\xbd" },
+                { "[\"a\\u0000b\\u0000\"]", "a\xef\xbf\xbd"
+                                            "b\xef\xbf\xbd" },
+                { "[\"\\\\u0000\"]", "\\u0000" },
+                { "[\"\\\\\\u0000\"]", "\\\xef\xbf\xbd" },
+                { "[\"\\\"\\u0000\\u0001\"]", "\"\xef\xbf\xbd\x01" },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                cleanup(json_free) Json *json = NULL;
+
+                assert_int_equal(parse(cases[i].text, &json), 0);
+                assert_string_equal(json_string(json_first(json)), cases[i].value);
+        }
+}
+
 /* Every special byte at every place of the words that the scan reads at once. */
 static void test_scan_words(void **state) {
         (void)state;
@@ -125,7 +145,7 @@ static void test_scan_words(void **state) {
                                 int expect;
                         } specials[] = {
                                 { "\"", -EBADMSG },   { "\\n", 0 },         { "\x1f", -EBADMSG },
-                                { "\xc3\xa9", 0 },    { "\xe9", -EBADMSG }, { "\\u0000", -EBADMSG },
+                                { "\xc3\xa9", 0 },    { "\xe9", -EBADMSG }, { "\\u0000", 0 },
                                 { "\\u001f", 0 },     { " ", 0 },           { "\x7f", 0 },
                                 { "!", 0 },           { "#", 0 },           { "[", 0 },
                                 { "\x80", -EBADMSG },
@@ -301,10 +321,10 @@ static void test_printable(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_accepts),    cmocka_unit_test(test_refuses),
-                cmocka_unit_test(test_scan_words), cmocka_unit_test(test_getters),
-                cmocka_unit_test(test_long),       cmocka_unit_test(test_builders),
-                cmocka_unit_test(test_replace),    cmocka_unit_test(test_pretty),
-                cmocka_unit_test(test_printable),
+                cmocka_unit_test(test_nul_escape), cmocka_unit_test(test_scan_words),
+                cmocka_unit_test(test_getters),    cmocka_unit_test(test_long),
+                cmocka_unit_test(test_builders),   cmocka_unit_test(test_replace),
+                cmocka_unit_test(test_pretty),     cmocka_unit_test(test_printable),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

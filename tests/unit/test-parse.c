@@ -11,35 +11,35 @@ static void test_build_cache_errors(void **state) {
                 int status;
                 const char *body;
                 int error;
-                size_t n;
+                size_t n, n_unreadable;
         } cases[] = {
                 { 200, "{\"BuildCache\":null}", 0, 0 },
-                { 200, "{}", 0, 0 },
+                { 200, "{}", -EBADMSG, 0 },
                 { 200, RECORD("\"ID\":\"b\",\"Unknown\":[1,{}],\"LastUsedAt\":null"), 0, 2 },
                 { 200, RECORD("\"ID\":\"b\",\"Type\":null,\"Size\":null,\"InUse\":null"), 0, 2 },
                 { 200, RECORD("\"ID\":\"012345678901234567890123456\""), 0, 2 },
-                { 200, RECORD("\"ID\":\"0123456789012345678901234567\""), -EBADMSG, 1 },
-                { 200, RECORD("\"ID\":\"\""), -EBADMSG, 1 },
-                { 200, RECORD("\"ID\":\"a\\u001b[2J\""), -EBADMSG, 1 },
-                { 200, RECORD("\"ID\":7"), -EBADMSG, 1 },
-                { 200, RECORD("\"Type\":\"regular\""), -EBADMSG, 1 },
-                { 200, RECORD("\"ID\":\"b\",\"Size\":-1"), -EBADMSG, 1 },
-                { 200, RECORD("\"ID\":\"b\",\"Size\":1e15"), -EBADMSG, 1 },
-                { 200, RECORD("\"ID\":\"b\",\"Size\":1.5"), -EBADMSG, 1 },
-                { 200, RECORD("\"ID\":\"b\",\"Size\":\"1\""), -EBADMSG, 1 },
+                { 200, RECORD("\"ID\":\"0123456789012345678901234567\""), 0, 1, 1 },
+                { 200, RECORD("\"ID\":\"\""), 0, 1, 1 },
+                { 200, RECORD("\"ID\":\"a\\u001b[2J\""), 0, 1, 1 },
+                { 200, RECORD("\"ID\":7"), 0, 1, 1 },
+                { 200, RECORD("\"Type\":\"regular\""), 0, 1, 1 },
+                { 200, RECORD("\"ID\":\"b\",\"Size\":-1"), 0, 1, 1 },
+                { 200, RECORD("\"ID\":\"b\",\"Size\":1e15"), 0, 1, 1 },
+                { 200, RECORD("\"ID\":\"b\",\"Size\":1.5"), 0, 1, 1 },
+                { 200, RECORD("\"ID\":\"b\",\"Size\":\"1\""), 0, 1, 1 },
                 { 200, RECORD("\"ID\":\"b\",\"UsageCount\":null"), 0, 2 },
-                { 200, RECORD("\"ID\":\"b\",\"UsageCount\":-1"), -EBADMSG, 1 },
-                { 200, RECORD("\"ID\":\"b\",\"UsageCount\":1.5"), -EBADMSG, 1 },
-                { 200, RECORD("\"ID\":\"b\",\"UsageCount\":\"1\""), -EBADMSG, 1 },
-                { 200, RECORD("\"ID\":\"b\",\"InUse\":1"), -EBADMSG, 1 },
-                { 200, RECORD("\"ID\":\"b\",\"Shared\":\"true\""), -EBADMSG, 1 },
-                { 200, RECORD("\"ID\":\"b\",\"LastUsedAt\":\"yesterday\""), -EBADMSG, 1 },
-                { 200, RECORD("\"ID\":\"b\",\"LastUsedAt\":7"), -EBADMSG, 1 },
-                { 200, RECORD("\"ID\":\"b\",\"Parent\":7"), -EBADMSG, 1 },
-                { 200, RECORD("\"ID\":\"b\",\"Parents\":[7]"), -EBADMSG, 1 },
-                { 200, RECORD("\"ID\":\"b\",\"Parents\":[\"\"]"), -EBADMSG, 1 },
+                { 200, RECORD("\"ID\":\"b\",\"UsageCount\":-1"), 0, 1, 1 },
+                { 200, RECORD("\"ID\":\"b\",\"UsageCount\":1.5"), 0, 1, 1 },
+                { 200, RECORD("\"ID\":\"b\",\"UsageCount\":\"1\""), 0, 1, 1 },
+                { 200, RECORD("\"ID\":\"b\",\"InUse\":1"), 0, 1, 1 },
+                { 200, RECORD("\"ID\":\"b\",\"Shared\":\"true\""), 0, 1, 1 },
+                { 200, RECORD("\"ID\":\"b\",\"LastUsedAt\":\"yesterday\""), 0, 1, 1 },
+                { 200, RECORD("\"ID\":\"b\",\"LastUsedAt\":7"), 0, 1, 1 },
+                { 200, RECORD("\"ID\":\"b\",\"Parent\":7"), 0, 1, 1 },
+                { 200, RECORD("\"ID\":\"b\",\"Parents\":[7]"), 0, 1, 1 },
+                { 200, RECORD("\"ID\":\"b\",\"Parents\":[\"\"]"), 0, 1, 1 },
                 { 200, "{\"BuildCache\":[{\"ID\":\"a\"}", -EBADMSG, 1 },
-                { 200, "{\"BuildCache\":[{\"ID\":\"a\"},7]}", -EBADMSG, 1 },
+                { 200, "{\"BuildCache\":[{\"ID\":\"a\"},7]}", 0, 1, 1 },
                 { 200, "", -EBADMSG, 0 },
                 { 200, "null", -EBADMSG, 0 },
                 { 200, "<html>Welcome</html>", -EBADMSG, 0 },
@@ -61,12 +61,13 @@ static void test_build_cache_errors(void **state) {
                 Diag diag = DIAG_NULL;
                 int r;
 
-                r = docker_build_cache(docker, keep_record, &seen, &diag);
-                if (r != cases[i].error || seen.set.n != cases[i].n)
+                r = docker_build_cache(docker, keep_record, &seen, &seen.unreadable, &diag);
+                if (r != cases[i].error || seen.set.n != cases[i].n ||
+                    seen.unreadable.n != cases[i].n_unreadable)
                         fail_msg("%s: %d, %zu records (%s)", cases[i].body, r, seen.set.n,
                                  diag.text);
                 assert_int_equal(*diag.text == '\0', r == 0);
-                record_set_done(&seen.set);
+                seen_done(&seen);
         }
 }
 
@@ -74,23 +75,23 @@ static void test_images_errors(void **state) {
         static const struct {
                 const char *body;
                 int error;
-                size_t n;
+                size_t n, n_unreadable;
         } cases[] = {
                 { "[]", 0, 0 },
                 { "null", 0, 0 },
                 { "[{\"Id\":\"a\"}]", 0, 1 },
                 { "[{\"Id\":\"a\",\"RepoTags\":null,\"Labels\":null,\"Created\":-62135596800}]", 0,
                   1 },
-                { "[{\"Id\":\"a\"},{\"Id\":\"\"}]", -EBADMSG, 0 },
-                { "[{\"Id\":\"a\"},{}]", -EBADMSG, 0 },
-                { "[{\"Id\":\"a\"},null]", -EBADMSG, 0 },
-                { "[{\"Id\":\"a\"},{\"Id\":\"b\",\"Size\":-1}]", -EBADMSG, 0 },
-                { "[{\"Id\":\"a\"},{\"Id\":\"b\",\"RepoTags\":\"x\"}]", -EBADMSG, 0 },
-                { "[{\"Id\":\"a\"},{\"Id\":\"b\",\"RepoTags\":[7]}]", -EBADMSG, 0 },
-                { "[{\"Id\":\"a\"},{\"Id\":\"b c\"}]", -EBADMSG, 0 },
+                { "[{\"Id\":\"a\"},{\"Id\":\"\"}]", 0, 1, 1 },
+                { "[{\"Id\":\"a\"},{}]", 0, 1, 1 },
+                { "[{\"Id\":\"a\"},null]", 0, 1, 1 },
+                { "[{\"Id\":\"a\"},{\"Id\":\"b\",\"Size\":-1}]", 0, 1, 1 },
+                { "[{\"Id\":\"a\"},{\"Id\":\"b\",\"RepoTags\":\"x\"}]", 0, 1, 1 },
+                { "[{\"Id\":\"a\"},{\"Id\":\"b\",\"RepoTags\":[7]}]", 0, 1, 1 },
+                { "[{\"Id\":\"a\"},{\"Id\":\"b c\"}]", 0, 1, 1 },
                 { "[{\"Id\":\"012345678901234567890123456789012345678901234567890123456789"
                   "012345678901\"}]",
-                  -EBADMSG, 0 },
+                  0, 0, 1 },
                 { "[{\"Id\":\"a\"}", -EBADMSG, 0 },
                 { "{\"message\":\"x\"}", -EBADMSG, 0 },
         };
@@ -106,7 +107,8 @@ static void test_images_errors(void **state) {
                 int r;
 
                 r = docker_images(docker, &set, &diag);
-                if (r != cases[i].error || set.n != cases[i].n)
+                if (r != cases[i].error || set.n != cases[i].n ||
+                    set.unreadable.n != cases[i].n_unreadable)
                         fail_msg("%s: %d, %zu images (%s)", cases[i].body, r, set.n, diag.text);
                 for (size_t j = 0; j < set.n; j++)
                         assert_true(set.v[j].created_sec == 0);
@@ -309,23 +311,23 @@ static void test_volumes_errors(void **state) {
         static const struct {
                 const char *body;
                 int error;
-                size_t n;
+                size_t n, n_unreadable;
         } cases[] = {
                 { "{\"Volumes\":[],\"Warnings\":null}", 0, 0 },
                 { "{\"Volumes\":null,\"Warnings\":[\"x\"]}", 0, 0 },
-                { "{}", 0, 0 },
+                { "{}", -EBADMSG, 0 },
                 { "{\"Warnings\":[" VOLUME "],\"Volumes\":[" VOLUME "]}", 0, 1 },
                 { VOLUMES(VOLUME), 0, 2 },
                 { VOLUMES("{\"Name\":\"w\"}"), 0, 1 },
-                { VOLUMES("{}"), -EBADMSG, 0 },
-                { VOLUMES("null"), -EBADMSG, 0 },
-                { VOLUMES("\"w\""), -EBADMSG, 0 },
-                { VOLUMES("{\"Name\":\"\"}"), -EBADMSG, 0 },
-                { VOLUMES("{\"Name\":7}"), -EBADMSG, 0 },
-                { VOLUMES("{\"Name\":\"w\",\"Driver\":7}"), -EBADMSG, 0 },
-                { VOLUMES("{\"Name\":\"w\",\"Options\":[]}"), -EBADMSG, 0 },
-                { VOLUMES("{\"Name\":\"w\",\"Options\":{\"o\":7}}"), -EBADMSG, 0 },
-                { VOLUMES("{\"Name\":\"w\",\"Options\":{\"device\":{}}}"), -EBADMSG, 0 },
+                { VOLUMES("{}"), 0, 1, 1 },
+                { VOLUMES("null"), 0, 1, 1 },
+                { VOLUMES("\"w\""), 0, 1, 1 },
+                { VOLUMES("{\"Name\":\"\"}"), 0, 1, 1 },
+                { VOLUMES("{\"Name\":7}"), 0, 1, 1 },
+                { VOLUMES("{\"Name\":\"w\",\"Driver\":7}"), 0, 1, 1 },
+                { VOLUMES("{\"Name\":\"w\",\"Options\":[]}"), 0, 1, 1 },
+                { VOLUMES("{\"Name\":\"w\",\"Options\":{\"o\":7}}"), 0, 1, 1 },
+                { VOLUMES("{\"Name\":\"w\",\"Options\":{\"device\":{}}}"), 0, 1, 1 },
                 { "{\"Volumes\":{}}", -EBADMSG, 0 },
                 { "{\"Volumes\":[" VOLUME "]", -EBADMSG, 0 },
                 { "[" VOLUME "]", -EBADMSG, 0 },
@@ -344,7 +346,8 @@ static void test_volumes_errors(void **state) {
                 int r;
 
                 r = docker_volumes(docker, &set, &diag);
-                if (r != cases[i].error || set.n != cases[i].n)
+                if (r != cases[i].error || set.n != cases[i].n ||
+                    set.unreadable.n != cases[i].n_unreadable)
                         fail_msg("%s: %d, %zu volumes (%s)", cases[i].body, r, set.n, diag.text);
                 assert_int_equal(*diag.text == '\0', r == 0);
                 volume_set_done(&set);
@@ -492,7 +495,7 @@ static void test_record_plain(void **state) {
                         assert_int_equal(taken, cut < cases[i].taken ? 0 : cases[i].taken);
                         free(copy);
                 }
-                record_set_done(&seen.set);
+                seen_done(&seen);
         }
 
         for (size_t i = 0; i < ELEMENTSOF(fixtures); i++) {
@@ -561,7 +564,7 @@ static void test_usage_count(void **state) {
                 assert_int_equal(seen.set.n, 2);
                 for (size_t j = 0; j < seen.set.n; j++)
                         assert_int_equal(seen.set.v[j].usage_count, cases[i].count);
-                record_set_done(&seen.set);
+                seen_done(&seen);
         }
 }
 

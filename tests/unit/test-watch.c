@@ -157,59 +157,90 @@ static void test_lines(void **state) {
                 text = fixture(name);
                 n = strlen(text);
                 for (size_t step = 1; step <= n; step = step * 3 + 1) {
-                        EventLines lines = { 0 };
+                        cleanup(records_free) Records *records = NULL;
                         News news = { .error = 0 };
+                        EventReader reader = { on_event, &news };
 
+                        assert_int_equal(event_reader_new(&reader, &records), 0);
                         for (size_t at = 0; at < n; at += step)
-                                assert_int_equal(event_lines_feed(&lines, text + at,
-                                                                  MIN(step, n - at), on_event,
-                                                                  &news, NULL),
-                                                 0);
+                                assert_int_equal(
+                                        records_feed(records, text + at, MIN(step, n - at), NULL),
+                                        0);
                         assert_int_equal(news.n_events, cases[i].n);
                         assert_int_equal(news.n_of_type[DOCKER_EVENT_IMAGE], cases[i].n_image);
                         assert_int_equal(news.n_of_type[DOCKER_EVENT_CONTAINER],
                                          cases[i].n_container);
                         assert_int_equal(news.n_of_type[DOCKER_EVENT_BUILDER], cases[i].n_builder);
-                        assert_int_equal(lines.n, 0);
-                        event_lines_done(&lines);
                 }
         }
 }
 
-static void test_line_bounds(void **state) {
-        EventLines lines = { 0 };
+/* Labels of an image or a container come with its events, whatever they are. */
+static void test_any_labels(void **state) {
+        static char text[3 << 20];
+        static const char *const labels[] = { "\"x\":\"a\\u0000b\"", "\"a\\u0000b\":\"\"",
+                                              "\"x\":\"\xff\"", "\"x\":\"%*s\"" };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(labels); i++) {
+                cleanup(records_free) Records *records = NULL;
+                News news = { .error = 0 };
+                EventReader reader = { on_event, &news };
+                char label[64];
+                size_t n;
+
+                snprintf(label, sizeof(label), "%s", labels[i]);
+                if (strstr(label, "%*s"))
+                        snprintf(label, sizeof(label), "\"x\":\"");
+                snprintf(text, 500,
+                         "{\"Type\":\"image\",\"Action\":\"tag\",\"Actor\":{\"ID\":\"sha256:1\","
+                         "\"Attributes\":{\"name\":\"app:1\",%s",
+                         label);
+                n = strlen(text);
+                if (label[strlen(label) - 1] == '"' && strcmp(label, "\"x\":\"") == 0) {
+                        memset(text + n, 'y', 2 << 20);
+                        n += 2 << 20;
+                        text[n++] = '"';
+                }
+                strcpy(text + n, "}},\"time\":5,\"timeNano\":5000000001}\n");
+                n += strlen(text + n);
+                assert_int_equal(event_reader_new(&reader, &records), 0);
+                for (size_t at = 0; at < n; at += 65536)
+                        assert_int_equal(
+                                records_feed(records, text + at, MIN((size_t)65536, n - at), NULL),
+                                0);
+                assert_int_equal(news.n_events, 1);
+        }
+}
+
+static void test_event_bounds(void **state) {
+        cleanup(records_free) Records *records = NULL;
         News news = { .error = 0 };
-        char *text = malloc(EVENT_LINE_MAX + 2);
-        Diag diag = DIAG_NULL;
+        EventReader reader = { on_event, &news };
+        char *text = calloc(1, EVENT_MAX * 3);
+        size_t n;
 
         (void)state;
         assert_non_null(text);
-        memset(text, ' ', EVENT_LINE_MAX + 2);
-        memcpy(text, TAG, strlen(TAG));
-        text[EVENT_LINE_MAX] = '\n';
-        assert_int_equal(event_lines_feed(&lines, text, EVENT_LINE_MAX + 1, on_event, &news, NULL),
-                         0);
+        assert_int_equal(event_reader_new(&reader, &records), 0);
+        /* an end that is not there is no end, and no event */
+        assert_int_equal(records_feed(records, TAG, strlen(TAG) - 1, NULL), 0);
+        assert_int_equal(news.n_events, 0);
+        assert_int_equal(records_feed(records, "}\n\n\n", 4, NULL), 0);
         assert_int_equal(news.n_events, 1);
 
-        /* an end that is not there is no end, and no event */
-        assert_int_equal(event_lines_feed(&lines, TAG, strlen(TAG), on_event, &news, NULL), 0);
-        assert_int_equal(news.n_events, 1);
-        assert_int_equal(event_lines_feed(&lines, "\n\n\n", 3, on_event, &news, NULL), 0);
+        /* a name without an end costs no more than that, and loses but the name */
+        strcpy(text,
+               "{\"Type\":\"image\",\"Action\":\"tag\",\"Actor\":{\"ID\":\"a\",\"Attributes\":{"
+               "\"name\":\"");
+        n = strlen(text);
+        memset(text + n, 'x', EVENT_MAX * 2);
+        n += EVENT_MAX * 2;
+        strcpy(text + n, "\"}},\"time\":5}");
+        assert_int_equal(records_feed(records, text, strlen(text), NULL), 0);
         assert_int_equal(news.n_events, 2);
 
-        text[EVENT_LINE_MAX] = ' ';
-        for (size_t at = 0; at < EVENT_LINE_MAX; at += 1024)
-                assert_int_equal(event_lines_feed(&lines, text + at, 1024, on_event, &news, NULL),
-                                 0);
-        assert_int_equal(event_lines_feed(&lines, " ", 1, on_event, &news, &diag), -EBADMSG);
-        assert_non_null(strstr(diag.text, "longer than"));
-        assert_true(lines.size <= EVENT_LINE_MAX * 3 / 2);
-        event_lines_done(&lines);
-
-        text[EVENT_LINE_MAX + 1] = '\n';
-        assert_int_equal(event_lines_feed(&lines, text, EVENT_LINE_MAX + 2, on_event, &news, NULL),
-                         -EBADMSG);
-        event_lines_done(&lines);
+        assert_int_equal(records_feed(records, "<html>", 6, NULL), -EBADMSG);
         assert_int_equal(news.n_events, 2);
         free(text);
 }
@@ -269,13 +300,6 @@ static bool say_garbage(Stub *stub, int fd) {
         return stub_hang(stub, fd);
 }
 
-static bool without_newlines(Stub *stub, int fd) {
-        stub_begin(stub, fd);
-        while (stub_chunk(stub, fd, TAG))
-                ;
-        return false;
-}
-
 static bool refuse(Stub *stub, int fd) {
         return stub_reply(stub, fd, 400, "", "{\"message\":\"invalid filter\"}\n");
 }
@@ -294,11 +318,11 @@ static void test_watch(void **state) {
                 int error;
                 size_t n_connected, n_events;
         } cases[] = {
-                { in_pieces, -ECONNRESET, 1, 2 },     { in_one, -ECONNRESET, 1, 2 },
-                { cut_off, -ECONNRESET, 1, 1 },       { cut_at_once, -ECONNRESET, 1, 0 },
-                { say_nothing, -ECONNRESET, 0, 0 },   { say_garbage, -EBADMSG, 1, 1 },
-                { without_newlines, -EBADMSG, 1, 0 }, { refuse, -EINVAL, 0, 0 },
-                { fail_inside, -EREMOTEIO, 0, 0 },    { not_there, -EREMOTEIO, 0, 0 },
+                { in_pieces, -ECONNRESET, 1, 2 },   { in_one, -ECONNRESET, 1, 2 },
+                { cut_off, -ECONNRESET, 1, 1 },     { cut_at_once, -ECONNRESET, 1, 0 },
+                { say_nothing, -ECONNRESET, 0, 0 }, { say_garbage, -EBADMSG, 1, 1 },
+                { refuse, -EINVAL, 0, 0 },          { fail_inside, -EREMOTEIO, 0, 0 },
+                { not_there, -EREMOTEIO, 0, 0 },
         };
 
         (void)state;
@@ -448,11 +472,11 @@ static void test_interrupt(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_event),       cmocka_unit_test(test_lines),
-                cmocka_unit_test(test_line_bounds), cmocka_unit_test(test_watch),
-                cmocka_unit_test(test_since),       cmocka_unit_test(test_sink_error),
-                cmocka_unit_test(test_no_deadline), cmocka_unit_test(test_hung),
-                cmocka_unit_test(test_interrupt),
+                cmocka_unit_test(test_event),      cmocka_unit_test(test_lines),
+                cmocka_unit_test(test_any_labels), cmocka_unit_test(test_event_bounds),
+                cmocka_unit_test(test_watch),      cmocka_unit_test(test_since),
+                cmocka_unit_test(test_sink_error), cmocka_unit_test(test_no_deadline),
+                cmocka_unit_test(test_hung),       cmocka_unit_test(test_interrupt),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
