@@ -94,8 +94,9 @@ int disks_observe(const Config *config, const EngineInfo *engine, Disks *ret) {
         return 0;
 }
 
-/* Empties all but the facts. */
+/* Empties all but the facts and the watch. */
 static void inventory_reset(Inventory *inventory) {
+        BuildWatch *watch = inventory->watch;
         FactSet facts = inventory->facts;
 
         engine_info_done(&inventory->engine);
@@ -104,8 +105,10 @@ static void inventory_reset(Inventory *inventory) {
         image_set_done(&inventory->images);
         container_set_done(&inventory->containers);
         strv_done(&inventory->classic_builds);
+        builds_done(&inventory->builds);
         *inventory = INVENTORY_NULL;
         inventory->facts = facts;
+        inventory->watch = watch;
 }
 
 void inventory_done(Inventory *inventory) {
@@ -113,8 +116,15 @@ void inventory_done(Inventory *inventory) {
         fact_set_done(&inventory->facts);
 }
 
+bool inventory_buildkit_building(const Inventory *inventory) {
+        const Builds *builds = &inventory->builds;
+
+        return builds->n_running > 0 || builds->unknown[0] ||
+               inventory->n_in_use > builds->leaked.n;
+}
+
 bool inventory_building(const Inventory *inventory) {
-        return inventory->n_in_use > 0 || inventory->classic_builds.n > 0;
+        return inventory_buildkit_building(inventory) || inventory->classic_builds.n > 0;
 }
 
 bool image_is_untagged(const Image *image) {
@@ -190,20 +200,21 @@ static int count_record(void *userdata, const BuildRecord *record, const char *c
         inventory->n_in_use++;
         if (!record->shared)
                 inventory->in_use_private_bytes += record->size_bytes;
-        inventory->in_use_hash += text_hash(record->id); /* a sum has no order */
-        return 0;
+        inventory->builds.source_in_use |= record->source;
+        return id_set_add(&inventory->builds.in_use, record->id);
 }
 
 static int keep_record(void *userdata, const BuildRecord *record, const char *const *parents,
                        size_t n_parents) {
         Inventory *inventory = userdata;
 
-        count_record(inventory, record, parents, n_parents);
+        if (count_record(inventory, record, parents, n_parents) < 0)
+                return -ENOMEM;
         return record_set_add(&inventory->records, record, parents, n_parents);
 }
 
 static int observe_records(Docker *docker, Observe what, Inventory *inventory, Diag *reterr_diag) {
-        uint64_t begin_usec = now_monotonic_usec();
+        uint64_t begin_usec = now_monotonic_usec(), observed_usec = now_boottime_usec();
         int r;
 
         r = docker_build_cache(docker, what == OBSERVE_ALL ? keep_record : count_record, inventory,
@@ -211,9 +222,8 @@ static int observe_records(Docker *docker, Observe what, Inventory *inventory, D
         if (r < 0)
                 return r;
         inventory->build_cache_usec = now_monotonic_usec() - begin_usec;
-        if (inventory->n_in_use > 0 && inventory->in_use_hash == 0)
-                inventory->in_use_hash = 1;
-        return 0;
+        return builds_observe(docker, &inventory->engine, inventory->watch, observed_usec,
+                              &inventory->builds);
 }
 
 /* BuildKit signs the last layer's comment and the engine's own import as well; what is left was
