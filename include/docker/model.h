@@ -6,7 +6,7 @@
  * *_done() and usable again. Nothing here talks to anybody.
  */
 
-#include "base/macro.h"
+#include "base/index.h"
 #include "base/strv.h"
 
 #define IMAGE_ID_MAX 72     /* "sha256:" and 64 hex digits, and NUL */
@@ -75,13 +75,19 @@ typedef struct Image {
 typedef struct ImageSet {
         Image *v;
         size_t n, size;
+        bool indexed; /* the three are in step with `v` */
+        Index by_id, by_name, by_parent;
 } ImageSet;
 
 /* Moves `image` in and leaves it empty; on failure it stays the caller's. */
 int image_set_add(ImageSet *set, Image *image) must_check;
+/* Makes the look-ups below fast; to be called again after a change. Without it they scan the set. */
+int image_set_index(ImageSet *set) must_check;
 const Image *image_set_find(const ImageSet *set, const char *id);
 /* The image that bears this name, or NULL. */
 const Image *image_set_find_name(const ImageSet *set, const char *name);
+/* Whether `id` is the parent of an image in the set. */
+bool image_set_has_children(const ImageSet *set, const char *id);
 void image_done(Image *image);
 void image_set_done(ImageSet *set);
 static inline void image_set_donep(ImageSet *set) {
@@ -157,9 +163,15 @@ typedef struct Container {
 typedef struct ContainerSet {
         Container *v;
         size_t n, size;
+        bool indexed; /* by_image is in step with `v` */
+        Index by_image;
 } ContainerSet;
 
 int container_set_add(ContainerSet *set, Container *container) must_check;
+/* Makes container_set_holder() fast; to be called again after a change. */
+int container_set_index(ContainerSet *set) must_check;
+/* A container made from the image of this id, a running one if there is one; or NULL. */
+const Container *container_set_holder(const ContainerSet *set, const char *image_id);
 void container_done(Container *container);
 void container_set_done(ContainerSet *set);
 static inline void container_set_donep(ContainerSet *set) {

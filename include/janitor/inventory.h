@@ -36,8 +36,12 @@ typedef struct ImageFacts {
 typedef struct FactSet {
         ImageFacts *v;
         size_t n, size;
+        bool indexed; /* by_id is in step with `v` */
+        Index by_id;
 } FactSet;
 
+/* Makes fact_set_find() fast; to be called again after a change. */
+int fact_set_index(FactSet *facts) must_check;
 const ImageFacts *fact_set_find(const FactSet *facts, const char *id);
 void fact_set_done(FactSet *facts);
 

@@ -115,6 +115,8 @@ int docker_images(Docker *docker, ImageSet *ret, Diag *reterr_diag) {
         *ret = (ImageSet){ 0 };
         r = docker_call_list(docker, &request, paths, LIST_MAX, on_image, NULL, ret, NULL,
                              reterr_diag);
+        if (r >= 0)
+                r = image_set_index(ret);
         if (r < 0)
                 image_set_done(ret);
 
@@ -165,6 +167,8 @@ int docker_containers(Docker *docker, ContainerSet *ret, Diag *reterr_diag) {
         *ret = (ContainerSet){ 0 };
         r = docker_call_list(docker, &request, paths, LIST_MAX, on_container, NULL, ret, NULL,
                              reterr_diag);
+        if (r >= 0)
+                r = container_set_index(ret);
         if (r < 0)
                 container_set_done(ret);
 

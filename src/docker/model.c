@@ -70,11 +70,48 @@ int image_set_add(ImageSet *set, Image *image) {
                 return -ENOMEM;
 
         set->v[set->n++] = *image;
+        set->indexed = false;
         *image = (Image){ 0 };
         return 0;
 }
 
+static void image_set_drop_indexes(ImageSet *set) {
+        set->indexed = false;
+        index_done(&set->by_id);
+        index_done(&set->by_name);
+        index_done(&set->by_parent);
+}
+
+int image_set_index(ImageSet *set) {
+        int r = 0;
+
+        image_set_drop_indexes(set);
+        for (size_t i = 0; i < set->n && r >= 0; i++) {
+                const Image *image = &set->v[i];
+
+                r = index_add(&set->by_id, image->id, i);
+                if (r >= 0 && image->parent_id[0])
+                        r = index_add(&set->by_parent, image->parent_id, i);
+                for (size_t j = 0; j < image->names.n && r >= 0; j++)
+                        r = index_add(&set->by_name, image->names.v[j], i);
+        }
+        if (r < 0) {
+                image_set_drop_indexes(set);
+                return r;
+        }
+        index_sort(&set->by_id);
+        index_sort(&set->by_name);
+        index_sort(&set->by_parent);
+        set->indexed = true;
+        return 0;
+}
+
 const Image *image_set_find(const ImageSet *set, const char *id) {
+        if (set->indexed) {
+                const IndexEntry *entry = index_find(&set->by_id, id, NULL);
+
+                return entry ? &set->v[entry->at] : NULL;
+        }
         for (size_t i = 0; i < set->n; i++)
                 if (strcmp(set->v[i].id, id) == 0)
                         return &set->v[i];
@@ -83,11 +120,26 @@ const Image *image_set_find(const ImageSet *set, const char *id) {
 }
 
 const Image *image_set_find_name(const ImageSet *set, const char *name) {
+        if (set->indexed) {
+                const IndexEntry *entry = index_find(&set->by_name, name, NULL);
+
+                return entry ? &set->v[entry->at] : NULL;
+        }
         for (size_t i = 0; i < set->n; i++)
                 if (strv_contains(&set->v[i].names, name))
                         return &set->v[i];
 
         return NULL;
+}
+
+bool image_set_has_children(const ImageSet *set, const char *id) {
+        if (set->indexed)
+                return index_find(&set->by_parent, id, NULL) != NULL;
+        for (size_t i = 0; i < set->n; i++)
+                if (strcmp(set->v[i].parent_id, id) == 0)
+                        return true;
+
+        return false;
 }
 
 void image_done(Image *image) {
@@ -101,6 +153,7 @@ void image_set_done(ImageSet *set) {
         for (size_t i = 0; i < set->n; i++)
                 image_done(&set->v[i]);
         free(set->v);
+        image_set_drop_indexes(set);
         *set = (ImageSet){ 0 };
 }
 
@@ -159,8 +212,44 @@ int container_set_add(ContainerSet *set, Container *container) {
                 return -ENOMEM;
 
         set->v[set->n++] = *container;
+        set->indexed = false;
         *container = (Container){ 0 };
         return 0;
+}
+
+int container_set_index(ContainerSet *set) {
+        set->indexed = false;
+        index_done(&set->by_image);
+        for (size_t i = 0; i < set->n; i++)
+                if (index_add(&set->by_image, set->v[i].image_id, i) < 0)
+                        return -ENOMEM;
+        index_sort(&set->by_image);
+        set->indexed = true;
+        return 0;
+}
+
+static const Container *better_holder(const Container *found, const Container *container) {
+        if (!found ||
+            (strcmp(found->state, "running") != 0 && strcmp(container->state, "running") == 0))
+                return container;
+        return found;
+}
+
+const Container *container_set_holder(const ContainerSet *set, const char *image_id) {
+        const Container *found = NULL;
+
+        if (set->indexed) {
+                size_t n;
+                const IndexEntry *entries = index_find(&set->by_image, image_id, &n);
+
+                for (size_t i = 0; i < n; i++)
+                        found = better_holder(found, &set->v[entries[i].at]);
+                return found;
+        }
+        for (size_t i = 0; i < set->n; i++)
+                if (strcmp(set->v[i].image_id, image_id) == 0)
+                        found = better_holder(found, &set->v[i]);
+        return found;
 }
 
 void container_done(Container *container) {
@@ -181,6 +270,7 @@ void container_set_done(ContainerSet *set) {
         for (size_t i = 0; i < set->n; i++)
                 container_done(&set->v[i]);
         free(set->v);
+        index_done(&set->by_image);
         *set = (ContainerSet){ 0 };
 }
 

@@ -25,7 +25,23 @@
 #define IMAGE_CONFIG_BYTES_MAX (4U * 1024U * 1024U)
 #define CONTAINERD_ROOT "/var/lib/containerd"
 
+int fact_set_index(FactSet *facts) {
+        facts->indexed = false;
+        index_done(&facts->by_id);
+        for (size_t i = 0; i < facts->n; i++)
+                if (index_add(&facts->by_id, facts->v[i].id, i) < 0)
+                        return -ENOMEM;
+        index_sort(&facts->by_id);
+        facts->indexed = true;
+        return 0;
+}
+
 const ImageFacts *fact_set_find(const FactSet *facts, const char *id) {
+        if (facts->indexed) {
+                const IndexEntry *entry = index_find(&facts->by_id, id, NULL);
+
+                return entry ? &facts->v[entry->at] : NULL;
+        }
         for (size_t i = 0; i < facts->n; i++)
                 if (strcmp(facts->v[i].id, id) == 0)
                         return &facts->v[i];
@@ -34,6 +50,7 @@ const ImageFacts *fact_set_find(const FactSet *facts, const char *id) {
 
 void fact_set_done(FactSet *facts) {
         free(facts->v);
+        index_done(&facts->by_id);
         *facts = (FactSet){ 0 };
 }
 
@@ -141,10 +158,7 @@ bool image_is_classic(const Inventory *inventory, const Image *image) {
 }
 
 bool image_has_children(const Inventory *inventory, const Image *image) {
-        for (size_t i = 0; i < inventory->images.n; i++)
-                if (strcmp(inventory->images.v[i].parent_id, image->id) == 0)
-                        return true;
-        return false;
+        return image_set_has_children(&inventory->images, image->id);
 }
 
 /* A tag of "PREFIX-..." */
@@ -269,6 +283,7 @@ static int look_closely(Docker *docker, const EngineInfo *engine, const Image *i
                 return r;
         if (array_grow(facts->v, facts->n, facts->size) < 0)
                 return -ENOMEM;
+        facts->indexed = false;
         entry = &facts->v[facts->n++];
         *entry = (ImageFacts){
                 .kind = kind_from_comment(detail.comment),
@@ -279,25 +294,46 @@ static int look_closely(Docker *docker, const EngineInfo *engine, const Image *i
         return 0;
 }
 
+/* Positions of the images that have to be looked at more closely; malloc'ed. */
+static int images_without_facts(const Inventory *inventory, size_t **ret, size_t *ret_n) {
+        const ImageSet *images = &inventory->images;
+        size_t *found = calloc(images->n + 1, sizeof(*found));
+        size_t n = 0;
+
+        if (!found)
+                return -ENOMEM;
+        for (size_t i = 0; i < images->n; i++) {
+                const Image *image = &images->v[i];
+
+                /* An image with a parent is the classic builder's; of a step without a name no more
+                 * need be known. */
+                if ((!image->parent_id[0] || image->names.n > 0) &&
+                    !fact_set_find(&inventory->facts, image->id))
+                        found[n++] = i;
+        }
+        *ret = found;
+        *ret_n = n;
+        return 0;
+}
+
 static int observe_images(Docker *docker, Observe what, Inventory *inventory, Diag *reterr_diag) {
+        cleanup_free size_t *missing = NULL;
+        size_t n;
         int r;
 
         r = docker_images(docker, &inventory->images, reterr_diag);
         if (r < 0 || what != OBSERVE_ALL)
                 return r;
-        for (size_t i = 0; i < inventory->images.n; i++) {
-                const Image *image = &inventory->images.v[i];
-
-                /* One with a parent is the classic builder's, and of a step without a name no more
-                 * need be known. */
-                if ((image->parent_id[0] && image->names.n == 0) ||
-                    fact_set_find(&inventory->facts, image->id))
-                        continue;
-                r = look_closely(docker, &inventory->engine, image, &inventory->facts, reterr_diag);
+        r = images_without_facts(inventory, &missing, &n);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < n; i++) {
+                r = look_closely(docker, &inventory->engine, &inventory->images.v[missing[i]],
+                                 &inventory->facts, reterr_diag);
                 if (r < 0 && r != -ENOENT)
                         return r;
         }
-        return 0;
+        return fact_set_index(&inventory->facts);
 }
 
 /*

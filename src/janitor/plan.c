@@ -14,18 +14,7 @@
 #include "janitor/plan.h"
 
 const Container *container_of_image(const Inventory *inventory, const char *image_id) {
-        const Container *found = NULL;
-
-        for (size_t i = 0; i < inventory->containers.n; i++) {
-                const Container *container = &inventory->containers.v[i];
-
-                if (strcmp(container->image_id, image_id) != 0)
-                        continue;
-                if (strcmp(container->state, "running") == 0)
-                        return container;
-                found = found ?: container;
-        }
-        return found;
+        return container_set_holder(&inventory->containers, image_id);
 }
 
 static bool image_is_ours(const Config *config, const Image *image) {
@@ -549,6 +538,7 @@ int plan_predict(const Config *config, const ClearPlan *plan, const NamedImages 
         size_t n_kept = 0;
         int r;
 
+        inventory->images.indexed = false;
         for (size_t i = 0; i < inventory->images.n; i++)
                 if (predict_names(plan, &inventory->images.v[i]) < 0)
                         return -ENOMEM;

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "base/index.h"
+
+#include <string.h>
+
+#include "base/array.h"
+
+int index_add(Index *index, const char *key, size_t at) {
+        if (array_grow(index->v, index->n, index->size) < 0)
+                return -ENOMEM;
+        index->v[index->n++] = (IndexEntry){ key, at };
+        return 0;
+}
+
+static int compare_entries(const void *a, const void *b) {
+        const IndexEntry *x = a, *y = b;
+        int c = strcmp(x->key, y->key);
+
+        return c != 0 ? c : (x->at > y->at) - (x->at < y->at);
+}
+
+void index_sort(Index *index) {
+        if (index->n > 0)
+                qsort(index->v, index->n, sizeof(*index->v), compare_entries);
+}
+
+const IndexEntry *index_find(const Index *index, const char *key, size_t *ret_n) {
+        size_t low = 0, n = index->n, end;
+
+        while (n > 0) {
+                size_t half = n / 2;
+
+                if (strcmp(index->v[low + half].key, key) < 0) {
+                        low += half + 1;
+                        n -= half + 1;
+                } else {
+                        n = half;
+                }
+        }
+        for (end = low; end < index->n && strcmp(index->v[end].key, key) == 0;)
+                end++;
+        if (ret_n)
+                *ret_n = end - low;
+        return end > low ? &index->v[low] : NULL;
+}
+
+void index_done(Index *index) {
+        free(index->v);
+        *index = (Index){ 0 };
+}
