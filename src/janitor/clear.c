@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "janitor/act.h"
 #include "janitor/clearing.h"
+#include "janitor/stages.h"
 
 /* How often an equal plan is tried again. BuildKit lets go of a build's records a moment after the
  * client has its answer. */
@@ -110,6 +111,8 @@ static int observe_docker(Clear *clear, Diag *reterr_diag) {
                 size_t n = clear->suspects.images.n;
 
                 r = plan_suspects(&clear->inventory, clear->config, &clear->suspects.images);
+                if (r >= 0)
+                        r = stages_add(&clear->inventory, clear->config, &clear->suspects.images);
                 if (r < 0)
                         return r;
                 clear->dirty |= clear->suspects.images.n != n;

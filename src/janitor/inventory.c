@@ -19,7 +19,7 @@
 #include "base/span.h"
 #include "base/text.h"
 #include "docker/name.h"
-#include "janitor/inventory.h"
+#include "janitor/stages.h"
 #include "wire/json.h"
 
 #define IMAGE_CONFIG_BYTES_MAX (4U * 1024U * 1024U)
@@ -441,8 +441,9 @@ static int observe_classic_container(Docker *docker, Container *container, Inven
         return strv_add(&inventory->classic_builds, text);
 }
 
-static int observe_classic_builds(Docker *docker, const NamedImages *known, Inventory *inventory,
-                                  Diag *reterr_diag) {
+static int observe_classic_builds(Docker *docker, const Config *config, const NamedImages *known,
+                                  Inventory *inventory, Diag *reterr_diag) {
+        cleanup(named_builds_done) NamedBuilds builds = { 0 };
         /* Not when the look began: a step may have been committed since. */
         int64_t now_sec = now_realtime_sec();
         cleanup(strv_done) Strv failed_ids = STRV_NULL;
@@ -455,13 +456,16 @@ static int observe_classic_builds(Docker *docker, const NamedImages *known, Inve
                 if (r < 0)
                         return r;
         }
+        r = named_builds_find(inventory, config, &builds);
+        if (r < 0)
+                return r;
         for (size_t i = 0; i < inventory->images.n; i++) {
                 const Image *image = &inventory->images.v[i];
                 int64_t age_sec = now_sec - image->created_sec;
 
                 if (!image_is_untagged(image) || !image_is_classic(inventory, image) ||
                     age_sec < 0 || age_sec > CLASSIC_QUIET_SEC ||
-                    strv_contains(&failed_ids, image->id) ||
+                    strv_contains(&failed_ids, image->id) || stage_has_ended(&builds, image) ||
                     named_images_contain_id(known, image->id) ||
                     image_has_children(inventory, image))
                         continue;
@@ -494,7 +498,7 @@ int inventory_observe(Docker *docker, const Config *config, Observe what, const 
         if (r >= 0)
                 r = observe_images(docker, what, ret, reterr_diag);
         if (r >= 0)
-                r = observe_classic_builds(docker, known, ret, reterr_diag);
+                r = observe_classic_builds(docker, config, known, ret, reterr_diag);
         if (r >= 0)
                 r = disks_observe(config, &ret->engine, &ret->disks);
         if (r < 0)
