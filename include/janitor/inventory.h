@@ -89,7 +89,7 @@ typedef struct Inventory {
 #define INVENTORY_NULL ((Inventory){ .image_store = IMAGE_STORE_GRAPHDRIVER })
 
 /* A classic build leaves its newest image untagged for a moment between two steps; one younger
- * than this is taken for a build under way. */
+ * than this is taken for a build under way, unless its build has ended, see janitor/stages.h. */
 #define CLASSIC_QUIET_SEC 60
 /* How long the commit of a RUN step that ended well may take before its container counts as left
  * over. */

@@ -64,7 +64,7 @@ typedef struct RecordVerdict {
         int64_t age_sec, limit_sec;
         bool shared;
         bool leaked;
-                /* in use by no build, see janitor/builds.h */ /* with an image: removing it frees nothing while the image stays */
+        /* in use by no build, see janitor/builds.h */ /* with an image: removing it frees nothing while the image stays */
 } RecordVerdict;
 
 typedef struct BuilderPlan {

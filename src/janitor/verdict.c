@@ -383,7 +383,8 @@ static char *pin_text(const Inventory *inventory, const PolicyPlan *plan, const 
         cleanup_free char *why = NULL, *remedy = NULL;
         ImageText name;
 
-        if (!pin->image && inventory->builds.leaked.n >= inventory->n_in_use)
+        if (!pin->image && inventory->builds.leaked.n > 0 &&
+            inventory->builds.leaked.n >= inventory->n_in_use)
                 return text_format("build cache in use by no build (%s): to free it: systemctl "
                                    "restart docker",
                                    bytes.text);

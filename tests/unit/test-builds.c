@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-#include <stdio.h>
-#include <string.h>
-
-#include "test.h"
-
-#include "janitor/inventory.h"
+#include "host.h"
 
 #define SEC USEC_PER_SEC
 
@@ -181,6 +176,69 @@ static void test_what_builds(void **state) {
         inventory_done(&inventory);
 }
 
+/* What a clear of `target` names as remaining, "KIND OBJECT|" each; a plan has nothing left to do. */
+static void check_remaining(Host *h, Target target, const char *wanted, const char *remedy) {
+        cleanup(remaining_done) RemainingList list = { 0 };
+        char text[256] = "";
+
+        h->options.target = target;
+        assert_int_equal(proof_remaining(&h->inventory, &h->config, &h->options, &h->suspects,
+                                         &(ClearPlan){ 0 }, &list),
+                         0);
+        for (size_t i = 0; i < list.n; i++) {
+                snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s|", list.v[i].object);
+                assert_non_null(strstr(list.v[i].remedy, remedy));
+        }
+        assert_string_equal(text, wanted);
+}
+
+static void test_remaining(void **state) {
+        Host h = host_new();
+        Builds *builds = &h.inventory.builds;
+
+        (void)state;
+        check_remaining(&h, TARGET_ALL, "", "");
+        builds->n_running = 1; /* and holds no record */
+        check_remaining(&h, TARGET_ALL, "BuildKit|", "wait for the build to end");
+        check_remaining(&h, TARGET_BUILDER, "BuildKit|", "wait for the build to end");
+        check_remaining(&h, TARGET_IMAGES, "BuildKit|", "wait for the build to end");
+        builds->n_running = 0;
+        strcpy(builds->unknown, "no whole answer within 30 s");
+        check_remaining(&h, TARGET_ALL, "BuildKit|", "clear again");
+        builds->unknown[0] = '\0';
+
+        host_record(&h, "held", RECORD_REGULAR, true, 1, NULL);
+        builds->n_running = 1; /* told by its record */
+        check_remaining(&h, TARGET_ALL, "held|", "wait for the build to end");
+        builds->n_running = 0;
+        assert_int_equal(id_set_add(&builds->leaked, "held"), 0);
+        check_remaining(&h, TARGET_ALL, "held|", "systemctl restart docker");
+        check_remaining(&h, TARGET_IMAGES, "", "");
+        host_done(&h);
+}
+
+static void test_policy_beside_leaked(void **state) {
+        Host h = host_new();
+        cleanup_free char *pins = NULL;
+        PolicyPlan plan;
+
+        (void)state;
+        host_record(&h, "held", RECORD_REGULAR, true, 1, NULL);
+        h.inventory.in_use_private_bytes = h.inventory.private_bytes = 4000000000;
+        plan = host_decide(&h);
+        assert_int_equal(plan.hold, HOLD_BUILDING);
+        policy_plan_done(&plan);
+
+        assert_int_equal(id_set_add(&h.inventory.builds.leaked, "held"), 0);
+        plan = host_decide(&h);
+        assert_int_equal(plan.hold, HOLD_NONE);
+        pins = policy_pins(&h.inventory, &plan);
+        assert_string_equal(pins, "build cache in use by no build (4GB): to free it: systemctl "
+                                  "restart docker");
+        policy_plan_done(&plan);
+        host_done(&h);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_leaked_with_a_history),
@@ -190,6 +248,8 @@ int main(void) {
                 cmocka_unit_test(test_since),
                 cmocka_unit_test(test_many),
                 cmocka_unit_test(test_what_builds),
+                cmocka_unit_test(test_remaining),
+                cmocka_unit_test(test_policy_beside_leaked),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
