@@ -40,6 +40,8 @@ typedef struct BuildRecord {
         uint8_t type; /* RecordType */
         bool in_use : 1;
         bool shared : 1;
+        bool source : 1; /* what a build read its Dockerfile from: a directory of the client's, what
+                          * came through a pipe, a git checkout or a download */
 } BuildRecord;
 
 typedef struct RecordSet {

@@ -15,7 +15,6 @@
 #include "docker/name.h"
 #include "wire/json.h"
 
-#define SERVICES_MAX (64U * 1024U * 1024U) /* bytes of an answer, of which little is held */
 #define INFO_MAX (8U * 1024U * 1024U)
 
 int service_images_add(ServiceImages *services, const char *service, const char *image, bool next) {
@@ -103,24 +102,26 @@ static int read_service(Reading *reading, const Json *json) {
         return r;
 }
 
-static int on_service(void *userdata, const char *text, size_t n, Diag *reterr_diag) {
+static int on_service(void *userdata, const char *text, size_t n, const char *defect,
+                      Diag *reterr_diag) {
         cleanup(json_free) Json *json = NULL;
         int r;
 
-        r = parse_element(text, n, &json);
+        r = defect ? -EBADMSG : parse_element(text, n, &json);
         if (r >= 0)
                 r = read_service(userdata, json);
         return r < 0 ? diag_set(reterr_diag, r, "the engine's list of services is malformed") : 0;
 }
 
-static int on_task(void *userdata, const char *text, size_t n, Diag *reterr_diag) {
+static int on_task(void *userdata, const char *text, size_t n, const char *defect,
+                   Diag *reterr_diag) {
         cleanup(json_free) Json *json = NULL;
         Reading *reading = userdata;
         const IndexEntry *service;
         const char *id;
         int r;
 
-        r = parse_element(text, n, &json);
+        r = defect ? -EBADMSG : parse_element(text, n, &json);
         if (r < 0)
                 return diag_set(reterr_diag, r, "the engine's list of tasks is malformed");
         id = json_get_string(json, "ServiceID", "");
@@ -129,17 +130,19 @@ static int on_task(void *userdata, const char *text, size_t n, Diag *reterr_diag
                          image_of_template(json_get(json, "Spec")), false);
 }
 
-static int read_list(Docker *docker, const char *path, RecordsElement element, Reading *reading,
-                     Diag *reterr_diag) {
+static int read_list(Docker *docker, const char *path, const char *const *keep,
+                     RecordsElement element, Reading *reading, Diag *reterr_diag) {
         static const char *const paths[] = { "", NULL };
+        const RecordsWant want = { .paths = paths,
+                                   .keep = keep,
+                                   .element_max = RECORDS_ELEMENT_MAX };
         const Request request = {
                 .method = "GET",
                 .path = path,
                 .deadline_usec = docker_deadline(docker, false),
         };
 
-        return docker_call_list(docker, &request, paths, SERVICES_MAX, element, NULL, reading, NULL,
-                                reterr_diag);
+        return docker_call_list(docker, &request, &want, element, NULL, reading, NULL, reterr_diag);
 }
 
 static int index_services(Reading *reading) {
@@ -178,14 +181,22 @@ static void drop_repeated(ServiceImages *services) {
 }
 
 static int read_services(Docker *docker, ServiceImages *ret, Diag *reterr_diag) {
+        static const char *const of_service[] = {
+                "ID",
+                "Spec/Name",
+                "Spec/TaskTemplate/ContainerSpec/Image",
+                "PreviousSpec/TaskTemplate/ContainerSpec/Image",
+                NULL,
+        };
+        static const char *const of_task[] = { "ServiceID", "Spec/ContainerSpec/Image", NULL };
         cleanup(reading_done) Reading reading = { 0 };
         int r;
 
-        r = read_list(docker, "/services", on_service, &reading, reterr_diag);
+        r = read_list(docker, "/services", of_service, on_service, &reading, reterr_diag);
         if (r >= 0)
                 r = index_services(&reading);
         if (r >= 0 && reading.ids.n > 0)
-                r = read_list(docker, "/tasks", on_task, &reading, reterr_diag);
+                r = read_list(docker, "/tasks", of_task, on_task, &reading, reterr_diag);
         if (r < 0)
                 return r;
         drop_repeated(&reading.images);

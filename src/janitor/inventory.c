@@ -19,7 +19,7 @@
 #include "base/span.h"
 #include "base/text.h"
 #include "docker/name.h"
-#include "janitor/inventory.h"
+#include "janitor/stages.h"
 #include "wire/json.h"
 
 #define IMAGE_CONFIG_BYTES_MAX (4U * 1024U * 1024U)
@@ -114,8 +114,9 @@ int disks_observe(const Config *config, const EngineInfo *engine, Disks *ret) {
         return 0;
 }
 
-/* Empties all but the facts. */
+/* Empties all but the facts and the watch. */
 static void inventory_reset(Inventory *inventory) {
+        BuildWatch *watch = inventory->watch;
         FactSet facts = inventory->facts;
 
         engine_info_done(&inventory->engine);
@@ -126,8 +127,10 @@ static void inventory_reset(Inventory *inventory) {
         container_set_done(&inventory->containers);
         service_images_done(&inventory->services);
         strv_done(&inventory->classic_builds);
+        builds_done(&inventory->builds);
         *inventory = INVENTORY_NULL;
         inventory->facts = facts;
+        inventory->watch = watch;
 }
 
 void inventory_done(Inventory *inventory) {
@@ -139,8 +142,15 @@ bool inventory_is_partial(const Inventory *inventory) {
         return inventory->images.unreadable.n > 0 || inventory->containers.unreadable.n > 0;
 }
 
+bool inventory_buildkit_building(const Inventory *inventory) {
+        const Builds *builds = &inventory->builds;
+
+        return builds->n_running > 0 || builds->unknown[0] ||
+               inventory->n_in_use > builds->leaked.n;
+}
+
 bool inventory_building(const Inventory *inventory) {
-        return inventory->n_in_use > 0 || inventory->classic_builds.n > 0;
+        return inventory_buildkit_building(inventory) || inventory->classic_builds.n > 0;
 }
 
 const ServiceImage *service_of_image(const Inventory *inventory, const Image *image) {
@@ -226,20 +236,21 @@ static int count_record(void *userdata, const BuildRecord *record, const char *c
         inventory->n_in_use++;
         if (!record->shared)
                 inventory->in_use_private_bytes += record->size_bytes;
-        inventory->in_use_hash += text_hash(record->id); /* a sum has no order */
-        return 0;
+        inventory->builds.source_in_use |= record->source;
+        return id_set_add(&inventory->builds.in_use, record->id);
 }
 
 static int keep_record(void *userdata, const BuildRecord *record, const char *const *parents,
                        size_t n_parents) {
         Inventory *inventory = userdata;
 
-        count_record(inventory, record, parents, n_parents);
+        if (count_record(inventory, record, parents, n_parents) < 0)
+                return -ENOMEM;
         return record_set_add(&inventory->records, record, parents, n_parents);
 }
 
 static int observe_records(Docker *docker, Observe what, Inventory *inventory, Diag *reterr_diag) {
-        uint64_t begin_usec = now_monotonic_usec();
+        uint64_t begin_usec = now_monotonic_usec(), observed_usec = now_boottime_usec();
         int r;
 
         r = docker_build_cache(docker, what == OBSERVE_ALL ? keep_record : count_record, inventory,
@@ -247,9 +258,8 @@ static int observe_records(Docker *docker, Observe what, Inventory *inventory, D
         if (r < 0)
                 return r;
         inventory->build_cache_usec = now_monotonic_usec() - begin_usec;
-        if (inventory->n_in_use > 0 && inventory->in_use_hash == 0)
-                inventory->in_use_hash = 1;
-        return 0;
+        return builds_observe(docker, &inventory->engine, inventory->watch, observed_usec,
+                              &inventory->builds);
 }
 
 /* BuildKit signs the last layer's comment and the engine's own import as well; what is left was
@@ -486,8 +496,9 @@ static int observe_classic_container(Docker *docker, Container *container, Inven
         return strv_add(&inventory->classic_builds, text);
 }
 
-static int observe_classic_builds(Docker *docker, const NamedImages *known, Inventory *inventory,
-                                  Diag *reterr_diag) {
+static int observe_classic_builds(Docker *docker, const Config *config, const NamedImages *known,
+                                  Inventory *inventory, Diag *reterr_diag) {
+        cleanup(named_builds_done) NamedBuilds builds = { 0 };
         /* Not when the look began: a step may have been committed since. */
         int64_t now_sec = now_realtime_sec();
         cleanup(strv_done) Strv failed_ids = STRV_NULL;
@@ -500,13 +511,16 @@ static int observe_classic_builds(Docker *docker, const NamedImages *known, Inve
                 if (r < 0)
                         return r;
         }
+        r = named_builds_find(inventory, config, &builds);
+        if (r < 0)
+                return r;
         for (size_t i = 0; i < inventory->images.n; i++) {
                 const Image *image = &inventory->images.v[i];
                 int64_t age_sec = now_sec - image->created_sec;
 
                 if (!image_is_untagged(image) || !image_is_classic(inventory, image) ||
                     age_sec < 0 || age_sec > CLASSIC_QUIET_SEC ||
-                    strv_contains(&failed_ids, image->id) ||
+                    strv_contains(&failed_ids, image->id) || stage_has_ended(&builds, image) ||
                     named_images_contain_id(known, image->id) ||
                     image_has_children(inventory, image))
                         continue;
@@ -543,7 +557,7 @@ int inventory_observe(Docker *docker, const Config *config, Observe what, const 
         if (r >= 0)
                 r = service_images_resolve(&ret->services, &ret->images);
         if (r >= 0)
-                r = observe_classic_builds(docker, known, ret, reterr_diag);
+                r = observe_classic_builds(docker, config, known, ret, reterr_diag);
         if (r >= 0)
                 r = disks_observe(config, &ret->engine, &ret->disks);
         if (r < 0)

@@ -16,6 +16,7 @@
 void memory_done(Memory *memory) {
         seen_images_done(&memory->seen);
         suspects_done(&memory->suspects);
+        build_watch_done(&memory->builds);
         *memory = (Memory){ 0 };
 }
 
@@ -132,6 +133,7 @@ int look_run(Docker *docker, const Config *config, Observe what, Memory *memory,
         int r;
 
         refresh(memory);
+        ret->inventory.watch = &memory->builds;
         r = inventory_observe(docker, config, what, &memory->suspects.images, &ret->inventory,
                               reterr_diag);
         if (r < 0)
