@@ -79,6 +79,12 @@ int act_take_name(Docker *docker, const char *name, const char *id, bool *ret_se
         return untag(docker, name, &deleted, reterr_diag);
 }
 
+int act_take_seen_name(Docker *docker, const char *name, Diag *reterr_diag) {
+        size_t deleted;
+
+        return untag(docker, name, &deleted, reterr_diag);
+}
+
 static int act_name(Docker *docker, const NamedImage *name, Receipt *receipt, Diag *reterr_diag) {
         bool sent;
         int r;
