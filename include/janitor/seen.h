@@ -14,7 +14,7 @@
 /* When it is, in age time. */
 typedef struct SeenTime {
         int64_t age_sec;
-        int64_t steady_since_sec; /* since when the wall clock was not set */
+        int64_t closely_sec; /* the last update by an inventory with facts; -1: none is known */
 } SeenTime;
 
 /*

@@ -84,6 +84,12 @@ int act_take_name(Docker *docker, const char *name, const char *id, bool *ret_se
         return untag(docker, name, &deleted, reterr_diag);
 }
 
+int act_take_seen_name(Docker *docker, const char *name, Diag *reterr_diag) {
+        size_t deleted;
+
+        return untag(docker, name, &deleted, reterr_diag);
+}
+
 /* The name is in the receipt before the engine is asked, so that nothing that fails afterwards loses
  * it. Once the engine was asked it stays: the answer may have been lost on its way. The last look of
  * the clear tells which names are still there. `earlier`: the index of the names that were in the

@@ -150,7 +150,8 @@ static bool is_ahead(const Inventory *inventory, int64_t sec) {
 /*
  * When the image got the name that moved the mark to `tagged_sec`, in age time. The first mark that is
  * read may be older than the daemon, and then tells nothing that was not seen. A later one is of a tag
- * made since the look before; where the clock was set meanwhile it cannot be told when.
+ * made since the close look before; where by the clock it was not, the clock was set, and it counts as
+ * made now.
  */
 static int64_t naming_time(const SeenImage *seen, const Inventory *inventory, int64_t tagged_sec,
                            const SeenTime *now) {
@@ -158,8 +159,7 @@ static int64_t naming_time(const SeenImage *seen, const Inventory *inventory, in
 
         if (tagged_sec > inventory->observed_sec)
                 return seen->tag_mark == 0 ? seen->named_sec : now->age_sec;
-        if (seen->tag_mark == 0 ||
-            (tagged_sec > seen->tag_mark && age_sec >= now->steady_since_sec))
+        if (seen->tag_mark == 0 || (now->closely_sec >= 0 && age_sec >= now->closely_sec))
                 return MAX(seen->named_sec, age_sec);
         return now->age_sec;
 }

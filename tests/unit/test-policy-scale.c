@@ -73,7 +73,7 @@ static Host large_host(size_t n) {
 }
 
 static void update(Host *h) {
-        SeenTime now = { h->now.age_sec, 0 };
+        SeenTime now = { h->now.age_sec, -1 };
 
         assert_int_equal(seen_update(&h->seen, &h->inventory, &h->config, &now, NULL), 0);
 }

@@ -433,7 +433,7 @@ static void live(Host *h, int64_t sec) {
         h->now.wall_sec += sec;
         h->now.age_sec += sec;
         h->inventory.observed_sec = h->now.wall_sec;
-        now = (SeenTime){ h->now.age_sec, h->now.steady_since_sec };
+        now = (SeenTime){ h->now.age_sec, -1 };
         assert_int_equal(seen_update(&h->seen, &h->inventory, &h->config, &now, NULL), 0);
 }
 
