@@ -127,5 +127,9 @@ void worker_stop(Worker *worker);
 /* After worker_stop(): the thread has done its last job and posted its last event. */
 bool worker_stopped(Worker *worker);
 
-/* False while a call to the engine is past its own deadline: the thread hangs. */
+/*
+ * Whether the thread makes progress: false while a call to the engine is past its own deadline, and
+ * where the thread, outside of such calls, has work and gave no sign of life (base/heartbeat.h) for
+ * minutes. To be asked every few seconds.
+ */
 bool worker_healthy(Worker *worker);

@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
+#include "base/heartbeat.h"
 #include "base/io.h"
 
 #define BUFFER_BYTES (32U * 1024U)
@@ -177,6 +178,7 @@ static int fill(DirReader *reader) {
         struct DirBuffer *buffer = reader->buffer;
         ssize_t n;
 
+        heartbeat();
         reader->at = reader->n = 0;
         n = getdents64(reader->fd, buffer->bytes, sizeof(buffer->bytes));
         if (n < 0)

@@ -26,6 +26,8 @@
 #include <sys/un.h>
 #include <time.h>
 
+#include "base/heartbeat.h"
+
 #define HEADERS_MAX (64U * 1024U)
 #define ERROR_BODY_MAX (64U * 1024U) /* read, to keep the connection; only its start is kept */
 #define BUFFER_SIZE (64L * 1024L)
@@ -325,6 +327,7 @@ static int run(Http *http, CURLcode *ret) {
                 int n_running, n_queued;
                 CURLMsg *message;
 
+                heartbeat();
                 if (curl_multi_perform(http->multi, &n_running) != CURLM_OK)
                         return -ENOMEM;
 
@@ -473,6 +476,7 @@ int http_wait(Http *http, uint64_t usec) {
         for (; !atomic_load(&http->interrupted); now = now_usec()) {
                 uint64_t msec;
 
+                heartbeat();
                 if (now >= end)
                         return 0;
 

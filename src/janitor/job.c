@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+#include "base/heartbeat.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "base/span.h"
@@ -27,6 +28,10 @@
 #define SETTLE_USEC (2 * USEC_PER_SEC)
 /* What a call may take past its deadline before the thread counts as hung. */
 #define HUNG_USEC (30 * USEC_PER_SEC)
+/* What the thread may take between two signs of life, which the loop looks for every few seconds. A
+ * host that was asleep meanwhile counts as one look. */
+#define SILENT_USEC (5 * USEC_PER_MINUTE)
+#define SILENT_STEP_USEC USEC_PER_MINUTE
 /* Of a poll: for the applications. */
 #define WATCH_USEC (20 * USEC_PER_SEC)
 
@@ -44,6 +49,10 @@ struct Worker {
         bool stop, stopped;
         JobEvent *events, **events_tail;
         Docker *docker; /* changed under the mutex, used by the thread */
+
+        Heartbeat heartbeat; /* the thread's */
+        /* The loop's own: how the heartbeat was at the last look. */
+        uint64_t beats, looked_usec, silent_usec;
 
         /* The thread's own. */
         Memory memory; /* the janitor's */
@@ -147,6 +156,7 @@ static void wait_locked(Worker *worker, uint64_t usec, bool for_job) {
 
         while (!worker->stop && !(for_job && worker->queue) &&
                (now_usec = now_boottime_usec()) < end_usec) {
+                heartbeat();
                 clock_gettime(CLOCK_MONOTONIC, &ts);
                 ts.tv_sec += (time_t)((end_usec - now_usec) / USEC_PER_SEC);
                 ts.tv_nsec += (long)((end_usec - now_usec) % USEC_PER_SEC * 1000);
@@ -466,6 +476,7 @@ static void *worker_main(void *userdata) {
         Worker *worker = userdata;
 
         pthread_setname_np(pthread_self(), worker->kind == WORKER_JANITOR ? "janitor" : "reader");
+        heartbeat_count(&worker->heartbeat);
         recall(worker);
         pthread_mutex_lock(&worker->mutex);
         for (;;) {
@@ -489,6 +500,7 @@ static void *worker_main(void *userdata) {
                 job = worker->queue;
                 if (!job)
                         break;
+                heartbeat();
                 worker->queue = job->next;
                 job->next = NULL;
                 job->started_sec = now_realtime_sec();
@@ -697,10 +709,21 @@ bool worker_stopped(Worker *worker) {
 }
 
 bool worker_healthy(Worker *worker) {
-        uint64_t until_usec;
+        uint64_t until_usec, now_usec = now_boottime_usec(), beats = worker->heartbeat;
+        bool busy;
 
         pthread_mutex_lock(&worker->mutex);
         until_usec = worker->docker ? docker_call_deadline(worker->docker) : 0;
+        busy = worker->running || worker->queue;
         pthread_mutex_unlock(&worker->mutex);
-        return until_usec == 0 || now_boottime_usec() < until_usec + HUNG_USEC;
+        if (until_usec > 0)
+                return now_usec < until_usec + HUNG_USEC;
+
+        if (busy && beats == worker->beats)
+                worker->silent_usec += MIN(now_usec - worker->looked_usec, SILENT_STEP_USEC);
+        else
+                worker->silent_usec = 0;
+        worker->beats = beats;
+        worker->looked_usec = now_usec;
+        return worker->silent_usec < SILENT_USEC;
 }

@@ -16,6 +16,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/heartbeat.h"
+
 #include "store/sql.h"
 
 #define BUSY_MSEC 5000
@@ -100,6 +102,7 @@ int sql_query(Store *store, const char *sql, const Value *values, size_t n, Stat
 int sql_step(Store *store, Statement *statement, Diag *reterr_diag) {
         int code = sqlite3_step(statement);
 
+        heartbeat();
         return code == SQLITE_ROW ? 1 : code == SQLITE_DONE ? 0 : fail(store, code, reterr_diag);
 }
 

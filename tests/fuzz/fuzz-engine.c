@@ -110,6 +110,7 @@ static void try_objects(const char *text, size_t n) {
         EngineInfo info;
         Volume volume;
         Image image;
+        bool podman;
         Diag diag;
 
         if (parse_image(text, n, &image, &diag) == 0) {
@@ -144,6 +145,7 @@ static void try_objects(const char *text, size_t n) {
                 assert(*volume.name && (!volume.device || *volume.device == '/'));
                 volume_done(&volume);
         }
+        (void)!parse_version(text, n, &podman);
         if (parse_info(text, n, &info, &diag) == 0) {
                 assert(info.root_dir && *info.root_dir == '/');
                 engine_info_done(&info);

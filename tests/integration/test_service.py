@@ -359,6 +359,33 @@ def test_watchdog_of_a_hung_worker(service, short_path):
         daemon.hear("WATCHDOG=1")
 
 
+def test_watchdog_of_a_worker_without_progress(service, short_path):
+    """Outside of calls to the engine, too, a worker that has work and shows no sign of life is hung."""
+    with Stub(short_path / "e") as engine:
+        daemon = service()
+        daemon.change("[docker]\n", "[poll]\nevents=no\ninterval=3600s\n[docker]\n")
+        daemon.start(env={"WATCHDOG_USEC": "500000", "WPCACHE_TEST_CLOCK": str(daemon.clock.file)})
+        daemon.wait_for_engine("ok")
+        daemon.hear("WATCHDOG=1")
+        with stopped_worker(daemon), socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(daemon.socket))
+            client.sendall(message(f"{CACHE}.GetPlan"))
+            for minute in range(12):
+                daemon.clock.move(60, 60)
+                time.sleep(0.6)
+                heard = daemon.rest()
+                if minute < 3:  # patience
+                    assert "WATCHDOG=1" in heard
+            assert "WATCHDOG=1" not in heard
+        daemon.hear("WATCHDOG=1")
+        # one that is idle may be silent as long as it likes
+        for _ in range(10):
+            daemon.clock.move(600, 600)
+            time.sleep(0.3)
+        assert "WATCHDOG=1" in daemon.rest()
+        assert engine.requests["/_ping"] > 0
+
+
 class stopped_worker:
     """Halts the worker thread alone, as nothing that an engine does can: by ptrace(2)."""
 
