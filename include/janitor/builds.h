@@ -29,11 +29,13 @@ typedef struct Builds {
         bool history;               /* the engine keeps a build history, and it could be read */
         char unknown[256];          /* why it is not known whether a build runs, or "" */
         size_t n_running;           /* builds, by the history */
+        uint64_t running_hash;      /* of them, in any order */
         IdSet leaked;               /* of in_use: no build holds them */
         uint64_t leaked_since_usec; /* CLOCK_BOOTTIME: when the first of them was seen; 0: none */
 } Builds;
 
-/* Of the records in use that have not leaked, in any order; 0: none. Another set has another hash. */
+/* What it is that looks like a build: the records in use that have not leaked, the running builds, or
+ * that nothing is known. Another set has another hash; 0: nothing does. */
 uint64_t builds_held_hash(const Builds *builds);
 void builds_done(Builds *builds);
 

@@ -53,6 +53,7 @@ typedef struct Summary {
         EngineInfo engine;
         uint64_t records, records_in_use, record_bytes, record_private_bytes;
         uint64_t held_hash;         /* builds_held_hash() */
+        char building_unknown[256]; /* why it is not known whether a build runs, or "" */
         uint64_t records_leaked;    /* of those in use */
         uint64_t leaked_since_usec; /* see Builds */
         uint64_t images, images_matching, images_untagged, image_bytes, rollback_tags;

@@ -79,8 +79,8 @@ static void id_set_intersect(IdSet *set, const IdSet *other) {
 }
 
 uint64_t builds_held_hash(const Builds *builds) {
-        uint64_t hash = 0;
-        bool any = false;
+        uint64_t hash = builds->running_hash + (builds->unknown[0] ? 1 : 0);
+        bool any = builds->n_running > 0 || builds->unknown[0];
 
         for (size_t i = 0; i < builds->in_use.n; i++)
                 if (!has_hash(&builds->leaked, builds->in_use.v[i])) {
@@ -193,10 +193,14 @@ typedef struct Listing {
 static int on_build(void *userdata, const Build *build) {
         Listing *listing = userdata;
 
-        if (build->running)
+        uint64_t hash = text_hash(build->ref);
+
+        if (build->running) {
                 listing->builds->n_running++;
-        else
-                listing->completed_hash += text_hash(build->ref); /* a sum has no order */
+                listing->builds->running_hash += hash; /* a sum has no order */
+        } else {
+                listing->completed_hash += hash;
+        }
         return 0;
 }
 
@@ -226,7 +230,7 @@ int builds_observe(Docker *docker, const EngineInfo *engine, BuildWatch *watch, 
 
         builds->history = r >= 0;
         if (r < 0)
-                builds->n_running = 0;
+                builds->n_running = builds->running_hash = 0;
         if (r < 0 && r != -EOPNOTSUPP)
                 snprintf(builds->unknown, sizeof(builds->unknown), "%s", diag_text(&diag, r));
         return watch ? builds_judge(watch, listing.completed_hash, begin_usec, now_boottime_usec(),

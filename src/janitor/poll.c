@@ -55,6 +55,7 @@ static void count(const Inventory *inventory, const Config *config, Summary *sum
         summary->record_bytes = inventory->record_bytes;
         summary->record_private_bytes = inventory->private_bytes;
         summary->held_hash = builds_held_hash(&inventory->builds);
+        strcpy(summary->building_unknown, inventory->builds.unknown);
         summary->records_leaked = inventory->builds.leaked.n;
         summary->leaked_since_usec = inventory->builds.leaked_since_usec;
         summary->build_cache_usec = inventory->build_cache_usec;

@@ -221,6 +221,10 @@ def test_build_that_holds_no_record_is_waited_for(engine: Engine, short_path: Pa
             assert clear.returncode == 3 and time.monotonic() - begin < 20, clear.stdout
             assert "Waiting for a build to end" in clear.stdout
             assert [left["kind"] for left in receipts(daemon)[-1]["remaining"]] == ["build"]
+            daemon.clock.go_on(minutes=121)
+            wait_until(lambda: [alarm["kind"] for alarm in status(daemon)["alarms"]]
+                       == ["recordInUse"])
+            assert "they hang" in status(daemon)["alarms"][0]["message"]
             builder = daemon.ctl("clear", "--target", "builder", "--wait", "0")
             assert builder.returncode == 3, builder.stdout
             waiting = start(daemon, "clear", "--target", "all", "--wait", "60s")

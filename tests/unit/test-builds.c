@@ -155,6 +155,28 @@ static void test_many(void **state) {
         build_watch_done(&watch);
 }
 
+/* Each thing that looks like a build makes a hash of its own; what has leaked does not. */
+static void test_held(void **state) {
+        Builds builds = { .history = true };
+
+        (void)state;
+        assert_int_equal(builds_held_hash(&builds), 0);
+        builds.n_running = 1;
+        assert_int_not_equal(builds_held_hash(&builds), 0);
+        builds.running_hash = 7;
+        assert_int_equal(builds_held_hash(&builds), 7);
+        builds.n_running = 0;
+        builds.running_hash = 0;
+        strcpy(builds.unknown, "timed out");
+        assert_int_not_equal(builds_held_hash(&builds), 0);
+        builds.unknown[0] = '\0';
+        assert_int_equal(id_set_add(&builds.in_use, "a"), 0);
+        assert_int_not_equal(builds_held_hash(&builds), 0);
+        assert_int_equal(id_set_add(&builds.leaked, "a"), 0);
+        assert_int_equal(builds_held_hash(&builds), 0);
+        builds_done(&builds);
+}
+
 static void test_what_builds(void **state) {
         Inventory inventory = INVENTORY_NULL;
 
@@ -247,6 +269,7 @@ int main(void) {
                 cmocka_unit_test(test_leaked_without_a_history),
                 cmocka_unit_test(test_since),
                 cmocka_unit_test(test_many),
+                cmocka_unit_test(test_held),
                 cmocka_unit_test(test_what_builds),
                 cmocka_unit_test(test_remaining),
                 cmocka_unit_test(test_policy_beside_leaked),
