@@ -36,8 +36,8 @@ def test_the_engine_agrees(engine: Engine, short_path: Path) -> None:
     for name in [*POSSIBLE, *IMPOSSIBLE, *RENAMED]:
         done = engine.docker("tag", image, name, check=False)
         listed = set(names(engine)) - {"x-import:1"}
-        for tag in listed:
-            engine.docker("rmi", tag)
+        for listed_name in listed:
+            engine.docker("rmi", listed_name)
         tagged = name if ":" in name.rsplit("/", 1)[-1] else name + ":latest"
         checked = check(short_path, f"protect={name}\n")
         assert (checked.returncode == 0) == (tagged in listed), (name, listed, done.stderr, checked.stderr)
