@@ -634,8 +634,7 @@ static void test_forgetful(void **state) {
         PolicyPlan plan;
 
         (void)state;
-        h.now.age_sec = 0;
-        h.config.grace_usec = USEC_PER_DAY;
+        h.config.grace_usec = (uint64_t)(AGE_NOW + DAY) * USEC_PER_SEC;
         h.config.keep_last = 0;
         h.config.min_free = (Size){ .percent = 10 };
         h.config.builder_max = (Size){ .bytes = 2 * GB };
