@@ -19,7 +19,7 @@ import proxy as proxy_module
 from apps import caches, project, section
 from daemon import BUILD
 from engine import Engine
-from helpers import ONE, Daemon, Project, load, look, names, receipts, records, wait_until
+from helpers import ONE, Daemon, Project, load, names, receipts, records, wait_until
 from policies import HASTY, ctl_json, fill, polls, private_bytes, status
 from proxy import Proxy
 from scenarios import BACKEND
