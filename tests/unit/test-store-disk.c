@@ -328,6 +328,39 @@ static void test_index_lost_on_a_full_disk(void **state) {
         unmount(&scratch);
 }
 
+/* An older version kept nothing for itself: what it remembered can be read. */
+static void test_left_by_an_older_version(void **state) {
+        cleanup(scratch_done) Scratch scratch = scratch_new();
+        cleanup(store_close) Store *store = NULL;
+        Diag diag = DIAG_NULL;
+        AgeClock clock;
+
+        (void)state;
+        mount_small(&scratch, "size=2m,mode=0700");
+        store = open_store(&scratch);
+        write_number(store, 1, 200);
+        assert_int_equal(store_write_clock(store, &(AgeClock){ .age_sec = 7 }, &diag), 0);
+        store = store_close(store);
+        raw(&scratch, "SELECT n FROM runs"); /* SQLite removes log and index when it ends */
+        fill_blocks(&scratch);
+        store = open_store(&scratch);
+        assert_int_equal(store_read_clock(store, &clock, &diag), 0);
+        assert_int_equal(clock.age_sec, 7);
+        assert_int_equal(try_write(store, 2, 200, &diag), -ENOSPC);
+        assert_true(state_of(store).readable && !state_of(store).writable);
+        assert_int_equal(count_runs(store), 2);
+        free_blocks(&scratch);
+        assert_int_equal(store_write_kept(store, &diag), 0);
+        assert_true(state_of(store).writable);
+        fill_blocks(&scratch);
+        write_number(store, 3, 200);
+        store = store_close(store);
+        store = open_store(&scratch);
+        assert_int_equal(count_runs(store), 3);
+        store = store_close(store);
+        unmount(&scratch);
+}
+
 static bool disk_fails;
 
 static ssize_t failing_pwrite(int fd, const void *data, size_t n, off_t at) {
@@ -414,6 +447,7 @@ int main(void) {
                 cmocka_unit_test(test_begun_without_inodes),
                 cmocka_unit_test(test_read_only_disk),
                 cmocka_unit_test(test_index_lost_on_a_full_disk),
+                cmocka_unit_test(test_left_by_an_older_version),
                 cmocka_unit_test(test_failing_disk),
                 cmocka_unit_test(test_another_file),
         };
