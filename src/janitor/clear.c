@@ -222,7 +222,7 @@ static int act(Clear *clear, Diag *reterr_diag) {
         int r, k;
 
         r = take(clear, reterr_diag);
-        if (r == -ECANCELED || r == -ENOMEM)
+        if (r == -ECANCELED)
                 return r;
         k = sweep_caches(clear);
         return r < 0 ? r : k;
