@@ -43,6 +43,9 @@ static inline ContainerSet *containers_of(Clear *clear) {
         return clears_docker(clear) ? &clear->inventory.containers : &clear->containers;
 }
 
+/* Reads which images earlier clears took names from, and adds them to clear->suspects. Where the store
+ * fails, clear->not_read tells how, and record_ahead() tries again. 0 or -ENOMEM. */
+int record_recall(Clear *clear) must_check;
 /*
  * Written before the first name goes: every name, and the first caches, that may be gone after a crash.
  * 1: they are stored. 0: the store failed, clear->not_recorded tells how; no name may be taken then.

@@ -40,10 +40,10 @@ typedef struct Store Store;
  * store_state() tells.
  */
 int store_open(const char *directory, Store **ret, Diag *reterr_diag) must_check;
-/* For reading only, beside the writer, which must live longer, and on a thread of its own; it has the
- * writer's runs that are not written yet as well, and holds no file open between its operations. Where the file is missing its operations are
- * -ENOENT. It sets nothing aside: damage is -EBADMSG; but it follows to a file that the writer
- * begins. 0 or -ENOMEM. */
+/* For reading only, beside the writer, which must live longer, and on a thread of its own. It has the
+ * writer's runs that are not written yet as well, and holds no file open between its operations. Where
+ * the file is missing they are -ENOENT. It sets nothing aside: damage is -EBADMSG; but it follows to a
+ * file that the writer begins. 0 or -ENOMEM. */
 int store_open_reader(Store *writer, Store **ret) must_check;
 Store *store_close(Store *store);
 DEFINE_CLEANUP(Store *, store_close);

@@ -398,7 +398,7 @@ static void print_store(const Ctl *ctl, const Json *store) {
                render_style(&ctl->render, STYLE_PLAIN), json_get_string(store, "directory", "?"),
                reason ? ": " : "", reason ? reason : "");
         if (n_unwritten > 0)
-                printf("; %s not stored yet", render_count(n_unwritten, "receipt", count));
+                printf("; %s not stored yet", render_count(n_unwritten, "run", count));
         putchar('\n');
 }
 

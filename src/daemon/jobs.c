@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/span.h"
 #include "daemon/jobs.h"
+#include "daemon/receipt-log.h"
 #include "daemon/remedy.h"
 #include "janitor/history.h"
 
@@ -263,45 +264,13 @@ static int submit_sweep(Manager *manager) {
         return manager_submit(manager, job, id);
 }
 
-#define LOGGED_MAX (1024 * 1024)
-/* Of what fits a record of the log. */
-#define LOGGED_PART 1800
-
-/* The length of the next part of a text, which splits no character. */
-static size_t part_length(const char *text) {
-        size_t n = strnlen(text, LOGGED_PART + 1);
-
-        if (n <= LOGGED_PART)
-                return n;
-        for (n = LOGGED_PART; n > 1 && ((unsigned char)text[n] & 0xc0) == 0x80; n--)
-                ;
-        return n;
-}
-
-/* The log has what the store has in memory alone: that ends with the daemon. */
-static void log_unwritten(const Manager *manager, const Job *job) {
-        cleanup_free char *fields = NULL, *text = json_text(job->result);
-        unsigned number = 0;
-
-        if (asprintf(&fields, "WPCACHE_JOB=%s\nWPCACHE_RECEIPT=%s", job_kind_to_string(job->kind),
-                     job->id) < 0)
-                fields = NULL;
-        log_full(LOG_WARNING, 0, fields, "Receipt %s is in memory and in this log alone: %s",
-                 job->id, manager->store_now.reason.text);
-        for (size_t at = 0, n; text && text[at] && at < LOGGED_MAX; at += n) {
-                n = part_length(&text[at]);
-                log_full(LOG_NOTICE, 0, fields, "Receipt %s, part %u: %.*s", job->id, ++number,
-                         (int)n, &text[at]);
-        }
-}
-
 /* What a job says of the store. */
 static void store_is(Manager *manager, const Job *job, const StoreState *now) {
         StoreState before = manager->store_now;
 
         manager->store_now = *now;
         if (job->unwritten && job->result)
-                log_unwritten(manager, job);
+                receipt_log(job, manager->store_now.reason.text);
         if (before.n_unwritten > 0 && now->n_unwritten == 0)
                 log_notice("What could not be stored before is stored by now");
         if (!before.readable && now->readable && submit_sweep(manager) < 0)

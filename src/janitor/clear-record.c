@@ -34,6 +34,23 @@ static int write_suspects(Clear *clear, Diag *reterr_diag) {
         return r;
 }
 
+int record_recall(Clear *clear) {
+        cleanup(suspects_done) Suspects known = { 0 };
+        Diag diag = DIAG_NULL;
+        int r;
+
+        r = store_read_suspects(clear->store, &known, &diag);
+        if (r == -ENOMEM)
+                return r;
+        clear->not_read = DIAG_NULL;
+        if (r < 0) {
+                diag_format(&clear->not_read, "%s", diag_text(&diag, r));
+                return 0;
+        }
+        clear->suspects.ever_matched = clear->suspects.ever_matched || known.ever_matched;
+        return named_images_merge(&clear->suspects.images, &known.images);
+}
+
 /* Type Cache[]: what was taken, and what is about to be. */
 static Json *all_caches(const Clear *clear, const Json *taken) {
         cleanup(json_free) Json *array = json_copy(taken);
@@ -55,6 +72,8 @@ int record_ahead(Clear *clear) {
         named_images_done(&names);
         if (r >= 0)
                 r = json_replace(json, "caches", all_caches(clear, json_get(json, "caches")));
+        if (r >= 0 && clear->not_read.text[0])
+                r = record_recall(clear);
         if (r >= 0)
                 r = store_receipt(clear, json, &diag);
         if (r >= 0)
@@ -126,7 +145,8 @@ static int add_notes(Clear *clear, Strv *notes) {
 
         if (!match || !others)
                 return -ENOMEM;
-        if (clear->options->target & TARGET_IMAGES && !clear->suspects.ever_matched)
+        if (clear->options->target & TARGET_IMAGES && !clear->suspects.ever_matched &&
+            !clear->not_read.text[0])
                 r = note(notes,
                          "NO IMAGE EVER MATCHED [images] match=%s: is that what this host's images "
                          "are called? Compose names them PROJECT-SERVICE or PROJECT_SERVICE where "

@@ -225,7 +225,7 @@ static int act(Clear *clear, Diag *reterr_diag) {
         int r, k;
 
         r = take(clear, reterr_diag);
-        if (r == -ECANCELED || r == -ENOMEM)
+        if (r == -ECANCELED)
                 return r;
         k = sweep_caches(clear);
         return r < 0 ? r : k;
@@ -347,7 +347,6 @@ static int run_passes(Clear *clear, Diag *reterr_diag) {
 
 static int begin(Clear *clear, Diag *reterr_diag) {
         const char *app = clear->options->app;
-        Diag diag = DIAG_NULL;
         int r;
 
         if (app[0] && !config_app(clear->config, app)) {
@@ -355,13 +354,9 @@ static int begin(Clear *clear, Diag *reterr_diag) {
                 return diag_set(reterr_diag, -ENOENT, "no application %s is configured any more",
                                 app);
         }
-        r = store_read_suspects(clear->store, &clear->suspects, &diag);
-        if (r == -ENOMEM)
+        r = record_recall(clear);
+        if (r < 0)
                 return r;
-        if (r < 0) {
-                diag_format(&clear->not_read, "%s", diag_text(&diag, r));
-                clear->suspects.ever_matched = true; /* for all that is known */
-        }
         if (clears_docker(clear)) {
                 progress(clear, "observe", "Looking at images, containers and build cache");
                 return describe_engine(clear, reterr_diag);

@@ -148,8 +148,10 @@ static void note_failure(Store *store, int error, const Diag *diag) {
 }
 
 int store_wrote(Store *store, int result, const Diag *diag) {
-        if (result >= 0)
+        if (result >= 0 && store->unwritable) {
                 store->unwritable = false;
+                reserve_log(store); /* there is room again */
+        }
         if (!is_of_disk(result))
                 return result;
         store->unwritable = true;

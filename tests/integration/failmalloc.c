@@ -27,9 +27,9 @@ typedef struct Orders {
 } Orders;
 
 /* glibc's own, which it exports for this purpose. */
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t n, size_t size);
-void *__libc_realloc(void *p, size_t size);
+void *libc_malloc(size_t size) __asm__("__libc_malloc");
+void *libc_calloc(size_t n, size_t size) __asm__("__libc_calloc");
+void *libc_realloc(void *p, size_t size) __asm__("__libc_realloc");
 
 EXPORT void *malloc(size_t size);
 EXPORT void *calloc(size_t n, size_t size);
@@ -74,15 +74,15 @@ static bool fails(void) {
 }
 
 void *malloc(size_t size) {
-        return fails() ? NULL : __libc_malloc(size);
+        return fails() ? NULL : libc_malloc(size);
 }
 
 void *calloc(size_t n, size_t size) {
-        return fails() ? NULL : __libc_calloc(n, size);
+        return fails() ? NULL : libc_calloc(n, size);
 }
 
 void *realloc(void *p, size_t size) {
-        return fails() ? NULL : __libc_realloc(p, size);
+        return fails() ? NULL : libc_realloc(p, size);
 }
 
 void *reallocarray(void *p, size_t n, size_t size) {

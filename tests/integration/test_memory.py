@@ -8,16 +8,21 @@ import os
 import random
 import shlex
 import struct
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import proxy as proxy_module
 from daemon import BUILD as RUN_BUILD
 from engine import Engine
 from helpers import ONE, Daemon, Project, load, names, receipts, records, tag
+from proxy import Proxy
 from scenarios import BACKEND
 
+proxy = proxy_module.proxy  # the fixture
 ROUNDS = int(os.environ.get("WPCACHE_ROUNDS", "40"))
 ALL = 1000  # so many mean every allocation
 BUILD = Path(os.environ.get("WPCACHE_BUILD_DIR", Path(__file__).parents[2] / "build/dev"))
@@ -46,6 +51,15 @@ class Orders:
         self._map[8:] = struct.pack("4Q", first, last, 0, 0)
         self._map[:8] = struct.pack("Q", 1)
 
+    def fail(self, number: int) -> None:
+        """This one as well, while it counts."""
+        self._map[8:24] = struct.pack("2Q", number, number)
+
+    @property
+    def count(self) -> int:
+        """So far."""
+        return struct.unpack("Q", self._map[24:32])[0]
+
     def disarm(self) -> tuple[int, int]:
         """How many there were, and how many failed."""
         self._map[:8] = bytes(8)
@@ -58,7 +72,7 @@ def orders(short_path: Path) -> Orders:
 
 
 @pytest.fixture
-def failing(engine: Engine, short_path: Path, orders: Orders) -> Iterator[Daemon]:
+def failing(proxy: Proxy, short_path: Path, orders: Orders) -> Iterator[Daemon]:
     build = short_path / "build"
     build.mkdir()
     (build / "wpcached").write_text(
@@ -66,15 +80,12 @@ def failing(engine: Engine, short_path: Path, orders: Orders) -> Iterator[Daemon
         f'exec {shlex.quote(str(RUN_BUILD))}/wpcached "$@"\n')
     (build / "wpcached").chmod(0o755)
     (build / "wpcachectl").symlink_to(RUN_BUILD / "wpcachectl")
-    with Daemon(engine.socket, short_path / "daemon", CONFIG, build) as daemon:
+    with Daemon(proxy.socket, short_path / "daemon", CONFIG, build) as daemon:
         yield daemon
 
 
-def on_record(daemon: Daemon, name: str, image: str) -> list[str]:
-    """The receipts that have this name with this image, newest first."""
-    return [receipt["id"] for receipt in reversed(receipts(daemon))
-            if {"name": name, "imageId": image} in [
-                {key: entry[key] for key in ("name", "imageId")} for entry in receipt["names"]]]
+def on_record(receipt: dict[str, Any], name: str, image: str) -> bool:
+    return any((entry["name"], entry["imageId"]) == (name, image) for entry in receipt["names"])
 
 
 def prepare(engine: Engine, project: Project, image: str) -> dict[str, str]:
@@ -89,6 +100,31 @@ def prepare(engine: Engine, project: Project, image: str) -> dict[str, str]:
     return names(engine)
 
 
+def check_clear(engine: Engine, daemon: Daemon, orders: Orders, before: dict[str, str],
+                where: str) -> int:
+    """One clear with an allocation that fails; its exit status."""
+    n_receipts = len(receipts(daemon))
+    try:
+        done = daemon.ctl("clear", "all", "--wait", "5s")
+    finally:
+        _, failed = orders.disarm()
+    where = f"{where}: {done.stdout}{done.stderr}"
+    assert daemon.process and daemon.process.poll() is None, where
+    now = names(engine)
+    gone = {name: id for name, id in before.items()
+            if now.get(name) != id and "wpcache-rollback" not in name}
+    if done.returncode == 0:
+        assert not records(engine) and not {BACKEND, SECOND, THIRD} & set(now), where
+    else:
+        assert failed, where
+    made = receipts(daemon)[n_receipts:]
+    assert len(made) <= 1 and (made or not gone), where
+    for name, id in gone.items():
+        assert on_record(made[0], name, id), f"{name} is lost; {where}"
+    check_rollback(engine, daemon, made, gone, where)
+    return done.returncode
+
+
 @pytest.mark.parametrize("span", [1, 3, 1000], ids=["one", "three", "all-that-follow"])
 def test_allocations_of_a_clear(engine: Engine, failing: Daemon, orders: Orders, short_path: Path,
                                 span: int) -> None:
@@ -99,42 +135,72 @@ def test_allocations_of_a_clear(engine: Engine, failing: Daemon, orders: Orders,
     assert daemon.ctl("clear", "all").returncode == 0
     amount, _ = orders.disarm()
     assert amount > 300, "the allocations of a clear are not seen"
-    rounds = max(3, ROUNDS // 3) if span > 1 else ROUNDS
-    numbers = (range(1, amount + 1) if rounds >= ALL else
-               sorted(random.Random(SEED + span).sample(range(1, amount + 1), rounds)))
-    outcomes: dict[int, int] = {}
+    numbers = list(range(1, amount + 1))
+    if ROUNDS < ALL or span > 1:
+        rounds = max(3, ROUNDS // 3) if span > 1 else ROUNDS
+        numbers = sorted(random.Random(SEED + span).sample(numbers, min(rounds, amount)))
+    ended: Counter[int] = Counter()
     for number in numbers:
         before = prepare(engine, project, image)
         orders.arm(number, number + span - 1)
-        try:
-            done = daemon.ctl("clear", "all", "--wait", "5s")
-        finally:
-            _, failed = orders.disarm()
-        where = f"allocation {number} of {amount}: {done.stdout}{done.stderr}"
-        outcomes[done.returncode] = outcomes.get(done.returncode, 0) + 1
-        assert daemon.process and daemon.process.poll() is None, where
-        gone = {name: id for name, id in before.items()
-                if names(engine).get(name) != id and "wpcache-rollback" not in name}
-        if done.returncode == 0:
-            assert not records(engine) and not {BACKEND, SECOND, THIRD} & set(names(engine)), where
-        else:
-            assert failed, where
-        for name, id in gone.items():
-            assert on_record(daemon, name, id), f"{name} is lost; {where}"
-        check_rollback(engine, daemon, gone, where)
-    print(f"{len(numbers)} of {amount} allocations, {span} in a row; exit status: {outcomes}")
+        ended[check_clear(engine, daemon, orders, before, f"allocation {number} of {amount}")] += 1
+    print(f"{len(numbers)} of {amount} allocations, {span} in a row; exit status: {dict(ended)}")
     assert daemon.stop() == 0
 
 
-def check_rollback(engine: Engine, daemon: Daemon, gone: dict[str, str], where: str) -> None:
-    """The receipt with a name puts it back, as far as its image is there."""
+class AfterName:
+    """A hook of the proxy: when the engine is asked for the NTH name, one of the allocations that
+    follow is to fail; and how many there are until the next request."""
+
+    def __init__(self, orders: Orders, nth: int, offset: int = 0):
+        self.orders, self.left, self.offset = orders, nth, offset
+        self.at = self.end = 0
+
+    def __call__(self, method: str, path: str) -> None:
+        if self.at and not self.end:
+            self.end = self.orders.count
+        self.left -= method == "DELETE"
+        if method == "DELETE" and self.left == 0:
+            self.at = self.orders.count
+            if self.offset:
+                self.orders.fail(self.at + self.offset)
+
+
+def test_allocations_after_a_name_is_gone(engine: Engine, proxy: Proxy, failing: Daemon,
+                                          orders: Orders, short_path: Path) -> None:
+    """From the moment at which the engine is asked for a name to the next request, each in turn; in
+    short runs, of the second and third name some."""
+    daemon, project = failing, Project(engine, short_path / "project")
+    image = project.deploy("one")
+    ended: Counter[int] = Counter()
+    for nth in (1, 2, 3):
+        prepare(engine, project, image)
+        proxy.before = hook = AfterName(orders, nth)
+        orders.arm()
+        assert daemon.ctl("clear", "all").returncode == 0
+        orders.disarm()
+        amount = hook.end - hook.at
+        assert amount > 0
+        for offset in range(1, amount + 1, 1 if nth == 1 or ROUNDS >= ALL else 7):
+            proxy.before = lambda method, path: None
+            before = prepare(engine, project, image)
+            proxy.before = AfterName(orders, nth, offset)
+            orders.arm()
+            where = f"allocation {offset} of {amount} after name {nth}"
+            ended[check_clear(engine, daemon, orders, before, where)] += 1
+    print(f"{sum(ended.values())} allocations, exit status: {dict(ended)}")
+
+
+def check_rollback(engine: Engine, daemon: Daemon, made: list[dict[str, Any]],
+                   gone: dict[str, str], where: str) -> None:
+    """The receipt puts its names back, as far as their images are there."""
     there = set(names(engine).values())
+    if not any(id in there for id in gone.values()):
+        return
+    done = daemon.ctl("rollback", made[0]["id"])
     for name, id in gone.items():
-        if id not in there:
-            continue
-        receipt = on_record(daemon, name, id)[0]
-        done = daemon.ctl("rollback", receipt)
-        assert names(engine).get(name) == id, f"{name} is not put back: {done.stdout}{done.stderr}; {where}"
+        assert id not in there or names(engine).get(name) == id, (
+            f"{name} is not put back: {done.stdout}{done.stderr}; {where}")
 
 
 def test_allocations_of_a_rollback(engine: Engine, failing: Daemon, orders: Orders,

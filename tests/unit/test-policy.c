@@ -795,6 +795,45 @@ static void test_holds(void **state) {
         host_done(&h);
 }
 
+/* Where what is remembered can't be read, images stay, under pressure too, and the build cache is held
+ * to its size without a grace; other holds hold. */
+static void test_forgetful(void **state) {
+        Host h = host_new();
+        PolicyPlan plan;
+
+        (void)state;
+        h.config.grace_usec = (uint64_t)(AGE_NOW + DAY) * USEC_PER_SEC;
+        h.config.keep_last = 0;
+        h.config.min_free = (Size){ .percent = 10 };
+        h.config.builder_max = (Size){ .bytes = 2 * GB };
+        h.inventory.private_bytes = 5 * GB;
+        host_release(&h, "old", "watchparty-web:1", 400 * DAY);
+        host_image(&h, "used", "watchparty-web:2", NULL, IMAGE_KIND_BUILDKIT);
+        host_aged(&h, "used", 400 * DAY);
+        host_container(&h, "web", "used", "running");
+        host_disk(&h, 100 * GB, GB);
+        plan = host_decide(&h);
+        assert_int_equal(plan.hold, HOLD_GRACE);
+        assert_true(host_verdict(&h, &plan, "old")->remove);
+        policy_plan_done(&plan);
+
+        h.now.forgetful = true;
+        plan = host_decide(&h);
+        assert_int_equal(plan.hold, HOLD_NONE);
+        assert_rule(&h, &plan, "old", RULE_UNKNOWN);
+        assert_false(host_verdict(&h, &plan, "old")->remove);
+        assert_rule(&h, &plan, "used", RULE_IN_USE);
+        assert_int_equal(plan.n_remove, 0);
+        assert_true(plan.builder.keep_bytes > 0);
+        policy_plan_done(&plan);
+
+        h.now.n_inhibitors = 1;
+        plan = host_decide(&h);
+        assert_int_equal(plan.hold, HOLD_INHIBITED);
+        policy_plan_done(&plan);
+        host_done(&h);
+}
+
 /* Each disk comes and goes by its own measure, whatever another one does. */
 static void test_two_disks(void **state) {
         Host h = host_new();
@@ -1809,6 +1848,7 @@ int main(void) {
                 cmocka_unit_test(test_plan_sentence),
                 cmocka_unit_test(test_pins),
                 cmocka_unit_test(test_strings),
+                cmocka_unit_test(test_forgetful),
                 cmocka_unit_test(test_random_hosts),
         };
 

@@ -297,6 +297,127 @@ static void test_read_only_disk(void **state) {
         unmount(&scratch);
 }
 
+/* Somebody looked into the file meanwhile, as the first who had it open: SQLite cut the index then. */
+static void test_index_lost_on_a_full_disk(void **state) {
+        cleanup(scratch_done) Scratch scratch = scratch_new();
+        cleanup(store_close) Store *store = NULL, *reader = NULL;
+        Diag diag = DIAG_NULL;
+        char path[160];
+
+        (void)state;
+        mount_small(&scratch, "size=2m,mode=0700");
+        store = open_store(&scratch);
+        write_number(store, 1, 200);
+        store = store_close(store);
+        snprintf(path, sizeof(path), "%s-shm", scratch.file);
+        assert_int_equal(truncate(path, 3), 0);
+        fill_blocks(&scratch);
+        store = open_store(&scratch);
+        assert_true(state_of(store).writable);
+        write_number(store, 2, 200);
+        assert_int_equal(count_runs(store), 2);
+
+        /* It is open for readers again as soon as there is room. */
+        free_blocks(&scratch);
+        write_number(store, 3, 200);
+        assert_int_equal(store_open_reader(store, &reader), 0);
+        assert_int_equal(count_runs(reader), 3);
+        assert_int_equal(store_write_clock(store, &(AgeClock){ .age_sec = 1 }, &diag), 0);
+        reader = store_close(reader);
+        store = store_close(store);
+        unmount(&scratch);
+}
+
+/* An older version kept nothing for itself: what it remembered can be read. */
+static void test_left_by_an_older_version(void **state) {
+        cleanup(scratch_done) Scratch scratch = scratch_new();
+        cleanup(store_close) Store *store = NULL;
+        Diag diag = DIAG_NULL;
+        AgeClock clock;
+
+        (void)state;
+        mount_small(&scratch, "size=2m,mode=0700");
+        store = open_store(&scratch);
+        write_number(store, 1, 200);
+        assert_int_equal(store_write_clock(store, &(AgeClock){ .age_sec = 7 }, &diag), 0);
+        store = store_close(store);
+        raw(&scratch, "SELECT n FROM runs"); /* SQLite removes log and index when it ends */
+        fill_blocks(&scratch);
+        store = open_store(&scratch);
+        assert_int_equal(store_read_clock(store, &clock, &diag), 0);
+        assert_int_equal(clock.age_sec, 7);
+        assert_int_equal(try_write(store, 2, 200, &diag), -ENOSPC);
+        assert_true(state_of(store).readable && !state_of(store).writable);
+        assert_int_equal(count_runs(store), 2);
+        free_blocks(&scratch);
+        assert_int_equal(store_write_kept(store, &diag), 0);
+        assert_true(state_of(store).writable);
+        fill_blocks(&scratch);
+        write_number(store, 3, 200);
+        store = store_close(store);
+        store = open_store(&scratch);
+        assert_int_equal(count_runs(store), 3);
+        store = store_close(store);
+        unmount(&scratch);
+}
+
+static bool disk_fails;
+
+static ssize_t failing_pwrite(int fd, const void *data, size_t n, off_t at) {
+        if (disk_fails) {
+                errno = EIO;
+                return -1;
+        }
+        return pwrite(fd, data, n, at);
+}
+
+static int failing_open(const char *path, int flags, int mode) {
+        if (disk_fails) {
+                errno = EIO;
+                return -1;
+        }
+        return open(path, flags, mode);
+}
+
+static void set_call(const char *name, sqlite3_syscall_ptr call) {
+        sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+
+        assert_int_equal(vfs->xSetSystemCall(vfs, name, call), SQLITE_OK);
+}
+
+/* Its writes fail, and later it can't even be opened; then it is well again. */
+static void test_failing_disk(void **state) {
+        cleanup(scratch_done) Scratch scratch = scratch_new();
+        cleanup(store_close) Store *store = open_store(&scratch);
+        Diag diag = DIAG_NULL;
+
+        (void)state;
+        write_number(store, 1, 200);
+        set_call("pwrite", (sqlite3_syscall_ptr)failing_pwrite);
+        set_call("pwrite64", (sqlite3_syscall_ptr)failing_pwrite);
+        disk_fails = true;
+        assert_int_equal(try_write(store, 2, 200, &diag), -EIO);
+        assert_true(state_of(store).readable && !state_of(store).writable);
+        assert_int_equal(try_read(store, 1, 200), 0);
+        assert_int_equal(try_read(store, 2, 200), 0);
+        disk_fails = false;
+        assert_int_equal(store_write_kept(store, &diag), 0);
+        assert_true(state_of(store).writable);
+        store = store_close(store);
+
+        set_call("open", (sqlite3_syscall_ptr)failing_open);
+        disk_fails = true;
+        store = open_store(&scratch);
+        assert_false(state_of(store).readable);
+        assert_int_equal(try_write(store, 3, 200, &diag), -EIO);
+        disk_fails = false;
+        assert_int_equal(store_write_kept(store, &diag), 0);
+        assert_int_equal(count_runs(store), 3);
+        set_call("open", NULL);
+        set_call("pwrite", NULL);
+        set_call("pwrite64", NULL);
+}
+
 /* A file that is put in the place of the one that was closed is not mixed with the old log. */
 static void test_another_file(void **state) {
         cleanup(scratch_done) Scratch scratch = scratch_new(), other = scratch_new();
@@ -325,6 +446,9 @@ int main(void) {
                 cmocka_unit_test(test_begun_without_blocks),
                 cmocka_unit_test(test_begun_without_inodes),
                 cmocka_unit_test(test_read_only_disk),
+                cmocka_unit_test(test_index_lost_on_a_full_disk),
+                cmocka_unit_test(test_left_by_an_older_version),
+                cmocka_unit_test(test_failing_disk),
                 cmocka_unit_test(test_another_file),
         };
 
