@@ -138,7 +138,9 @@ def test_policy_goes_on_beside_leaked_records(engine: Engine, proxy: Proxy, shor
     proxy.before = leaking(engine)
     with hasty(engine, short_path / "daemon", socket=proxy.socket) as daemon:
         polls(daemon, 5)
-        assert status(daemon)["builder"]["inUse"] == len(LEAKED)
+        assert status(daemon)["builder"]["inUse"] == status(daemon)["builder"]["leaked"] == len(LEAKED)
+        assert f", {len(LEAKED)} held by the engine for no build" in daemon.ctl("status").stdout
+        assert f"wpcache_builder_cache_records_leaked {len(LEAKED)}\n" in daemon.ctl("metrics").stdout
         assert status(daemon)["policy"].get("hold") != "building"
         explain = daemon.ctl("explain", sorted(IDS)[0])
         assert "although no build runs" in explain.stdout, explain.stdout + explain.stderr
