@@ -102,9 +102,9 @@ typedef enum Observe {
 
 /*
  * Reads everything. `ret` must be INVENTORY_NULL, perhaps with a `watch`, or a former inventory of the
- * same job, of which only the facts and the watch are kept. On error it is empty but for those. `known` are images that were
- * steps of a finished image, or that one, when last looked at: without a name they are left-overs,
- * however young, and no sign of a build.
+ * same job, of which only the facts and the watch are kept. On error it is empty but for those.
+ * `known` are images that were steps of a finished image, or that one, when last looked at: without a
+ * name they are left-overs, however young, and no sign of a build.
  */
 int inventory_observe(Docker *docker, const Config *config, Observe what, const NamedImages *known,
                       Inventory *ret, Diag *reterr_diag) must_check;
