@@ -91,6 +91,7 @@ typedef struct Image {
         Strv names;                   /* "repo:tag", without the engine's "<none>:<none>" */
         Strv digests;                 /* "repo@sha256:…", without "<none>@<none>" */
         int64_t created_sec;
+        int64_t created_nsec; /* the list tells seconds: filled in where inspect was asked, else 0 */
         uint64_t size_bytes;
         char *project; /* label com.docker.compose.project, or NULL */
 } Image;
@@ -157,6 +158,7 @@ typedef struct ImageDetail {
         char *docker_version; /* set by the classic builder and commit, or "" */
         Strv names;
         int64_t created_sec;
+        int64_t created_nsec;
         int64_t last_tagged_sec; /* Metadata.LastTagTime; 0: never or not told */
 } ImageDetail;
 

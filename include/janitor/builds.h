@@ -67,8 +67,9 @@ void build_watch_done(BuildWatch *watch);
  *    none ended in between
  *  - without one: it was in use in both, and none of the records in use in either was what a Dockerfile
  *    is read from. A build keeps that in use from its first moments to its end (seen on engines 20.10
- *    to 28.5 with a local, a piped and a git context); time alone proves nothing, since one long RUN
- *    holds the same records as long as it takes.
+ *    and 28.5 with a context that was local, piped or downloaded; a git checkout is held likewise by
+ *    BuildKit's source); time alone proves nothing, since one long RUN holds the same records as long
+ *    as it takes.
  * It stays leaked until it is no longer in use, also while later builds run. Pure. 0 or -ENOMEM.
  */
 int builds_judge(BuildWatch *watch, uint64_t completed_hash, uint64_t begin_usec, uint64_t end_usec,

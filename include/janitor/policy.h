@@ -67,9 +67,8 @@ typedef struct RecordVerdict {
         Rule rule;
         unsigned rank, of;
         int64_t age_sec, limit_sec;
-        bool shared;
-        bool leaked;
-        /* in use by no build, see janitor/builds.h */ /* with an image: removing it frees nothing while the image stays */
+        bool shared; /* with an image: removing it frees nothing while the image stays */
+        bool leaked; /* in use by no build, see janitor/builds.h */
 } RecordVerdict;
 
 typedef struct BuilderPlan {

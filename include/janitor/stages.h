@@ -18,7 +18,8 @@
 #define STAGE_SEC 3600
 
 typedef struct NamedBuild {
-        int64_t created_sec;
+        int64_t created_nsec;
+        size_t image; /* position in the inventory */
         bool ours;
 } NamedBuild;
 
@@ -26,7 +27,7 @@ typedef struct NamedBuild {
 typedef struct NamedBuilds {
         NamedBuild *v;
         size_t n;
-        int64_t newest_of_ours_sec; /* INT64_MIN: there is none */
+        int64_t newest_of_ours_nsec; /* INT64_MIN: there is none */
 } NamedBuilds;
 
 int named_builds_find(const Inventory *inventory, const Config *config,
@@ -36,11 +37,21 @@ static inline void named_builds_donep(NamedBuilds *builds) {
         named_builds_done(builds);
 }
 
-/* Whether the classic build that an untagged image without children is of has ended. */
-bool stage_has_ended(const NamedBuilds *builds, const Image *image);
+/* An untagged image of the classic builder without children: a stage, or the newest step of a build. */
+bool image_is_classic_leaf(const Inventory *inventory, const Image *image);
+/* Whether the build that a leaf is of has ended. */
+bool stage_has_ended(const NamedBuilds *builds, const Image *leaf);
 /* Whether it was a build of ours: the first image that was made and named since, within STAGE_SEC, is
  * ours. */
-bool stage_is_ours(const NamedBuilds *builds, const Image *image);
+bool stage_is_ours(const NamedBuilds *builds, const Image *leaf);
+
+/*
+ * Asks the engine for the exact time of leaves, and of images of ours that bear a name, where both were
+ * made in one second: builds of compose follow each other quickly. An image that is gone, and those
+ * past a few dozen, keep their seconds, and the leaf counts as the newer one.
+ */
+int stages_ask_times(Docker *docker, const Config *config, Inventory *inventory,
+                     Diag *reterr_diag) must_check;
 
 /* Adds the stages of ours, and the untagged steps they stand on, to the images that a clear knows as
  * its own. 0 or -ENOMEM. */

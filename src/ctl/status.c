@@ -100,7 +100,8 @@ static void print_builder(const Ctl *ctl, const Json *builder, const Json *disk)
         uint64_t bytes = render_amount(builder, "privateBytes"), percent;
         uint64_t shared = render_amount(builder, "bytes"), max = render_amount(builder, "maxBytes");
         char count[RENDER_COUNT_MAX], text[BYTES_TEXT_MAX], max_text[BYTES_TEXT_MAX];
-        int64_t n_in_use = json_get_int(builder, "inUse", 0);
+        int64_t n_leaked = json_get_int(builder, "leaked", 0);
+        int64_t n_in_use = json_get_int(builder, "inUse", 0) - n_leaked;
 
         if (!builder)
                 return;
@@ -115,6 +116,8 @@ static void print_builder(const Ctl *ctl, const Json *builder, const Json *disk)
                 printf(", and %s shared with images", bytes_format(shared - bytes, text));
         if (n_in_use > 0)
                 printf(", %" PRIi64 " in use", n_in_use);
+        if (n_leaked > 0)
+                printf(", %" PRIi64 " held by the engine for no build", n_leaked);
         putchar('\n');
 }
 

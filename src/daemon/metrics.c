@@ -79,7 +79,10 @@ static void put_builder(FILE *file, const Manager *manager) {
               (int64_t)summary->record_private_bytes);
         gauge(file, "builder_cache_records", "Build cache records.", (int64_t)summary->records);
         gauge(file, "builder_cache_records_in_use", "Build cache records that a build uses.",
-              (int64_t)summary->records_in_use);
+              (int64_t)(summary->records_in_use - summary->records_leaked));
+        gauge(file, "builder_cache_records_leaked",
+              "Build cache records that the engine holds in use for no build.",
+              (int64_t)summary->records_leaked);
         manager_builder_limits(manager, &max_bytes, &target_bytes);
         if (max_bytes == UINT64_MAX)
                 return;

@@ -44,6 +44,8 @@ static Json *builder_json(const Manager *manager) {
 
         r = json_add_int(json, "records", (int64_t)summary->records);
         r |= json_add_int(json, "inUse", (int64_t)summary->records_in_use);
+        if (summary->records_leaked > 0)
+                r |= json_add_int(json, "leaked", (int64_t)summary->records_leaked);
         r |= json_add_int(json, "bytes", (int64_t)summary->record_bytes);
         r |= json_add_int(json, "privateBytes", (int64_t)summary->record_private_bytes);
         manager_builder_limits(manager, &max_bytes, &target_bytes);

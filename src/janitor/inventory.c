@@ -511,18 +511,18 @@ static int observe_classic_builds(Docker *docker, const Config *config, const Na
                 if (r < 0)
                         return r;
         }
-        r = named_builds_find(inventory, config, &builds);
+        r = stages_ask_times(docker, config, inventory, reterr_diag);
+        if (r >= 0)
+                r = named_builds_find(inventory, config, &builds);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < inventory->images.n; i++) {
                 const Image *image = &inventory->images.v[i];
                 int64_t age_sec = now_sec - image->created_sec;
 
-                if (!image_is_untagged(image) || !image_is_classic(inventory, image) ||
-                    age_sec < 0 || age_sec > CLASSIC_QUIET_SEC ||
-                    strv_contains(&failed_ids, image->id) || stage_has_ended(&builds, image) ||
-                    named_images_contain_id(known, image->id) ||
-                    image_has_children(inventory, image))
+                if (!image_is_classic_leaf(inventory, image) || age_sec < 0 ||
+                    age_sec > CLASSIC_QUIET_SEC || strv_contains(&failed_ids, image->id) ||
+                    stage_has_ended(&builds, image) || named_images_contain_id(known, image->id))
                         continue;
                 snprintf(text, sizeof(text), "image %.19s of a classic build is %llds old",
                          image->id, (long long)age_sec);

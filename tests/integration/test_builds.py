@@ -18,7 +18,7 @@ from scenarios import BACKEND
 proxy = proxy_module.proxy  # the fixture
 
 FIXTURES = Path(__file__).parents[1] / "unit/fixtures"
-LONG = "FROM scratch\nCOPY rootfs /\nRUN echo in-flight; sleep 8\n"
+LONG = "FROM scratch\nCOPY rootfs /\nRUN echo in-flight; sleep 10\n"
 HISTORY = ("26", "28", "28c")  # engines that keep one
 
 
@@ -103,7 +103,7 @@ def test_leaked_records_beside_a_build(engine: Engine, proxy: Proxy, short_path:
         assert daemon.ctl("clear", "--target", "all", "--wait", "60s").returncode == 3
         with flight(project, LONG, "--tag", BACKEND) as building:
             clear = daemon.ctl("clear", "--target", "all", "--wait", "60s")
-            assert building.poll() == 0, clear.stdout
+            assert building.wait(2) == 0, clear.stdout
         assert clear.returncode == 3, clear.stdout + clear.stderr
         assert "Waiting for a build to end" in clear.stdout
         assert remaining(daemon) == IDS
@@ -117,6 +117,7 @@ def test_long_step_is_no_leak(engine: Engine, short_path: Path) -> None:
     (project.dir / "Dockerfile").write_text(LONG)
     tar = subprocess.run(["tar", "-C", project.dir, "-c", "."], capture_output=True, check=True)
     with hasty(engine, short_path / "daemon") as daemon:
+        polls(daemon, 1)
         building = subprocess.Popen(
             [engine.cli, "build", "--network", "none", "--tag", BACKEND, "-"],
             env=engine.env | {"DOCKER_BUILDKIT": "1"}, stdin=subprocess.PIPE,
@@ -128,7 +129,7 @@ def test_long_step_is_no_leak(engine: Engine, short_path: Path) -> None:
         polls(daemon, 3)
         assert status(daemon)["policy"]["hold"] == "building"
         clear = daemon.ctl("clear", "--target", "all", "--wait", "60s")
-        assert building.poll() == 0, clear.stdout
+        assert building.wait(2) == 0, clear.stdout
         assert clear.returncode == 0, clear.stdout + clear.stderr
         assert not names(engine) and not records(engine)
 
@@ -138,7 +139,9 @@ def test_policy_goes_on_beside_leaked_records(engine: Engine, proxy: Proxy, shor
     proxy.before = leaking(engine)
     with hasty(engine, short_path / "daemon", socket=proxy.socket) as daemon:
         polls(daemon, 5)
-        assert status(daemon)["builder"]["inUse"] == len(LEAKED)
+        assert status(daemon)["builder"]["inUse"] == status(daemon)["builder"]["leaked"] == len(LEAKED)
+        assert f", {len(LEAKED)} held by the engine for no build" in daemon.ctl("status").stdout
+        assert f"wpcache_builder_cache_records_leaked {len(LEAKED)}\n" in daemon.ctl("metrics").stdout
         assert status(daemon)["policy"].get("hold") != "building"
         explain = daemon.ctl("explain", sorted(IDS)[0])
         assert "although no build runs" in explain.stdout, explain.stdout + explain.stderr
@@ -182,6 +185,41 @@ peers = [listener.accept()[0]]
 print("asked", flush=True)
 sys.stdin.read()
 """
+
+
+@on("20")
+def test_build_of_a_download_is_no_leak(engine: Engine, short_path: Path) -> None:
+    """Its Dockerfile came from a server: no directory of the client's is held, and no pipe."""
+    project = Project(engine, short_path / "project")
+    (project.dir / "Dockerfile").write_text(LONG)
+    subprocess.run(["tar", "-C", project.dir, "-cf", short_path / "context.tar", "."], check=True)
+    enter = ["nsenter", "--target", str(engine.init), "--net"]
+    subprocess.run([*enter, "ip", "link", "set", "lo", "up"], check=True)
+    server = subprocess.Popen(
+        [*enter, "/usr/bin/python3", "-m", "http.server", "--bind", "127.0.0.1", "8000"],
+        cwd=short_path, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: subprocess.run(
+            [*enter, "/usr/bin/python3", "-c",
+             "import socket; socket.create_connection(('127.0.0.1', 8000))"],
+            stderr=subprocess.DEVNULL).returncode == 0)
+        with hasty(engine, short_path / "daemon") as daemon:
+            polls(daemon, 1)
+            building = subprocess.Popen(
+                [engine.cli, "build", "--network", "none", "--tag", BACKEND,
+                 "http://127.0.0.1:8000/context.tar"], env=engine.env | {"DOCKER_BUILDKIT": "1"},
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            wait_until(lambda: status(daemon)["builder"]["inUse"] > 0)
+            polls(daemon, 3)
+            assert status(daemon)["policy"]["hold"] == "building"
+            clear = daemon.ctl("clear", "--target", "all", "--wait", "60s")
+            assert building.wait(2) == 0, clear.stdout
+            assert clear.returncode == 0, clear.stdout + clear.stderr
+            assert not names(engine) and not records(engine)
+    finally:
+        server.kill()
+        server.wait()
 
 
 @contextmanager

@@ -35,8 +35,14 @@ static void test_stage_of_ours(void **state) {
         check(&h, "a2", false, false); /* the build goes on */
         step(&h, "b2", "watchparty-frontend:latest", "b1", 10);
         check(&h, "a2", true, true);
-        step(&h, "c1", NULL, "base", 10); /* the same second */
+        step(&h, "c1", NULL, "base", 10); /* the same second: it may be the next build's */
+        check(&h, "c1", false, false);
+        host_find(&h, "c1")->created_nsec = (WALL_NOW - 10) * NSEC_PER_SEC + 5;
+        check(&h, "c1", false, false);
+        host_find(&h, "b2")->created_nsec = (WALL_NOW - 10) * NSEC_PER_SEC + 5;
         check(&h, "c1", true, true);
+        host_find(&h, "b2")->created_nsec = (WALL_NOW - 10) * NSEC_PER_SEC + 4;
+        check(&h, "c1", false, false);
         step(&h, "d1", NULL, "base", 9); /* the next build */
         check(&h, "d1", false, false);
         host_done(&h);
@@ -73,6 +79,24 @@ static void test_named_by_others(void **state) {
         }
 }
 
+/* Years that no clock shows. */
+static void test_far_years(void **state) {
+        static const int64_t years[] = { INT64_MIN, -1, 0, INT64_MAX };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(years); i++) {
+                Host h = host_new();
+
+                step(&h, "leaf", NULL, "parent", 0);
+                host_find(&h, "leaf")->created_sec = years[i];
+                step(&h, "mine", "watchparty-backend:1", NULL, 10);
+                check(&h, "leaf", years[i] < WALL_NOW, false);
+                host_find(&h, "mine")->created_sec = years[i];
+                check(&h, "leaf", false, false);
+                host_done(&h);
+        }
+}
+
 /* Which build a stage is of is told by the first one that was named since. */
 static void test_whose_stage(void **state) {
         Host h = host_new();
@@ -84,12 +108,12 @@ static void test_whose_stage(void **state) {
         step(&h, "our-image", "watchparty-backend:1", "z", 200);
         check(&h, "theirs", true, false);
         check(&h, "ours", true, true);
-        step(&h, "old", NULL, "x", 400 + STAGE_SEC + 1);
+        step(&h, "old", NULL, "x", 400 + STAGE_SEC + 2);
         check(&h, "old", true, false);
         host_done(&h);
 
         h = host_new(); /* too long ago to be of the build that came next */
-        step(&h, "old", NULL, "x", 10 + STAGE_SEC + 1);
+        step(&h, "old", NULL, "x", 10 + STAGE_SEC + 2);
         step(&h, "older", NULL, "x", 10 + STAGE_SEC);
         step(&h, "our-image", "watchparty-backend:1", "z", 10);
         check(&h, "old", true, false);
@@ -135,9 +159,8 @@ static void test_added(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_stage_of_ours),
-                cmocka_unit_test(test_named_by_others),
-                cmocka_unit_test(test_whose_stage),
+                cmocka_unit_test(test_stage_of_ours), cmocka_unit_test(test_named_by_others),
+                cmocka_unit_test(test_far_years),     cmocka_unit_test(test_whose_stage),
                 cmocka_unit_test(test_added),
         };
 
