@@ -122,7 +122,8 @@ typedef struct ImageDetail {
         char *docker_version; /* set by the classic builder and commit, or "" */
         Strv names;
         int64_t created_sec;
-        int64_t last_tagged_sec; /* Metadata.LastTagTime; 0: never or not told */
+        int64_t last_tagged_sec;  /* Metadata.LastTagTime; 0: never or not told */
+        int64_t last_tagged_nsec; /* the same, exactly */
 } ImageDetail;
 
 void image_detail_done(ImageDetail *detail);
