@@ -393,6 +393,30 @@ def test_image_named_or_used_between_plan_and_act_survives(engine: Engine, proxy
         proxy.before = lambda method, path: None
 
 
+def test_name_that_moves_while_names_are_taken_stays(engine: Engine, proxy: Proxy,
+                                                     short_path: Path) -> None:
+    """An image with 100 names goes by all of them; one that another image gets meanwhile stays."""
+    old, new = load(engine, 1, "watchparty-many")[0], load(engine, 1, "elsewhere/new")[0]
+    for i in range(1, 100):
+        tag(engine, old, "watchparty-many", f"{i:03}")
+    moved = threading.Event()
+
+    def move(method: str, path: str) -> None:
+        if method == "DELETE" and not moved.is_set():
+            moved.set()
+            tag(engine, new, "watchparty-many", "050")
+
+    with hasty(engine, short_path / "daemon", AGED, proxy.socket) as daemon:
+        polls(daemon)
+        proxy.before = move
+        daemon.clock.go_on(days=31)
+        assert moved.wait(60)
+        polls(daemon)
+        assert names(engine)["watchparty-many:050"] == new
+        wait_until(lambda: old not in images(engine))
+        assert names(engine) == {"watchparty-many:050": new, "elsewhere/new:0": new}
+
+
 def test_builds_are_not_broken_by_passes(engine: Engine, short_path: Path) -> None:
     """Builds one after the other while policy has something to remove all the time: some with a pass
     before them for certain, most where it falls."""
