@@ -35,6 +35,7 @@ static int seen_of_row(Statement *row, SeenImage *ret) {
                 .running_since_sec = column_int(row, 4),
                 .tag_mark = column_int(row, 5),
                 .names_hash = column_uint(row, 6),
+                .marked_sec = -1,
                 .own_mark = column_int(row, 8),
                 .rollback_since_sec = column_int(row, 9),
                 .own_hash = column_uint(row, 10),

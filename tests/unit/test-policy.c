@@ -453,13 +453,10 @@ static void test_order_by_first_sight(void **state) {
 
 /* A host in time: memory goes along, and a day can be many polls. */
 static void live(Host *h, int64_t sec) {
-        SeenTime now;
-
         h->now.wall_sec += sec;
         h->now.age_sec += sec;
         h->inventory.observed_sec = h->now.wall_sec;
-        now = (SeenTime){ h->now.age_sec, -1 };
-        assert_int_equal(seen_update(&h->seen, &h->inventory, &h->config, &now, NULL), 0);
+        assert_int_equal(seen_update(&h->seen, &h->inventory, &h->config, h->now.age_sec, NULL), 0);
 }
 
 static void remove_image(Host *h, size_t i) {
