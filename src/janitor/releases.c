@@ -58,20 +58,20 @@ static int find_seen(const Releases *releases, const SeenImages *seen) {
 
 /* A time that is not before Docker; 0 where there is none. A script tags several releases in a second,
  * so the order needs more than that. */
-static int64_t nsec_of(int64_t sec) {
+static int64_t nsec_of(int64_t sec, int64_t rest_nsec) {
         if (sec < DOCKER_BEGAN_SEC)
                 return 0;
-        return sec < INT64_MAX / NSEC_PER_SEC ? sec * NSEC_PER_SEC : INT64_MAX;
+        return sec < INT64_MAX / NSEC_PER_SEC ? sec * NSEC_PER_SEC + rest_nsec : INT64_MAX;
 }
 
-/* When others than the janitor last tagged it, by the engine. A poll knows whole seconds. */
+/* When others than the janitor last tagged it, by the engine. */
 static int64_t last_tagged(const Releases *releases, const Image *image, const SeenImage *seen) {
         const ImageFacts *facts = fact_set_find(&releases->inventory->facts, image->id);
 
         if (facts && facts->last_tagged_sec != 0 &&
             !(seen && facts->last_tagged_sec == seen->own_mark))
-                return MAX(nsec_of(facts->last_tagged_sec), facts->last_tagged_nsec);
-        return seen ? nsec_of(seen->tag_mark) : 0;
+                return nsec_of(facts->last_tagged_sec, facts->last_tagged_nsec % NSEC_PER_SEC);
+        return seen ? nsec_of(seen->tag_mark, seen->tag_rest_nsec) : 0;
 }
 
 /*
@@ -88,7 +88,7 @@ static int64_t engine_time(unsigned ahead, int64_t created_nsec, int64_t tagged_
 static void find_times(const Releases *releases, const Image *image, Fact *fact) {
         const SeenImage *seen = fact->seen;
         const PolicyNow *now = releases->now;
-        int64_t times[] = { nsec_of(image->created_sec), last_tagged(releases, image, seen) };
+        int64_t times[] = { nsec_of(image->created_sec, 0), last_tagged(releases, image, seen) };
 
         fact->named_sec = seen ? seen->named_sec : now->age_sec;
         fact->first_seen_sec = seen ? seen->first_seen_sec : now->age_sec;

@@ -185,6 +185,11 @@ static bool move_mark(SeenImage *seen, const Inventory *inventory, int64_t tagge
         return named;
 }
 
+static void update_rest(SeenImage *seen, int64_t rest_nsec) {
+        seen->dirty = seen->dirty || seen->tag_rest_nsec != rest_nsec;
+        seen->tag_rest_nsec = rest_nsec;
+}
+
 static bool update_mark(SeenImage *seen, const Inventory *inventory, int64_t age_now_sec) {
         const ImageFacts *facts = fact_set_find(&inventory->facts, seen->id);
         int64_t tagged_sec = facts ? facts->last_tagged_sec : 0;
@@ -194,6 +199,8 @@ static bool update_mark(SeenImage *seen, const Inventory *inventory, int64_t age
                 return false;
         if (tagged_sec != seen->tag_mark && tagged_sec != seen->own_mark)
                 named = move_mark(seen, inventory, tagged_sec, age_now_sec);
+        if (tagged_sec == seen->tag_mark)
+                update_rest(seen, facts->last_tagged_nsec % NSEC_PER_SEC);
         seen->marked_sec = age_now_sec;
         return named;
 }

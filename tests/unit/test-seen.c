@@ -401,6 +401,25 @@ static void test_own_tag_at_first_sight(void **state) {
         host_done(&h);
 }
 
+static void test_marks_are_exact(void **state) {
+        Host h = host_new();
+
+        (void)state;
+        host_image(&h, "x", "watchparty-web:1", NULL, IMAGE_KIND_BUILDKIT);
+        tagged(&h, "x", 60);
+        host_facts(&h, "x")->last_tagged_nsec = (WALL_NOW - 60) * 1000000000 + 7;
+        look(&h, 0);
+        assert_int_equal(seen(&h, "x")->tag_mark, WALL_NOW - 60);
+        assert_int_equal(seen(&h, "x")->tag_rest_nsec, 7);
+        clean(&h);
+        look(&h, 0);
+        assert_false(seen(&h, "x")->dirty);
+        h.inventory.facts.n = 0; /* a poll reads none */
+        look(&h, 0);
+        assert_int_equal(seen(&h, "x")->tag_rest_nsec, 7);
+        host_done(&h);
+}
+
 static void test_times_ahead_at_first_sight(void **state) {
         Host h = host_new();
 
@@ -430,6 +449,7 @@ int main(void) {
                 cmocka_unit_test(test_retag_counts_from_its_own_time),
                 cmocka_unit_test(test_own_tags_are_no_naming),
                 cmocka_unit_test(test_own_tag_at_first_sight),
+                cmocka_unit_test(test_marks_are_exact),
                 cmocka_unit_test(test_times_ahead_at_first_sight),
         };
 
