@@ -159,7 +159,8 @@ typedef struct ImageDetail {
         Strv names;
         int64_t created_sec;
         int64_t created_nsec;
-        int64_t last_tagged_sec; /* Metadata.LastTagTime; 0: never or not told */
+        int64_t last_tagged_sec;  /* Metadata.LastTagTime; 0: never or not told */
+        int64_t last_tagged_nsec; /* the same, exactly */
 } ImageDetail;
 
 void image_detail_done(ImageDetail *detail);

@@ -30,7 +30,8 @@ typedef struct ImageFacts {
         char id[IMAGE_ID_MAX];
         ImageKind kind;
         InlineCache inline_cache;
-        int64_t last_tagged_sec; /* when it was looked at; 0: never or not told */
+        int64_t last_tagged_sec;  /* when it was looked at; 0: never or not told */
+        int64_t last_tagged_nsec; /* the same, exactly */
 } ImageFacts;
 
 typedef struct FactSet {

@@ -28,7 +28,6 @@ typedef struct Memory {
         int64_t sampled_age_sec;           /* when the last sample was stored; -1: never */
         int64_t trimmed_age_sec;           /* when the store was last trimmed; -1: never */
         int64_t full_sec;                  /* forecast_full_sec() then */
-        int64_t closely_sec;               /* SeenTime's */
         int64_t spared_age_sec; /* when no record was found to go by its age; -1: some may */
         Diag store_diag;        /* how the store failed, if no poll told it yet */
 } Memory;

@@ -18,9 +18,9 @@ typedef struct Fact {
         bool ours; /* without a name, but the application's */
         int64_t age_sec;
         int64_t named_sec, first_seen_sec; /* age time */
-        int64_t engine_sec; /* wall time of its name, see engine_time(); 0: none that can be */
-        int64_t told_sec;   /* the same, believable or not */
-        int64_t created_sec;
+        int64_t engine_nsec; /* the engine's time of its name, see engine_time(); 0: none to believe */
+        int64_t told_nsec; /* the same, believable or not */
+        int64_t created_nsec;
         unsigned rank, of; /* its place in its repository, see ImageVerdict */
         const char *group;
 } Fact;

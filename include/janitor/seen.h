@@ -11,12 +11,6 @@
 /* A moment of use that is remembered as of at most so long before. */
 #define SEEN_USED_COARSE_SEC 3600
 
-/* When it is, in age time. */
-typedef struct SeenTime {
-        int64_t age_sec;
-        int64_t closely_sec; /* the last update by an inventory with facts; -1: none is known */
-} SeenTime;
-
 /*
  * Brings the list up to an inventory, and in order of ids: adds what is new, updates names and use,
  * drops what is gone. Where the inventory has facts (OBSERVE_ALL), a LastTagTime that differs from the
@@ -29,7 +23,7 @@ typedef struct SeenTime {
  * ever would never leave the host quiet.
  */
 int seen_update(SeenImages *list, const Inventory *inventory, const Config *config,
-                const SeenTime *now, bool *ret_changed) must_check;
+                int64_t age_now_sec, bool *ret_changed) must_check;
 
 /*
  * Whether the janitor tagged the image, and the LastTagTime of that tag is not known yet. The sooner it

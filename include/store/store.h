@@ -125,11 +125,13 @@ int store_trim(Store *store, int64_t before_sec, Diag *reterr_diag) must_check;
 typedef struct SeenImage {
         char id[IMAGE_ID_MAX];
         int64_t first_seen_sec;
-        int64_t named_sec;          /* when it last got a name, or its name again */
-        int64_t used_sec;           /* when it was last in use; -1: never seen */
-        int64_t running_since_sec;  /* since when a running container has it; -1: none has */
-        int64_t tag_mark;           /* the engine's LastTagTime (wall), for changes; 0: unread */
-        int64_t own_mark;           /* the LastTagTime of a tag of the janitor's; 0: unread */
+        int64_t named_sec;         /* when it last got a name, or its name again */
+        int64_t used_sec;          /* when it was last in use; -1: never seen */
+        int64_t running_since_sec; /* since when a running container has it; -1: none has */
+        int64_t tag_mark;          /* the engine's LastTagTime (wall), for changes; 0: unread */
+        int64_t tag_rest_nsec;     /* its part below a second */
+        int64_t marked_sec; /* when that was last read, -1: not since the start; not stored */
+        int64_t own_mark;   /* the LastTagTime of a tag of the janitor's; 0: unread */
         int64_t rollback_since_sec; /* since when it has a rollback tag; -1: it has none */
         unsigned
                 ahead; /* of the engine's times, those that lay ahead of its clock when first read */

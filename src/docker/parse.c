@@ -236,6 +236,7 @@ static int read_time(const Json *json, const char *name, int64_t *ret) {
         return *text ? parse_time(text, strlen(text), ret) : 0;
 }
 
+/* The same with the part below a second. */
 static int read_time_nsec(const Json *json, const char *name, int64_t *ret) {
         const char *text = "";
 
@@ -337,7 +338,10 @@ int parse_image_detail(const char *text, size_t n, ImageDetail *ret, Diag *reter
             (r = read_names(json, "RepoTags", "<none>:<none>", false, &detail.names)) < 0 ||
             (r = read_time(json, "Created", &detail.created_sec)) < 0 ||
             (r = read_time_nsec(json, "Created", &detail.created_nsec)) < 0 ||
-            (r = read_time(json_get(json, "Metadata"), "LastTagTime", &detail.last_tagged_sec)) < 0)
+            (r = read_time(json_get(json, "Metadata"), "LastTagTime", &detail.last_tagged_sec)) <
+                    0 ||
+            (r = read_time_nsec(json_get(json, "Metadata"), "LastTagTime",
+                                &detail.last_tagged_nsec)) < 0)
                 return diag_set(reterr_diag, r, "what the engine says of an image is malformed");
 
         *ret = detail;

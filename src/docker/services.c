@@ -284,7 +284,8 @@ int docker_services(Docker *docker, ServiceImages *ret, Diag *reterr_diag) {
                 if (r >= 0)
                         return 0;
                 if (!has_answered(r)) {
-                        *reterr_diag = diag;
+                        if (reterr_diag)
+                                *reterr_diag = diag;
                         return r;
                 }
         }

@@ -325,6 +325,7 @@ static int look_closely(Docker *docker, const EngineInfo *engine, const Image *i
                 .kind = kind_from_comment(detail.comment),
                 .inline_cache = read_inline_cache(engine, image->id),
                 .last_tagged_sec = detail.last_tagged_sec,
+                .last_tagged_nsec = detail.last_tagged_nsec,
         };
         strcpy(entry->id, image->id);
         return 0;

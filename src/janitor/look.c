@@ -55,7 +55,6 @@ int memory_load(Store *store, Memory *ret, Diag *reterr_diag) {
                 .trimmed_age_sec = -1,
                 .full_sec = -1,
                 .spared_age_sec = -1,
-                .closely_sec = -1,
         };
         return recall(ret, reterr_diag);
 }
@@ -130,7 +129,6 @@ int look_run(Docker *docker, const Config *config, Observe what, Memory *memory,
              const Surroundings *around, Look *ret, Diag *reterr_diag) {
         uint64_t wall_usec;
         bool changed = false;
-        SeenTime now;
         int r;
 
         refresh(memory);
@@ -152,10 +150,7 @@ int look_run(Docker *docker, const Config *config, Observe what, Memory *memory,
                 ret->now.pressure = memory->pressure;
                 ret->now.inode_pressure = memory->inode_pressure;
         }
-        now = (SeenTime){ ret->now.age_sec, memory->closely_sec };
-        r = seen_update(&memory->seen, &ret->inventory, config, &now, &changed);
-        if (r >= 0 && what == OBSERVE_ALL)
-                memory->closely_sec = now.age_sec;
+        r = seen_update(&memory->seen, &ret->inventory, config, ret->now.age_sec, &changed);
         if (r >= 0)
                 r = read_own_marks(docker, memory, reterr_diag);
         if (r < 0)

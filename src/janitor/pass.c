@@ -28,6 +28,8 @@
 #define BATCH_LOOKS 4
 #define BATCH_USEC_MIN (500 * USEC_PER_MSEC)
 #define BATCH_USEC_MAX (2 * USEC_PER_SEC)
+/* How many names of one image may be taken after one look at them. */
+#define NAMES_MAX 16
 
 typedef enum Fate {
         FATE_UNTOUCHED,
@@ -220,26 +222,49 @@ static int is_unchanged(Pass *pass, const Image *image, Diag *reterr_diag) {
                (!facts || facts->last_tagged_sec == detail.last_tagged_sec);
 }
 
-/* 1 if the engine says that it is done, 0 if it refused or somebody was faster. */
-static int take(Pass *pass, const Image *image, const ImageVerdict *verdict, Diag *reterr_diag) {
-        size_t deleted;
-        bool sent, first = true;
+/* 1 if the image still has this name, else 0; `now` is filled anew for the first of every few names. */
+static int has_name(Pass *pass, const Image *image, const char *name, size_t n_taken,
+                    ImageDetail *now, Diag *reterr_diag) {
+        int r;
+
+        if (n_taken == 0) /* seen a moment ago */
+                return 1;
+        if (n_taken % NAMES_MAX == 1) {
+                image_detail_done(now);
+                r = docker_image(pass->docker, image->id, now, reterr_diag);
+                if (r < 0)
+                        return r == -ENOENT ? 0 : r;
+        }
+        return strv_contains(&now->names, name);
+}
+
+static int take_names(Pass *pass, const Image *image, const ImageVerdict *verdict,
+                      Diag *reterr_diag) {
+        cleanup(image_detail_done) ImageDetail now = { 0 };
+        size_t n_taken = 0;
         int r = 1;
 
-        if (image->names.n == 0)
-                return act_take_untagged(pass->docker, image->id,
-                                         image->digests.n > 0 ? image->digests.v[0] : NULL,
-                                         pass->started_sec - 1, &deleted, reterr_diag);
         for (size_t i = 0; i < image->names.n && r > 0; i++) {
-                if (!policy_takes_name(pass->config, verdict, image->names.v[i]))
+                const char *name = image->names.v[i];
+
+                if (!policy_takes_name(pass->config, verdict, name))
                         continue;
-                /* That the first name is this image's was seen a moment ago. */
-                r = first ? act_take_seen_name(pass->docker, image->names.v[i], reterr_diag)
-                          : act_take_name(pass->docker, image->names.v[i], image->id, &sent,
-                                          reterr_diag);
-                first = false;
+                r = has_name(pass, image, name, n_taken++, &now, reterr_diag);
+                if (r > 0)
+                        r = act_take_seen_name(pass->docker, name, reterr_diag);
         }
         return r;
+}
+
+/* 1 if the engine says that it is done, 0 if it refused or somebody was faster. */
+static int take(Pass *pass, const Image *image, const ImageVerdict *verdict, Diag *reterr_diag) {
+        const char *digest = image->digests.n > 0 ? image->digests.v[0] : NULL;
+        size_t deleted;
+
+        if (image->names.n > 0)
+                return take_names(pass, image, verdict, reterr_diag);
+        return act_take_untagged(pass->docker, image->id, digest, pass->started_sec - 1, &deleted,
+                                 reterr_diag);
 }
 
 /* What goes for the disk's sake goes only while the disk still asks for it: 1, else 0. */

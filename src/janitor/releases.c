@@ -56,18 +56,22 @@ static int find_seen(const Releases *releases, const SeenImages *seen) {
         return 0;
 }
 
-/* When others than the janitor last tagged it, by the engine; 0: never or not told. */
+/* A time that is not before Docker; 0 where there is none. A script tags several releases in a second,
+ * so the order needs more than that. */
+static int64_t nsec_of(int64_t sec, int64_t rest_nsec) {
+        if (sec < DOCKER_BEGAN_SEC)
+                return 0;
+        return sec < INT64_MAX / NSEC_PER_SEC ? sec * NSEC_PER_SEC + rest_nsec : INT64_MAX;
+}
+
+/* When others than the janitor last tagged it, by the engine. */
 static int64_t last_tagged(const Releases *releases, const Image *image, const SeenImage *seen) {
         const ImageFacts *facts = fact_set_find(&releases->inventory->facts, image->id);
 
         if (facts && facts->last_tagged_sec != 0 &&
             !(seen && facts->last_tagged_sec == seen->own_mark))
-                return facts->last_tagged_sec;
-        return seen ? seen->tag_mark : 0;
-}
-
-static bool is_time(int64_t sec) {
-        return sec >= DOCKER_BEGAN_SEC;
+                return nsec_of(facts->last_tagged_sec, facts->last_tagged_nsec % NSEC_PER_SEC);
+        return seen ? nsec_of(seen->tag_mark, seen->tag_rest_nsec) : 0;
 }
 
 /*
@@ -75,29 +79,32 @@ static bool is_time(int64_t sec) {
  * Created tells nothing beside a tag; alone (pulled, loaded) it stands for it. `ahead` are the times,
  * bits of SeenImage, not to be believed.
  */
-static int64_t engine_time(unsigned ahead, int64_t created_sec, int64_t tagged_sec) {
-        if (is_time(tagged_sec) && !(ahead & SEEN_TAG_AHEAD))
-                return tagged_sec;
-        return is_time(created_sec) && !(ahead & SEEN_CREATED_AHEAD) ? created_sec : 0;
+static int64_t engine_time(unsigned ahead, int64_t created_nsec, int64_t tagged_nsec) {
+        if (tagged_nsec > 0 && !(ahead & SEEN_TAG_AHEAD))
+                return tagged_nsec;
+        return ahead & SEEN_CREATED_AHEAD ? 0 : created_nsec;
 }
 
 static void find_times(const Releases *releases, const Image *image, Fact *fact) {
         const SeenImage *seen = fact->seen;
         const PolicyNow *now = releases->now;
-        int64_t times[] = { image->created_sec, last_tagged(releases, image, seen) };
+        int64_t times[] = { nsec_of(image->created_sec, 0), last_tagged(releases, image, seen) };
 
         fact->named_sec = seen ? seen->named_sec : now->age_sec;
         fact->first_seen_sec = seen ? seen->first_seen_sec : now->age_sec;
-        fact->engine_sec = engine_time(seen ? seen->ahead : 0, times[0], times[1]);
-        fact->told_sec = engine_time(0, times[0], times[1]);
-        fact->created_sec = engine_time(0, times[0], 0);
+        fact->engine_nsec = engine_time(seen ? seen->ahead : 0, times[0], times[1]);
+        fact->told_nsec = engine_time(0, times[0], times[1]);
+        fact->created_nsec = times[0];
         fact->age_sec = 0;
         if (seen)
                 fact->age_sec = now->age_sec -
                                 MAX(MAX(seen->first_seen_sec, seen->named_sec), seen->used_sec);
-        for (size_t i = 0; i < ELEMENTSOF(times); i++)
-                if (is_time(times[i]) && times[i] <= now->wall_sec)
-                        fact->age_sec = MIN(fact->age_sec, now->wall_sec - times[i]);
+        for (size_t i = 0; i < ELEMENTSOF(times); i++) {
+                int64_t sec = times[i] / NSEC_PER_SEC;
+
+                if (sec > 0 && sec <= now->wall_sec)
+                        fact->age_sec = MIN(fact->age_sec, now->wall_sec - sec);
+        }
         fact->age_sec = MAX(fact->age_sec, (int64_t)0);
 }
 
@@ -134,19 +141,19 @@ static int find_facts(Releases *releases, const SeenImages *seen, const NamedIma
 
 /* Repositories */
 
-static int compare_secs(int64_t a, int64_t b) {
+static int compare_times(int64_t a, int64_t b) {
         return (a > b) - (a < b);
 }
 
 int releases_compare(const Releases *releases, size_t a, size_t b) {
         const Fact *x = &releases->facts[a], *y = &releases->facts[b];
 
-        int c = -compare_secs(x->named_sec, y->named_sec);
+        int c = -compare_times(x->named_sec, y->named_sec);
 
-        c = c ?: -compare_secs(x->engine_sec, y->engine_sec);
-        c = c ?: -compare_secs(x->told_sec, y->told_sec);
-        c = c ?: -compare_secs(x->created_sec, y->created_sec);
-        c = c ?: -compare_secs(x->first_seen_sec, y->first_seen_sec);
+        c = c ?: -compare_times(x->engine_nsec, y->engine_nsec);
+        c = c ?: -compare_times(x->told_nsec, y->told_nsec);
+        c = c ?: -compare_times(x->created_nsec, y->created_nsec);
+        c = c ?: -compare_times(x->first_seen_sec, y->first_seen_sec);
         return c
                        ?: strcmp(releases->inventory->images.v[a].id,
                                  releases->inventory->images.v[b].id);

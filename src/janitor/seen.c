@@ -150,27 +150,25 @@ static bool is_ahead(const Inventory *inventory, int64_t sec) {
 /*
  * When the image got the name that moved the mark to `tagged_sec`, in age time. The first mark that is
  * read may be older than the daemon, and then tells nothing that was not seen. A later one is of a tag
- * made since the close look before; where by the clock it was not, the clock was set, and it counts as
- * made now.
+ * made since the mark was read before; where by the clock it was not, the clock was set, and it counts
+ * as made now.
  */
 static int64_t naming_time(const SeenImage *seen, const Inventory *inventory, int64_t tagged_sec,
-                           const SeenTime *now) {
-        int64_t age_sec = now->age_sec - (inventory->observed_sec - tagged_sec);
+                           int64_t age_now_sec) {
+        int64_t age_sec = age_now_sec - (inventory->observed_sec - tagged_sec);
 
         if (tagged_sec > inventory->observed_sec)
-                return seen->tag_mark == 0 ? seen->named_sec : now->age_sec;
-        if (seen->tag_mark == 0 || (now->closely_sec >= 0 && age_sec >= now->closely_sec))
+                return seen->tag_mark == 0 ? seen->named_sec : age_now_sec;
+        if (seen->tag_mark == 0 || (seen->marked_sec >= 0 && age_sec >= seen->marked_sec))
                 return MAX(seen->named_sec, age_sec);
-        return now->age_sec;
+        return age_now_sec;
 }
 
-static bool update_mark(SeenImage *seen, const Inventory *inventory, const SeenTime *now) {
-        const ImageFacts *facts = fact_set_find(&inventory->facts, seen->id);
-        int64_t tagged_sec = facts ? facts->last_tagged_sec : 0;
+/* A LastTagTime that was not read before: true if the image got a name since the mark was read. */
+static bool move_mark(SeenImage *seen, const Inventory *inventory, int64_t tagged_sec,
+                      int64_t age_now_sec) {
         bool named;
 
-        if (tagged_sec == 0 || tagged_sec == seen->tag_mark || tagged_sec == seen->own_mark)
-                return false;
         if (is_own_mark(seen)) {
                 seen_set_own_mark(seen, tagged_sec);
                 return false;
@@ -178,12 +176,32 @@ static bool update_mark(SeenImage *seen, const Inventory *inventory, const SeenT
         /* On the containerd store it goes back as names are taken away. */
         named = tagged_sec > seen->tag_mark || inventory->image_store == IMAGE_STORE_GRAPHDRIVER;
         if (named)
-                seen->named_sec = naming_time(seen, inventory, tagged_sec, now);
+                seen->named_sec = naming_time(seen, inventory, tagged_sec, age_now_sec);
         seen->ahead = (seen->ahead & ~SEEN_TAG_AHEAD) |
                       (is_ahead(inventory, tagged_sec) ? SEEN_TAG_AHEAD : 0);
         named = named && seen->tag_mark != 0;
         seen->tag_mark = tagged_sec;
         seen->dirty = true;
+        return named;
+}
+
+static void update_rest(SeenImage *seen, int64_t rest_nsec) {
+        seen->dirty = seen->dirty || seen->tag_rest_nsec != rest_nsec;
+        seen->tag_rest_nsec = rest_nsec;
+}
+
+static bool update_mark(SeenImage *seen, const Inventory *inventory, int64_t age_now_sec) {
+        const ImageFacts *facts = fact_set_find(&inventory->facts, seen->id);
+        int64_t tagged_sec = facts ? facts->last_tagged_sec : 0;
+        bool named = false;
+
+        if (tagged_sec == 0)
+                return false;
+        if (tagged_sec != seen->tag_mark && tagged_sec != seen->own_mark)
+                named = move_mark(seen, inventory, tagged_sec, age_now_sec);
+        if (tagged_sec == seen->tag_mark)
+                update_rest(seen, facts->last_tagged_nsec % NSEC_PER_SEC);
+        seen->marked_sec = age_now_sec;
         return named;
 }
 
@@ -224,6 +242,7 @@ static SeenImage seen_new(const Inventory *inventory, const Config *config, cons
                 .used_sec = -1,
                 .running_since_sec = -1,
                 .rollback_since_sec = -1,
+                .marked_sec = -1,
                 .ahead = is_ahead(inventory, image->created_sec) ? SEEN_CREATED_AHEAD : 0,
                 .names_hash = hash_names(config, &image->names, false),
                 .dirty = true,
@@ -264,7 +283,7 @@ static bool merge(SeenImages *old, const Inventory *inventory, const Config *con
 }
 
 int seen_update(SeenImages *list, const Inventory *inventory, const Config *config,
-                const SeenTime *now, bool *ret_changed) {
+                int64_t age_now_sec, bool *ret_changed) {
         const ImageSet *set = &inventory->images;
         cleanup_free const Image **images = calloc(set->n + 1, sizeof(*images));
         SeenImage *v = calloc(set->n + 1, sizeof(*v));
@@ -288,17 +307,17 @@ int seen_update(SeenImages *list, const Inventory *inventory, const Config *conf
         if (list->n > 0)
                 qsort(list->v, list->n, sizeof(*list->v), compare_seen);
 
-        changed = merge(list, inventory, config, images, set->n, now->age_sec, v, &n);
+        changed = merge(list, inventory, config, images, set->n, age_now_sec, v, &n);
         free(list->v);
         *list = (SeenImages){ v, n, set->n + 1 };
 
         for (size_t i = 0, j = 0; i < n; i++, j++) {
                 while (strcmp(images[j]->id, v[i].id) != 0)
                         j++;
-                changed |= update_names(&v[i], config, images[j], now->age_sec);
-                update_own_names(&v[i], config, images[j], now->age_sec);
-                changed |= update_mark(&v[i], inventory, now);
-                update_use(&v[i], inventory, images[j], now->age_sec);
+                changed |= update_names(&v[i], config, images[j], age_now_sec);
+                update_own_names(&v[i], config, images[j], age_now_sec);
+                changed |= update_mark(&v[i], inventory, age_now_sec);
+                update_use(&v[i], inventory, images[j], age_now_sec);
                 if (update_repository(&v[i], inventory, config, images[j]) < 0)
                         r = -ENOMEM;
         }

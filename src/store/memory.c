@@ -35,6 +35,8 @@ static int seen_of_row(Statement *row, SeenImage *ret) {
                 .running_since_sec = column_int(row, 4),
                 .tag_mark = column_int(row, 5),
                 .names_hash = column_uint(row, 6),
+                .tag_rest_nsec = column_int(row, 12),
+                .marked_sec = -1,
                 .own_mark = column_int(row, 8),
                 .rollback_since_sec = column_int(row, 9),
                 .own_hash = column_uint(row, 10),
@@ -53,7 +55,7 @@ static int read_seen(Store *store, SeenImages *ret, Diag *reterr_diag) {
         r = sql_query(
                 store,
                 "SELECT id, first_seen, named, used, running_since, tag_mark, names_hash,"
-                " repository, own_mark, rollback_since, own_hash, ahead FROM seen ORDER BY id",
+                " repository, own_mark, rollback_since, own_hash, ahead, tag_rest FROM seen ORDER BY id",
                 NO_VALUES, &statement, reterr_diag);
         while (r >= 0 && (r = sql_step(store, statement, reterr_diag)) > 0) {
                 if (array_grow(list.v, list.n, list.size) < 0)
@@ -76,11 +78,12 @@ static int write_dirty(Store *store, const SeenImages *list, Diag *reterr_diag) 
         cleanup(statement_free) Statement *statement = NULL;
         int r;
 
-        r = sql_query(store,
-                      "REPLACE INTO seen (id, first_seen, named, used, running_since, tag_mark,"
-                      " names_hash, repository, own_mark, rollback_since, own_hash, ahead)"
-                      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                      NO_VALUES, &statement, reterr_diag);
+        r = sql_query(
+                store,
+                "REPLACE INTO seen (id, first_seen, named, used, running_since, tag_mark,"
+                " names_hash, repository, own_mark, rollback_since, own_hash, ahead, tag_rest)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                NO_VALUES, &statement, reterr_diag);
         for (size_t i = 0; i < list->n && r >= 0; i++) {
                 const SeenImage *image = &list->v[i];
 
@@ -92,7 +95,8 @@ static int write_dirty(Store *store, const SeenImages *list, Diag *reterr_diag) 
                                     INT(image->running_since_sec), INT(image->tag_mark),
                                     INT(image->names_hash), TEXT(image->repository),
                                     INT(image->own_mark), INT(image->rollback_since_sec),
-                                    INT(image->own_hash), INT(image->ahead)),
+                                    INT(image->own_hash), INT(image->ahead),
+                                    INT(image->tag_rest_nsec)),
                              reterr_diag);
                 if (r >= 0)
                         r = sql_step(store, statement, reterr_diag);

@@ -49,7 +49,8 @@ static const char *const schema[] = {
         "ALTER TABLE seen ADD COLUMN own_mark INTEGER NOT NULL DEFAULT 0;"
         "ALTER TABLE seen ADD COLUMN rollback_since INTEGER NOT NULL DEFAULT -1;"
         "ALTER TABLE seen ADD COLUMN own_hash INTEGER NOT NULL DEFAULT 0;"
-        "ALTER TABLE seen ADD COLUMN ahead INTEGER NOT NULL DEFAULT 0;",
+        "ALTER TABLE seen ADD COLUMN ahead INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE seen ADD COLUMN tag_rest INTEGER NOT NULL DEFAULT 0;",
 };
 
 const int64_t schema_version = (int64_t)ELEMENTSOF(schema);

@@ -160,6 +160,7 @@ static inline SeenImage *host_seen(Host *h, const char *id) {
                 .used_sec = -1,
                 .running_since_sec = -1,
                 .rollback_since_sec = -1,
+                .marked_sec = -1,
         };
         strcpy(seen->id, host_id(id));
         return seen;

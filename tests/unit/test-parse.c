@@ -613,15 +613,16 @@ static void test_last_tagged(void **state) {
         static const struct {
                 const char *metadata;
                 int error;
-                int64_t sec;
+                int64_t sec, nsec;
         } cases[] = {
                 { "null", 0, 0 },
                 { "{}", 0, 0 },
                 { "{\"LastTagTime\":null}", 0, 0 },
                 { "{\"LastTagTime\":\"\"}", 0, 0 },
                 { "{\"LastTagTime\":\"0001-01-01T00:00:00Z\"}", 0, 0 },
-                { "{\"LastTagTime\":\"2026-11-20T12:10:55.842172277Z\"}", 0, 1795176655 },
-                { "{\"LastTagTime\":\"2026-11-20T14:10:55.8+02:00\"}", 0, 1795176655 },
+                { "{\"LastTagTime\":\"2026-11-20T12:10:55.842172277Z\"}", 0, 1795176655,
+                  842172277 },
+                { "{\"LastTagTime\":\"2026-11-20T14:10:55.8+02:00\"}", 0, 1795176655, 800000000 },
                 { "{\"LastTagTime\":\"today\"}", -EBADMSG, 0 },
                 { "{\"LastTagTime\":7}", -EBADMSG, 0 },
         };
@@ -635,6 +636,8 @@ static void test_last_tagged(void **state) {
                 assert_int_equal(parse_image_detail(text, strlen(text), &detail, NULL),
                                  cases[i].error);
                 assert_int_equal(detail.last_tagged_sec, cases[i].sec);
+                assert_int_equal(detail.last_tagged_nsec,
+                                 cases[i].sec * INT64_C(1000000000) + cases[i].nsec);
         }
 }
 

@@ -409,6 +409,31 @@ static void test_order(void **state) {
         }
 }
 
+/* A script tagged both within a second. */
+static void test_order_within_a_second(void **state) {
+        (void)state;
+        for (int64_t later = 0; later < 2; later++) {
+                Host h = host_new();
+                PolicyPlan plan;
+
+                h.config.keep_last = 1;
+                host_release(&h, "a", "watchparty-x:1", 40 * DAY)->created_sec = WALL_NOW - YEAR;
+                host_release(&h, "b", "watchparty-x:2", 40 * DAY)->created_sec = WALL_NOW - YEAR;
+                for (int64_t i = 0; i < 2; i++) {
+                        ImageFacts *facts = host_facts(&h, i == 0 ? "a" : "b");
+
+                        facts->last_tagged_sec = WALL_NOW - 50 * DAY;
+                        facts->last_tagged_nsec =
+                                facts->last_tagged_sec * 1000000000 + (i == later ? 2 : 1);
+                }
+                plan = host_decide(&h);
+                assert_rule(&h, &plan, later == 0 ? "a" : "b", RULE_KEEP_LAST);
+                assert_rule(&h, &plan, later == 0 ? "b" : "a", RULE_MAX_AGE);
+                policy_plan_done(&plan);
+                host_done(&h);
+        }
+}
+
 /* All times of the engine are equal: what was first seen later is newer. */
 static void test_order_by_first_sight(void **state) {
         Host h = host_new();
@@ -428,13 +453,10 @@ static void test_order_by_first_sight(void **state) {
 
 /* A host in time: memory goes along, and a day can be many polls. */
 static void live(Host *h, int64_t sec) {
-        SeenTime now;
-
         h->now.wall_sec += sec;
         h->now.age_sec += sec;
         h->inventory.observed_sec = h->now.wall_sec;
-        now = (SeenTime){ h->now.age_sec, -1 };
-        assert_int_equal(seen_update(&h->seen, &h->inventory, &h->config, &now, NULL), 0);
+        assert_int_equal(seen_update(&h->seen, &h->inventory, &h->config, h->now.age_sec, NULL), 0);
 }
 
 static void remove_image(Host *h, size_t i) {
@@ -1828,6 +1850,7 @@ int main(void) {
                 cmocka_unit_test(test_sentences),
                 cmocka_unit_test(test_keep_last),
                 cmocka_unit_test(test_order),
+                cmocka_unit_test(test_order_within_a_second),
                 cmocka_unit_test(test_order_by_first_sight),
                 cmocka_unit_test(test_three_rebuilds),
                 cmocka_unit_test(test_former_by_container),

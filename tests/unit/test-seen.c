@@ -4,18 +4,14 @@
 
 #include "host.h"
 
-/* When the host was last looked at closely; -1: not known. */
-static int64_t closely_sec = -1;
-
 static bool look(Host *h, int64_t after_sec) {
-        SeenTime now;
         bool changed;
 
         h->now.age_sec += after_sec;
         h->now.wall_sec += after_sec;
         h->inventory.observed_sec = h->now.wall_sec;
-        now = (SeenTime){ h->now.age_sec, closely_sec };
-        assert_int_equal(seen_update(&h->seen, &h->inventory, &h->config, &now, &changed), 0);
+        assert_int_equal(seen_update(&h->seen, &h->inventory, &h->config, h->now.age_sec, &changed),
+                         0);
         assert_int_equal(h->seen.n, h->inventory.images.n);
         for (size_t i = 1; i < h->seen.n; i++)
                 assert_true(strcmp(h->seen.v[i - 1].id, h->seen.v[i].id) < 0);
@@ -302,7 +298,6 @@ static void test_retag_counts_from_its_own_time(void **state) {
         host_image(&h, "v1", "watchparty-web:1", NULL, IMAGE_KIND_BUILDKIT);
         tagged(&h, "v1", 0);
         look(&h, 0);
-        closely_sec = h.now.age_sec;
         h.now.age_sec += DAY;
         h.now.wall_sec += DAY;
         host_facts(&h, "v1")->last_tagged_sec = h.now.wall_sec; /* and no close look for a while */
@@ -313,12 +308,10 @@ static void test_retag_counts_from_its_own_time(void **state) {
         assert_true(look(&h, DAY));
         assert_int_equal(seen(&h, "v1")->named_sec, AGE_NOW + DAY);
         assert_true(seen(&h, "v2")->named_sec > seen(&h, "v1")->named_sec);
-        /* by the clock it was before the close look, which did not see it: the clock was set */
-        closely_sec = h.now.age_sec;
+        /* by the clock it was before the mark was read, which did not see it: the clock was set */
         host_facts(&h, "v1")->last_tagged_sec = h.now.wall_sec - 60;
         assert_true(look(&h, DAY));
         assert_int_equal(seen(&h, "v1")->named_sec, h.now.age_sec);
-        closely_sec = -1;
         host_done(&h);
 }
 
@@ -408,6 +401,25 @@ static void test_own_tag_at_first_sight(void **state) {
         host_done(&h);
 }
 
+static void test_marks_are_exact(void **state) {
+        Host h = host_new();
+
+        (void)state;
+        host_image(&h, "x", "watchparty-web:1", NULL, IMAGE_KIND_BUILDKIT);
+        tagged(&h, "x", 60);
+        host_facts(&h, "x")->last_tagged_nsec = (WALL_NOW - 60) * 1000000000 + 7;
+        look(&h, 0);
+        assert_int_equal(seen(&h, "x")->tag_mark, WALL_NOW - 60);
+        assert_int_equal(seen(&h, "x")->tag_rest_nsec, 7);
+        clean(&h);
+        look(&h, 0);
+        assert_false(seen(&h, "x")->dirty);
+        h.inventory.facts.n = 0; /* a poll reads none */
+        look(&h, 0);
+        assert_int_equal(seen(&h, "x")->tag_rest_nsec, 7);
+        host_done(&h);
+}
+
 static void test_times_ahead_at_first_sight(void **state) {
         Host h = host_new();
 
@@ -437,6 +449,7 @@ int main(void) {
                 cmocka_unit_test(test_retag_counts_from_its_own_time),
                 cmocka_unit_test(test_own_tags_are_no_naming),
                 cmocka_unit_test(test_own_tag_at_first_sight),
+                cmocka_unit_test(test_marks_are_exact),
                 cmocka_unit_test(test_times_ahead_at_first_sight),
         };
 
