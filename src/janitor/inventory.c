@@ -264,7 +264,7 @@ static InlineCache read_inline_cache(const EngineInfo *engine, const char *id) {
                      engine->driver, hex + 1) < 0)
                 return INLINE_CACHE_UNKNOWN;
         if (file_read(AT_FDCWD, path, IMAGE_CONFIG_BYTES_MAX, &text, &n) < 0 ||
-            json_parse(text, n, &json) < 0)
+            json_parse_foreign(text, n, &json) < 0)
                 return INLINE_CACHE_UNKNOWN;
         return json_get(json, "moby.buildkit.cache.v0") ? INLINE_CACHE_YES : INLINE_CACHE_NO;
 }
@@ -330,8 +330,9 @@ static int images_without_facts(const Inventory *inventory, size_t **ret, size_t
 
 static int observe_images(Docker *docker, Observe what, Inventory *inventory, Diag *reterr_diag) {
         cleanup_free size_t *missing = NULL;
-        size_t n;
-        int r;
+        size_t n, n_described = 0;
+        Diag failure = DIAG_NULL;
+        int r, error = 0;
 
         r = docker_images(docker, &inventory->images, reterr_diag);
         if (r < 0 || what != OBSERVE_ALL)
@@ -344,11 +345,21 @@ static int observe_images(Docker *docker, Observe what, Inventory *inventory, Di
                 Diag diag = DIAG_NULL;
 
                 r = look_closely(docker, &inventory->engine, image, &inventory->facts, &diag);
-                if (r < 0 && r != -ENOENT)
+                n_described += r >= 0;
+                if (r < 0 && r != -ENOENT) {
+                        error = r;
+                        failure = diag;
                         r = add_failure(&inventory->images.unreadable, image->id, r, &diag,
                                         reterr_diag);
+                }
                 if (r < 0 && r != -ENOENT)
                         return r;
+        }
+        /* None could be described: not these images fail, but the engine. */
+        if (error < 0 && n_described == 0) {
+                if (reterr_diag)
+                        *reterr_diag = failure;
+                return error;
         }
         return fact_set_index(&inventory->facts);
 }
