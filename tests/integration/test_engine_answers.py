@@ -383,8 +383,7 @@ def circle(stub: Stub, size: int, **members: object) -> list[dict[str, object]]:
     return [stub.image(image_id(n + 1), ParentId=image_id((n + 1) % size + 1), **members) for n in range(size)]
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 500])
-@pytest.mark.parametrize("named", ["none", "ours", "another's"])
+@pytest.mark.parametrize("size, named", [(1, "none"), (1, "ours"), (2, "another's"), (3, "none"), (500, "ours")])
 def test_circular_parents_end(stub: Stub, daemon_of, size: int, named: str) -> None:
     images = circle(stub, size)
     if named != "none":
