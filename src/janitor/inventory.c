@@ -330,7 +330,7 @@ static int images_without_facts(const Inventory *inventory, size_t **ret, size_t
 
 static int observe_images(Docker *docker, Observe what, Inventory *inventory, Diag *reterr_diag) {
         cleanup_free size_t *missing = NULL;
-        size_t n, n_described = 0;
+        size_t n;
         Diag failure = DIAG_NULL;
         int r, error = 0;
 
@@ -345,7 +345,6 @@ static int observe_images(Docker *docker, Observe what, Inventory *inventory, Di
                 Diag diag = DIAG_NULL;
 
                 r = look_closely(docker, &inventory->engine, image, &inventory->facts, &diag);
-                n_described += r >= 0;
                 if (r < 0 && r != -ENOENT) {
                         error = r;
                         failure = diag;
@@ -355,8 +354,8 @@ static int observe_images(Docker *docker, Observe what, Inventory *inventory, Di
                 if (r < 0 && r != -ENOENT)
                         return r;
         }
-        /* None could be described: not these images fail, but the engine. */
-        if (error < 0 && n_described == 0) {
+        /* None could ever be described: not these images fail, but the engine. */
+        if (error < 0 && inventory->facts.n == 0) {
                 if (reterr_diag)
                         *reterr_diag = failure;
                 return error;

@@ -314,6 +314,9 @@ static int plan_image(const Inventory *inventory, const Config *config, Claim cl
         const char *first = NULL;
         int r;
 
+        /* The engine lists it, but can't describe it: it is remaining, and left alone. */
+        if (unreadable_contains(&inventory->images.unreadable, image->id))
+                return 0;
         r = plan_former_name(inventory, config, image, &former);
         first = former;
 
