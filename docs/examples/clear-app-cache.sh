@@ -19,7 +19,7 @@
 #     3  something is left that a clear may not end, such as a running container that holds an image.
 #        The REMAINING lines name it, and the command that ends it: run that, then this again.
 #        Or an application that the target names is not configured; the ERROR line names its section.
-#     6  the engine did not answer, nothing was touched: see systemctl status docker.
+#     6  the engine did not answer, or with an error; nothing was touched: the line tells where to look.
 #     7  another job or an inhibitor, a deploy perhaps, lasted for longer than the wait: run it again.
 #     4  this user may not: adduser USER wpcache.
 #     5  there is no wpcachectl, or no wpcached that answers: systemctl status wpcached.

@@ -78,6 +78,7 @@ typedef struct UnreadableSet {
 
 /* Copies the texts. 0 or -ENOMEM. */
 int unreadable_add(UnreadableSet *set, const char *object, const char *reason) must_check;
+bool unreadable_contains(const UnreadableSet *set, const char *object);
 void unreadable_done(UnreadableSet *set);
 
 static inline void unreadable_donep(UnreadableSet *set) {

@@ -22,10 +22,12 @@ typedef struct cJSON Json;
 
 /*
  * Parses exactly one value in text[0..n), blanks around it allowed, anything else after it
- * refused. "\u0000" becomes U+FFFD, since strings end at a NUL. Errors: -EBADMSG (not JSON, too
- * deep, not UTF-8, a NUL byte inside), -ENOMEM.
+ * refused. Errors: -EBADMSG (not JSON, too deep, not UTF-8, a NUL inside, also as "\u0000"),
+ * -ENOMEM.
  */
 int json_parse(const char *text, size_t n, Json **ret) must_check;
+/* The same for what others wrote into an engine: "\u0000" becomes U+FFFD, since strings end at a NUL. */
+int json_parse_foreign(const char *text, size_t n, Json **ret) must_check;
 Json *json_free(Json *json);
 DEFINE_CLEANUP(Json *, json_free);
 

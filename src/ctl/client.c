@@ -303,16 +303,13 @@ static bool asks_for_mounts_alone(const Ctl *ctl) {
         return ctl->target && !target_touches_docker(ctl->target) && !ctl->include_mounted;
 }
 
-/* A daemon that does not say whether the engine answered is an older one. */
 static int fail_engine(const Ctl *ctl, const Json *parameters, const char *reason) {
-        bool told = json_get(parameters, "answered");
-        const char *remedy =
-                json_get_string(parameters, "remedy", told ? NULL : "systemctl status docker");
+        const char *remedy = json_get_string(parameters, "remedy", "systemctl status docker");
 
         return client_fail(CTL_NO_ENGINE, "Docker engine %s, nothing was touched: %s%s%s%s",
                            json_get_bool(parameters, "answered", false) ? "gives no usable answer"
                                                                         : "not available",
-                           reason, remedy ? "; see " : "", remedy ?: "",
+                           reason, *remedy ? "; see " : "", remedy,
                            asks_for_mounts_alone(ctl)
                                    ? "; caches of applications can be cleared all the "
                                      "same with --include-mounted"

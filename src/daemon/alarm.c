@@ -308,8 +308,7 @@ static void look_at_engine(Manager *manager) {
                                                  ? "given no usable answer"
                                                  : "not been available",
                                          span_format(failing_usec, span), manager->engine_reason),
-                             engine_remedy(manager->config->docker_socket, manager->engine_error)
-                                     ?: "wpcachectl status");
+                             engine_remedy(manager->config->docker_socket, manager->engine_error));
 }
 
 static void look_at_passes(Manager *manager) {

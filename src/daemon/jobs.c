@@ -9,7 +9,6 @@
 #include "base/span.h"
 #include "daemon/jobs.h"
 #include "daemon/receipt-log.h"
-#include "daemon/remedy.h"
 #include "janitor/history.h"
 
 #define DRAIN_USEC USEC_PER_SEC
@@ -129,10 +128,6 @@ char *manager_busy_text(const Manager *manager) {
         return text;
 }
 
-static const char *engine_trouble(int error) {
-        return engine_answered(error) ? "Engine gives no usable answer" : "Engine not available";
-}
-
 /* Only what changed: sd_notify(3) blocks while its reader is behind. */
 static void notify_status(Manager *manager) {
         char text[sizeof(manager->status_told)];
@@ -140,8 +135,7 @@ static void notify_status(Manager *manager) {
         if (manager->stopping)
                 return;
         if (manager->engine_reason)
-                snprintf(text, sizeof(text), "%s: %s", engine_trouble(manager->engine_error),
-                         manager->engine_reason);
+                snprintf(text, sizeof(text), "Engine not available: %s", manager->engine_reason);
         else if (manager->present.id[0] && manager->present.kind != JOB_POLL)
                 snprintf(text, sizeof(text), "%s: %s", job_kind_to_string(manager->present.kind),
                          manager->present.message);
@@ -161,7 +155,7 @@ void manager_engine_is(Manager *manager, int error, const char *reason) {
         bool was_away = manager->engine_reason;
 
         if (reason && !was_away)
-                log_full(LOG_WARNING, 0, NULL, "%s: %s", engine_trouble(error), reason);
+                log_full(LOG_WARNING, 0, NULL, "Engine not available: %s", reason);
         else if (!reason && (was_away || !manager->engine_known))
                 log_info("Engine %s answers at %s, API %s", manager->summary.engine.version,
                          manager->config->docker_socket, manager->summary.engine.api_version);

@@ -15,12 +15,11 @@ static bool begins(const char *text, const char *prefix) {
 
 const char *engine_remedy(const char *socket, int error) {
         bool user = begins(socket, "/run/user/") || begins(socket, "/var/run/user/");
-        bool system = strcmp(socket, "/run/docker.sock") == 0 ||
-                      strcmp(socket, "/var/run/docker.sock") == 0;
+        bool home = begins(socket, "/home/") || begins(socket, "/root/");
 
-        if (error == -EPROTONOSUPPORT || !(user || system))
-                return NULL;
+        if (error == -EPROTONOSUPPORT || home)
+                return "";
         if (engine_answered(error))
                 return user ? "journalctl --user -u docker" : "journalctl -u docker";
-        return user ? "systemctl --user status docker" : "systemctl status docker";
+        return user ? "systemctl --user status docker" : ENGINE_REMEDY_USUAL;
 }

@@ -194,9 +194,8 @@ Json *manager_status(const Manager *manager) {
         r |= json_add_int(json, "startedAt", manager->started_sec);
         r |= json_add(json, "config", config_status(manager));
         r |= json_add(json, "store", store_json(manager));
-        if (manager->engine_reason)
-                r |= json_add_bool(engine_state, "answered",
-                                   engine_answered(manager->engine_error));
+        if (engine_answered(manager->engine_error))
+                r |= json_add_bool(engine_state, "answered", true);
         r |= json_add(json, "engine", engine_state);
         r |= add_summary(manager, json);
         r |= json_add(json, "apps",

@@ -153,11 +153,13 @@ static void reply_result(const Manager *manager, Connection *connection, const J
 }
 
 static int add_engine_trouble(const Job *job, Json *parameters) {
-        int r;
+        const char *remedy = engine_remedy(job->config->docker_socket, job->error);
+        int r = 0;
 
-        r = json_add_bool(parameters, "answered", engine_answered(job->error));
-        r |= json_add_string(parameters, "remedy",
-                             engine_remedy(job->config->docker_socket, job->error));
+        if (engine_answered(job->error))
+                r |= json_add_bool(parameters, "answered", true);
+        if (strcmp(remedy, ENGINE_REMEDY_USUAL) != 0)
+                r |= json_add_string(parameters, "remedy", remedy);
         return r < 0 ? -ENOMEM : 0;
 }
 

@@ -83,6 +83,13 @@ int unreadable_add(UnreadableSet *set, const char *object, const char *reason) {
         return 0;
 }
 
+bool unreadable_contains(const UnreadableSet *set, const char *object) {
+        for (size_t i = 0; i < set->n_named; i++)
+                if (strcmp(set->v[i].object, object) == 0)
+                        return true;
+        return false;
+}
+
 void unreadable_done(UnreadableSet *set) {
         for (size_t i = 0; i < set->n_named; i++) {
                 free(set->v[i].object);

@@ -137,7 +137,7 @@ static int read_object(const char *text, size_t n, Json **ret) {
         cleanup(json_free) Json *json = NULL;
         int r;
 
-        r = json_parse(text, n, &json);
+        r = json_parse_foreign(text, n, &json);
         if (r < 0)
                 return r;
         if (!json_is_object(json))
@@ -160,7 +160,7 @@ static int on_identity(void *userdata, const char *text, size_t n, const char *d
         (void)defect;
         (void)reterr_diag;
 
-        if (json_parse(text, n, &json) >= 0)
+        if (json_parse_foreign(text, n, &json) >= 0)
                 snprintf(identity->object, PARSE_OBJECT_MAX, "%s",
                          json_get_string(json, identity->member, ""));
         return 0;
@@ -648,7 +648,7 @@ int parse_deleted(const char *text, size_t n, size_t *ret_n, Diag *reterr_diag) 
         size_t n_deleted = 0;
         int r;
 
-        r = json_parse(text, n, &json);
+        r = json_parse_foreign(text, n, &json);
         if (r >= 0 && !json_is_array(json))
                 r = -EBADMSG;
         if (r < 0)
@@ -667,7 +667,7 @@ void parse_message(const char *body, char *ret, size_t size) {
         const char *text = NULL;
         size_t n;
 
-        if (json_parse(body, strlen(body), &json) >= 0)
+        if (json_parse_foreign(body, strlen(body), &json) >= 0)
                 text = json_get_string(json, "message", NULL);
         if (!text) {
                 text = body;

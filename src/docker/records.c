@@ -11,12 +11,11 @@
 
 #include "docker/records.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "docker/members.h"
+#include "docker/paths.h"
 
-#define PATHS_MAX 4
 #define DEPTH_MAX 64 /* below it brackets are counted, but may be of either kind */
 #define KEY_MAX 64
 
@@ -37,13 +36,8 @@ typedef enum State {
 } State;
 
 struct Records {
-        const char *const *paths; /* NULL: each value at the root is an element */
+        Paths paths;
         bool may_lack;
-        size_t n_paths;
-        size_t n_components[PATHS_MAX];
-        size_t n_matched[PATHS_MAX]; /* leading components the present position agrees with */
-        bool is_there[PATHS_MAX];    /* a value stood in its place, or on the way to it */
-        bool is_read[PATHS_MAX];     /* a value stood in its place */
 
         RecordsElement element;
         RecordsShortcut shortcut;
@@ -76,7 +70,6 @@ int records_new(const RecordsWant *want, RecordsElement element, RecordsShortcut
         if (!records)
                 return -ENOMEM;
 
-        records->paths = want->paths;
         records->may_lack = want->may_lack;
         records->element = element;
         records->shortcut = shortcut;
@@ -87,18 +80,8 @@ int records_new(const RecordsWant *want, RecordsElement element, RecordsShortcut
 
         while (want->keep && want->keep[n_keep])
                 n_keep++;
-        if (n_keep > RECORDS_KEEP_MAX)
+        if (n_keep > RECORDS_KEEP_MAX || !paths_init(&records->paths, want->paths))
                 return -EINVAL;
-        for (; want->paths && want->paths[records->n_paths]; records->n_paths++) {
-                const char *path = want->paths[records->n_paths];
-                size_t n = *path ? 1 : 0;
-
-                if (records->n_paths == PATHS_MAX)
-                        return -EINVAL;
-                for (; *path; path++)
-                        n += *path == '.';
-                records->n_components[records->n_paths] = n;
-        }
 
         *ret = TAKE_PTR(records);
         return 0;
@@ -130,51 +113,6 @@ static bool is_blank(char c) {
 static bool is_word(char c) {
         return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
                c == '+' || c == '-' || c == '.';
-}
-
-/* A key of the object at `depth` is over: which paths does the member lie on? */
-static void match_key(Records *records) {
-        for (size_t i = 0; i < records->n_paths; i++) {
-                const char *component = records->paths[i];
-                size_t level = records->depth, n;
-
-                if (records->n_matched[i] >= level)
-                        records->n_matched[i] = level - 1;
-                if (records->n_matched[i] != level - 1 || records->n_components[i] < level)
-                        continue;
-
-                for (size_t j = 1; j < level; j++)
-                        component = strchr(component, '.') + 1;
-                n = strcspn(component, ".");
-                if (n == records->n_key && memcmp(component, records->key, n) == 0)
-                        records->n_matched[i] = level;
-        }
-}
-
-/* What a value that begins outside of elements is: the array, something on the way to it, or neither. */
-typedef struct Place {
-        bool array, on_the_way;
-        const char *path; /* of either */
-        bool again;       /* the array was there before */
-} Place;
-
-static Place find_place(Records *records) {
-        Place place = { .path = NULL };
-
-        for (size_t i = 0; i < records->n_paths; i++) {
-                bool ends = records->n_components[i] == records->depth;
-
-                if (records->n_matched[i] != records->depth)
-                        continue;
-                place.path = records->paths[i];
-                place.array |= ends;
-                place.on_the_way |= !ends;
-                place.again |= ends && records->is_read[i];
-                records->is_read[i] |= ends;
-                records->is_there[i] |= ends || records->depth > 0;
-        }
-
-        return place;
 }
 
 static void open_container(Records *records, bool array) {
@@ -215,10 +153,9 @@ static int end_value(Records *records, char c, Diag *reterr_diag) {
 
 static int close_container(Records *records, char c, Diag *reterr_diag) {
         records->depth--;
-        if (records->paths && records->depth < records->base)
+        if (records->paths.v && records->depth < records->base)
                 records->in_array = false;
-        for (size_t i = 0; i < records->n_paths; i++)
-                records->n_matched[i] = MIN(records->n_matched[i], (size_t)records->depth);
+        paths_leave(&records->paths, records->depth);
         return end_value(records, c, reterr_diag);
 }
 
@@ -228,7 +165,7 @@ static bool at_element(const Records *records) {
 
 /* Outside of elements: only what leads to the array need be of a certain kind. */
 static int check_place(Records *records, char c, Diag *reterr_diag) {
-        Place place = find_place(records);
+        PathsPlace place = paths_find(&records->paths, records->depth);
 
         records->word_expected_null = place.path;
         if (!place.path)
@@ -394,7 +331,7 @@ static ssize_t feed_structure(Records *records, const char *p, Diag *reterr_diag
         return !again;
 }
 
-/* A string; a key's raw text is held for match_key() and members_begin(). */
+/* A string; a key's raw text is held for paths_enter() and members_begin(). */
 static ssize_t feed_string(Records *records, const char *p, size_t n, Diag *reterr_diag) {
         const char *quote = string_end(p, p + n, &records->escaped);
         size_t n_text = quote ? (size_t)(quote - p) : n, n_taken = n_text + (quote ? 1 : 0);
@@ -415,7 +352,7 @@ static ssize_t feed_string(Records *records, const char *p, size_t n, Diag *rete
                 return r < 0 ? r : (ssize_t)n_taken;
         }
         if (!records->in_element)
-                match_key(records);
+                paths_enter(&records->paths, records->depth, records->key, records->n_key);
         records->state = STATE_COLON;
         return (ssize_t)n_taken;
 }
@@ -493,30 +430,20 @@ int records_feed(Records *records, const char *data, size_t n, Diag *reterr_diag
         return records->state == STATE_FAILED ? records->error : 0;
 }
 
-/* None of the members that the paths begin with was there: absent is not the same as empty. */
-static int missing(Records *records, Diag *reterr_diag) {
-        char names[128] = "";
-
-        for (size_t i = 0; i < records->n_paths; i++) {
-                size_t n = strlen(names);
-
-                snprintf(names + n, sizeof(names) - n, "%s%.*s", i > 0 ? " or " : "",
-                         (int)strcspn(records->paths[i], "."), records->paths[i]);
-        }
-        return broken(records, reterr_diag, "the answer has no member %s", names);
-}
-
 int records_finish(Records *records, Diag *reterr_diag) {
-        bool is_there = !records->paths || records->may_lack;
+        const bool sequence = !records->paths.v;
+        char names[128];
 
         if (records->state == STATE_IN_WORD && records->depth == 0)
                 (void)end_word(records, reterr_diag);
         if (records->state == STATE_FAILED)
                 return records->error;
-        if (records->state != (records->paths ? STATE_DONE : STATE_VALUE))
+        if (records->state != (sequence ? STATE_VALUE : STATE_DONE))
                 return broken(records, reterr_diag, "the answer ends too early");
-        for (size_t i = 0; i < records->n_paths; i++)
-                is_there |= records->is_there[i];
+        /* Absent is not the same as empty. */
+        if (!sequence && !records->may_lack && !paths_are_there(&records->paths))
+                return broken(records, reterr_diag, "the answer has no member %s",
+                              paths_names(&records->paths, names, sizeof(names)));
 
-        return is_there ? 0 : missing(records, reterr_diag);
+        return 0;
 }

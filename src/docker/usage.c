@@ -91,7 +91,7 @@ int parse_record(const char *text, size_t n, DockerRecord add, void *userdata, D
         int64_t size = 0, usage_count = 0;
         int r;
 
-        r = json_parse(text, n, &json);
+        r = json_parse_foreign(text, n, &json);
         if (r < 0)
                 return diag_set(reterr_diag, r, "a build cache record is not JSON");
 

@@ -22,11 +22,6 @@ static bool is_refusal(int error) {
         return error == -EBUSY || error == -ENOENT;
 }
 
-/* Nor can an image be judged whose details the engine can't tell; the next observation names it. */
-static bool is_unknown(int error) {
-        return is_refusal(error) || error == -EBADMSG || error == -EREMOTEIO;
-}
-
 /* "repo:tag" cut in two; `repository` is the caller's to free. */
 static int split_name(const char *name, char **ret_repository, const char **ret_tag) {
         const char *tag = name_tag(name);
@@ -77,7 +72,7 @@ int act_take_name(Docker *docker, const char *name, const char *id, bool *ret_se
         *ret_sent = false;
         r = docker_image(docker, name, &now, reterr_diag);
         if (r < 0)
-                return is_unknown(r) ? 0 : r;
+                return is_refusal(r) ? 0 : r;
         if (strcmp(now.id, id) != 0)
                 return 0; /* another image's by now */
         *ret_sent = true;
@@ -145,7 +140,7 @@ static int may_trash(Docker *docker, const char *id, int64_t since_sec, Diag *re
         }
         r = docker_image(docker, id, &now, reterr_diag);
         if (r < 0)
-                return is_unknown(r) ? 0 : r;
+                return is_refusal(r) ? 0 : r;
         return now.names.n == 0;
 }
 

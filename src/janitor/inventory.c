@@ -288,7 +288,7 @@ static InlineCache read_inline_cache(const EngineInfo *engine, const char *id) {
                      engine->driver, hex + 1) < 0)
                 return INLINE_CACHE_UNKNOWN;
         if (file_read(AT_FDCWD, path, IMAGE_CONFIG_BYTES_MAX, &text, &n) < 0 ||
-            json_parse(text, n, &json) < 0)
+            json_parse_foreign(text, n, &json) < 0)
                 return INLINE_CACHE_UNKNOWN;
         return json_get(json, "moby.buildkit.cache.v0") ? INLINE_CACHE_YES : INLINE_CACHE_NO;
 }
@@ -356,7 +356,8 @@ static int images_without_facts(const Inventory *inventory, size_t **ret, size_t
 static int observe_images(Docker *docker, Observe what, Inventory *inventory, Diag *reterr_diag) {
         cleanup_free size_t *missing = NULL;
         size_t n;
-        int r;
+        Diag failure = DIAG_NULL;
+        int r, error = 0;
 
         r = docker_images(docker, &inventory->images, reterr_diag);
         if (r < 0 || what != OBSERVE_ALL)
@@ -369,11 +370,20 @@ static int observe_images(Docker *docker, Observe what, Inventory *inventory, Di
                 Diag diag = DIAG_NULL;
 
                 r = look_closely(docker, &inventory->engine, image, &inventory->facts, &diag);
-                if (r < 0 && r != -ENOENT)
+                if (r < 0 && r != -ENOENT) {
+                        error = r;
+                        failure = diag;
                         r = add_failure(&inventory->images.unreadable, image->id, r, &diag,
                                         reterr_diag);
+                }
                 if (r < 0 && r != -ENOENT)
                         return r;
+        }
+        /* None could ever be described: not these images fail, but the engine. */
+        if (error < 0 && inventory->facts.n == 0) {
+                if (reterr_diag)
+                        *reterr_diag = failure;
+                return error;
         }
         return fact_set_index(&inventory->facts);
 }

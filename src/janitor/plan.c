@@ -107,6 +107,7 @@ int plan_suspects(const Inventory *inventory, const Config *config, NamedImages 
         for (size_t i = 0; i < inventory->images.n; i++) {
                 const Image *image = &inventory->images.v[i];
                 cleanup_free char *former = NULL;
+                size_t n_left = inventory->images.n; /* in case an answer has a circle */
                 const Image *next;
                 bool taken = false;
 
@@ -128,7 +129,7 @@ int plan_suspects(const Inventory *inventory, const Config *config, NamedImages 
                 }
                 if (!taken)
                         continue;
-                for (const Image *member = image; member; member = next) {
+                for (const Image *member = image; member && n_left > 0; member = next, n_left--) {
                         next = chain_next(inventory, config, member);
                         if (add_member(suspects,
                                        next ? next->id : chain_end(inventory, config, member)) < 0)
@@ -313,6 +314,9 @@ static int plan_image(const Inventory *inventory, const Config *config, Claim cl
         const char *first = NULL;
         int r;
 
+        /* The engine lists it, but can't describe it: it is remaining, and left alone. */
+        if (unreadable_contains(&inventory->images.unreadable, image->id))
+                return 0;
         r = plan_former_name(inventory, config, image, &former);
         first = former;
 

@@ -69,7 +69,9 @@ static const char *any_name(const Image *image) {
  * image that has a name, or the first step of a build from scratch.
  */
 static bool chain_is_whole(const Inventory *inventory, const Image *image) {
-        while (image && image->parent_id[0])
+        size_t n_left = inventory->images.n; /* in case an answer has a circle */
+
+        while (image && image->parent_id[0] && n_left-- > 0)
                 image = image_set_find(&inventory->images, image->parent_id);
         return image && (!image_is_untagged(image) || image_is_classic(inventory, image));
 }
@@ -78,20 +80,23 @@ static bool is_suspect(const Proof *proof, const Image *image) {
         return named_images_contain_id(proof->suspects, image->id);
 }
 
-/* Whether some suspect stands on this one; then that one is named, and not this. */
-static bool suspect_stands_on(const Proof *proof, const Image *image) {
+/* Whether some suspect stands on this one; then that one is named, and not this. At most `n_left`
+ * generations further, in case an answer has a circle. */
+static bool suspect_stands_on(const Proof *proof, const Image *image, size_t n_left) {
         for (size_t i = 0; i < proof->inventory->images.n; i++) {
                 const Image *child = &proof->inventory->images.v[i];
 
                 if (strcmp(child->parent_id, image->id) == 0 &&
-                    (is_suspect(proof, child) || suspect_stands_on(proof, child)))
+                    (is_suspect(proof, child) ||
+                     (n_left > 0 && suspect_stands_on(proof, child, n_left - 1))))
                         return true;
         }
         return false;
 }
 
-/* A named image that has `image` among its parents, or NULL. */
-static const Image *named_descendant(const Inventory *inventory, const Image *image) {
+/* A named image that has `image` among its parents, at most `n_left` generations up; or NULL. */
+static const Image *named_descendant(const Inventory *inventory, const Image *image,
+                                     size_t n_left) {
         for (size_t i = 0; i < inventory->images.n; i++) {
                 const Image *child = &inventory->images.v[i];
 
@@ -99,7 +104,7 @@ static const Image *named_descendant(const Inventory *inventory, const Image *im
                         continue;
                 if (child->names.n > 0)
                         return child;
-                child = named_descendant(inventory, child);
+                child = n_left > 0 ? named_descendant(inventory, child, n_left - 1) : NULL;
                 if (child)
                         return child;
         }
@@ -138,11 +143,13 @@ static int judge_classic(Proof *proof, const Image *image) {
         /* With a name it serves by its history, without one by its parents. */
         if (!name && !chain_is_whole(proof->inventory, image))
                 return 0;
-        if (suspect_stands_on(proof, image))
+        if (suspect_stands_on(proof, image, proof->inventory->images.n))
                 return 0;
         if (container)
                 return held_by_container(proof, image, container, classic_serves);
-        top = image->names.n > 0 ? image : named_descendant(proof->inventory, image);
+        top = image->names.n > 0
+                      ? image
+                      : named_descendant(proof->inventory, image, proof->inventory->images.n);
         if (!top) {
                 if (asprintf(&remedy, "docker rmi %.19s", image->id) < 0)
                         return -ENOMEM;

@@ -129,22 +129,24 @@ static bool is_harmless(const unsigned char *p, size_t n) {
         return !any_odd && n_open <= JSON_DEPTH_MAX;
 }
 
-/* Whether a text that was scanned has "\u0000" in a string; with `copy`, replaces it there. */
+/* Whether a text has "\u0000"; with `copy`, replaces it there. A backslash outside of strings, which
+ * cJSON refuses, may be anywhere. */
 static bool find_nul(const char *text, size_t n, char *copy) {
+        const char *p = text, *end = text + n;
         bool found = false;
 
-        for (const char *p = text, *end = text + n; (p = memchr(p, '\\', (size_t)(end - p)));
-             p += 2) {
-                if (p[1] != 'u' || memcmp(p + 2, "0000", 4) != 0)
-                        continue;
-                found = true;
-                if (copy)
-                        memcpy(copy + (p - text) + 2, "fffd", 4);
+        while ((p = memchr(p, '\\', (size_t)(end - p))) && end - p >= 6) {
+                if (p[1] == 'u' && memcmp(p + 2, "0000", 4) == 0) {
+                        found = true;
+                        if (copy)
+                                memcpy(copy + (p - text) + 2, "fffd", 4);
+                }
+                p += 2;
         }
         return found;
 }
 
-int json_parse(const char *text, size_t n, Json **ret) {
+static int parse(const char *text, size_t n, bool foreign, Json **ret) {
         cleanup(json_free) Json *json = NULL;
         cleanup_free char *copy = NULL;
         const char *end, *rest = NULL;
@@ -154,6 +156,8 @@ int json_parse(const char *text, size_t n, Json **ret) {
                 if (!scan(bytes, bytes + n))
                         return -EBADMSG;
                 if (find_nul(text, n, NULL)) {
+                        if (!foreign)
+                                return -EBADMSG;
                         copy = malloc(n);
                         if (!copy)
                                 return -ENOMEM;
@@ -173,6 +177,14 @@ int json_parse(const char *text, size_t n, Json **ret) {
                 return -EBADMSG;
         *ret = TAKE_PTR(json);
         return 0;
+}
+
+int json_parse(const char *text, size_t n, Json **ret) {
+        return parse(text, n, false, ret);
+}
+
+int json_parse_foreign(const char *text, size_t n, Json **ret) {
+        return parse(text, n, true, ret);
 }
 
 Json *json_free(Json *json) {

@@ -338,10 +338,10 @@ def test_an_error_is_told_in_the_engine_s_own_words(stub: Stub, daemon_of, call:
         assert done.returncode == 6
         assert f"{call} was answered with 500: layer db: permission denied" in done.stderr
         assert "not available" not in done.stderr and "systemctl" not in done.stderr
+        assert "Docker engine gives no usable answer, nothing was touched: " in done.stderr
     status = daemon.ctl("status")
     assert "the Docker engine gives no usable answer" in status.stdout and f"{call} was answered with 500" in status.stdout
     assert stub.removals() == []
-    assert "Engine gives no usable answer: " in daemon.log
 
 
 @pytest.mark.parametrize("call, empty", [("GET /images/json", []), ("GET /containers/json", []),
@@ -367,7 +367,8 @@ def test_a_list_that_keeps_failing_ends(stub: Stub, daemon_of) -> None:
     ("/run/user/1000/docker.sock", "; see systemctl --user status docker\n"),
     ("/run/docker.sock", "; see systemctl status docker\n"),
     ("/var/run/docker.sock", "; see systemctl status docker\n"),
-    ("/srv/engines/docker.sock", "No such file or directory\n")])
+    ("/srv/engines/docker.sock", "; see systemctl status docker\n"),
+    ("/home/ada/.docker/run/docker.sock", "No such file or directory\n")])
 def test_the_remedy_fits_the_socket(short_path: Path, socket: str, remedy: str) -> None:
     if Path(socket).exists():
         pytest.skip("there is an engine here")
@@ -382,8 +383,7 @@ def circle(stub: Stub, size: int, **members: object) -> list[dict[str, object]]:
     return [stub.image(image_id(n + 1), ParentId=image_id((n + 1) % size + 1), **members) for n in range(size)]
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 500])
-@pytest.mark.parametrize("named", ["none", "ours", "another's"])
+@pytest.mark.parametrize("size, named", [(1, "none"), (1, "ours"), (2, "another's"), (3, "none"), (500, "ours")])
 def test_circular_parents_end(stub: Stub, daemon_of, size: int, named: str) -> None:
     images = circle(stub, size)
     if named != "none":

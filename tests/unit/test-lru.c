@@ -310,6 +310,41 @@ static void test_unused(void **state) {
                         fail_msg("%s", rows[i].id);
 }
 
+/* What is its own parent, or in a circle, or there twice, is no reason not to end. */
+static void test_circles(void **state) {
+        static const Row rows[][5] = {
+                { { "a", "a", 1, 1, 10 } },
+                { { "a", "b", 1, 1, 10 }, { "b", "a", 1, 1, 10 } },
+                { { "a", "b", 1, 1, 10 },
+                  { "b", "c", 1, 1, 10 },
+                  { "c", "a", 1, 1, 10 },
+                  { "d", "a", 1, 1, 10 } },
+                { { "a", NULL, 1, 1, 10 },
+                  { "a", NULL, 1, 1, 10 },
+                  { "b", "a", 1, 1, 10 },
+                  { "b", "a", 1, 1, 10 } },
+        };
+        static const size_t n_goes[] = { 0, 0, 1, 4 };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                cleanup(record_set_done) RecordSet set = RECORD_SET_NULL;
+                cleanup_free uint32_t *turns = NULL;
+                cleanup_free bool *goes = NULL;
+                uint64_t bytes, private_bytes;
+                size_t n, n_turns = 0;
+
+                for (size_t j = 0; j < ELEMENTSOF(rows[i]) && rows[i][j].id; j++)
+                        add(&set, &rows[i][j]);
+                assert_int_equal(lru_predict(&set, 1, &turns, &bytes, &private_bytes), 0);
+                for (size_t j = 0; j < set.n; j++)
+                        n_turns += turns[j] != LRU_KEPT;
+                assert_true(n_turns <= n_goes[i]);
+                assert_int_equal(lru_unused(&set, INT64_MAX, &goes, &n), 0);
+                assert_true(n <= n_goes[i]);
+        }
+}
+
 /* A hundred thousand, in the shapes that would cost most. */
 static void test_time(void **state) {
         enum { N = 100000 };
@@ -354,9 +389,8 @@ static void test_time(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_small),
-                cmocka_unit_test(test_against_buildkit),
-                cmocka_unit_test(test_unused),
+                cmocka_unit_test(test_small),  cmocka_unit_test(test_against_buildkit),
+                cmocka_unit_test(test_unused), cmocka_unit_test(test_circles),
                 cmocka_unit_test(test_time),
         };
 

@@ -342,6 +342,47 @@ static void test_keep_last(void **state) {
         host_done(&h);
 }
 
+/* What an object that can't be read needs is not known: no image goes, whatever asks for it. */
+static void test_unreadable(void **state) {
+        for (size_t i = 0; i < 3; i++) {
+                Host h = host_new();
+                UnreadableSet *images = &h.inventory.images.unreadable;
+                UnreadableSet *containers = &h.inventory.containers.unreadable;
+                PolicyPlan plan;
+
+                (void)state;
+                h.config.keep_last = 1;
+                host_release(&h, "a1", "watchparty-a:1", 31 * DAY);
+                host_release(&h, "a2", "watchparty-a:2", 32 * DAY);
+                host_release(&h, "a3", "watchparty-a:3", 3 * DAY);
+                host_image(&h, "t", "wpcache-trash:1", NULL, IMAGE_KIND_BUILDKIT);
+                if (i == 2) {
+                        host_disk(&h, 100 * GB, 0);
+                        h.config.min_free = (Size){ .percent = 50 };
+                }
+                plan = host_decide(&h);
+                assert_true(plan.n_remove >= 3);
+                assert_null(plan.unreadable);
+                policy_plan_done(&plan);
+
+                if (i != 1)
+                        assert_int_equal(unreadable_add(images, "sha256:x", "odd"), 0);
+                if (i != 0)
+                        assert_int_equal(unreadable_add(containers, "c", "odd"), 0);
+                plan = host_decide(&h);
+                assert_int_equal(plan.n_remove, 0);
+                assert_int_equal(plan.remove_bytes, 0);
+                assert_string_equal(plan.unreadable->object, i == 1 ? "c" : "sha256:x");
+                assert_rule(&h, &plan, "a3", RULE_KEEP_LAST); /* as before */
+                assert_rule(&h, &plan, "a2",
+                            i == 1 ? RULE_UNREADABLE_CONTAINER : RULE_UNREADABLE_IMAGE);
+                assert_rule(&h, &plan, "t",
+                            i == 1 ? RULE_UNREADABLE_CONTAINER : RULE_UNREADABLE_IMAGE);
+                policy_plan_done(&plan);
+                host_done(&h);
+        }
+}
+
 /* First seen together, they are told apart by the engine's times, and then by id. */
 static void test_order(void **state) {
         static const struct {
@@ -1849,6 +1890,7 @@ int main(void) {
                 cmocka_unit_test(test_rules),
                 cmocka_unit_test(test_sentences),
                 cmocka_unit_test(test_keep_last),
+                cmocka_unit_test(test_unreadable),
                 cmocka_unit_test(test_order),
                 cmocka_unit_test(test_order_within_a_second),
                 cmocka_unit_test(test_order_by_first_sight),

@@ -438,6 +438,22 @@ static void test_times_ahead_at_first_sight(void **state) {
         host_done(&h);
 }
 
+/* An image that can't be read is not gone: nothing is forgotten while the list is partial. */
+static void test_partial(void **state) {
+        Host h = host_new();
+        bool changed = false;
+
+        (void)state;
+        host_image(&h, "x", "watchparty-web:1", NULL, IMAGE_KIND_BUILDKIT);
+        look(&h, 0);
+        image_done(&h.inventory.images.v[--h.inventory.images.n]);
+        assert_int_equal(unreadable_add(&h.inventory.images.unreadable, host_id("x"), "odd"), 0);
+        assert_int_equal(seen_update(&h.seen, &h.inventory, &h.config, h.now.age_sec, &changed), 0);
+        assert_false(changed);
+        assert_non_null(seen(&h, "x"));
+        host_done(&h);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_first_and_last),
@@ -451,6 +467,7 @@ int main(void) {
                 cmocka_unit_test(test_own_tag_at_first_sight),
                 cmocka_unit_test(test_marks_are_exact),
                 cmocka_unit_test(test_times_ahead_at_first_sight),
+                cmocka_unit_test(test_partial),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
