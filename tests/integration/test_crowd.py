@@ -17,6 +17,7 @@ from stub import Stub
 from varlink_client import CACHE, NOBODY, Wire, message, user
 
 SANITIZED = "san" in BUILD.name  # keeps what was freed, for its reports: memory is no measure
+AT_ONCE = 2 if SANITIZED else 0.1  # seconds
 GAMES, MAN = (grp.getgrnam(name).gr_gid for name in ("games", "man"))
 RIGHTS = "readers=games\noperators=man\n"
 
@@ -120,13 +121,22 @@ def attack(daemon: Daemon, kind: str, uids: list[int], groups: tuple[int, ...]) 
         assert all(attacker.poll() is None for attacker in attackers), "an attacker gave up"
 
 
+def connect(path: Path) -> Wire:
+    """As wpcachectl does it: a full backlog is tried again."""
+    while True:
+        try:
+            return Wire(path)
+        except BlockingIOError:
+            time.sleep(0.01)
+
+
 def ask(daemon: Daemon, times: int, uid: int = 0, groups: tuple[int, ...] = ()) -> list[float]:
     """How long GetStatus takes another user, each time on a new connection; sorted."""
     took = []
     for _ in range(times):
         begin = time.monotonic()
         with user(uid, groups=groups):
-            wire = Wire(daemon.socket)
+            wire = connect(daemon.socket)
         with wire:
             assert "status" in wire.call("GetStatus")["parameters"]
         took.append(time.monotonic() - begin)
@@ -173,7 +183,7 @@ def test_crowd(serve, who, kind):
         print(f"{who} {kind}: {grown >> 10} KiB, root p50 {by_root[50] * 1e3:.1f} p99 {by_root[98] * 1e3:.1f} ms, "
               f"operator p50 {by_operator[50] * 1e3:.1f} p99 {by_operator[98] * 1e3:.1f} ms, "
               f"before p50 {quiet[50] * 1e3:.1f} p99 {quiet[98] * 1e3:.1f} ms")
-        assert by_root[90] < 0.1 and by_operator[90] < 0.1
+        assert by_root[90] < AT_ONCE and by_operator[90] < AT_ONCE
         assert SANITIZED or grown < (4 << 20 if who == "nobody" else 24 << 20)
         holder.close()
         reply = waiting.receive()
@@ -189,4 +199,4 @@ def test_readers_among_others(serve, kind, groups):
         time.sleep(1)
         took = ask(daemon, 100, 3006, (GAMES,))
     print(f"{kind}: p50 {took[50] * 1e3:.1f} p99 {took[98] * 1e3:.1f} ms")
-    assert took[90] < 0.15
+    assert took[90] < AT_ONCE
