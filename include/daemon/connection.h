@@ -21,6 +21,16 @@ struct Connection {
         bool in_call, oneway, eof, dead;
 };
 
+/* The time of the loop that the calls of a user took lately: halved at `half_usec`, and so on. */
+typedef struct Spender {
+        uid_t uid;
+        uint64_t usec, half_usec; /* half_usec: CLOCK_MONOTONIC */
+} Spender;
+
+#define SPENDERS_MAX 64
+#define SPENT_HALF_USEC (100 * USEC_PER_MSEC)
+#define SPENT_PRIORITY_MAX 90 /* a millisecond each; below that of peers without a right */
+
 struct Server {
         sd_event *event;
         ServerHandler handler;
@@ -28,6 +38,7 @@ struct Server {
         sd_event_source *accept, *accept_timer;
         uint64_t accept_told_usec;
         Connection *first;
+        Spender spenders[SPENDERS_MAX];
         bool stopping;
 };
 
@@ -39,5 +50,3 @@ void connection_free(Connection *connection);
 void connection_kill(Connection *connection);
 /* Says to the loop what to wait for, and until when. */
 void connection_arm(Connection *connection);
-/* Looks up what the peer may do. */
-int connection_set_right(Connection *connection) must_check;

@@ -3,7 +3,7 @@
 /*
  * Each connection has one call a turn of the loop, and none while its peer has not read the answers to
  * those before: so a client costs another one no more than the time of one call, and memory is bounded
- * by what one answer takes. Peers who may do more go first.
+ * by what one answer takes. Users whose calls took the least time lately go first.
  *
  * The trap is freeing a connection while one of its own callbacks is on the stack: a connection is
  * only marked dead there, and buried by a deferred event of its own.
@@ -54,6 +54,48 @@ void connection_kill(Connection *connection) {
         sd_event_source_set_enabled(connection->bury, SD_EVENT_ONESHOT);
 }
 
+/* What this user's calls took lately. Of users past the table's size those with the least are forgotten. */
+static Spender *find_spender(Server *server, uid_t uid) {
+        uint64_t now_usec = now_monotonic_usec();
+        Spender *least = NULL;
+
+        for (size_t i = 0; i < SPENDERS_MAX; i++) {
+                Spender *spender = &server->spenders[i];
+
+                for (; spender->usec > 0 && now_usec >= spender->half_usec;
+                     spender->half_usec += SPENT_HALF_USEC)
+                        spender->usec /= 2;
+                if (spender->uid == uid)
+                        return spender;
+                if (!least || spender->usec < least->usec)
+                        least = spender;
+        }
+        *least = (Spender){ .uid = uid };
+        return least;
+}
+
+static void spend(Connection *connection, uint64_t begin_usec) {
+        Spender *spender = find_spender(connection->server, connection->peer.uid);
+        uint64_t now_usec = now_monotonic_usec();
+
+        if (spender->usec == 0)
+                spender->half_usec = now_usec + SPENT_HALF_USEC;
+        spender->usec += now_usec - begin_usec;
+}
+
+/* Users whose calls took the least time lately go first, after the daemon's own work; those without a
+ * right go last. */
+static void set_priority(Connection *connection) {
+        uint64_t usec = find_spender(connection->server, connection->peer.uid)->usec;
+        int64_t priority = SD_EVENT_PRIORITY_NORMAL +
+                           (int64_t)MIN(usec / USEC_PER_MSEC, (uint64_t)SPENT_PRIORITY_MAX);
+
+        if (connection->right == RIGHT_NONE)
+                priority = SD_EVENT_PRIORITY_IDLE;
+        sd_event_source_set_priority(connection->io, priority);
+        sd_event_source_set_priority(connection->next_call, priority);
+}
+
 /* What to wait for, and until when. */
 void connection_arm(Connection *connection) {
         /* While a call is in progress only the peer's going away is of interest, which epoll tells
@@ -75,6 +117,7 @@ void connection_arm(Connection *connection) {
         if (!frame_writer_empty(&connection->writer))
                 events |= EPOLLOUT;
         sd_event_source_set_io_events(connection->io, events);
+        set_priority(connection);
         /* From the loop, not from here: others have their turn first, and a handler may be on the
          * stack. */
         sd_event_source_set_enabled(connection->next_call, ready ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
@@ -105,25 +148,6 @@ static void connection_flush(Connection *connection) {
                 connection_kill(connection);
         if (frame_writer_waiting(&connection->writer) < n)
                 connection->since_usec = 0;
-}
-
-/* Calls of peers who may do less wait until those of peers who may do more are answered. */
-int connection_set_right(Connection *connection) {
-        static const int64_t priorities[RIGHT_MAX] = {
-                [RIGHT_NONE] = SD_EVENT_PRIORITY_IDLE,
-                [RIGHT_LOOK] = SD_EVENT_PRIORITY_NORMAL + 10,
-                [RIGHT_ACT] = SD_EVENT_PRIORITY_NORMAL,
-                [RIGHT_ROOT] = SD_EVENT_PRIORITY_NORMAL,
-        };
-        const ServerHandler *handler = &connection->server->handler;
-        int r;
-
-        connection->right = handler->right(handler->userdata, &connection->peer);
-        r = sd_event_source_set_priority(connection->io, priorities[connection->right]);
-        if (r >= 0)
-                r = sd_event_source_set_priority(connection->next_call,
-                                                 priorities[connection->right]);
-        return r;
 }
 
 /* Whether `c` rather than `than` is closed for what its peer does not read. */
@@ -210,6 +234,7 @@ static int on_next_call(sd_event_source *source, void *userdata) {
         cleanup_free char *message = NULL;
         Connection *connection = userdata;
         Server *server = connection->server;
+        uint64_t begin_usec = now_monotonic_usec();
         size_t n;
 
         (void)source;
@@ -222,11 +247,13 @@ static int on_next_call(sd_event_source *source, void *userdata) {
         connection->in_call = true;
         connection->oneway = call.oneway;
         server->handler.call(server->handler.userdata, connection, &call);
+        spend(connection, begin_usec);
         connection_arm(connection);
         return 0;
 }
 
 static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        uint64_t begin_usec = now_monotonic_usec();
         Connection *connection = userdata;
         int r;
 
@@ -242,6 +269,7 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
                 else if (r < 0 && r != -EAGAIN)
                         connection_kill(connection);
         }
+        spend(connection, begin_usec);
         connection_arm(connection);
         return 0;
 }
@@ -255,6 +283,7 @@ int connection_new(Server *server, int fd, Peer *peer) {
         connection->server = server;
         connection->fd = fd;
         connection->peer = *peer;
+        connection->right = server->handler.right(server->handler.userdata, peer);
         *peer = (Peer){ 0 };
         frame_reader_init(&connection->reader, FRAME_MESSAGE_MAX);
         frame_writer_init(&connection->writer, CONNECTION_OUTPUT_BYTES_MAX);
@@ -276,9 +305,7 @@ int connection_new(Server *server, int fd, Peer *peer) {
                 r = sd_event_add_defer(server->event, &connection->bury, on_bury, connection);
         if (r >= 0)
                 r = sd_event_source_set_enabled(connection->bury, SD_EVENT_OFF);
-        if (r >= 0)
-                r = connection_set_right(connection);
-        if (r >= 0 && connection->right == RIGHT_NONE)
+        if (connection->right == RIGHT_NONE)
                 frame_writer_init(&connection->writer, CONNECTION_OUTPUT_NO_RIGHT_BYTES_MAX);
         if (r < 0) {
                 connection->fd = -EBADF; /* still the caller's */

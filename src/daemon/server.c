@@ -201,7 +201,8 @@ void server_rights_changed(Server *server) {
         for (Connection *c = server->first; c; c = c->next) {
                 Right before = c->right;
 
-                if (!c->dead && (connection_set_right(c) < 0 || c->right < before))
+                c->right = server->handler.right(server->handler.userdata, &c->peer);
+                if (c->right < before)
                         connection_kill(c);
         }
 }

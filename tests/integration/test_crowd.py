@@ -191,11 +191,14 @@ def test_crowd(serve, who, kind):
     assert daemon.process and daemon.process.poll() is None
 
 
-@pytest.mark.parametrize("kind, groups", [("pipelined", (GAMES,)), ("large", (GAMES,)), ("connect", ())])
-def test_readers_among_others(serve, kind, groups):
-    """Nor does another reader have to wait for one who calls, or anybody who connects, as fast as can be."""
+@pytest.mark.parametrize("kind, uid, groups", [
+    ("pipelined", 3002, (GAMES,)), ("large", 3002, (GAMES,)), ("connect", 3002, ()), ("pipelined", 3002, (MAN,)),
+    ("large", 0, ())])
+def test_readers_among_others(serve, kind, uid, groups):
+    """Nor does a reader have to wait for a reader, an operator or root who calls, or anybody who connects, as fast as can
+    be."""
     daemon = serve()
-    with attack(daemon, kind, [3002], groups):
+    with attack(daemon, kind, [uid], groups):
         time.sleep(1)
         took = ask(daemon, 100, 3006, (GAMES,))
     print(f"{kind}: p50 {took[50] * 1e3:.1f} p99 {took[98] * 1e3:.1f} ms")
