@@ -21,9 +21,9 @@
 #define ACCEPT_TOLD_USEC USEC_PER_MINUTE
 /* Whoever connects as fast as possible must not fill the backlog, where others could not connect any
  * more: so many connections are accepted in one turn of the loop. Nor may it keep calls from being
- * answered: so many such turns there are in so much time, which fill about half of it. */
+ * answered: so many such turns there are in so much time. */
 #define ACCEPT_BATCH 32
-#define ACCEPT_TURNS 8
+#define ACCEPT_TURNS 12
 #define ACCEPT_TURNS_USEC (10 * USEC_PER_MSEC)
 
 static bool is_busy(const Connection *connection) {
