@@ -30,6 +30,7 @@ typedef struct Manager Manager;
 
 typedef enum AlarmKind {
         ALARM_ENGINE_UNAVAILABLE,
+        ALARM_POLL_OVERDUE,
         ALARM_PASS_FAILED,
         ALARM_CANDIDATES_LEFT,
         ALARM_DISK_PRESSURE,
@@ -71,6 +72,8 @@ void alarms_pass_done(Manager *manager, const Job *job);
 void alarms_update(Manager *manager);
 /* The same of the store alone, after each job. */
 void alarms_update_store(Manager *manager);
+/* No poll has ended for `usec`, which is more than a few intervals. Cleared by alarms_update(). */
+void alarms_poll_overdue(Manager *manager, uint64_t usec);
 /* Type Alarm[]. */
 Json *alarms_json(const Manager *manager);
 size_t alarms_standing(const Manager *manager);

@@ -8,7 +8,8 @@
 
 #include "daemon/manager.h"
 
-/* ServerHandler.call and .gone; userdata is the Manager. */
+/* ServerHandler.right, .call and .gone; userdata is the Manager. */
+Right methods_right(void *userdata, const Peer *peer);
 void methods_on_call(void *userdata, Connection *connection, const VarlinkCall *call);
 void methods_on_gone(void *userdata, Connection *connection);
 

@@ -17,7 +17,7 @@ typedef struct Manager Manager;
 #define FREED_SETTLE_USEC (2 * USEC_PER_SEC)
 
 typedef struct Schedule {
-        sd_event_source *timer, *watcher_source;
+        sd_event_source *timer, *overdue_timer, *watcher_source;
         Watcher *watcher;
         char *watched_socket, *watched_tag; /* the configuration that it was started with */
         bool watching;                      /* its stream is connected */

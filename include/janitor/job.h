@@ -55,6 +55,7 @@ typedef struct Job {
         uint64_t n_swept, swept_bytes; /* sweep */
         Strv swept_left;               /* sweep: what is left, for a person */
 
+        bool overtaken; /* poll: a clear that came later went before */
         struct Job *next;
 } Job;
 
@@ -103,9 +104,14 @@ int worker_fd(const Worker *worker);
 /* The next event, or NULL. */
 JobEvent *worker_next_event(Worker *worker);
 
-/* Queues a job and takes it over. Clears and rollbacks go first, then passes, plans and
- * explanations, then polls and sweeps, which end with -ECANCELED as soon as another waits; an undone
- * poll, pass or text file is not queued twice (the newer is freed then). */
+/*
+ * Queues a job and takes it over; janitor/queue.h has the order. A poll, pass or text file is not queued
+ * twice: the newer one is freed.
+ *
+ * A sweep, and the search for caches at the end of a poll, make way for other jobs; the sweep ends with
+ * -ECANCELED then. A clear that pauses, for a build or between two steps, lets a poll go on; of such a
+ * poll only the end is told, since the clear is still the job in progress.
+ */
 void worker_submit(Worker *worker, Job *job);
 
 /* Takes a job that has not started back from the queue; NULL if it has, or is not known. */

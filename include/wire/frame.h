@@ -40,6 +40,9 @@ int frame_read(FrameReader *reader, int fd) must_check;
  */
 int frame_next(FrameReader *reader, char **ret_message, size_t *ret_n) must_check;
 
+/* Whether frame_next() would return 1. */
+bool frame_reader_ready(FrameReader *reader);
+
 /* Once frame_next() has returned 0: bytes of an unfinished message are held, the peer is in the
  * middle of one. */
 bool frame_reader_partial(const FrameReader *reader);
@@ -56,3 +59,5 @@ int frame_queue(FrameWriter *writer, const char *message, size_t n) must_check;
 int frame_flush(FrameWriter *writer, int fd) must_check;
 
 bool frame_writer_empty(const FrameWriter *writer);
+/* Bytes that wait to be written. */
+size_t frame_writer_waiting(const FrameWriter *writer);

@@ -9,6 +9,8 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "daemon/access.h"
@@ -77,6 +79,48 @@ bool role_has(const Role *role, const Peer *peer) {
                                 return true;
         }
         return false;
+}
+
+int peer_read(int fd, Peer *ret) {
+        struct ucred ucred;
+        socklen_t n = sizeof(ucred);
+        cleanup_free gid_t *groups = NULL;
+
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &ucred, &n) < 0)
+                return -errno;
+        n = 64 * sizeof(gid_t);
+        for (;;) {
+                gid_t *larger = realloc(groups, n);
+
+                if (!larger)
+                        return -ENOMEM;
+                groups = larger;
+                if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &n) >= 0)
+                        break;
+                if (errno != ERANGE) /* the kernel says what it needs in n */
+                        return -errno;
+        }
+        *ret = (Peer){
+                .uid = ucred.uid,
+                .pid = ucred.pid,
+                .gid = ucred.gid,
+                .groups = TAKE_PTR(groups),
+                .n_groups = n / sizeof(gid_t),
+        };
+        return 0;
+}
+
+void peer_done(Peer *peer) {
+        free(peer->groups);
+        *peer = (Peer){ 0 };
+}
+
+Right peer_right(const Peer *peer, const Role *operators, const Role *readers) {
+        if (peer->uid == 0 || peer->uid == geteuid())
+                return RIGHT_ROOT;
+        if (role_has(operators, peer))
+                return RIGHT_ACT;
+        return role_has(readers, peer) ? RIGHT_LOOK : RIGHT_NONE;
 }
 
 char *user_name(uid_t uid) {

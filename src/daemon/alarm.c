@@ -35,6 +35,7 @@ struct Hook {
 const char *alarm_kind_to_string(AlarmKind kind) {
         static const char *const names[ALARM_MAX] = {
                 [ALARM_ENGINE_UNAVAILABLE] = "engineUnavailable",
+                [ALARM_POLL_OVERDUE] = "pollOverdue",
                 [ALARM_PASS_FAILED] = "passFailed",
                 [ALARM_CANDIDATES_LEFT] = "candidatesLeft",
                 [ALARM_DISK_PRESSURE] = "diskPressure",
@@ -525,6 +526,17 @@ void alarms_pass_done(Manager *manager, const Job *job) {
                 alarms->n_pressure_passes++;
 }
 
+void alarms_poll_overdue(Manager *manager, uint64_t usec) {
+        cleanup_free char *busy = manager_busy_text(manager);
+        char span[SPAN_TEXT_MAX];
+
+        alarm_stands(manager, ALARM_POLL_OVERDUE,
+                     text_format("no poll has ended for %s: %s", span_format(usec, span),
+                                 busy ?: "out of memory"),
+                     "wait for the job in progress (wpcachectl status); if it hangs: systemctl "
+                     "restart wpcached");
+}
+
 void alarms_update(Manager *manager) {
         Alarms *alarms = &manager->alarms;
 
@@ -535,6 +547,7 @@ void alarms_update(Manager *manager) {
                 alarms->pass_error = NULL;
                 alarms->n_left_passes = 0;
         }
+        alarm_over(manager, ALARM_POLL_OVERDUE); /* this is called at the end of a poll */
         look_at_engine(manager);
         look_at_passes(manager);
         alarms_update_store(manager);

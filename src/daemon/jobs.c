@@ -273,7 +273,8 @@ static void store_is(Manager *manager, const Job *job, const StoreState *now) {
 }
 
 static void on_job_done(Manager *manager, Job *job) {
-        manager->present = (Present){ 0 };
+        if (strcmp(manager->present.id, job->id) == 0) /* not a poll while a clear waits */
+                manager->present = (Present){ 0 };
         removal_over(manager, job->id);
         switch (job->kind) {
         case JOB_POLL:

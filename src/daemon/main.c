@@ -12,9 +12,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <systemd/sd-daemon.h>
 
 #include "base/log.h"
+#include "daemon/listen.h"
 #include "daemon/manager.h"
 #include "janitor/dropin.h"
 
@@ -201,26 +201,12 @@ static char *state_path(void) {
         return !base || asprintf(&path, "%s/.local/state/wpcache", base) < 0 ? NULL : path;
 }
 
-/* The socket systemd passed, or -EBADF if there is none; -EINVAL if it passed something else. */
-static int activation_fd(void) {
-        int n = sd_listen_fds(true);
-
-        if (n < 0)
-                return log_error_errno(n, "Cannot take the sockets systemd passed");
-        if (n == 0)
-                return -EBADF;
-        if (n > 1 || sd_is_socket_unix(SD_LISTEN_FDS_START, SOCK_STREAM, 1, NULL, 0) <= 0) {
-                log_error("systemd passed what is not one listening unix stream socket");
-                return -EINVAL;
-        }
-        return SD_LISTEN_FDS_START;
-}
-
 int main(int argc, char **argv) {
         cleanup(manager_free) Manager *manager = NULL;
         cleanup_free char *state = NULL;
+        Diag diag = DIAG_NULL;
+        int r, fd = -EBADF;
         sigset_t mask;
-        int r, fd;
 
         r = parse_arguments(argc, argv);
         if (r <= 0)
@@ -253,9 +239,12 @@ int main(int argc, char **argv) {
                 log_error("No state directory: give --state DIR");
                 return EXIT_FAILURE;
         }
-        fd = activation_fd();
-        if (fd < 0 && fd != -EBADF)
+        r = listener_passed(&fd, &diag);
+        if (r < 0) {
+                log_error("Cannot take the control socket that was passed: %s",
+                          diag_text(&diag, r));
                 return EXIT_FAILURE;
+        }
         r = manager_new(arg_config, state, fd, &manager);
         if (r >= 0)
                 r = manager_run(manager);

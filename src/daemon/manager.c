@@ -94,6 +94,7 @@ int manager_reload(Manager *manager, Strv *ret_restart_keys, char **reterr_text)
                 r = use_config(manager, config);
         if (r >= 0) {
                 TAKE_PTR(config);
+                server_rights_changed(manager->server);
                 for (size_t i = 0; i < keys.n; i++)
                         log_warning("%s changed: it takes effect after a restart", keys.v[i]);
                 log_notice("Configuration reloaded");
@@ -240,7 +241,7 @@ int manager_new(const char *config_path, const char *state_path, int listen_fd, 
         r = sd_event_default(&manager->event);
         if (r < 0)
                 return log_error_errno(r, "Cannot make the event loop");
-        handler = (ServerHandler){ methods_on_call, methods_on_gone, manager };
+        handler = (ServerHandler){ methods_right, methods_on_call, methods_on_gone, manager };
         r = server_new(manager->event, TAKE_FD(fd), manager->config->control_socket, &handler,
                        &manager->server, &diag);
         if (r < 0) {

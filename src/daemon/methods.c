@@ -22,15 +22,10 @@
 #define OBJECT_MAX 512
 #define HISTORY_SINCE_SEC (7 * 24 * 3600)
 
-static bool may_act(const Manager *manager, const Connection *connection) {
-        const Peer *peer = connection_peer(connection);
+Right methods_right(void *userdata, const Peer *peer) {
+        const Manager *manager = userdata;
 
-        return peer->uid == 0 || peer->uid == geteuid() || role_has(&manager->operators, peer);
-}
-
-static bool may_look(const Manager *manager, const Connection *connection) {
-        return may_act(manager, connection) ||
-               role_has(&manager->readers, connection_peer(connection));
+        return peer_right(peer, &manager->operators, &manager->readers);
 }
 
 void methods_on_gone(void *userdata, Connection *connection) {
@@ -450,8 +445,6 @@ static void on_get_description(Manager *manager, Connection *connection, const V
                 connection_reply(connection, parameters, false);
 }
 
-typedef enum Right { RIGHT_NONE, RIGHT_LOOK, RIGHT_ACT } Right;
-
 static const struct {
         const char *name;
         Right right;
@@ -478,8 +471,7 @@ void methods_on_call(void *userdata, Connection *connection, const VarlinkCall *
         for (size_t i = 0; i < ELEMENTSOF(methods); i++) {
                 if (strcmp(methods[i].name, call->method) != 0)
                         continue;
-                if ((methods[i].right == RIGHT_ACT && !may_act(manager, connection)) ||
-                    (methods[i].right == RIGHT_LOOK && !may_look(manager, connection)))
+                if (methods_right(manager, connection_peer(connection)) < methods[i].right)
                         reply_error(connection, ERROR_PERMISSION_DENIED, NULL, NULL);
                 else
                         methods[i].handler(manager, connection, call);

@@ -21,6 +21,8 @@
 #define CALM_INTERVALS 5
 #define CALM_USEC (10 * USEC_PER_MINUTE)
 #define PASS_BACKOFF_MAX_USEC USEC_PER_HOUR
+/* However short the interval: other jobs take their time, too. */
+#define OVERDUE_MIN_USEC (15 * USEC_PER_SEC)
 
 static uint64_t loop_now_usec(const Manager *manager) {
         uint64_t usec = 0;
@@ -76,6 +78,29 @@ Surroundings schedule_surroundings(const Manager *manager) {
                 .quiet_sec = schedule_quiet_sec(manager),
                 .n_inhibitors = inhibit_count(manager),
         };
+}
+
+/* When the next poll has to have ended. The timer's clock stands still while the host sleeps. */
+static void expect_poll(Manager *manager) {
+        Schedule *schedule = &manager->schedule;
+        uint64_t now_usec = loop_now_usec(manager), usec = manager->config->poll_interval_usec;
+
+        if (schedule->next_usec > now_usec)
+                usec = MAX(usec, schedule->next_usec - now_usec);
+        usec = MAX(ALARM_INTERVALS * usec, OVERDUE_MIN_USEC);
+        usec -= MIN(usec, now_usec - schedule->polled_usec);
+        sd_event_source_set_time_relative(schedule->overdue_timer, usec);
+        sd_event_source_set_enabled(schedule->overdue_timer, SD_EVENT_ONESHOT);
+}
+
+static int on_overdue(sd_event_source *source, uint64_t usec, void *userdata) {
+        Manager *manager = userdata;
+
+        (void)usec;
+        alarms_poll_overdue(manager, loop_now_usec(manager) - manager->schedule.polled_usec);
+        /* As long as it lasts: the job that is in the way may be another by then. */
+        sd_event_source_set_time_relative(source, manager->config->poll_interval_usec);
+        return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
 static int submit(Manager *manager, JobKind kind, char ret_id[static RECEIPT_ID_MAX]) {
@@ -179,6 +204,7 @@ void schedule_poll_done(Manager *manager, Job *job) {
                 maybe_pass(manager);
         }
         arm(manager);
+        expect_poll(manager);
         alarms_update(manager);
         metrics_write(manager);
 }
@@ -342,13 +368,17 @@ int schedule_start(Manager *manager) {
         int r;
 
         schedule->wanted_usec = USEC_INFINITY;
-        schedule->next_usec = loop_now_usec(manager);
+        schedule->next_usec = schedule->polled_usec = loop_now_usec(manager);
         schedule->activity_usec = now_boottime_usec();
         r = sd_event_add_time(manager->event, &schedule->timer, CLOCK_BOOTTIME, 0,
                               10 * USEC_PER_MSEC, on_timer, manager);
+        if (r >= 0)
+                r = sd_event_add_time(manager->event, &schedule->overdue_timer, CLOCK_MONOTONIC, 0,
+                                      100 * USEC_PER_MSEC, on_overdue, manager);
         if (r < 0)
                 return r;
         arm(manager);
+        expect_poll(manager);
         return follow_events(manager);
 }
 
@@ -361,14 +391,17 @@ void schedule_reload(Manager *manager) {
         manager->schedule.n_vain = 0;
         manager->schedule.pass_after_usec = 0;
         schedule_poll_within(manager, 0);
+        expect_poll(manager);
 }
 
 void schedule_stop(Manager *manager) {
         sd_event_source_set_enabled(manager->schedule.timer, SD_EVENT_OFF);
+        sd_event_source_set_enabled(manager->schedule.overdue_timer, SD_EVENT_OFF);
         drop_watcher(&manager->schedule);
 }
 
 void schedule_free(Manager *manager) {
         drop_watcher(&manager->schedule);
         sd_event_source_disable_unref(manager->schedule.timer);
+        sd_event_source_disable_unref(manager->schedule.overdue_timer);
 }

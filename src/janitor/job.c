@@ -22,6 +22,7 @@
 #include "janitor/apps.h"
 #include "janitor/history.h"
 #include "janitor/job.h"
+#include "janitor/queue.h"
 #include "janitor/rollback.h"
 
 /* Space comes back a moment after the engine's answer (asynchronous removal, statvfs). */
@@ -34,6 +35,8 @@
 #define SILENT_STEP_USEC USEC_PER_MINUTE
 /* Of a poll: for the applications. */
 #define WATCH_USEC (20 * USEC_PER_SEC)
+/* A sweep goes on for this long before it makes way for callers that only look. */
+#define SWEEP_SLICE_USEC (2 * USEC_PER_SEC)
 
 struct Worker {
         WorkerKind kind;
@@ -62,7 +65,8 @@ struct Worker {
         Receipt settling;     /* of the last clear */
         uint64_t settle_usec; /* when to complete it, CLOCK_BOOTTIME; 0: done */
         AppsWatch apps;
-        uint64_t idle_until_usec; /* what may be left for later ends then */
+        uint64_t idle_until_usec;  /* what may be left for later ends then */
+        uint64_t slice_until_usec; /* and from then on also when a caller who only looks waits */
 };
 
 const char *job_kind_to_string(JobKind kind) {
@@ -149,13 +153,21 @@ static void on_proving(void *userdata, bool proving) {
         pthread_mutex_unlock(&worker->mutex);
 }
 
-/* Sleeps until `usec` are over, stop is asked for, or (with `for_job`) a job waits. */
-static void wait_locked(Worker *worker, uint64_t usec, bool for_job) {
+/* What ends a wait early. */
+static bool worker_stops(Worker *worker) {
+        return worker->stop;
+}
+
+static bool job_waits(Worker *worker) {
+        return worker->stop || worker->queue;
+}
+
+/* Sleeps until `usec` are over or `over` is true. */
+static void wait_locked(Worker *worker, uint64_t usec, bool (*over)(Worker *worker)) {
         uint64_t end_usec = now_boottime_usec() + usec, now_usec;
         struct timespec ts;
 
-        while (!worker->stop && !(for_job && worker->queue) &&
-               (now_usec = now_boottime_usec()) < end_usec) {
+        while (!over(worker) && (now_usec = now_boottime_usec()) < end_usec) {
                 heartbeat();
                 clock_gettime(CLOCK_MONOTONIC, &ts);
                 ts.tv_sec += (time_t)((end_usec - now_usec) / USEC_PER_SEC);
@@ -173,10 +185,17 @@ static int on_pause(void *userdata, uint64_t usec) {
         bool stop;
 
         pthread_mutex_lock(&worker->mutex);
-        wait_locked(worker, usec, false);
+        wait_locked(worker, usec, worker_stops);
         stop = worker->stop;
         pthread_mutex_unlock(&worker->mutex);
         return stop ? -ECANCELED : 0;
+}
+
+/* Whether the connection at hand is the one that this configuration asks for. */
+static bool docker_fits(const Worker *worker, const Config *config) {
+        return worker->docker && strcmp(worker->docker_socket, config->docker_socket) == 0 &&
+               worker->timeout_usec == config->timeout_usec &&
+               worker->prune_timeout_usec == config->prune_timeout_usec;
 }
 
 /* The connection to the engine that this job's configuration asks for. */
@@ -186,9 +205,7 @@ static int use_docker(Worker *worker, const Config *config) {
         Docker *old;
         int r;
 
-        if (worker->docker && strcmp(worker->docker_socket, config->docker_socket) == 0 &&
-            worker->timeout_usec == config->timeout_usec &&
-            worker->prune_timeout_usec == config->prune_timeout_usec)
+        if (docker_fits(worker, config))
                 return 0;
         socket = strdup(config->docker_socket);
         if (!socket)
@@ -237,8 +254,82 @@ static void settle_later(Worker *worker, Receipt *receipt) {
         worker->settle_usec = now_boottime_usec() + SETTLE_USEC;
 }
 
+/* Allocated before the job begins: a job that was done must be able to say so. */
+static JobEvent *done_event_new(const Job *job) {
+        JobEvent *event;
+
+        while (!(event = event_new(JOB_EVENT_DONE, job)))
+                usleep(100 * USEC_PER_MSEC);
+        return event;
+}
+
+/* What the store lost is told with the job that found it. */
+static void take_damage(Worker *worker, JobEvent *done) {
+        Diag damage;
+
+        if (store_take_damage(worker->store, &damage)) {
+                worker->damage = damage;
+                worker->memory.sampled_age_sec = -1; /* what is in memory is stored anew */
+        }
+        snprintf(done->damage, sizeof(done->damage), "%s", worker->damage.text);
+        worker->damage = DIAG_NULL;
+}
+
+/* A queued poll that can use the engine connection of the job in progress. After a reload that changed
+ * the engine's socket a poll waits for that job to end. */
+static Job **queued_poll(Worker *worker) {
+        for (Job **at = &worker->queue; *at; at = &(*at)->next)
+                if ((*at)->kind == JOB_POLL && docker_fits(worker, (*at)->config))
+                        return at;
+        return NULL;
+}
+
+static bool poll_waits(Worker *worker) {
+        return worker->stop || queued_poll(worker);
+}
+
+static void run_queued_poll(Worker *worker, Job *job) {
+        JobEvent *done = done_event_new(job);
+
+        job->started_sec = now_realtime_sec();
+        job->error = poll_run(worker->docker, job->config, &worker->memory, &job->around,
+                              &job->summary, &job->diag);
+        take_damage(worker, done);
+        done->job = job;
+        post(worker, done);
+}
+
+/* A clear may wait half an hour for a build to end, and polls go on meanwhile. They may: a clear
+ * neither uses the memory of images nor is in the middle of a call while it pauses. */
+static int on_clear_pause(void *userdata, uint64_t usec) {
+        uint64_t end_usec = now_boottime_usec() + usec, now_usec = end_usec - usec;
+        Worker *worker = userdata;
+        bool stop;
+        Job **at;
+
+        pthread_mutex_lock(&worker->mutex);
+        for (;;) {
+                Job *job;
+
+                wait_locked(worker, end_usec > now_usec ? end_usec - now_usec : 0, poll_waits);
+                at = worker->stop ? NULL : queued_poll(worker);
+                if (!at)
+                        break;
+                job = *at;
+                *at = job->next;
+                job->next = NULL;
+                pthread_mutex_unlock(&worker->mutex);
+                run_queued_poll(worker, job);
+                now_usec = now_boottime_usec();
+                pthread_mutex_lock(&worker->mutex);
+        }
+        stop = worker->stop;
+        pthread_mutex_unlock(&worker->mutex);
+        return stop ? -ECANCELED : 0;
+}
+
 static int run_clear(Worker *worker, Job *job, Receipt *receipt) {
-        Reporter reporter = { on_progress, on_proving, on_pause, worker };
+        Reporter reporter = { on_progress, on_proving, on_clear_pause, worker };
         int r;
 
         *receipt = (Receipt){
@@ -299,16 +390,25 @@ static int run_pass(Worker *worker, Job *job) {
                         &job->diag);
 }
 
-/* Others wait for nobody's curiosity. */
+/*
+ * A search for caches and a sweep make way for all other jobs: at once for those that the daemon or
+ * an operator needs, at the end of their slice for those that only look. Looks may come without end,
+ * and would otherwise keep them from ever being finished.
+ */
 static int on_hurry(void *userdata, uint64_t usec) {
         Worker *worker = userdata;
-        bool hurry;
+        uint64_t until_usec = worker->idle_until_usec;
+        bool now = false;
 
         (void)usec;
         pthread_mutex_lock(&worker->mutex);
-        hurry = worker->stop || worker->queue;
+        if (worker->queue) { /* the most urgent is the first */
+                now = job_urgency(worker->queue) < URGENCY_LOOK;
+                until_usec = MIN(until_usec, worker->slice_until_usec);
+        }
+        now = now || worker->stop;
         pthread_mutex_unlock(&worker->mutex);
-        return hurry || now_boottime_usec() > worker->idle_until_usec ? -ECANCELED : 0;
+        return now || now_boottime_usec() > until_usec ? -ECANCELED : 0;
 }
 
 static int run_poll(Worker *worker, Job *job) {
@@ -318,6 +418,7 @@ static int run_poll(Worker *worker, Job *job) {
         r = poll_run(worker->docker, job->config, &worker->memory, &job->around, &job->summary,
                      &job->diag);
         worker->idle_until_usec = now_boottime_usec() + WATCH_USEC;
+        worker->slice_until_usec = worker->idle_until_usec; /* it is done every ten minutes */
         k = r == -ECANCELED ? 0
                             : apps_watch(&worker->apps, job->config, job->generation, &reporter,
                                          &job->apps);
@@ -336,6 +437,7 @@ static int run_sweep(Worker *worker, Job *job) {
         int r;
 
         worker->idle_until_usec = USEC_INFINITY;
+        worker->slice_until_usec = now_boottime_usec() + SWEEP_SLICE_USEC;
         r = apps_sweep(&work);
         if (r >= 0)
                 r = remaining_close(&work.remaining);
@@ -398,26 +500,10 @@ static int run_job(Worker *worker, Job *job, Receipt *receipt) {
         return -EINVAL;
 }
 
-/* What the store lost is told with the job that found it. */
-static void take_damage(Worker *worker, JobEvent *done) {
-        Diag damage;
-
-        if (store_take_damage(worker->store, &damage)) {
-                worker->damage = damage;
-                worker->memory.sampled_age_sec = -1; /* what is in memory is stored anew */
-        }
-        snprintf(done->damage, sizeof(done->damage), "%s", worker->damage.text);
-        worker->damage = DIAG_NULL;
-}
-
 static void run(Worker *worker, Job *job, bool stop) {
         cleanup(receipt_done) Receipt receipt = { 0 };
-        JobEvent *done;
+        JobEvent *done = done_event_new(job);
         int r;
-
-        /* Allocated first: a job that was done must be able to say so. */
-        while (!(done = event_new(JOB_EVENT_DONE, job)))
-                usleep(100 * USEC_PER_MSEC);
 
         if (job->kind != JOB_POLL)
                 settle(worker); /* as far as it came: what follows moves the figure */
@@ -489,7 +575,7 @@ static void *worker_main(void *userdata) {
                         uint64_t now_usec = now_boottime_usec();
 
                         if (now_usec < worker->settle_usec)
-                                wait_locked(worker, worker->settle_usec - now_usec, true);
+                                wait_locked(worker, worker->settle_usec - now_usec, job_waits);
                         if (worker->queue)
                                 continue;
                         pthread_mutex_unlock(&worker->mutex);
@@ -597,43 +683,20 @@ JobEvent *worker_next_event(Worker *worker) {
         return event;
 }
 
-/* Lower goes first. */
-static int turn(const Job *job) {
-        switch (job->kind) {
-        case JOB_CLEAR:
-                return job->options.dry_run ? 1 : 0;
-        case JOB_ROLLBACK:
-        case JOB_HISTORY:
-                return 0;
-        case JOB_PASS:
-        case JOB_PLAN:
-        case JOB_EXPLAIN:
-                return 1;
-        default:
-                return 2;
-        }
-}
-
 static bool is_once(JobKind kind) {
         return kind == JOB_POLL || kind == JOB_PASS || kind == JOB_TEXTFILE;
 }
 
 void worker_submit(Worker *worker, Job *job) {
-        Job **at;
         bool queued = false;
 
         pthread_mutex_lock(&worker->mutex);
         for (const Job *other = worker->queue; other; other = other->next)
                 queued = queued || other->kind == job->kind;
-        if (queued && is_once(job->kind)) {
+        if (queued && is_once(job->kind))
                 job_free(job);
-        } else {
-                for (at = &worker->queue; *at; at = &(*at)->next)
-                        if (turn(*at) > turn(job))
-                                break;
-                job->next = *at;
-                *at = job;
-        }
+        else
+                queue_add(&worker->queue, job);
         pthread_cond_signal(&worker->wake);
         pthread_mutex_unlock(&worker->mutex);
 }

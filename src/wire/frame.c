@@ -100,6 +100,10 @@ int frame_next(FrameReader *reader, char **ret_message, size_t *ret_n) {
         return 1;
 }
 
+bool frame_reader_ready(FrameReader *reader) {
+        return find_end(reader);
+}
+
 bool frame_reader_partial(const FrameReader *reader) {
         return reader->n > 0;
 }
@@ -147,6 +151,10 @@ int frame_flush(FrameWriter *writer, int fd) {
         }
         frame_writer_done(writer);
         return 1;
+}
+
+size_t frame_writer_waiting(const FrameWriter *writer) {
+        return writer->n;
 }
 
 bool frame_writer_empty(const FrameWriter *writer) {

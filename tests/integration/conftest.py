@@ -4,13 +4,15 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from daemon import Daemon
 from engine import Engine, EngineError
+from service import Service
 
 # As in the foreground, whoever started this: a shell has what it starts in the background ignore
 # SIGINT, nohup(1) SIGHUP, and programs under test would inherit that.
@@ -61,3 +63,22 @@ def daemon(engine: Engine, short_path: Path) -> Iterator[Daemon]:
         assert running.process
         if running.process.poll() is None:
             assert running.stop() == 0, running.log
+
+
+@pytest.fixture
+def service(short_path: Path) -> Iterator[Callable[..., Service]]:
+    """service(EXTRA) makes one, not started yet; the engine's socket is `short_path / "e"`."""
+    with ExitStack() as stack:
+        made: list[Service] = []
+
+        def make(extra: str = "", name: str = "d") -> Service:
+            made.append(Service(short_path / name, extra))
+            stack.callback(made[-1].close)
+            return made[-1]
+
+        yield make
+        for daemon in made:
+            if daemon.process:
+                print(daemon.log)
+                if daemon.process.poll() is None:
+                    assert daemon.stop() == 0

@@ -5,6 +5,7 @@ import json
 import socket
 import socketserver
 import threading
+import time
 from collections import Counter
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -78,9 +79,19 @@ class Handler(BaseHTTPRequestHandler):
                                     "DriverStatus": []}).encode())
         elif path == "/version":
             self.answer(json.dumps({"Components": [{"Name": "Engine", "Version": VERSION}]}).encode())
-        elif path in ("/images/json", "/containers/json"):
+        elif path == "/images/json":
+            self.answer(json.dumps([
+                {"Id": f"sha256:{i:064x}", "ParentId": "", "RepoTags": [name], "RepoDigests": None, "Created": 1, "Size": 1,
+                 "VirtualSize": 1, "SharedSize": -1, "Containers": -1, "Labels": None}
+                for i, name in enumerate(stub.images)]).encode())
+        elif path == "/containers/json":
             self.answer(b"[]")
+        elif path.startswith("/images/sha256:"):
+            self.answer(json.dumps({"Id": path.split("/")[2], "Parent": "", "Comment": "buildkit.dockerfile.v0",
+                                    "Metadata": {"LastTagTime": "2026-01-01T00:00:00Z"},
+                                    "RootFS": {"Type": "layers", "Layers": ["sha256:" + "a" * 64]}}).encode())
         elif path == "/system/df":
+            time.sleep(stub.delay)
             self.answer(b'{"LayersSize":0,"Images":null,"Containers":null,"Volumes":null,"BuildCache":['
                         + stub.records + b"]}\n")
         elif path == "/build/prune":
@@ -116,6 +127,7 @@ class Stub:
     def __init__(self, path: Path, count: int = 0, api: str = "1.51"):
         self.path = path
         self.records = records(count)
+        self.images: list[str] = []  # their names, of BuildKit's images
         self.api = api
         self.requests: Counter[str] = Counter()
         self.calls: list[str] = []       # "GET /images/json", in their order
@@ -123,6 +135,7 @@ class Stub:
         # "GET /images/json": status and body of each answer, the last of them for good
         self.answers: dict[str, list[tuple[int, bytes]]] = {}
         self.garbage = b""  # instead of any answer
+        self.delay = 0.0    # seconds that /system/df takes
         self.hang = ""      # what begins with this gets no answer until release()
         self.hanging, self.released = threading.Event(), threading.Event()
         self.connections: set[socket.socket] = set()

@@ -23,10 +23,10 @@ from varlink_client import CACHE, NOBODY, SERVICE, Wire, call, message, user
 ROOT = Path(__file__).parents[2]
 INTERFACE = ROOT / "src/wire/io.watchparty.Cache.varlink"
 SANITIZED = "san" in BUILD.name  # keeps what was freed, for its reports: memory is no measure
-GAMES = grp.getgrnam("games").gr_gid
+GAMES, MAN = (grp.getgrnam(name).gr_gid for name in ("games", "man"))
 RECEIPT = "20250102-030405-abcd"
 STATUS = message("GetStatus")
-PER_USER, ALL, RESERVED = 16, 64, 8  # server.h
+PER_USER, ALL, KEPT, NO_RIGHT, NO_RIGHT_PER_USER = 16, 64, 8, 8, 4  # server.h
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be several users")
 
@@ -402,12 +402,13 @@ def test_flood(serve):
 
 
 def test_busy_connections(serve):
-    """Calls in progress are nobody's to end: one user's take his own share alone, all users' leave root's."""
-    daemon = serve("readers=games\n")
+    """Calls in progress are nobody's to end: one user's take his own share alone, those of all readers leave the places
+    of operators and root, and those of operators leave root's."""
+    daemon = serve("readers=games\noperators=man\n")
 
-    def monitor(uid: int) -> bool:
+    def monitor(uid: int, group: int = GAMES) -> bool:
         """Whether this user gets one Monitor more."""
-        with user(uid, groups=(GAMES,)):
+        with user(uid, groups=(group,)):
             wire = stack.enter_context(Wire(daemon.socket))
         wire.send(message("Monitor", more=True))
         return wire.receive() is not None
@@ -417,10 +418,67 @@ def test_busy_connections(serve):
         at_once(daemon)
         assert as_user(daemon, "status", groups=(GAMES,)) == 5
         others = [monitor(uid) for uid in range(1, 5) for _ in range(PER_USER)]
-        assert others.count(True) == ALL - RESERVED - PER_USER
+        assert others.count(True) == ALL - 2 * KEPT - PER_USER
         assert as_user(daemon, "status", uid=9, groups=(GAMES,)) == 5
         at_once(daemon)
+        assert as_user(daemon, "status", uid=9, groups=(MAN,)) == 0
+        assert [monitor(10, MAN) for _ in range(PER_USER)].count(True) == KEPT
+        assert as_user(daemon, "status", uid=9, groups=(MAN,)) == 5
+        at_once(daemon)
     assert wait_for(lambda: as_user(daemon, "status", uid=9, groups=(GAMES,)) == 0)  # when they are gone
+
+
+def test_connections_without_a_right(serve):
+    """A few of each user and a few of all, whatever they do there; those of others make no room for them, and they make
+    room for others."""
+    daemon = serve("readers=games\n")
+
+    def connect(uid: int, *groups: int) -> Wire:
+        with user(uid, groups=groups):
+            return stack.enter_context(Wire(daemon.socket))
+
+    def left(wires: list[Wire]) -> int:
+        return sum(not wire.closed() for wire in wires)
+
+    with ExitStack() as stack:
+        readers = [connect(uid, GAMES) for uid in (1, 2, 3) for _ in range(PER_USER)]
+        for wire in readers:
+            assert wire.call("Monitor", more=True)
+        assert left(readers) == ALL - 2 * KEPT
+        assert as_user(daemon, "version") == 0  # says nothing of the daemon then
+        nobody = [connect(uid) for uid in (4, 5, 6, 7) for _ in range(PER_USER)]
+        wait_for(lambda: left(nobody) == 0)
+        for wire in readers[:PER_USER]:
+            wire.close()
+        nobody = [connect(uid) for uid in (4, 5, 6, 7) for _ in range(PER_USER)]
+        wait_for(lambda: left(nobody) <= NO_RIGHT)
+        for wire in nobody:  # answers that nobody reads
+            wire.send(message(f"{SERVICE}.GetInterfaceDescription", interface=CACHE) * 100)
+        one = [connect(8) for _ in range(PER_USER)]
+        wait_for(lambda: left(one) <= NO_RIGHT_PER_USER)
+        assert "interfaces" in one[-1].call(f"{SERVICE}.GetInfo")["parameters"]
+        more = [connect(9, GAMES) for _ in range(PER_USER)]
+        assert all(wire.call("Monitor", more=True) for wire in more)
+        wait_for(lambda: left(one) == 0)
+        assert left(readers[PER_USER:] + more) == ALL - 2 * KEPT
+
+
+def test_right_that_is_taken_away(serve):
+    """By a reload: connections that were made with it end, those of others go on."""
+    daemon = serve("readers=games\noperators=man\n")
+    with user(1, groups=(GAMES,)):
+        reader, monitor = Wire(daemon.socket), Wire(daemon.socket)
+    with user(2, groups=(MAN,)):
+        operator = Wire(daemon.socket)
+    with reader, monitor, operator:
+        assert "status" in reader.call("GetStatus")["parameters"]
+        assert monitor.call("Monitor", more=True)
+        daemon.config.write_text(daemon.config.read_text().replace("readers=games", "readers="))
+        assert call(daemon.socket, "Reload") == {"parameters": {"restartNeeded": []}}
+        assert reader.receive() is None
+        while monitor.receive():
+            pass
+        assert "status" in operator.call("GetStatus")["parameters"]
 
 
 def test_reader_that_does_not_read(serve):
@@ -449,16 +507,59 @@ def test_reader_that_does_not_read(serve):
 
 
 def test_calls_without_reading(serve):
+    """No further call is taken while the answer to the last one waits; after ten seconds the connection is closed. One
+    that reads now and then is not."""
     daemon = serve()
     before = at_rest(daemon)
-    with Wire(daemon.socket) as wire:
-        calls = message(f"{SERVICE}.GetInterfaceDescription", interface=CACHE) * 100
-        for _ in range(100):
-            wire.send(calls)
-        while wire.receive():
+    calls = message(f"{SERVICE}.GetInterfaceDescription", interface=CACHE) * 5000
+    with Wire(daemon.socket) as deaf, Wire(daemon.socket) as slow:
+        deaf.socket.setblocking(False)
+        slow.socket.setblocking(False)
+        sent = {wire: wire.socket.send(calls) for wire in (deaf, slow)}
+        assert max(sent.values()) < len(calls), "it took all"
+        slow.socket.settimeout(5)
+        begin, heard = time.monotonic(), b""
+        while time.monotonic() < begin + 15:
+            heard += slow.socket.recv(50_000)
+            at_once(daemon)
+            time.sleep(1)
+        assert heard.count(b"\0") > 20 and not slow.closed()
+        deaf.socket.settimeout(5)
+        while deaf.receive():
             pass
-    assert SANITIZED or peak_bytes(daemon) - before < 10_000_000
-    at_once(daemon)
+    assert SANITIZED or peak_bytes(daemon) - before < 1_000_000
+
+
+def test_output_of_all_readers(serve, short_path):
+    """Large answers that nobody reads: what all of them take is bounded, and operators are the last to feel it."""
+    with Stub(short_path / "e", 10) as engine:
+        engine.images = [f"{'a' * 100}/watchparty-{i}:{'x' * 100}" for i in range(800)]
+        daemon = serve("readers=games\noperators=man\n")
+        before = at_rest(daemon)
+        with ExitStack() as stack:
+            with user(1, groups=(MAN,)):
+                operator = stack.enter_context(Wire(daemon.socket))
+            wires = []
+            for uid in (2, 3, 4):
+                with user(uid, groups=(GAMES,)):
+                    wires += [stack.enter_context(Wire(daemon.socket)) for _ in range(PER_USER)]
+            for wire in (operator, *wires):
+                wire.send(message("GetPlan"))
+            wait_for(lambda: not call(daemon.socket, "GetStatus")["parameters"]["status"].keys() & {"job"})
+            at_once(daemon)
+            plan = operator.receive()
+            assert plan and len(plan["parameters"]["policy"]["images"]) == 800
+            whole = 0
+            for wire in wires:
+                data = b""
+                try:
+                    while not data.endswith(b"\0") and (piece := wire.socket.recv(1 << 20)):
+                        data += piece
+                except ConnectionResetError:
+                    pass
+                whole += data.endswith(b"\0")
+            assert 8 < whole < len(wires) - 8
+        assert SANITIZED or peak_bytes(daemon) - before < 60_000_000
 
 
 @pytest.mark.parametrize("way", ["killed", "closed"])

@@ -4,120 +4,21 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import queue
 import re
 import signal
 import socket
 import stat
 import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from daemon import Daemon
 from helpers import receipts, wait_until
+from service import Service, passing
 from stub import Stub
-from varlink_client import CACHE, NOBODY, SERVICE, Wire, call, message
-
-# What sd_listen_fds(3) expects of whoever passes a socket: argv is its number, then the command.
-PASS_SOCKET = """import os, sys
-os.dup2(int(sys.argv[1]), 3)
-os.environ |= {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())}
-os.execv(sys.argv[2], sys.argv[2:])"""
-
-
-def passing(listener: socket.socket) -> tuple[str, ...]:
-    return (sys.executable, "-c", PASS_SOCKET, str(listener.fileno()))
-
-
-class Service(Daemon):
-    """A daemon started as systemd would start it; what it tells systemd is kept."""
-
-    def __init__(self, directory: Path, extra: str = ""):
-        super().__init__(directory.parent / "e", directory, extra)
-        self.heard: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.notify.bind(str(self.dir / "notify"))
-        (self.dir / "notify").chmod(0o666)
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def _listen(self) -> None:
-        while text := self.notify.recv(65536):  # an empty one is close()'s
-            for line in text.decode().splitlines():
-                self.heard.put(line)
-
-    def close(self) -> None:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
-            end.sendto(b"", str(self.dir / "notify"))
-
-    def launch(self, *before: str, env: dict[str, str] | None = None, **options: Any) -> None:
-        """Starts it, with BEFORE in front of its command, and does not wait."""
-        with open(self.dir / "wpcached.log", "ab") as log:
-            self.process = subprocess.Popen(
-                [*before, str(self.build / "wpcached"), "--config", str(self.config)],
-                env=os.environ | {"STATE_DIRECTORY": str(self.state), "NOTIFY_SOCKET": str(self.dir / "notify")}
-                | (env or {}), stdin=subprocess.DEVNULL, stdout=log, stderr=log, **options)
-
-    def start(self, *before: str, env: dict[str, str] | None = None, **options: Any) -> None:
-        """The same, and returns when it says that it is ready."""
-        self.launch(*before, env=env, **options)
-        self.hear("READY=1")
-
-    def hear(self, text: str, timeout: float = 30) -> list[str]:
-        """Waits for a line that begins with TEXT; all those since the last call, it included."""
-        lines: list[str] = []
-        until = time.monotonic() + timeout
-        while not (lines and lines[-1].startswith(text)):
-            try:
-                lines.append(self.heard.get(timeout=max(until - time.monotonic(), 0)))
-            except queue.Empty:
-                pytest.fail(f"no {text} among {lines}\n{self.log}")
-        return lines
-
-    def rest(self) -> list[str]:
-        """What was told since the last call."""
-        return [self.heard.get() for _ in range(self.heard.qsize())]
-
-    def change(self, old: str, new: str) -> None:
-        """Edits the configuration."""
-        assert old in self.config.read_text()
-        self.config.write_text(self.config.read_text().replace(old, new))
-
-    def status(self) -> dict[str, Any]:
-        return call(self.socket, "GetStatus")["parameters"]["status"]
-
-    def wait_for_engine(self, state: str, timeout: float = 30) -> dict[str, Any]:
-        until = time.monotonic() + timeout
-        while (engine := self.status()["engine"])["state"] != state:
-            assert time.monotonic() < until, (engine, self.log)
-            time.sleep(0.05)
-        return engine
-
-
-@pytest.fixture
-def service(short_path: Path) -> Iterator[Callable[..., Service]]:
-    """service(EXTRA) makes one, not started yet; the engine's socket is `short_path / "e"`."""
-    with ExitStack() as stack:
-        made: list[Service] = []
-
-        def make(extra: str = "", name: str = "d") -> Service:
-            made.append(Service(short_path / name, extra))
-            stack.callback(made[-1].close)
-            return made[-1]
-
-        yield make
-        for daemon in made:
-            if daemon.process:
-                print(daemon.log)
-                if daemon.process.poll() is None:
-                    assert daemon.stop() == 0
-
+from varlink_client import CACHE, NOBODY, SERVICE, Wire, message
 
 # --- starting ---
 
@@ -139,14 +40,6 @@ def test_socket_activation(service):
             late.send(message("GetStatus"))
             daemon.launch(*passing(listener), pass_fds=(listener.fileno(),))
             assert late.receive()
-
-
-def test_activation_with_something_else(service):
-    daemon = service()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as wrong:
-        daemon.launch(*passing(wrong), pass_fds=(wrong.fileno(),))
-        assert daemon.process.wait(10) == 1
-    assert daemon.log.splitlines() == ["<3>systemd passed what is not one listening unix stream socket"]
 
 
 def test_socket_of_its_own(service):
@@ -469,19 +362,22 @@ def test_stop_during_a_prune_that_must_not_be_cut(service, short_path):
 
 
 def test_stop_sends_what_was_answered(service):
-    """Replies that wait for their reader are not lost; one that never reads does not hold the daemon up."""
+    """A reply that waits for its reader is not lost, nor are those before it; calls after it are not taken any more. One
+    that never reads does not hold the daemon up."""
     daemon = service()
     daemon.start()
     asked = message(f"{SERVICE}.GetInterfaceDescription", interface=CACHE) * 200
     with Wire(daemon.socket) as reader, Wire(daemon.socket) as deaf:
         for wire in (reader, deaf):
             wire.send(asked)
-        time.sleep(1)  # for all of them to be answered
+        time.sleep(1)  # for as many to be answered as fit, and one more
         begin = time.monotonic()
         daemon.process.terminate()
         daemon.hear("STOPPING=1")
-        for _ in range(200):
-            assert reader.receive()
+        answered = 0
+        while reader.receive():  # none is cut off
+            answered += 1
+        assert 10 < answered < 200
         assert daemon.process.wait(5) == 0
         assert time.monotonic() - begin < 2
 
@@ -529,7 +425,7 @@ def test_engine_comes_and_goes(service, short_path):
     assert daemon.log.count("Engine 28.5.2 answers") == 1 + 1 + 7 + 1
 
 
-def test_hostile_text(service: Callable[..., Service], short_path: Path) -> None:
+def test_hostile_text(service, short_path):
     """What an engine or a client says reaches neither systemd nor the log with a newline, a control character, or one
     that turns the text after it around."""
     evil = "a\u202eb\u2066c\u200f\u061c\u2028\x1b[m\nSTOPPING=1\n<0>d"

@@ -47,6 +47,7 @@ static void expect_message(Pair *pair, const char *text) {
         cleanup_free char *message = NULL;
         size_t n = 0;
 
+        assert_true(frame_reader_ready(&pair->reader));
         assert_int_equal(frame_next(&pair->reader, &message, &n), 1);
         assert_string_equal(message, text);
         assert_int_equal(n, strlen(text));
@@ -56,6 +57,7 @@ static void expect_none(Pair *pair, int r) {
         char *message = NULL;
         size_t n = 0;
 
+        assert_false(frame_reader_ready(&pair->reader));
         assert_int_equal(frame_next(&pair->reader, &message, &n), r);
         assert_null(message);
 }
@@ -162,6 +164,7 @@ static void test_writer(void **state) {
         assert_int_equal(frame_queue(&pair.writer, "abcd", 4), 0);
         assert_int_equal(frame_queue(&pair.writer, "", 0), -ENOBUFS);
         assert_false(frame_writer_empty(&pair.writer));
+        assert_true(frame_writer_waiting(&pair.writer) > 0);
         assert_int_equal(frame_flush(&pair.writer, pair.fd), 1);
         assert_true(frame_writer_empty(&pair.writer));
         assert_int_equal(recv(pair.peer, received, sizeof(received), 0), 16);
