@@ -100,7 +100,9 @@ int protobuf_next(Protobuf *message, ProtobufField *ret) {
 void protobuf_text(Protobuf text, char *ret, size_t size) {
         size_t n = MIN(text.n, size - 1);
 
-        for (size_t i = 0; i < n; i++)
-                ret[i] = text.p[i] ? (char)text.p[i] : '?';
+        if (n > 0)
+                memcpy(ret, text.p, n);
         ret[n] = '\0';
+        for (char *p = ret; (p = memchr(p, '\0', (size_t)(ret + n - p)));)
+                *p = '?';
 }

@@ -69,14 +69,20 @@ static int send_all(int fd, const char *text, size_t n, uint64_t deadline_usec,
         return 0;
 }
 
+static bool is_digit(char c) {
+        return c >= '0' && c <= '9';
+}
+
 /* "HTTP/1.1 101 UPGRADED" */
 static int parse_status(const char *head, long *ret_status, Diag *reterr_diag) {
-        unsigned minor, status;
+        static const char version[] = "HTTP/1.";
+        const char *p = head + strlen(version);
 
-        if (sscanf(head, "HTTP/1.%1u %3u", &minor, &status) != 2 || status < 100)
+        if (strncmp(head, version, strlen(version)) != 0 || !is_digit(p[0]) || p[1] != ' ' ||
+            !is_digit(p[2]) || !is_digit(p[3]) || !is_digit(p[4]) || is_digit(p[5]))
                 return diag_set(reterr_diag, -EBADMSG, "the answer to the upgrade is not HTTP");
 
-        *ret_status = (long)status;
+        *ret_status = (p[2] - '0') * 100L + (p[3] - '0') * 10L + (p[4] - '0');
         return 0;
 }
 
