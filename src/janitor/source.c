@@ -15,6 +15,7 @@
 
 #include <string.h>
 
+#include "docker/name.h"
 #include "janitor/plan.h"
 #include "janitor/source.h"
 
