@@ -48,6 +48,8 @@ typedef struct Inventory {
         ImageSet images;
         ContainerSet containers; /* `image` is as at create, also where the list has an id */
         FactSet facts;
+        Strv builder_volumes; /* of docker-container builders, with OBSERVE_ALL */
+        bool builder_volumes_unknown;
         Strv classic_builds; /* signs of a classic build under way, for a person */
         int64_t observed_sec;
 } Inventory;

@@ -19,10 +19,10 @@ typedef struct HashSet {
 
 typedef struct Likeness {
         bool histories_known; /* the history of some image of ours */
-        HashSet steps;        /* of images of ours: beginnings of the history, past the base image */
-        HashSet beginnings;   /* of their layers: fewer than all of them */
-        HashSet wholes;       /* all of their layers */
-        HashSet bases;        /* all layers of images that are known to be no build of ours */
+        HashSet steps;      /* of images of ours: beginnings of the history, past the base image */
+        HashSet beginnings; /* of their layers: fewer than all of them */
+        HashSet wholes;     /* all of their layers */
+        HashSet bases;      /* all layers of images that are known to be no build of ours */
 } Likeness;
 
 /* Adds what is known of an image of ours. 0 or -ENOMEM, as those below. */

@@ -45,12 +45,12 @@ typedef struct ImageFacts {
         char id[IMAGE_ID_MAX];
         ImageKind kind;
         InlineCache inline_cache;
-        bool ours;            /* it bore a name of ours at some time */
-        int64_t n_history;    /* entries in its history; FACTS_NO_HISTORY: not read */
-        uint64_t names_hash;  /* of its names when it was inspected; 0: it was not */
-        Prefixes layers;      /* of the contents of its layers, the lowest first */
-        Prefixes steps;       /* of the instructions in its history, the oldest first */
-        size_t n_base;        /* so many entries, at least, are its base image's */
+        bool ours;               /* it bore a name of ours at some time */
+        int64_t n_history;       /* entries in its history; FACTS_NO_HISTORY: not read */
+        uint64_t names_hash;     /* of its names when it was inspected; 0: it was not */
+        Prefixes layers;         /* of the contents of its layers, the lowest first */
+        Prefixes steps;          /* of the instructions in its history, the oldest first */
+        size_t n_base;           /* so many entries, at least, are its base image's */
         int64_t last_tagged_sec; /* as inspected in this run, never stored; 0: not told */
         bool dirty;              /* differs from what is stored */
 } ImageFacts;

@@ -170,8 +170,8 @@ int docker_image_history(Docker *docker, const char *id, DockerHistory add, void
         if (!path)
                 return -ENOMEM;
 
-        return docker_call_list(docker, &request, paths, BODY_MAX, on_history_entry, NULL,
-                                &history, NULL, reterr_diag);
+        return docker_call_list(docker, &request, paths, BODY_MAX, on_history_entry, NULL, &history,
+                                NULL, reterr_diag);
 }
 
 static int on_container(void *userdata, const char *text, size_t n, Diag *reterr_diag) {
@@ -257,7 +257,9 @@ int docker_volumes(Docker *docker, VolumeSet *ret, Diag *reterr_diag) {
 }
 
 static int on_builder_volume(void *userdata, const char *text, size_t n, Diag *reterr_diag) {
+        static const char begin[] = "buildx_buildkit_", end[] = "_state";
         cleanup(volume_done) Volume volume = { 0 };
+        size_t n_name;
         int r;
 
         r = parse_volume(text, n, &volume, reterr_diag);
@@ -265,7 +267,12 @@ static int on_builder_volume(void *userdata, const char *text, size_t n, Diag *r
                 return r;
 
         /* The filter takes any part of a name for a match. */
-        return name_is_builder_volume(volume.name) ? strv_add(userdata, volume.name) : 0;
+        n_name = strlen(volume.name);
+        if (strncmp(volume.name, begin, strlen(begin)) != 0 ||
+            n_name <= strlen(begin) + strlen(end) ||
+            strcmp(volume.name + n_name - strlen(end), end) != 0)
+                return 0;
+        return strv_add(userdata, volume.name);
 }
 
 int docker_builder_volumes(Docker *docker, Strv *ret, Diag *reterr_diag) {
@@ -277,13 +284,16 @@ int docker_builder_volumes(Docker *docker, Strv *ret, Diag *reterr_diag) {
                         "%22name%22%3A%5B%22buildx_buildkit_%22%5D%7D",
                 .deadline_usec = docker_deadline(docker, false),
         };
+        HttpResponse response;
         int r;
 
         *ret = STRV_NULL;
-        r = docker_call_list(docker, &request, paths, LIST_MAX, on_builder_volume, NULL, ret, NULL,
-                             reterr_diag);
+        r = docker_call_list(docker, &request, paths, LIST_MAX, on_builder_volume, NULL, ret,
+                             &response, reterr_diag);
         if (r < 0)
                 strv_done(ret);
+        if (r == -ENOENT || (r == -EREMOTEIO && response.status == 403))
+                return -EOPNOTSUPP;
 
         return r;
 }

@@ -80,8 +80,8 @@ static void complete(Walk *walk, size_t i) {
                 chain->whole = !image_is_untagged(parent) || below->whole;
                 chain->n_own = 1;
                 if (is_step(walk, parent))
-                        chain->n_own = below->n_own == CHAIN_BROKEN ? CHAIN_BROKEN
-                                                                    : below->n_own + 1;
+                        chain->n_own =
+                                below->n_own == CHAIN_BROKEN ? CHAIN_BROKEN : below->n_own + 1;
         }
         walk->visits[i] = VISITED;
 }

@@ -15,6 +15,7 @@
 #include "base/array.h"
 #include "base/io.h"
 #include "base/text.h"
+#include "docker/history.h"
 #include "docker/name.h"
 #include "janitor/chains.h"
 #include "janitor/instruction.h"
@@ -24,6 +25,8 @@
 /* Histories of ours that a run asks for, a repository: the newest images, whose Dockerfile the next
  * build is likely to have. */
 #define HISTORIES_PER_REPOSITORY 32
+/* Builds whose steps a run asks for: each is a call. The next run asks for more. */
+#define BUILDS_ASKED_MAX 64
 
 void image_facts_recall(Store *store, const SeenImages *seen, Inventory *inventory) {
         FactSet facts = { 0 };
@@ -150,7 +153,7 @@ typedef struct Entries {
         struct Entry {
                 uint64_t hash;
                 bool classic, buildkit;
-        } *v;
+        } * v;
         size_t n, size;
 } Entries;
 
@@ -258,8 +261,8 @@ static int find_ours(const Config *config, Inventory *inventory, bool *wanted) {
         }
         qsort(releases, n, sizeof(*releases), compare_releases);
         for (size_t i = 0; i < n; i++) {
-                n_of_one = i > 0 && same_repository(&releases[i - 1], &releases[i]) ? n_of_one + 1
-                                                                                    : 0;
+                n_of_one =
+                        i > 0 && same_repository(&releases[i - 1], &releases[i]) ? n_of_one + 1 : 0;
                 wanted[releases[i].image] = n_of_one < HISTORIES_PER_REPOSITORY;
         }
         return 0;
@@ -321,8 +324,8 @@ static int read_histories(Docker *docker, const Config *config, Inventory *inven
         want_histories(inventory, wanted);
         r = add_leaves(inventory, wanted);
         for (size_t i = 0; i < images->n && r >= 0; i++) {
-                ImageFacts *facts = wanted[i] ? fact_set_find(&inventory->facts, images->v[i].id)
-                                              : NULL;
+                ImageFacts *facts =
+                        wanted[i] ? fact_set_find(&inventory->facts, images->v[i].id) : NULL;
 
                 if (facts)
                         r = read_history(docker, &images->v[i], facts, reterr_diag);
@@ -349,8 +352,11 @@ static int find_bases(const Config *config, Inventory *inventory) {
         return 0;
 }
 
-/* What could not be read yet may be readable now. */
-static void read_inline_caches(Inventory *inventory) {
+/* What could not be read yet may be readable now. Returns whether some image is left that may carry
+ * inline cache metadata for all that is known. */
+static bool read_inline_caches(Inventory *inventory) {
+        bool unknown = false;
+
         for (size_t i = 0; i < inventory->images.n; i++) {
                 ImageFacts *facts = fact_set_find(&inventory->facts, inventory->images.v[i].id);
 
@@ -358,7 +364,69 @@ static void read_inline_caches(Inventory *inventory) {
                         continue;
                 facts->inline_cache = read_inline_cache(&inventory->engine, facts->id);
                 facts->dirty |= facts->inline_cache != INLINE_CACHE_UNKNOWN;
+                unknown |= facts->inline_cache == INLINE_CACHE_UNKNOWN &&
+                           facts->kind == IMAGE_KIND_BUILDKIT;
         }
+        return unknown && inventory->image_store == IMAGE_STORE_GRAPHDRIVER;
+}
+
+/* Builds that made an image of which it is not known whether it carries inline cache metadata. */
+typedef struct UnknownBuild {
+        ImageFacts *facts;
+        char ref[BUILD_REF_MAX];
+} UnknownBuild;
+
+typedef struct UnknownBuilds {
+        const FactSet *facts;
+        UnknownBuild *v;
+        size_t n, size;
+} UnknownBuilds;
+
+static void unknown_builds_donep(UnknownBuilds *builds) {
+        free(builds->v);
+}
+
+static int on_build(void *userdata, const Build *build) {
+        UnknownBuilds *builds = userdata;
+
+        for (size_t i = 0; i < build->results.n && !build->running; i++) {
+                ImageFacts *facts = fact_set_find(builds->facts, build->results.v[i]);
+
+                if (!facts || facts->inline_cache != INLINE_CACHE_UNKNOWN)
+                        continue;
+                if (array_grow(builds->v, builds->n, builds->size) < 0)
+                        return -ENOMEM;
+                builds->v[builds->n] = (UnknownBuild){ .facts = facts };
+                strcpy(builds->v[builds->n++].ref, build->ref);
+        }
+        return 0;
+}
+
+/*
+ * The engine's build history tells of the images that were built here. Where it can't be read, nothing is
+ * known. One id is one configuration, inline cache metadata included, so any build of an image answers
+ * for it.
+ */
+static int ask_build_history(Docker *docker, Inventory *inventory) {
+        cleanup(unknown_builds_done) UnknownBuilds builds = { .facts = &inventory->facts };
+        size_t n_asked = 0;
+        int r;
+
+        r = docker_builds(docker, BUILDS_ALL, on_build, &builds, NULL);
+        for (size_t i = 0; i < builds.n && r >= 0 && n_asked < BUILDS_ASKED_MAX; i++) {
+                ImageFacts *facts = builds.v[i].facts;
+                bool inlined;
+
+                if (facts->inline_cache != INLINE_CACHE_UNKNOWN)
+                        continue;
+                n_asked++;
+                r = docker_build_had_inline_cache(docker, builds.v[i].ref, &inlined, NULL);
+                if (r < 0)
+                        break;
+                facts->inline_cache = inlined ? INLINE_CACHE_YES : INLINE_CACHE_NO;
+                facts->dirty = true;
+        }
+        return r == -ENOMEM || r == -ECANCELED ? r : 0;
 }
 
 int image_facts_observe(Docker *docker, const Config *config, Inventory *inventory,
@@ -370,7 +438,7 @@ int image_facts_observe(Docker *docker, const Config *config, Inventory *invento
                 r = read_histories(docker, config, inventory, reterr_diag);
         if (r >= 0)
                 r = find_bases(config, inventory);
-        if (r >= 0)
-                read_inline_caches(inventory);
+        if (r >= 0 && read_inline_caches(inventory))
+                r = ask_build_history(docker, inventory);
         return r;
 }

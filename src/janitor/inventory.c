@@ -89,6 +89,7 @@ static void inventory_reset(Inventory *inventory) {
         record_set_done(&inventory->records);
         image_set_done(&inventory->images);
         container_set_done(&inventory->containers);
+        strv_done(&inventory->builder_volumes);
         strv_done(&inventory->classic_builds);
         *inventory = INVENTORY_NULL;
         inventory->facts = facts;
@@ -337,6 +338,20 @@ static int observe_classic_builds(Docker *docker, const NamedImages *known, Inve
         return 0;
 }
 
+/* The cache of a builder outlives its container there (`docker buildx rm --keep-state`). */
+static int observe_builder_volumes(Docker *docker, const Config *config, Inventory *inventory,
+                                   Diag *reterr_diag) {
+        int r;
+
+        if (config->external_builders_ignore)
+                return 0;
+        r = docker_builder_volumes(docker, &inventory->builder_volumes, reterr_diag);
+        if (r != -EOPNOTSUPP)
+                return r;
+        inventory->builder_volumes_unknown = true;
+        return 0;
+}
+
 int inventory_observe(Docker *docker, const Config *config, Observe what, const NamedImages *known,
                       Inventory *ret, Diag *reterr_diag) {
         const EngineInfo *engine;
@@ -358,6 +373,8 @@ int inventory_observe(Docker *docker, const Config *config, Observe what, const 
                 r = docker_images(docker, &ret->images, reterr_diag);
         if (r >= 0 && what == OBSERVE_ALL)
                 r = image_facts_observe(docker, config, ret, reterr_diag);
+        if (r >= 0 && what == OBSERVE_ALL)
+                r = observe_builder_volumes(docker, config, ret, reterr_diag);
         if (r >= 0)
                 r = observe_classic_builds(docker, known, ret, reterr_diag);
         if (r >= 0)

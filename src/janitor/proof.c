@@ -109,9 +109,8 @@ static int judge_cleared_classic(Proof *proof, size_t i) {
         if (top == SOURCE_NO_IMAGE)
                 top = i;
         if (asprintf(&remedy, "docker rmi %s, then clear again%s", any_name(&images->v[top]),
-                     images->v[top].names.n > 0
-                             ? "; if it is a base image, add it to [images] base"
-                             : "") < 0)
+                     images->v[top].names.n > 0 ? "; if it is a base image, add it to [images] base"
+                                                : "") < 0)
                 return -ENOMEM;
         if (top != i)
                 return add(proof, REMAINING_IMAGE, any_name(&images->v[top]), remedy,
@@ -201,11 +200,12 @@ static int judge_like_ours(Proof *proof, size_t i) {
                      name) < 0)
                 return -ENOMEM;
         if (source->way == SOURCE_INLINE)
-                return add(proof, REMAINING_IMAGE, name, remedy,
-                           "an image outside [images] match that has layers of this application and "
-                           "%s inline cache metadata, which a build naming it in cache_from takes "
-                           "cached steps from",
-                           carries(source));
+                return add(
+                        proof, REMAINING_IMAGE, name, remedy,
+                        "an image outside [images] match that has layers of this application and "
+                        "%s inline cache metadata, which a build naming it in cache_from takes "
+                        "cached steps from",
+                        carries(source));
         return add(proof, REMAINING_IMAGE, name, remedy,
                    "an image outside [images] match that %s, %s%s",
                    source->on_cleared ? "stands on a step of an image that was cleared"
@@ -293,31 +293,71 @@ static int judge_records(Proof *proof) {
         return 0;
 }
 
+/* The NAME in "buildx_buildkit_NAME0", or -1. */
+static int builder_name(const char *container, const char **ret) {
+        static const char prefix[] = "buildx_buildkit_";
+        size_t n;
+
+        if (strncmp(container, prefix, strlen(prefix)) != 0)
+                return -1;
+        *ret = container + strlen(prefix);
+        n = strlen(*ret);
+        while (n > 0 && (*ret)[n - 1] >= '0' && (*ret)[n - 1] <= '9')
+                n--;
+        return (int)n;
+}
+
 /* A docker-container builder of buildx is a container named buildx_buildkit_NAME0; its cache is in
  * its own volume and in no answer of the engine. */
 static int judge_builders(Proof *proof) {
-        static const char prefix[] = "buildx_buildkit_";
-
         for (size_t i = 0; i < proof->inventory->containers.n; i++) {
                 const Container *container = &proof->inventory->containers.v[i];
                 cleanup_free char *remedy = NULL;
-                const char *name = container->name;
-                size_t n;
-                int r;
+                const char *name;
+                int n = builder_name(container->name, &name), r;
 
-                if (strncmp(name, prefix, strlen(prefix)) != 0)
+                if (n < 0)
                         continue;
-                name += strlen(prefix);
-                n = strlen(name);
-                while (n > 0 && name[n - 1] >= '0' && name[n - 1] <= '9')
-                        n--;
                 if (asprintf(&remedy,
                              "docker buildx prune --builder %.*s -af; or set [builder] "
                              "external_builders=ignore",
-                             (int)n, name) < 0)
+                             n, name) < 0)
                         return -ENOMEM;
                 r = add(proof, REMAINING_BUILDER, container->name, remedy,
-                        "the buildx builder '%.*s' has a build cache of its own", (int)n, name);
+                        "the buildx builder '%.*s' has a build cache of its own", n, name);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* A builder that was removed with --keep-state leaves its volume, and one that is made again under its
+ * name goes on with that. */
+static int judge_builder_volumes(Proof *proof) {
+        const ContainerSet *containers = &proof->inventory->containers;
+        const Strv *volumes = &proof->inventory->builder_volumes;
+        cleanup(index_done) Index builders = { 0 };
+
+        for (size_t i = 0; i < containers->n; i++)
+                if (index_add(&builders, containers->v[i].name, i) < 0)
+                        return -ENOMEM;
+        index_sort(&builders);
+        for (size_t i = 0; i < volumes->n; i++) {
+                const char *volume = volumes->v[i], *name;
+                cleanup_free char *container = strndup(volume, strlen(volume) - strlen("_state"));
+                cleanup_free char *remedy = text_format(
+                        "docker volume rm %s; or set [builder] external_builders=ignore", volume);
+                int n, r;
+
+                if (!container || !remedy)
+                        return -ENOMEM;
+                n = builder_name(container, &name);
+                if (index_find(&builders, container, NULL))
+                        continue; /* named by its container */
+                r = add(proof, REMAINING_BUILDER, volume, remedy,
+                        "the volume keeps the build cache of the buildx builder '%.*s', whose "
+                        "container is gone",
+                        n, name);
                 if (r < 0)
                         return r;
         }
@@ -351,6 +391,8 @@ int proof_remaining(const Inventory *inventory, const Config *config, const Clea
                 r = judge_records(&proof);
                 if (r >= 0 && !config->external_builders_ignore)
                         r = judge_builders(&proof);
+                if (r >= 0 && !config->external_builders_ignore)
+                        r = judge_builder_volumes(&proof);
         }
         if (r >= 0 && options->target & TARGET_IMAGES) {
                 r = judge_classic_builds(&proof);
@@ -416,5 +458,9 @@ int proof_assumes(const Inventory *inventory, const Config *config, const ClearO
         for (size_t i = 0; i < ELEMENTSOF(texts); i++)
                 if (strv_add(ret, texts[i]) < 0)
                         return -ENOMEM;
+        if (inventory->builder_volumes_unknown &&
+            strv_add(ret, "no buildx builder that was removed left its state: the engine does not "
+                          "let volumes be listed") < 0)
+                return -ENOMEM;
         return assume_others(inventory, config, suspects, ret);
 }

@@ -31,7 +31,8 @@ static void finder_donep(Finder *finder) {
         likeness_done(&finder->likeness);
 }
 
-const char *source_cache_name(const Inventory *inventory, const Config *config, const Image *image) {
+const char *source_cache_name(const Inventory *inventory, const Config *config,
+                              const Image *image) {
         for (size_t i = 0; i < image->names.n; i++)
                 if (!name_is_trash(image->names.v[i]) &&
                     !name_is_rollback(config, image->names.v[i]) &&
@@ -119,9 +120,9 @@ static void mark_descendants(Finder *finder) {
                                    sources[j].named_descendant == SOURCE_NO_IMAGE;
                      j = finder->chains[j].parent)
                         sources[j].named_descendant = i;
-                for (size_t j = finder->chains[i].parent; sources[i].cleared &&
-                                                          j != CHAIN_NO_IMAGE && j != i &&
-                                                          !sources[j].cleared_descendant;
+                for (size_t j = finder->chains[i].parent;
+                     sources[i].cleared && j != CHAIN_NO_IMAGE && j != i &&
+                     !sources[j].cleared_descendant;
                      j = finder->chains[j].parent)
                         sources[j].cleared_descendant = true;
         }
@@ -219,11 +220,11 @@ static void compare_with_ours(Finder *finder, size_t i) {
         source->base = source->ours && likeness_is_beginning(&finder->likeness, facts) &&
                        !container_of_image(inventory, image->id);
         if (source->way == SOURCE_INLINE)
-                source->like_ours = likeness_of_buildkit(&finder->likeness, facts,
-                                                         image->digests.n > 0);
+                source->like_ours =
+                        likeness_of_buildkit(&finder->likeness, facts, image->digests.n > 0);
         else if (source->way != SOURCE_NONE)
-                source->like_ours = source->on_cleared ||
-                                    likeness_of_classic(&finder->likeness, facts);
+                source->like_ours =
+                        source->on_cleared || likeness_of_classic(&finder->likeness, facts);
 }
 
 int sources_find(const Inventory *inventory, const Config *config, const NamedImages *cleared,

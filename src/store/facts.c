@@ -55,8 +55,8 @@ ImageFacts *fact_set_add(FactSet *facts, const char *id) {
         facts->indexed = false;
         entry = &facts->v[facts->n++];
         *entry = (ImageFacts){ .kind = IMAGE_KIND_OTHER,
-                                .n_history = FACTS_NO_HISTORY,
-                                .dirty = true };
+                               .n_history = FACTS_NO_HISTORY,
+                               .dirty = true };
         strcpy(entry->id, id);
         return entry;
 }
