@@ -27,19 +27,11 @@
 #define HISTORIES_PER_REPOSITORY 32
 /* Builds whose steps a run asks for: each is a call. The next run asks for more. */
 #define BUILDS_ASKED_MAX 64
+#define NO_FACTS SIZE_MAX
 
-void image_facts_recall(Store *store, const SeenImages *seen, Inventory *inventory) {
-        FactSet facts = { 0 };
-
-        if (inventory->facts.n > 0 || store_read_facts(store, &facts, NULL) < 0)
-                return;
-        for (size_t i = 0; seen && i < seen->n; i++) {
-                ImageFacts *known = fact_set_find(&facts, seen->v[i].id);
-
-                if (known && seen->v[i].tag_mark == 0)
-                        known->names_hash = 0;
-        }
-        inventory->facts = facts;
+void image_facts_recall(Store *store, Inventory *inventory) {
+        if (inventory->facts.n == 0)
+                (void)!store_read_facts(store, &inventory->facts, NULL);
 }
 
 void image_facts_remember(Store *store, Inventory *inventory) {
@@ -92,21 +84,24 @@ static ImageKind kind_from_comment(const char *comment) {
         return *comment ? IMAGE_KIND_OTHER : IMAGE_KIND_CLASSIC;
 }
 
-/* -ENOENT: the image went away meanwhile, which is no failure of the observation. */
-static int inspect(Docker *docker, const Image *image, FactSet *facts, Diag *reterr_diag) {
+/* `at`: the position of its facts, if there are any. */
+static int inspect(Docker *docker, const Image *image, FactSet *facts, size_t at,
+                   Diag *reterr_diag) {
         cleanup(image_detail_done) ImageDetail detail = { 0 };
-        ImageFacts *entry;
+        ImageFacts *entry = at != NO_FACTS ? &facts->v[at] : NULL;
         int r;
 
         r = docker_image(docker, image->id, &detail, reterr_diag);
+        if (r == -ENOENT) { /* it went away meanwhile, which is no failure of the observation */
+                if (entry)
+                        entry->inspected = true;
+                return 0;
+        }
         if (r < 0)
                 return r;
-        entry = fact_set_find(facts, image->id);
-        if (!entry) {
-                entry = fact_set_add(facts, image->id);
-                if (!entry)
-                        return -ENOMEM;
-        }
+        entry = entry ?: fact_set_add(facts, image->id);
+        if (!entry)
+                return -ENOMEM;
         if (entry->n_history == FACTS_NO_HISTORY)
                 entry->kind = image->parent_id[0] ? IMAGE_KIND_CLASSIC
                                                   : kind_from_comment(detail.comment);
@@ -115,6 +110,7 @@ static int inspect(Docker *docker, const Image *image, FactSet *facts, Diag *ret
                 if (prefixes_add(&entry->layers, text_hash(detail.layers.v[i])) < 0)
                         return -ENOMEM;
         entry->last_tagged_sec = detail.last_tagged_sec;
+        entry->inspected = true;
         entry->names_hash = hash_names(image);
         entry->dirty = true;
         return 0;
@@ -130,22 +126,57 @@ static bool needs_inspection(const Inventory *inventory, const Image *image) {
         return !facts || facts->names_hash != hash_names(image);
 }
 
-static int inspect_images(Docker *docker, Inventory *inventory, Diag *reterr_diag) {
+/* Returns how many were inspected. */
+static int inspect_marked(Docker *docker, Inventory *inventory, const bool *marks,
+                          Diag *reterr_diag) {
         const ImageSet *images = &inventory->images;
-        cleanup_free bool *needed = calloc(images->n + 1, sizeof(*needed));
+        FactSet *facts = &inventory->facts;
+        cleanup_free size_t *at = calloc(images->n + 1, sizeof(*at));
+        int n = 0, r;
 
-        if (!needed)
+        if (!at)
                 return -ENOMEM;
-        for (size_t i = 0; i < images->n; i++)
-                needed[i] = needs_inspection(inventory, &images->v[i]);
-        for (size_t i = 0; i < images->n; i++) {
-                int r = needed[i] ? inspect(docker, &images->v[i], &inventory->facts, reterr_diag)
-                                  : 0;
+        for (size_t i = 0; i < images->n; i++) { /* while the index holds */
+                const ImageFacts *known = fact_set_find(facts, images->v[i].id);
 
-                if (r < 0 && r != -ENOENT)
+                at[i] = known ? (size_t)(known - facts->v) : NO_FACTS;
+        }
+        for (size_t i = 0; i < images->n; i++) {
+                if (!marks[i])
+                        continue;
+                n++;
+                r = inspect(docker, &images->v[i], facts, at[i], reterr_diag);
+                if (r < 0)
                         return r;
         }
-        return fact_set_index(&inventory->facts);
+        r = fact_set_index(facts);
+        return r < 0 ? r : n;
+}
+
+static int inspect_images(Docker *docker, Inventory *inventory, Diag *reterr_diag) {
+        const ImageSet *images = &inventory->images;
+        cleanup_free bool *marks = calloc(images->n + 1, sizeof(*marks));
+
+        if (!marks)
+                return -ENOMEM;
+        for (size_t i = 0; i < images->n; i++)
+                marks[i] = needs_inspection(inventory, &images->v[i]);
+        return inspect_marked(docker, inventory, marks, reterr_diag);
+}
+
+int image_facts_refresh(Docker *docker, Inventory *inventory, const bool *marks,
+                        Diag *reterr_diag) {
+        const ImageSet *images = &inventory->images;
+        cleanup_free bool *stale = calloc(images->n + 1, sizeof(*stale));
+
+        if (!stale)
+                return -ENOMEM;
+        for (size_t i = 0; i < images->n; i++) {
+                const ImageFacts *facts = fact_set_find(&inventory->facts, images->v[i].id);
+
+                stale[i] = marks[i] && facts && facts->names_hash != 0 && !facts->inspected;
+        }
+        return inspect_marked(docker, inventory, stale, reterr_diag);
 }
 
 /* The entries of a history, newest first, as the engine gives them. */
