@@ -157,6 +157,17 @@ ROWS = {row.name: row for row in (
         steps="build IMAGE\ntag scratchpad:dev\nsave scratchpad:dev\nrmi scratchpad:dev\n"
               "clear\nload scratchpad:dev",
         remains=("scratchpad:dev",), remains_on=GRAPH),
+    Row("foreign-inline-first-step", "inline image of another application, the same base and first step, "
+        "named in `cache_from`", inline=True, dockerfile=ON_BASE, cache_from=("scratchpad:dev",),
+        steps="base\nbuild IMAGE\nother SAME_FIRST_STEP scratchpad:dev",
+        remains=("scratchpad:dev",), remains_on=GRAPH),
+    Row("foreign-inline-other-steps", "… the same base and other steps", inline=True,
+        dockerfile=ON_BASE, cache_from=("scratchpad:dev",),
+        steps="base\nbuild IMAGE\nother OTHER_STEPS scratchpad:dev"),
+    Row("foreign-inline-changed", "… ours with older code", inline=True, dockerfile=ON_BASE,
+        cache_from=("scratchpad:dev",),
+        steps="base\nbuild IMAGE\nchange\nbuild scratchpad:dev",
+        remains=("scratchpad:dev",), remains_on=GRAPH),
     Row("app-cache", "app cache copied in by the build context", image=FRONTEND, dockerfile=CONTEXT,
         app_cache=True),
     Row("app-cache-ignored", "… and excluded by `.dockerignore`", image=FRONTEND, dockerfile=CONTEXT,

@@ -2,16 +2,20 @@
 and from where. What a build takes from them is in the freshness matrix."""
 from __future__ import annotations
 
+import hashlib
+import io
+import json
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
 
 import proxy as proxy_module
-from engine import Engine
-from helpers import ONE, Daemon, Project, load, on
+from engine import Engine, rootfs_tar
+from helpers import ONE, Daemon, Project, load, on, run
 from proxy import Proxy
-from scenarios import GRAPH
+from scenarios import BACKEND, GRAPH
 from test_apps_user import daemon_of_user, group  # noqa: F401 (a fixture)
 
 proxy = proxy_module.proxy  # the fixture
@@ -53,6 +57,51 @@ def test_where_the_data_root_cannot_be_read(engine: Engine, short_path: Path, in
         for name in ("scratchpad:same", "scratchpad:next"):
             assert (name in remaining(clear.stdout)) == inline, clear.stdout
         assert ("ci/cache:main" in assumed(clear.stdout)) == inline, clear.stdout
+
+
+# The newest entry of the history of an image that another tool made, and one below it.
+MADE_BY = {
+    "the classic builder": [{"created_by": '/bin/sh -c #(nop)  CMD ["/bin/sh"]'},
+                            {"created_by": "/bin/sh -c #(nop) COPY dir:0123456789 in / "}],
+    "kaniko": [{"created_by": 'CMD ["/bin/sh"]'}, {"created_by": "COPY rootfs /"}],
+    "buildah": [{"created_by": '/bin/sh -c #(nop) CMD ["/bin/sh"]'},
+                {"created_by": "/bin/sh -c #(nop) COPY dir:0123456789 in /",
+                 "comment": "FROM scratch"}],
+    "jib": [{"created_by": "jib-maven-plugin:3.4.0", "comment": "classes"},
+            {"created_by": "jib-maven-plugin:3.4.0", "comment": "dependencies"}],
+    "nothing that says so": [{}, {}],
+}
+
+
+def load_made_elsewhere(engine: Engine, name: str, history: list[dict[str, str]]) -> None:
+    layer = rootfs_tar("made elsewhere")
+    # One entry for each layer, the oldest first; those of metadata alone say so.
+    entries = [{"created": "2026-01-01T00:00:00Z", **history[1]},
+               {"created": "2026-01-01T00:00:00Z", "empty_layer": True, **history[0]}]
+    config = json.dumps({
+        "architecture": "amd64", "os": "linux", "config": {"Cmd": ["/bin/sh"]}, "history": entries,
+        "rootfs": {"type": "layers",
+                   "diff_ids": ["sha256:" + hashlib.sha256(layer).hexdigest()]}}).encode()
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for file, data in (("layer.tar", layer), ("config.json", config), ("manifest.json", json.dumps([
+                {"Config": "config.json", "Layers": ["layer.tar"], "RepoTags": [name]}]).encode())):
+            info = tarfile.TarInfo(file)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    engine.docker("load", "--quiet", input=archive.getvalue())
+
+
+@pytest.mark.parametrize("tool", MADE_BY)
+def test_image_made_elsewhere(engine: Engine, daemon: Daemon, tool: str) -> None:
+    """No builder reaches what was loaded by its parents: once the name is gone, it serves nothing, and the
+    container that runs it may go on."""
+    load_made_elsewhere(engine, BACKEND, MADE_BY[tool])
+    run(engine, BACKEND, "web")
+    clear = daemon.ctl("clear", "all")
+    assert clear.returncode == 0, clear.stdout
+    assert remaining(clear.stdout) == ""
+    assert engine.docker("inspect", "--format", "{{.State.Running}}", "web").stdout == "true\n"
 
 
 @ONE
