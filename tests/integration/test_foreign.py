@@ -12,13 +12,15 @@ from pathlib import Path
 import pytest
 
 import proxy as proxy_module
+import test_apps_user
 from engine import Engine, rootfs_tar
 from helpers import ONE, Daemon, Project, load, on, run
 from proxy import Proxy
 from scenarios import BACKEND, GRAPH
-from test_apps_user import daemon_of_user, group  # noqa: F401 (a fixture)
+from test_apps_user import daemon_of_user
 
-proxy = proxy_module.proxy  # the fixture
+proxy = proxy_module.proxy  # the fixtures
+group = test_apps_user.group
 INLINE = ("--build-arg", "BUILDKIT_INLINE_CACHE=1")
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be other users")
 
@@ -35,7 +37,7 @@ def remaining(text: str) -> str:
 @root_only
 @pytest.mark.parametrize("inline", [True, False])
 def test_where_the_data_root_cannot_be_read(engine: Engine, short_path: Path, inline: bool,
-                                            group: tuple[str, ...]) -> None:  # noqa: F811
+                                            group: tuple[str, ...]) -> None:
     """From engine 24 on the build history tells of images that were built here. Before, an image that has
     all layers of ours is remaining; of others it is assumed that no build names them."""
     options = INLINE if inline else ()
