@@ -76,24 +76,25 @@ static int held_by_container(Proof *proof, const Image *image, const Container *
 
 static const char classic_serves[] = "which the classic builder takes cached steps from";
 
-/* A cleared image of the classic builder, with a name or without. Where an image stands on it that is
- * named for its own sake, this one is not. */
+/* A cleared image of the classic builder, with a name or without. A step that has none is left out where
+ * an image stands on it that is remaining, too: that one has to go first. */
 static int judge_cleared_classic(Proof *proof, size_t i) {
         const ImageSet *images = &proof->inventory->images;
         const Image *image = &images->v[i];
         const Source *source = &proof->sources[i];
         const Container *container = container_of_image(proof->inventory, image->id);
-        size_t top = source->named_descendant;
+        size_t top = i;
         cleanup_free char *remedy = NULL;
 
-        if (source->cleared_descendant ||
-            (top != SOURCE_NO_IMAGE &&
-             source_is_foreign(proof->inventory, &images->v[top], &proof->sources[top])))
+        if (source->cleared_descendant)
+                return 0;
+        if (image->names.n == 0 && source->named_descendant != SOURCE_NO_IMAGE)
+                top = source->named_descendant;
+        if (top != i && proof->sources[top].like_ours &&
+            source_is_foreign(proof->inventory, &images->v[top], &proof->sources[top]))
                 return 0;
         if (container)
                 return held_by_container(proof, image, container, classic_serves);
-        if (top == SOURCE_NO_IMAGE)
-                top = i;
         if (asprintf(&remedy, "docker rmi %s, then clear again%s", image_any_name(&images->v[top]),
                      images->v[top].names.n > 0 ? "; if it is a base image, add it to [images] base"
                                                 : "") < 0)
