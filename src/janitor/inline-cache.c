@@ -36,8 +36,7 @@ static InlineCache read_inline_cache(const EngineInfo *engine, const char *id) {
         return json_get(json, "moby.buildkit.cache.v0") ? INLINE_CACHE_YES : INLINE_CACHE_NO;
 }
 
-/* What could not be read yet may be readable now. Returns whether some image is left that may carry
- * inline cache metadata for all that is known. */
+/* What could not be read yet may be readable now. Returns whether the build history may tell more. */
 static bool read_inline_caches(Inventory *inventory) {
         bool unknown = false;
 
@@ -48,7 +47,7 @@ static bool read_inline_caches(Inventory *inventory) {
                         continue;
                 facts->inline_cache = read_inline_cache(&inventory->engine, facts->id);
                 facts->dirty |= facts->inline_cache != INLINE_CACHE_UNKNOWN;
-                unknown |= facts->inline_cache == INLINE_CACHE_UNKNOWN &&
+                unknown |= facts->inline_cache == INLINE_CACHE_UNKNOWN && !facts->build_asked &&
                            facts->kind == IMAGE_KIND_BUILDKIT;
         }
         return unknown && inventory->image_store == IMAGE_STORE_GRAPHDRIVER;
@@ -96,6 +95,8 @@ static int ask_build_history(Docker *docker, Inventory *inventory) {
         size_t n_asked = 0;
         int r;
 
+        for (size_t i = 0; i < inventory->facts.n; i++)
+                inventory->facts.v[i].build_asked = true;
         r = docker_builds(docker, BUILDS_ALL, on_build, &builds, NULL);
         for (size_t i = 0; i < builds.n && r >= 0 && n_asked < BUILDS_ASKED_MAX; i++) {
                 ImageFacts *facts = builds.v[i].facts;
@@ -105,10 +106,10 @@ static int ask_build_history(Docker *docker, Inventory *inventory) {
                         continue;
                 n_asked++;
                 r = docker_build_had_inline_cache(docker, builds.v[i].ref, &inlined, NULL);
-                if (r < 0)
-                        break;
-                facts->inline_cache = inlined ? INLINE_CACHE_YES : INLINE_CACHE_NO;
-                facts->dirty = true;
+                if (r >= 0) {
+                        facts->inline_cache = inlined ? INLINE_CACHE_YES : INLINE_CACHE_NO;
+                        facts->dirty = true;
+                }
         }
         return r == -ENOMEM || r == -ECANCELED ? r : 0;
 }
