@@ -149,7 +149,7 @@ ROWS = {row.name: row for row in (
         classic=True, cache_from=("scratchpad:dev",),
         steps="build IMAGE\ntag scratchpad:dev\nsave scratchpad:dev\nrmi scratchpad:dev\n"
               "clear\nload scratchpad:dev",
-        remains=("scratchpad:dev",), engines=GRAPH),
+        remains=("scratchpad:dev",)),
     Row("loaded-running", "classic image of ours, saved, removed, loaded, and running", classic=True,
         steps="build IMAGE\nsave IMAGE\nrmi IMAGE\nload IMAGE", container="running"),
     Row("foreign-inline", "inline cache, loaded under another name after a clear and named in "
