@@ -57,7 +57,7 @@ typedef struct Alarms {
         char *left;                   /* names what the last pass left, or NULL */
         uint64_t pressure_since_usec; /* CLOCK_BOOTTIME; 0: none */
         unsigned n_pressure_passes;
-        uint64_t in_use_hash, in_use_since_usec;
+        uint64_t held_hash, held_since_usec; /* of the records that builds hold */
 
         Hook *hooks;
         size_t n_hooks;

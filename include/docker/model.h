@@ -40,6 +40,8 @@ typedef struct BuildRecord {
         uint8_t type; /* RecordType */
         bool in_use : 1;
         bool shared : 1;
+        bool source : 1; /* what a build read its Dockerfile from: a directory of the client's, what
+                          * came through a pipe, a git checkout or a download */
 } BuildRecord;
 
 typedef struct RecordSet {
@@ -66,6 +68,7 @@ typedef struct Image {
         Strv names;                   /* "repo:tag", without the engine's "<none>:<none>" */
         Strv digests;                 /* "repo@sha256:…", without "<none>@<none>" */
         int64_t created_sec;
+        int64_t created_nsec; /* the list tells seconds: filled in where inspect was asked, else 0 */
         uint64_t size_bytes;
         char *project; /* label com.docker.compose.project, or NULL */
 } Image;
@@ -123,6 +126,7 @@ typedef struct ImageDetail {
         Strv names;
         Strv layers; /* RootFS.Layers: digests of the layers' content, the lowest first */
         int64_t created_sec;
+        int64_t created_nsec;
         int64_t last_tagged_sec; /* Metadata.LastTagTime; 0: never or not told */
 } ImageDetail;
 

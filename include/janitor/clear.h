@@ -18,11 +18,13 @@
  * Runs one clear, or with options->dry_run plans it. Fills `receipt`, of which the caller has set
  * id, target, who, started_sec and keep_mounts, and writes it to `store`.
  *
+ * `watch` is what earlier jobs remember of builds, and is brought up to date.
+ *
  * 0: the receipt holds an outcome; with dry_run `*ret_plan` is the plan (type Plan). On an error
  * (those of docker/api.h) receipt->passes is 0 if nothing was touched; otherwise the outcome is
  * OUTCOME_FAILED, or OUTCOME_INTERRUPTED after -ECANCELED, and the receipt is stored.
  * `*reterr_local` is set if it was not the engine that failed, but something here (the disk).
  */
-int clear_run(Docker *docker, const Config *config, Store *store, const ClearOptions *options,
-              const Reporter *reporter, Receipt *receipt, Json **ret_plan, bool *reterr_local,
-              Diag *reterr_diag) must_check;
+int clear_run(Docker *docker, const Config *config, Store *store, BuildWatch *watch,
+              const ClearOptions *options, const Reporter *reporter, Receipt *receipt,
+              Json **ret_plan, bool *reterr_local, Diag *reterr_diag) must_check;

@@ -9,6 +9,7 @@
 
 #include "conf/config.h"
 #include "docker/api.h"
+#include "janitor/builds.h"
 #include "janitor/receipt.h"
 #include "store/facts.h"
 
@@ -41,7 +42,7 @@ typedef struct Inventory {
         uint64_t record_bytes;  /* of all records */
         uint64_t private_bytes; /* of those not shared with an image: what BuildKit counts */
         uint64_t in_use_private_bytes;
-        uint64_t in_use_hash;      /* of the ids in use, in any order; 0: none */
+        Builds builds;             /* of BuildKit */
         uint64_t build_cache_usec; /* what the engine took for its answer */
         RecordSet records;         /* empty with OBSERVE_FIGURES */
         Disks disks;
@@ -52,12 +53,13 @@ typedef struct Inventory {
         bool builder_volumes_unknown;
         Strv classic_builds; /* signs of a classic build under way, for a person */
         int64_t observed_sec;
+        BuildWatch *watch; /* borrowed, or NULL; kept from one observation to the next */
 } Inventory;
 
 #define INVENTORY_NULL ((Inventory){ .image_store = IMAGE_STORE_GRAPHDRIVER })
 
 /* A classic build leaves its newest image untagged for a moment between two steps; one younger
- * than this is taken for a build under way. */
+ * than this is taken for a build under way, unless its build has ended, see janitor/stages.h. */
 #define CLASSIC_QUIET_SEC 60
 /* How long the commit of a RUN step that ended well may take before its container counts as left
  * over. */
@@ -69,8 +71,8 @@ typedef enum Observe {
 } Observe;
 
 /*
- * Reads everything. `ret` must be INVENTORY_NULL or a former inventory of the same job, of which
- * only the facts are kept. On error it is empty but for the facts. `known` are images that were
+ * Reads everything. `ret` must be INVENTORY_NULL, perhaps with a `watch`, or a former inventory of the
+ * same job, of which only the facts and the watch are kept. On error it is empty but for those. `known` are images that were
  * steps of a finished image, or that one, when last looked at: without a name they are left-overs,
  * however young, and no sign of a build.
  */
@@ -95,7 +97,10 @@ bool image_is_untagged(const Image *image);
 /* Whether another image was made from it by the classic builder or commit. */
 bool image_has_children(const Inventory *inventory, const Image *image);
 
-/* True while anything builds: BuildKit (a record in use) or the classic builder. */
+/* True while BuildKit builds, or may, or lets go of the records of a build that has just ended: a
+ * record is in use that has not leaked, or the build history says so or can't be read. */
+bool inventory_buildkit_building(const Inventory *inventory);
+/* The same, or the classic builder builds. */
 bool inventory_building(const Inventory *inventory);
 
 /* Names the janitor gives: "wpcache-trash:ID", "REPO:wpcache-trash-ID" to an image that has but a digest

@@ -21,6 +21,7 @@ typedef struct Memory {
         AgeClock clock;
         SeenImages seen;
         Suspects suspects;                 /* as last read */
+        BuildWatch builds;                 /* of the last observation, a clear's too */
         uint64_t pressure, inode_pressure; /* PolicyNow's */
         size_t n_disks;                    /* that they are of */
         bool changed;                      /* seen by some look, and no poll told it yet */
@@ -50,7 +51,10 @@ void memory_done(Memory *memory);
 typedef struct Summary {
         EngineInfo engine;
         uint64_t records, records_in_use, record_bytes, record_private_bytes;
-        uint64_t in_use_hash; /* of the records in use; 0: none */
+        uint64_t held_hash;         /* builds_held_hash() */
+        char building_unknown[256]; /* why it is not known whether a build runs, or "" */
+        uint64_t records_leaked;    /* of those in use */
+        uint64_t leaked_since_usec; /* see Builds */
         uint64_t images, images_matching, images_untagged, image_bytes, rollback_tags;
         Disks disks;
         Json *disks_json;          /* type Disk[] of the interface */

@@ -62,7 +62,9 @@ typedef struct RecordVerdict {
         Rule rule;
         unsigned rank, of;
         int64_t age_sec, limit_sec;
-        bool shared; /* with an image: removing it frees nothing while the image stays */
+        bool shared;
+        bool leaked;
+        /* in use by no build, see janitor/builds.h */ /* with an image: removing it frees nothing while the image stays */
 } RecordVerdict;
 
 typedef struct BuilderPlan {

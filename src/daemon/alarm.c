@@ -419,27 +419,49 @@ static void look_for_disks(Manager *manager) {
                 "wpcached.conf(5)");
 }
 
+static char *held_text(const Summary *summary, const char *span) {
+        unsigned long long n_held = summary->records_in_use - summary->records_leaked;
+
+        if (summary->building_unknown[0])
+                return text_format("for %s it can't be told whether a build runs: %s", span,
+                                   summary->building_unknown);
+        if (n_held == 0)
+                return text_format("the same builds have been under way for %s and use no build "
+                                   "cache record: they hang",
+                                   span);
+        return text_format("the same %llu build cache records have been in use for %s: a build "
+                           "hangs, or the engine lost count of them",
+                           n_held, span);
+}
+
+/* Records that no build holds are told apart from those of a build that hangs: the first stay as they
+ * are while later builds come and go, and no end of a build ends them. */
 static void look_at_records(Manager *manager) {
+        const uint64_t limit_usec = ALARM_IN_USE_SEC * USEC_PER_SEC;
         const Summary *summary = &manager->summary;
         uint64_t now_usec = now_boottime_usec();
         Alarms *alarms = &manager->alarms;
         char span[SPAN_TEXT_MAX];
 
-        if (summary->in_use_hash != alarms->in_use_hash) {
-                alarms->in_use_hash = summary->in_use_hash;
-                alarms->in_use_since_usec = now_usec;
+        if (summary->held_hash != alarms->held_hash) {
+                alarms->held_hash = summary->held_hash;
+                alarms->held_since_usec = now_usec;
         }
-        if (alarms->in_use_hash == 0 ||
-            now_usec - alarms->in_use_since_usec < ALARM_IN_USE_SEC * USEC_PER_SEC)
-                alarm_over(manager, ALARM_RECORD_IN_USE);
-        else
+        if (summary->records_leaked > 0 && now_usec - summary->leaked_since_usec >= limit_usec)
                 alarm_stands(
                         manager, ALARM_RECORD_IN_USE,
-                        text_format("the same %llu build cache records have been in use for %s: a "
-                                    "build hangs, or the engine lost count of them",
-                                    (unsigned long long)summary->records_in_use,
-                                    span_format(now_usec - alarms->in_use_since_usec, span)),
+                        text_format("the engine has lost count of %llu build cache records: in use "
+                                    "for %s, and by no build; no clear can remove them",
+                                    (unsigned long long)summary->records_leaked,
+                                    span_format(now_usec - summary->leaked_since_usec, span)),
+                        "restart the engine: systemctl restart docker");
+        else if (alarms->held_hash != 0 && now_usec - alarms->held_since_usec >= limit_usec)
+                alarm_stands(
+                        manager, ALARM_RECORD_IN_USE,
+                        held_text(summary, span_format(now_usec - alarms->held_since_usec, span)),
                         "end the build, or restart the engine: systemctl restart docker");
+        else
+                alarm_over(manager, ALARM_RECORD_IN_USE);
 }
 
 static char *left_text(const Json *left) {

@@ -198,6 +198,16 @@ static int read_time(const Json *json, const char *name, int64_t *ret) {
         return *text ? parse_time(text, strlen(text), ret) : 0;
 }
 
+static int read_time_nsec(const Json *json, const char *name, int64_t *ret) {
+        const char *text = "";
+
+        if (json_read_string(json, name, &text) < 0)
+                return -EBADMSG;
+
+        *ret = 0;
+        return *text ? parse_time_nsec(text, strlen(text), ret) : 0;
+}
+
 static int read_size(const Json *json, const char *name, uint64_t *ret) {
         int64_t size = 0;
 
@@ -279,6 +289,7 @@ int parse_image_detail(const char *text, size_t n, ImageDetail *ret, Diag *reter
             (r = read_names(json, "RepoTags", "<none>:<none>", false, &detail.names)) < 0 ||
             (r = read_names(json_get(json, "RootFS"), "Layers", "", false, &detail.layers)) < 0 ||
             (r = read_time(json, "Created", &detail.created_sec)) < 0 ||
+            (r = read_time_nsec(json, "Created", &detail.created_nsec)) < 0 ||
             (r = read_time(json_get(json, "Metadata"), "LastTagTime", &detail.last_tagged_sec)) < 0)
                 return diag_set(reterr_diag, r, "what the engine says of an image is malformed");
 

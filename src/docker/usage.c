@@ -27,6 +27,30 @@ static bool id_valid(const char *id) {
         return n > 0 && n < RECORD_ID_MAX;
 }
 
+/* The descriptions that BuildKit gives to what a Dockerfile is read from (source/local, source/http and
+ * source/git; unchanged from 0.8 to 0.32). `ret_end` is how far the description goes along with one. */
+static bool is_source(const char *description, size_t n, size_t *ret_end) {
+        static const char *const prefixes[] = {
+                "local source for dockerfile",
+                "http url ",
+                "git snapshot for ",
+        };
+        size_t end = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(prefixes); i++) {
+                size_t k = 0;
+
+                while (k < n && prefixes[i][k] && description[k] == prefixes[i][k])
+                        k++;
+                if (!prefixes[i][k])
+                        return true;
+                end = MAX(end, k);
+        }
+
+        *ret_end = end;
+        return false;
+}
+
 static int read_parents(const Json *json, const char *name, const char **parents, size_t *n) {
         const Json *list = json_get(json, name);
 
@@ -55,10 +79,11 @@ int parse_record(const char *text, size_t n, DockerRecord add, void *userdata, D
         static const char *const parent_keys[] = { "Parent", "Parents", " Parents" };
         BuildRecord record = { .last_used_nsec = -1 };
         const char *id = NULL, *type = NULL, *last_used = NULL;
+        const char *description = "";
         bool in_use = false, shared = false;
         cleanup(json_free) Json *json = NULL;
         cleanup_free const char **parents = NULL;
-        size_t n_parents = 0, n_max = 1;
+        size_t n_parents = 0, n_max = 1, end;
         int64_t size = 0, usage_count = 0;
         int r;
 
@@ -69,6 +94,7 @@ int parse_record(const char *text, size_t n, DockerRecord add, void *userdata, D
         if (json_read_string(json, "ID", &id) <= 0 || !id_valid(id))
                 return diag_set(reterr_diag, -EBADMSG, "a build cache record without a good ID");
         if (json_read_string(json, "Type", &type) < 0 ||
+            json_read_string(json, "Description", &description) < 0 ||
             json_read_bool(json, "InUse", &in_use) < 0 ||
             json_read_bool(json, "Shared", &shared) < 0 || json_read_int(json, "Size", &size) < 0 ||
             size < 0 || json_read_int(json, "UsageCount", &usage_count) < 0 || usage_count < 0 ||
@@ -96,6 +122,7 @@ int parse_record(const char *text, size_t n, DockerRecord add, void *userdata, D
         record.type = (uint8_t)record_type_from_string(type);
         record.in_use = in_use;
         record.shared = shared;
+        record.source = is_source(description, strlen(description), &end);
         record.size_bytes = (uint64_t)size;
         record.usage_count = (uint32_t)MIN(usage_count, (int64_t)UINT32_MAX);
         return add(userdata, &record, parents, n_parents);
@@ -236,6 +263,19 @@ static inline const char *plain_type(const char *p, const char *end, uint8_t *re
         return p;
 }
 
+/* `p` is behind the description and its quote. An escape where it could still become one of the
+ * descriptions looked for is for the other reader to resolve. */
+static inline const char *plain_source(const char *p, const char *description,
+                                       BuildRecord *record) {
+        size_t end;
+
+        if (!p)
+                return NULL;
+
+        record->source = is_source(description, (size_t)(p - description) - 1, &end);
+        return record->source || description[end] != '\\' ? p : NULL;
+}
+
 static inline const char *plain_time(const char *p, const char *end, int64_t *ret_nsec) {
         const char *text;
         size_t n;
@@ -251,7 +291,7 @@ static inline const char *plain_time(const char *p, const char *end, int64_t *re
 ssize_t parse_record_plain(const char *text, size_t n, DockerRecord add, void *userdata) {
         char parents[PLAIN_PARENTS_MAX][RECORD_ID_MAX];
         const char *pointers[PLAIN_PARENTS_MAX];
-        const char *p = text, *end = text + n, *q;
+        const char *p = text, *end = text + n, *q, *description;
         BuildRecord record = { .last_used_nsec = -1 };
         size_t n_parents = 0;
         bool in_use, shared;
@@ -282,7 +322,9 @@ ssize_t parse_record_plain(const char *text, size_t n, DockerRecord add, void *u
         p = plain_literal(p, end, ",\"Type\":\"");
         p = plain_type(p, end, &record.type);
         p = plain_literal(p, end, ",\"Description\":\"");
+        description = p;
         p = plain_skip(p, end);
+        p = plain_source(p, description, &record);
         p = plain_literal(p, end, ",\"InUse\":");
         p = plain_bool(p, end, &in_use);
         p = plain_literal(p, end, ",\"Shared\":");

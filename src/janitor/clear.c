@@ -15,6 +15,7 @@
 #include "janitor/act.h"
 #include "janitor/clearing.h"
 #include "janitor/image-facts.h"
+#include "janitor/stages.h"
 
 /* How often an equal plan is tried again. BuildKit lets go of a build's records a moment after the
  * client has its answer. */
@@ -47,7 +48,7 @@ static void progress(const Clear *clear, const char *step, const char *message) 
 static bool building(const Clear *clear) {
         if (clear->options->target & TARGET_IMAGES)
                 return inventory_building(&clear->inventory);
-        return clear->inventory.n_in_use > 0;
+        return inventory_buildkit_building(&clear->inventory);
 }
 
 /* What the receipt says of the engine, and where its disk is. */
@@ -113,6 +114,8 @@ static int observe_docker(Clear *clear, Diag *reterr_diag) {
                 size_t n = clear->suspects.images.n;
 
                 r = plan_suspects(&clear->inventory, clear->config, &clear->suspects.images);
+                if (r >= 0)
+                        r = stages_add(&clear->inventory, clear->config, &clear->suspects.images);
                 if (r < 0)
                         return r;
                 clear->dirty |= clear->suspects.images.n != n;
@@ -226,18 +229,33 @@ static int act_apps(Clear *clear, Diag *reterr_diag) {
         return r < 0 ? r : sweep_caches(clear, reterr_diag);
 }
 
+static void say_what_builds(const Inventory *inventory, char *ret, size_t size) {
+        const Builds *builds = &inventory->builds;
+        size_t n_held = inventory->n_in_use - MIN(builds->leaked.n, inventory->n_in_use);
+
+        if (builds->unknown[0])
+                snprintf(ret, size, "Waiting, since a build may run: %s", builds->unknown);
+        else if (builds->history && builds->n_running == 0 && n_held > 0)
+                snprintf(ret, size,
+                         "Waiting for %zu build cache records in use, though no build runs",
+                         n_held);
+        else if (n_held > 0)
+                snprintf(ret, size, "Waiting for a build to end (%zu build cache records in use)",
+                         n_held);
+        else if (builds->n_running > 0)
+                snprintf(ret, size, "Waiting for a build to end (%zu in BuildKit's history)",
+                         builds->n_running);
+        else
+                snprintf(ret, size, "Waiting for a build to end (%s)",
+                         inventory->classic_builds.v[0]);
+}
+
 /* A build is not hurried by being looked at: the slower the engine's answer, the longer the pause. */
 static int wait_for_build(Clear *clear, uint64_t left_usec) {
         uint64_t pause_usec = MAX(500 * USEC_PER_MSEC, 10 * clear->observe_usec);
-        char text[160];
+        char text[256];
 
-        if (clear->inventory.n_in_use > 0)
-                snprintf(text, sizeof(text),
-                         "Waiting for a build to end (%zu build cache records in use)",
-                         clear->inventory.n_in_use);
-        else
-                snprintf(text, sizeof(text), "Waiting for a build to end (%s)",
-                         clear->inventory.classic_builds.v[0]);
+        say_what_builds(&clear->inventory, text, sizeof(text));
         progress(clear, "waiting", text);
         return clear->reporter->pause(clear->reporter->userdata,
                                       MIN(MIN(pause_usec, 10 * USEC_PER_SEC), left_usec));
@@ -336,9 +354,9 @@ static int begin(Clear *clear, Diag *reterr_diag) {
         return 0;
 }
 
-int clear_run(Docker *docker, const Config *config, Store *store, const ClearOptions *options,
-              const Reporter *reporter, Receipt *receipt, Json **ret_plan, bool *reterr_local,
-              Diag *reterr_diag) {
+int clear_run(Docker *docker, const Config *config, Store *store, BuildWatch *watch,
+              const ClearOptions *options, const Reporter *reporter, Receipt *receipt,
+              Json **ret_plan, bool *reterr_local, Diag *reterr_diag) {
         cleanup(clear_done) Clear clear = {
                 .docker = docker,
                 .config = config,
@@ -346,7 +364,7 @@ int clear_run(Docker *docker, const Config *config, Store *store, const ClearOpt
                 .options = options,
                 .reporter = reporter,
                 .receipt = receipt,
-                .inventory = INVENTORY_NULL,
+                .inventory = { .watch = watch },
                 .apps_work = { .config = config,
                                .store = store,
                                .reporter = reporter,

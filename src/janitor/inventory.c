@@ -20,6 +20,7 @@
 #include "base/text.h"
 #include "docker/name.h"
 #include "janitor/image-facts.h"
+#include "janitor/stages.h"
 
 #define CONTAINERD_ROOT "/var/lib/containerd"
 
@@ -80,8 +81,9 @@ int disks_observe(const Config *config, const EngineInfo *engine, Disks *ret) {
         return 0;
 }
 
-/* Empties all but the facts. */
+/* Empties all but the facts and the watch. */
 static void inventory_reset(Inventory *inventory) {
+        BuildWatch *watch = inventory->watch;
         FactSet facts = inventory->facts;
 
         engine_info_done(&inventory->engine);
@@ -91,8 +93,10 @@ static void inventory_reset(Inventory *inventory) {
         container_set_done(&inventory->containers);
         strv_done(&inventory->builder_volumes);
         strv_done(&inventory->classic_builds);
+        builds_done(&inventory->builds);
         *inventory = INVENTORY_NULL;
         inventory->facts = facts;
+        inventory->watch = watch;
 }
 
 void inventory_done(Inventory *inventory) {
@@ -100,8 +104,15 @@ void inventory_done(Inventory *inventory) {
         fact_set_done(&inventory->facts);
 }
 
+bool inventory_buildkit_building(const Inventory *inventory) {
+        const Builds *builds = &inventory->builds;
+
+        return builds->n_running > 0 || builds->unknown[0] ||
+               inventory->n_in_use > builds->leaked.n;
+}
+
 bool inventory_building(const Inventory *inventory) {
-        return inventory->n_in_use > 0 || inventory->classic_builds.n > 0;
+        return inventory_buildkit_building(inventory) || inventory->classic_builds.n > 0;
 }
 
 bool image_is_untagged(const Image *image) {
@@ -174,20 +185,21 @@ static int count_record(void *userdata, const BuildRecord *record, const char *c
         inventory->n_in_use++;
         if (!record->shared)
                 inventory->in_use_private_bytes += record->size_bytes;
-        inventory->in_use_hash += text_hash(record->id); /* a sum has no order */
-        return 0;
+        inventory->builds.source_in_use |= record->source;
+        return id_set_add(&inventory->builds.in_use, record->id);
 }
 
 static int keep_record(void *userdata, const BuildRecord *record, const char *const *parents,
                        size_t n_parents) {
         Inventory *inventory = userdata;
 
-        count_record(inventory, record, parents, n_parents);
+        if (count_record(inventory, record, parents, n_parents) < 0)
+                return -ENOMEM;
         return record_set_add(&inventory->records, record, parents, n_parents);
 }
 
 static int observe_records(Docker *docker, Observe what, Inventory *inventory, Diag *reterr_diag) {
-        uint64_t begin_usec = now_monotonic_usec();
+        uint64_t begin_usec = now_monotonic_usec(), observed_usec = now_boottime_usec();
         int r;
 
         r = docker_build_cache(docker, what == OBSERVE_ALL ? keep_record : count_record, inventory,
@@ -195,9 +207,8 @@ static int observe_records(Docker *docker, Observe what, Inventory *inventory, D
         if (r < 0)
                 return r;
         inventory->build_cache_usec = now_monotonic_usec() - begin_usec;
-        if (inventory->n_in_use > 0 && inventory->in_use_hash == 0)
-                inventory->in_use_hash = 1;
-        return 0;
+        return builds_observe(docker, &inventory->engine, inventory->watch, observed_usec,
+                              &inventory->builds);
 }
 
 /*
@@ -305,8 +316,9 @@ static int observe_classic_container(Docker *docker, Container *container, Inven
         return strv_add(&inventory->classic_builds, text);
 }
 
-static int observe_classic_builds(Docker *docker, const NamedImages *known, Inventory *inventory,
-                                  Diag *reterr_diag) {
+static int observe_classic_builds(Docker *docker, const Config *config, const NamedImages *known,
+                                  Inventory *inventory, Diag *reterr_diag) {
+        cleanup(named_builds_done) NamedBuilds builds = { 0 };
         /* Not when the look began: a step may have been committed since. */
         int64_t now_sec = now_realtime_sec();
         cleanup(strv_done) Strv failed_ids = STRV_NULL;
@@ -319,15 +331,18 @@ static int observe_classic_builds(Docker *docker, const NamedImages *known, Inve
                 if (r < 0)
                         return r;
         }
+        r = stages_ask_times(docker, config, inventory, reterr_diag);
+        if (r >= 0)
+                r = named_builds_find(inventory, config, &builds);
+        if (r < 0)
+                return r;
         for (size_t i = 0; i < inventory->images.n; i++) {
                 const Image *image = &inventory->images.v[i];
                 int64_t age_sec = now_sec - image->created_sec;
 
-                if (!image_is_untagged(image) || !image_is_classic(inventory, image) ||
-                    age_sec < 0 || age_sec > CLASSIC_QUIET_SEC ||
-                    strv_contains(&failed_ids, image->id) ||
-                    named_images_contain_id(known, image->id) ||
-                    image_has_children(inventory, image))
+                if (!image_is_classic_leaf(inventory, image) || age_sec < 0 ||
+                    age_sec > CLASSIC_QUIET_SEC || strv_contains(&failed_ids, image->id) ||
+                    stage_has_ended(&builds, image) || named_images_contain_id(known, image->id))
                         continue;
                 snprintf(text, sizeof(text), "image %.19s of a classic build is %llds old",
                          image->id, (long long)age_sec);
@@ -376,7 +391,7 @@ int inventory_observe(Docker *docker, const Config *config, Observe what, const 
         if (r >= 0 && what == OBSERVE_ALL)
                 r = observe_builder_volumes(docker, config, ret, reterr_diag);
         if (r >= 0)
-                r = observe_classic_builds(docker, known, ret, reterr_diag);
+                r = observe_classic_builds(docker, config, known, ret, reterr_diag);
         if (r >= 0)
                 r = disks_observe(config, &ret->engine, &ret->disks);
         if (r < 0)

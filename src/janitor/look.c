@@ -16,6 +16,7 @@
 void memory_done(Memory *memory) {
         seen_images_done(&memory->seen);
         suspects_done(&memory->suspects);
+        build_watch_done(&memory->builds);
         *memory = (Memory){ 0 };
 }
 
@@ -145,6 +146,7 @@ int look_run(Docker *docker, const Config *config, Observe what, Memory *memory,
         int r;
 
         refresh(memory);
+        ret->inventory.watch = &memory->builds;
         if (what == OBSERVE_ALL)
                 image_facts_recall(memory->store, &ret->inventory);
         r = inventory_observe(docker, config, what, &memory->suspects.images, &ret->inventory,

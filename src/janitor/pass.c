@@ -481,7 +481,7 @@ int pass_run(Docker *docker, const Config *config, Memory *memory, const Surroun
                 .memory = memory,
                 .reporter = reporter,
                 .look = LOOK_NULL,
-                .again = INVENTORY_NULL,
+                .again = { .watch = &memory->builds },
                 .started_sec = now_realtime_sec(),
         };
         int r;

@@ -49,7 +49,10 @@ static void count(const Inventory *inventory, const Config *config, Summary *sum
         summary->records_in_use = inventory->n_in_use;
         summary->record_bytes = inventory->record_bytes;
         summary->record_private_bytes = inventory->private_bytes;
-        summary->in_use_hash = inventory->in_use_hash;
+        summary->held_hash = builds_held_hash(&inventory->builds);
+        strcpy(summary->building_unknown, inventory->builds.unknown);
+        summary->records_leaked = inventory->builds.leaked.n;
+        summary->leaked_since_usec = inventory->builds.leaked_since_usec;
         summary->build_cache_usec = inventory->build_cache_usec;
         summary->observed_sec = inventory->observed_sec;
         for (size_t i = 0; i < inventory->images.n; i++)

@@ -259,7 +259,13 @@ static int judge_records(Proof *proof) {
                 char bytes[BYTES_TEXT_MAX];
 
                 bytes_format(record->size_bytes, bytes);
-                if (record->in_use)
+                if (record->in_use && id_set_contains(&proof->inventory->builds.leaked, record->id))
+                        r = add(proof, REMAINING_RECORD, record->id,
+                                "restart the engine (systemctl restart docker), then clear again",
+                                "build cache record (%s, %s) that the engine holds in use although "
+                                "no build runs: it lost count",
+                                type, bytes);
+                else if (record->in_use)
                         r = add(proof, REMAINING_RECORD, record->id,
                                 "wait for the build to end, then clear again",
                                 "build cache record (%s, %s) in use by a build", type, bytes);
@@ -351,6 +357,21 @@ static int judge_builder_volumes(Proof *proof) {
         return 0;
 }
 
+/* A build that holds no record is named by nothing else. */
+static int judge_buildkit_builds(Proof *proof) {
+        const Inventory *inventory = proof->inventory;
+        const Builds *builds = &inventory->builds;
+
+        if (builds->unknown[0])
+                return add(proof, REMAINING_BUILD, "BuildKit", "clear again",
+                           "whether a build runs can't be told: %s", builds->unknown);
+        if (builds->n_running > 0 && inventory->n_in_use <= builds->leaked.n)
+                return add(proof, REMAINING_BUILD, "BuildKit",
+                           "wait for the build to end, then clear again",
+                           "a build runs (%zu in BuildKit's history)", builds->n_running);
+        return 0;
+}
+
 static int judge_classic_builds(Proof *proof) {
         for (size_t i = 0; i < proof->inventory->classic_builds.n; i++) {
                 int r = add(proof, REMAINING_BUILD, "classic builder",
@@ -374,7 +395,9 @@ int proof_remaining(const Inventory *inventory, const Config *config, const Clea
         };
         int r = 0;
 
-        if (options->target & TARGET_BUILDER) {
+        if (options->target & TARGET_DOCKER)
+                r = judge_buildkit_builds(&proof);
+        if (r >= 0 && options->target & TARGET_BUILDER) {
                 r = judge_records(&proof);
                 if (r >= 0 && !config->external_builders_ignore)
                         r = judge_builders(&proof);

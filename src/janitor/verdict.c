@@ -85,6 +85,7 @@ void policy_record(const Inventory *inventory, const PolicyPlan *plan, const uin
                 verdict.age_sec = now->wall_sec - entry->last_used_nsec / NSEC_PER_SEC;
         if (entry->in_use) {
                 verdict.rule = RULE_RECORD_IN_USE;
+                verdict.leaked = id_set_contains(&inventory->builds.leaked, entry->id);
         } else if (builder->unused && builder->unused[record]) {
                 verdict.remove = true;
                 verdict.rule = RULE_RECORD_AGE;
@@ -272,7 +273,10 @@ static char *record_text(const PolicyPlan *plan, const RecordVerdict *verdict) {
 
         switch (verdict->rule) {
         case RULE_RECORD_IN_USE:
-                return strdup("a build uses it");
+                return strdup(verdict->leaked
+                                      ? "the engine holds it in use although no build runs, "
+                                        "until it is restarted"
+                                      : "a build uses it");
         case RULE_RECORD_CHILD:
                 return strdup("another record that stays was made from it");
         case RULE_RECORD_LRU:
@@ -379,6 +383,11 @@ static char *pin_text(const Inventory *inventory, const PolicyPlan *plan, const 
         cleanup_free char *why = NULL, *remedy = NULL;
         ImageText name;
 
+        if (!pin->image && inventory->builds.leaked.n > 0 &&
+            inventory->builds.leaked.n >= inventory->n_in_use)
+                return text_format("build cache in use by no build (%s): to free it: systemctl "
+                                   "restart docker",
+                                   bytes.text);
         if (!pin->image)
                 return text_format("build cache in use (%s): it is free when the build has ended",
                                    bytes.text);

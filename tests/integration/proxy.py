@@ -130,6 +130,8 @@ def allowed(method: str, path: str) -> bool:
     query = parse_qsl(parts.query, keep_blank_values=True)
     if method == "GET":
         return True
+    if method == "POST" and path == "/grpc":  # BuildKit's build history, which is read
+        return True
     if method == "POST" and name == "/build/prune":
         minor = int((re.match(r"/v1\.(\d+)/", path) or ["", "0"])[1])
         amount = "reserved-space" if minor >= 48 else "keep-storage"
@@ -211,7 +213,8 @@ class Proxy:
     @property
     def changes(self) -> list[tuple[str, str]]:
         """Requests so far that were not mere looks."""
-        return [(method, plain(path)) for method, path in list(self.requests) if method != "GET"]
+        return [(method, plain(path)) for method, path in list(self.requests)
+                if method != "GET" and path != "/grpc"]
 
     @property
     def forbidden(self) -> list[tuple[str, str]]:
@@ -261,6 +264,11 @@ class Proxy:
             upstream.request(method, path, None, dict(headers.items()))
             stream_through(client, upstream)
             return False
+        if told is None and path == "/grpc":
+            lines = ["POST /grpc HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+            upstream.sock.sendall("\r\n".join([*lines, "\r\n"]).encode("latin-1"))
+            tunnel(client, upstream.sock)
+            return False
         if callable(told):
             told(Exchange(client, forward))
             return False
@@ -276,6 +284,17 @@ def receive(response: http.client.HTTPResponse) -> tuple[bytes, bytes]:
     if chunked:
         body = (b"%x\r\n%b\r\n" % (len(body), body) if body else b"") + b"0\r\n\r\n"
     return "\r\n".join([*lines, "\r\n"]).encode("latin-1"), body
+
+
+def tunnel(client: socket.socket, engine: socket.socket) -> None:
+    """Hands on what either end says, until one hangs up: HTTP/2, after an upgrade."""
+    other = {client: engine, engine: client}
+    while True:
+        for end in select.select([client, engine], [], [])[0]:
+            piece = end.recv(65536)
+            if not piece:
+                return
+            other[end].sendall(piece)
 
 
 def stream_through(client: socket.socket, upstream: UnixHTTP) -> None:

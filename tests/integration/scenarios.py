@@ -45,6 +45,15 @@ COPY rootfs /
 COPY --from=builder /app/bundle /app/bundle
 COPY src /app/src
 """
+# No step of the one stage is one of the other: the classic builder would take it from there.
+CLASSIC_STAGES = """FROM scratch AS builder
+COPY rootfs /
+COPY requirements.txt /app/
+RUN cp /app/requirements.txt /app/bundle
+FROM scratch
+COPY --from=builder /app/bundle /app/bundle
+COPY src /app/src
+"""
 CACHE_MOUNT = HEAD + """RUN --mount=type=cache,target=/wheels cp /app/requirements.txt /wheels/
 COPY src /app/src
 """
@@ -115,6 +124,8 @@ ROWS = {row.name: row for row in (
     Row("cache-mount", "cache mount", dockerfile=CACHE_MOUNT),
     Row("building", "a build running meanwhile", building=SLOW),
     Row("classic", "classic builder", classic=True),
+    Row("classic-multi-stage", "classic builder, multi-stage build", image=FRONTEND,
+        dockerfile=CLASSIC_STAGES, classic=True),
     Row("classic-running", "classic builder, running container", classic=True, container="running",
         remains=(CONTAINER,)),
     Row("classic-failed", "classic builder, a failed build's stopped container", classic=True,

@@ -529,9 +529,50 @@ static void test_record_plain(void **state) {
                         assert_int_equal(a->type, b->type);
                         assert_int_equal(a->in_use, b->in_use);
                         assert_int_equal(a->shared, b->shared);
+                        assert_int_equal(a->source, b->source);
                 }
                 record_set_done(&plain.set);
                 record_set_done(&slow.set);
+        }
+}
+
+/* What a Dockerfile is read from, told by the description; both readers agree. */
+static void test_source(void **state) {
+        static const struct {
+                const char *description;
+                bool source, plain;
+        } cases[] = {
+                { "local source for dockerfile", true, true },
+                { "local source for context", false, true },
+                { "http url http://build-context-vpg03bscd2kvb8", true, true },
+                { "http url https://example.org/a.tar.gz", true, true },
+                { "git snapshot for https://example.org/a.git#main", true, true },
+                { "mount / from exec /bin/sh -c git snapshot for x", false, true },
+                { "http url", false, true },
+                { "", false, true },
+                { "\\u0068ttp url http://x", true, false },
+                { "http\\u0020url http://x", true, false },
+                { "http url \\u0068ttp://x", true, true },
+                { "a \\u0026\\u0026 b", false, true },
+                { "http \\u0026", false, false },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Seen seen = { .error = 0 };
+                char text[512];
+
+                snprintf(text, sizeof(text),
+                         "{\"ID\":\"a\",\"Type\":\"regular\",\"Description\":\"%s\","
+                         "\"InUse\":true,\"Shared\":false,\"Size\":3,\"CreatedAt\":\"\","
+                         "\"LastUsedAt\":null,\"UsageCount\":1}",
+                         cases[i].description);
+                assert_int_equal(parse_record_plain(text, strlen(text), keep_record, &seen),
+                                 cases[i].plain ? strlen(text) : 0);
+                assert_int_equal(parse_record(text, strlen(text), keep_record, &seen, NULL), 0);
+                for (size_t j = 0; j < seen.set.n; j++)
+                        assert_int_equal(seen.set.v[j].source, cases[i].source);
+                record_set_done(&seen.set);
         }
 }
 
@@ -632,6 +673,7 @@ int main(void) {
                 cmocka_unit_test(test_volumes_errors),
                 cmocka_unit_test(test_time),
                 cmocka_unit_test(test_record_plain),
+                cmocka_unit_test(test_source),
                 cmocka_unit_test(test_usage_count),
                 cmocka_unit_test(test_last_tagged),
                 cmocka_unit_test(test_message),

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The list of images tells seconds, in which a stage and the image of its build may have been made both,
+ * and as well the image of one build and the first step of the next. Inspect tells nanoseconds.
+ */
+
+#include "janitor/stages.h"
+
+#include "docker/name.h"
+
+#define ASKED_MAX 64
+
+static bool names_ours(const Config *config, const Image *image) {
+        for (size_t i = 0; i < image->names.n; i++)
+                if (name_is_ours(config, image, image->names.v[i]) &&
+                    !name_matches_any(&config->base, image->names.v[i]))
+                        return true;
+        return false;
+}
+
+/* Named by somebody; a rollback or trash tag is of the janitor's and not of a build. */
+static bool is_named(const Config *config, const Image *image) {
+        for (size_t i = 0; i < image->names.n; i++)
+                if (!name_is_trash(image->names.v[i]) &&
+                    !name_is_rollback(config, image->names.v[i]))
+                        return true;
+        return false;
+}
+
+/* Years that no clock shows stay within the type. */
+static int64_t nsec_of(int64_t sec) {
+        const int64_t max = INT64_MAX / NSEC_PER_SEC - 1;
+
+        return MAX(MIN(sec, max), -max) * NSEC_PER_SEC;
+}
+
+/* A leaf that is not known to the nanosecond counts as made at the end of its second, a named image at
+ * its beginning. */
+static int64_t leaf_nsec(const Image *leaf) {
+        return leaf->created_nsec ?: nsec_of(leaf->created_sec) + NSEC_PER_SEC - 1;
+}
+
+static int compare_builds(const void *a, const void *b) {
+        const NamedBuild *x = a, *y = b;
+
+        if (x->created_nsec != y->created_nsec)
+                return x->created_nsec < y->created_nsec ? -1 : 1;
+        return y->ours - x->ours; /* at one time ours comes first */
+}
+
+int named_builds_find(const Inventory *inventory, const Config *config, NamedBuilds *ret) {
+        const ImageSet *images = &inventory->images;
+        NamedBuilds builds = { .newest_of_ours_nsec = INT64_MIN };
+
+        builds.v = calloc(images->n + 1, sizeof(*builds.v));
+        if (!builds.v)
+                return -ENOMEM;
+        for (size_t i = 0; i < images->n; i++) {
+                const Image *image = &images->v[i];
+                NamedBuild build = {
+                        .created_nsec = image->created_nsec ?: nsec_of(image->created_sec),
+                        .image = i,
+                        .ours = names_ours(config, image),
+                };
+
+                /* One from the future says nothing of what was before it. */
+                if (!is_named(config, image) || !image_is_classic(inventory, image) ||
+                    image->created_sec > inventory->observed_sec + 1)
+                        continue;
+                if (build.ours)
+                        builds.newest_of_ours_nsec =
+                                MAX(builds.newest_of_ours_nsec, build.created_nsec);
+                builds.v[builds.n++] = build;
+        }
+        qsort(builds.v, builds.n, sizeof(*builds.v), compare_builds);
+        *ret = builds;
+        return 0;
+}
+
+void named_builds_done(NamedBuilds *builds) {
+        free(builds->v);
+        *builds = (NamedBuilds){ 0 };
+}
+
+/* The first one at or after a time; builds->n: there is none. */
+static size_t first_since(const NamedBuilds *builds, int64_t nsec) {
+        size_t low = 0, n = builds->n;
+
+        while (n > 0) {
+                size_t half = n / 2;
+
+                if (builds->v[low + half].created_nsec < nsec) {
+                        low += half + 1;
+                        n -= half + 1;
+                } else {
+                        n = half;
+                }
+        }
+        return low;
+}
+
+bool image_is_classic_leaf(const Inventory *inventory, const Image *image) {
+        return image_is_untagged(image) && image_is_classic(inventory, image) &&
+               !image_has_children(inventory, image);
+}
+
+bool stage_has_ended(const NamedBuilds *builds, const Image *leaf) {
+        return builds->newest_of_ours_nsec >= leaf_nsec(leaf);
+}
+
+bool stage_is_ours(const NamedBuilds *builds, const Image *leaf) {
+        size_t first = first_since(builds, leaf_nsec(leaf));
+        int64_t took_nsec;
+
+        return first < builds->n && builds->v[first].ours &&
+               !__builtin_sub_overflow(builds->v[first].created_nsec, leaf_nsec(leaf),
+                                       &took_nsec) &&
+               took_nsec <= STAGE_SEC * NSEC_PER_SEC;
+}
+
+/* 0 also where the image is gone. */
+static int ask_time(Docker *docker, Image *image, size_t *n_asked, Diag *reterr_diag) {
+        cleanup(image_detail_done) ImageDetail detail = { 0 };
+        int r;
+
+        if (image->created_nsec || *n_asked == ASKED_MAX)
+                return 0;
+        (*n_asked)++;
+        r = docker_image(docker, image->id, &detail, reterr_diag);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        image->created_nsec = detail.created_nsec;
+        return 0;
+}
+
+int stages_ask_times(Docker *docker, const Config *config, Inventory *inventory,
+                     Diag *reterr_diag) {
+        ImageSet *images = &inventory->images;
+        cleanup(named_builds_done) NamedBuilds builds = { 0 };
+        size_t n_asked = 0;
+        int r;
+
+        r = named_builds_find(inventory, config, &builds);
+        for (size_t i = 0; i < images->n && n_asked < ASKED_MAX && r >= 0; i++) {
+                Image *leaf = &images->v[i];
+                size_t first = first_since(&builds, nsec_of(leaf->created_sec));
+
+                if (!image_is_classic_leaf(inventory, leaf))
+                        continue;
+                for (size_t k = first; k < builds.n && n_asked < ASKED_MAX && r >= 0; k++) {
+                        Image *named = &images->v[builds.v[k].image];
+
+                        if (named->created_sec != leaf->created_sec)
+                                break;
+                        r = ask_time(docker, leaf, &n_asked, reterr_diag);
+                        if (r >= 0)
+                                r = ask_time(docker, named, &n_asked, reterr_diag);
+                }
+        }
+        return r;
+}
+
+/* The untagged images from `image` down, but those `known`: what FROM named is not of the stage. */
+static int add_chain(const Inventory *inventory, const Image *image, bool *known,
+                     NamedImages *suspects) {
+        const ImageSet *images = &inventory->images;
+
+        while (image && image_is_untagged(image) && image_is_classic(inventory, image) &&
+               !known[image - images->v]) {
+                known[image - images->v] = true;
+                if (named_images_add(suspects, "", image->id) < 0)
+                        return -ENOMEM;
+                image = image->parent_id[0] ? image_set_find(images, image->parent_id) : NULL;
+        }
+        return 0;
+}
+
+int stages_add(const Inventory *inventory, const Config *config, NamedImages *suspects) {
+        const ImageSet *images = &inventory->images;
+        cleanup_free bool *known = calloc(images->n + 1, sizeof(*known));
+        cleanup(named_builds_done) NamedBuilds builds = { 0 };
+        int r;
+
+        if (!known)
+                return -ENOMEM;
+        r = named_builds_find(inventory, config, &builds);
+        for (size_t i = 0; i < suspects->n; i++) {
+                const Image *image = image_set_find(images, suspects->v[i].id);
+
+                if (image)
+                        known[image - images->v] = true;
+        }
+        for (size_t i = 0; i < images->n && r >= 0; i++) {
+                const Image *image = &images->v[i];
+
+                if (image_is_classic_leaf(inventory, image) && stage_is_ours(&builds, image))
+                        r = add_chain(inventory, image, known, suspects);
+        }
+        return r;
+}

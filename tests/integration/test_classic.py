@@ -1,0 +1,138 @@
+"""Builds of the classic builder: their stages, and what they leave without a name."""
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from engine import Engine, rootfs_tar
+from helpers import Daemon, Project, images, look, names, on, receipts, untag
+from scenarios import BACKEND, Build, count
+
+# No step of the one stage is a step of the other, as with FROM node and FROM nginx.
+STAGES = """FROM base/one:1 AS builder
+COPY release /app/
+RUN cp /app/release /app/bundle
+FROM base/two:1
+COPY --from=builder /app/bundle /app/bundle
+COPY rootfs/unique /app/src
+"""
+THREE_STAGES = """FROM base/one:1 AS dependencies
+COPY release /app/
+RUN cp /app/release /app/installed
+FROM base/one:1 AS builder
+COPY --from=dependencies /app/installed /app/installed
+RUN cp /app/installed /app/bundle
+FROM base/two:1
+COPY --from=builder /app/bundle /app/bundle
+"""
+SAME_BASE = """FROM scratch AS builder
+COPY rootfs /
+COPY release /app/
+RUN cp /app/release /app/bundle
+FROM scratch
+COPY rootfs /
+COPY --from=builder /app/bundle /app/bundle
+"""
+
+
+def bases(engine: Engine) -> None:
+    for name in ("base/one:1", "base/two:1"):
+        engine.docker("import", "-", name, input=rootfs_tar(name))
+
+
+def build(project: Project, dockerfile: str, *options: str) -> Build:
+    (project.dir / "Dockerfile").write_text(dockerfile)
+    (project.dir / "release").write_text("1")
+    done = project.engine.docker("build", "--network", "none", *options, str(project.dir),
+                                 env={"DOCKER_BUILDKIT": "0"})
+    return count(done.stdout + done.stderr)
+
+
+def test_stages_of_an_ended_build_go(engine: Engine, short_path: Path) -> None:
+    """Nothing is waited for, and the next build takes no step from a cache."""
+    bases(engine)
+    kept = images(engine)
+    project = Project(engine, short_path / "project")
+    with Daemon(engine.socket, short_path / "daemon") as daemon:
+        # the last one takes a step from its own first stage
+        for dockerfile, own in ((STAGES, 0), (THREE_STAGES, 0), (SAME_BASE, 1)):
+            assert build(project, dockerfile, "--tag", BACKEND).cached == own
+            begin = time.monotonic()
+            clear = daemon.ctl("clear", "--target", "all", "--wait", "120s")
+            assert clear.returncode == 0, clear.stdout + clear.stderr
+            assert time.monotonic() - begin < 30, clear.stdout
+            assert images(engine) == kept
+            assert build(project, dockerfile, "--tag", BACKEND).cached == own
+            assert daemon.ctl("clear", "--target", "all", "--wait", "120s").returncode == 0
+        assert sorted(names(engine)) == ["base/one:1", "base/two:1"]
+
+
+@on("20", "28c")
+def test_build_without_a_tag(engine: Engine, short_path: Path) -> None:
+    """Its last image looks like the newest step of a build under way: left alone for a minute. Then it is
+    named, since nothing tells whose it is; and goes once a build of ours has ended after it."""
+    bases(engine)
+    project = Project(engine, short_path / "project")
+    with Daemon(engine.socket, short_path / "daemon") as daemon:
+        assert build(project, STAGES).cached == 0
+        before = images(engine)
+        clear = daemon.ctl("clear", "--target", "all", "--wait", "1s")
+        assert clear.returncode == 3, clear.stdout + clear.stderr
+        assert images(engine) == before
+        assert {left["kind"] for left in receipts(daemon)[-1]["remaining"]} >= {"build"}
+        clear = daemon.ctl("clear", "--target", "all", "--wait", "120s")
+        assert clear.returncode == 3, clear.stdout + clear.stderr
+        assert "an untagged image that nothing tells the owner of" in clear.stdout
+        assert images(engine) == before
+        build(project, STAGES, "--tag", BACKEND)
+        clear = daemon.ctl("clear", "--target", "all", "--wait", "120s")
+        assert clear.returncode == 0, clear.stdout + clear.stderr
+        assert build(project, STAGES, "--tag", BACKEND).cached == 0
+
+
+@on("20", "28c")
+def test_stage_of_a_build_under_way_stays(engine: Engine, short_path: Path) -> None:
+    """An image of ours that is older than the stage tells nothing of its build."""
+    bases(engine)
+    project = Project(engine, short_path / "project")
+    with Daemon(engine.socket, short_path / "daemon") as daemon:
+        build(project, STAGES, "--tag", BACKEND)
+        time.sleep(1.1)  # the engine tells whole seconds
+        engine.docker("build", "--network", "none", "--target", "builder", str(project.dir), "--tag",
+                      "other/stage:1", "--build-arg", "NEW=1", env={"DOCKER_BUILDKIT": "0"})
+        untagged = build(project, STAGES.replace("base/one:1", "base/two:1"), "--target", "builder")
+        assert untagged.cached == 0
+        before = images(engine)
+        clear = daemon.ctl("clear", "--target", "all", "--wait", "1s")
+        assert clear.returncode == 3, clear.stdout + clear.stderr
+        assert images(engine) == before and BACKEND in names(engine)
+
+
+@on("20", "28", "28c")
+def test_step_made_in_the_second_of_an_image(engine: Engine, short_path: Path) -> None:
+    """One build of compose follows another within a second, which is all that the list of images tells:
+    the first step of the second build is not taken for a stage of the first."""
+    bases(engine)
+    first, second = (Project(engine, short_path / name) for name in ("first", "second"))
+    stage = "FROM base/two:1\nCOPY release /app/\n"
+    with Daemon(engine.socket, short_path / "daemon") as daemon:
+        for _ in range(20):
+            build(first, stage, "--tag", BACKEND)
+            build(second, stage.replace("/app/", "/other/"))
+            listed = {image["Id"]: image for image in look(engine, "/v1.41/images/json?all=1")}
+            named = listed[names(engine)[BACKEND]]["Created"]
+            step, = (image["Created"] for id, image in listed.items()
+                     if image["RepoTags"] in (None, [], ["<none>:<none>"])
+                     and image["Created"] >= named)
+            if step == named:
+                break
+            untag(engine, BACKEND)
+            engine.docker("image", "prune", "--force")
+        else:
+            pytest.skip("no two builds within one second")
+        before = images(engine)
+        clear = daemon.ctl("clear", "--target", "all", "--wait", "1s")
+        assert clear.returncode == 3, clear.stdout + clear.stderr
+        assert images(engine) == before and BACKEND in names(engine)
