@@ -45,7 +45,7 @@ typedef struct ImageFacts {
         char id[IMAGE_ID_MAX];
         ImageKind kind;
         InlineCache inline_cache;
-        bool ours;               /* it bore a name of ours at some time */
+        bool ours;               /* it bore a name of ours at some time, or was a stage of such */
         int64_t n_history;       /* entries in its history; FACTS_NO_HISTORY: not read */
         uint64_t names_hash;     /* of its names when it was inspected; 0: it was not */
         Prefixes layers;         /* of the contents of its layers, the lowest first */

@@ -316,6 +316,19 @@ static int observe_classic_container(Docker *docker, Container *container, Inven
         return strv_add(&inventory->classic_builds, text);
 }
 
+/* What the final image does not tell, the instructions of an earlier stage, its stage does. */
+static void note_stages(const NamedBuilds *builds, Inventory *inventory) {
+        for (size_t i = 0; i < inventory->images.n; i++) {
+                const Image *image = &inventory->images.v[i];
+                ImageFacts *facts = fact_set_find(&inventory->facts, image->id);
+
+                if (!facts || facts->ours || !image_is_classic_leaf(inventory, image) ||
+                    !stage_is_ours(builds, image))
+                        continue;
+                facts->ours = facts->dirty = true;
+        }
+}
+
 static int observe_classic_builds(Docker *docker, const Config *config, const NamedImages *known,
                                   Inventory *inventory, Diag *reterr_diag) {
         cleanup(named_builds_done) NamedBuilds builds = { 0 };
@@ -336,6 +349,7 @@ static int observe_classic_builds(Docker *docker, const Config *config, const Na
                 r = named_builds_find(inventory, config, &builds);
         if (r < 0)
                 return r;
+        note_stages(&builds, inventory);
         for (size_t i = 0; i < inventory->images.n; i++) {
                 const Image *image = &inventory->images.v[i];
                 int64_t age_sec = now_sec - image->created_sec;

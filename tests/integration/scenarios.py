@@ -54,6 +54,14 @@ FROM scratch
 COPY --from=builder /app/bundle /app/bundle
 COPY src /app/src
 """
+OWN_STAGE = """FROM scratch AS builder
+COPY rootfs /
+COPY requirements.txt /app/
+RUN cp /app/requirements.txt /app/bundle
+FROM scratch
+COPY --from=builder /app/bundle /app/bundle
+COPY src /app/src
+"""
 CACHE_MOUNT = HEAD + """RUN --mount=type=cache,target=/wheels cp /app/requirements.txt /wheels/
 COPY src /app/src
 """
@@ -151,6 +159,9 @@ ROWS = {row.name: row for row in (
     Row("foreign-stage", "classic stage of ours (`--target`) under another name", classic=True,
         image=FRONTEND, dockerfile=MULTI_STAGE, steps="build IMAGE\nstage builder stage:dev",
         remains=("stage:dev",)),
+    Row("foreign-own-stage", "… whose steps the final image does not tell; ours was cleared before",
+        classic=True, image=FRONTEND, dockerfile=OWN_STAGE,
+        steps="build IMAGE\nclear\nchange\nstage builder stage:dev", remains=("stage:dev",)),
     Row("foreign-first-step", "classic image of another application, the same base and first step",
         classic=True, dockerfile=ON_BASE, steps="base\nbuild IMAGE\nother SAME_FIRST_STEP scratchpad:dev",
         remains=("scratchpad:dev",)),
