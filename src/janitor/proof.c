@@ -345,7 +345,7 @@ static int judge_builder_volumes(Proof *proof) {
                 if (!container || !remedy)
                         return -ENOMEM;
                 n = builder_name(container, &name);
-                if (index_find(&builders, container, NULL))
+                if (n < 0 || index_find(&builders, container, NULL))
                         continue; /* named by its container */
                 r = add(proof, REMAINING_BUILDER, volume, remedy,
                         "the volume keeps the build cache of the buildx builder '%.*s', whose "
