@@ -6,7 +6,7 @@
  * instructions in its history, whether it has inline cache metadata.
  *
  * An image that the classic builder made here has a ParentId, but for the first step of a build FROM
- * scratch. One without is told by the newest entry of its history. Facts about an id never change
+ * scratch. Who made an image without a parent, the newest entry of its history tells. Facts about an id never change
  * (but for the time it was last tagged), so they are asked for once, and remembered.
  */
 
@@ -22,8 +22,8 @@ int image_facts_observe(Docker *docker, const Config *config, Inventory *invento
 
 /*
  * Puts what earlier runs learned into an inventory that has no facts yet, and keeps what this one
- * learned. A store that fails costs calls to the engine and nothing else, so neither returns an
- * error.
+ * learned. A store that fails costs calls to the engine, and what was known of images of ours that are
+ * gone; neither is a reason to end a job, so there is no error.
  */
 void image_facts_recall(Store *store, Inventory *inventory);
 void image_facts_remember(Store *store, Inventory *inventory);

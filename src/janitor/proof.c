@@ -1,16 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * What serves a cached step, as found on engines 20.10, 26.1 and 28.5 with both image stores:
- *
- * BuildKit takes steps from its records (a plain cache mount is none, but those that a mount with
- * from= was made from are; on the containerd store only some, which no record tells apart), and on
- * the graphdriver store from an image that a build names in cache_from if it carries inline cache
- * metadata. The containerd store asks a registry for such a name, never the local image.
- *
- * The classic builder looks, from the image a step stands on, for a child that was made by the same
- * instruction. Names play no part in that; what counts is that the chain of parents is whole. With
- * cache_from it also takes steps from the history of the image named, whole chain or not.
+ * BuildKit takes cached steps from its records (a plain cache mount is none, but those that a mount with
+ * from= was made from are; on the containerd store only some, which no record tells apart). What images
+ * serve is found by janitor/source; here each one that does is named, with the command that ends it.
  *
  * Where something can't be known (a configuration this process may not read) it counts: "not
  * fresh" by mistake costs a look, "fresh" by mistake is what this program was made against.
