@@ -320,10 +320,15 @@ int parse_image(const char *text, size_t n, Image *ret, Diag *reterr_diag) {
         return 0;
 }
 
-const char *const parse_image_detail_members[] = {
-        "Id", "Parent", "Comment", "DockerVersion", "RepoTags", "Created", "Metadata/LastTagTime",
-        NULL
-};
+const char *const parse_image_detail_members[] = { "Id",
+                                                   "Parent",
+                                                   "Comment",
+                                                   "DockerVersion",
+                                                   "RepoTags",
+                                                   "Created",
+                                                   "Metadata/LastTagTime",
+                                                   "RootFS/Layers",
+                                                   NULL };
 
 int parse_image_detail(const char *text, size_t n, ImageDetail *ret, Diag *reterr_diag) {
         cleanup(image_detail_done) ImageDetail detail = { 0 };
@@ -336,6 +341,7 @@ int parse_image_detail(const char *text, size_t n, ImageDetail *ret, Diag *reter
             (r = read_string(json, "Comment", &detail.comment)) < 0 ||
             (r = read_string(json, "DockerVersion", &detail.docker_version)) < 0 ||
             (r = read_names(json, "RepoTags", "<none>:<none>", false, &detail.names)) < 0 ||
+            (r = read_names(json_get(json, "RootFS"), "Layers", "", false, &detail.layers)) < 0 ||
             (r = read_time(json, "Created", &detail.created_sec)) < 0 ||
             (r = read_time_nsec(json, "Created", &detail.created_nsec)) < 0 ||
             (r = read_time(json_get(json, "Metadata"), "LastTagTime", &detail.last_tagged_sec)) <
@@ -347,6 +353,23 @@ int parse_image_detail(const char *text, size_t n, ImageDetail *ret, Diag *reter
         *ret = detail;
         detail = (ImageDetail){ 0 };
         return 0;
+}
+
+const char *const parse_history_members[] = { "CreatedBy", "Comment", NULL };
+
+int parse_history_entry(const char *text, size_t n, DockerHistory add, void *userdata,
+                        Diag *reterr_diag) {
+        const char *created_by = "", *comment = "";
+        cleanup(json_free) Json *json = NULL;
+        int r;
+
+        r = read_object(text, n, &json);
+        if (r < 0 || json_read_string(json, "CreatedBy", &created_by) < 0 ||
+            json_read_string(json, "Comment", &comment) < 0)
+                return diag_set(reterr_diag, r < 0 ? r : -EBADMSG,
+                                "the engine's history of an image is malformed");
+
+        return add(userdata, created_by, comment);
 }
 
 /* "/web-1", the first without another slash: one with two is a link into another container. */

@@ -19,43 +19,13 @@
 #include "base/span.h"
 #include "base/text.h"
 #include "docker/name.h"
+#include "janitor/image-facts.h"
 #include "janitor/stages.h"
-#include "wire/json.h"
 
-#define IMAGE_CONFIG_BYTES_MAX (4U * 1024U * 1024U)
 #define CONTAINERD_ROOT "/var/lib/containerd"
 /* Images and containers together that the engine may fail to tell the details of. Where there are
  * more, it is the engine that fails. */
 #define FAILURES_MAX 8
-
-int fact_set_index(FactSet *facts) {
-        facts->indexed = false;
-        index_done(&facts->by_id);
-        for (size_t i = 0; i < facts->n; i++)
-                if (index_add(&facts->by_id, facts->v[i].id, i) < 0)
-                        return -ENOMEM;
-        index_sort(&facts->by_id);
-        facts->indexed = true;
-        return 0;
-}
-
-const ImageFacts *fact_set_find(const FactSet *facts, const char *id) {
-        if (facts->indexed) {
-                const IndexEntry *entry = index_find(&facts->by_id, id, NULL);
-
-                return entry ? &facts->v[entry->at] : NULL;
-        }
-        for (size_t i = 0; i < facts->n; i++)
-                if (strcmp(facts->v[i].id, id) == 0)
-                        return &facts->v[i];
-        return NULL;
-}
-
-void fact_set_done(FactSet *facts) {
-        free(facts->v);
-        index_done(&facts->by_id);
-        *facts = (FactSet){ 0 };
-}
 
 void disks_done(Disks *disks) {
         for (size_t i = 0; i < disks->n; i++)
@@ -126,6 +96,7 @@ static void inventory_reset(Inventory *inventory) {
         image_set_done(&inventory->images);
         container_set_done(&inventory->containers);
         service_images_done(&inventory->services);
+        strv_done(&inventory->builder_volumes);
         strv_done(&inventory->classic_builds);
         builds_done(&inventory->builds);
         *inventory = INVENTORY_NULL;
@@ -262,130 +233,14 @@ static int observe_records(Docker *docker, Observe what, Inventory *inventory, D
                               &inventory->builds);
 }
 
-/* BuildKit signs the last layer's comment and the engine's own import as well; what is left was
- * made by the classic builder, by commit, or came by load or pull. */
-static ImageKind kind_from_comment(const char *comment) {
-        if (strncmp(comment, "buildkit.", strlen("buildkit.")) == 0)
-                return IMAGE_KIND_BUILDKIT;
-        if (strncmp(comment, "Imported from", strlen("Imported from")) == 0)
-                return IMAGE_KIND_OTHER;
-        return IMAGE_KIND_CLASSIC;
-}
-
-/*
- * The graphdriver store keeps each image's configuration in a file of its id's name. A process
- * that may not read below Docker's data root does not know.
- */
-static InlineCache read_inline_cache(const EngineInfo *engine, const char *id) {
-        cleanup_free char *path = NULL, *text = NULL;
-        cleanup(json_free) Json *json = NULL;
-        const char *hex = strchr(id, ':');
-        size_t n;
-
-        if (engine->image_store == IMAGE_STORE_CONTAINERD || !hex || strchr(hex, '/'))
-                return INLINE_CACHE_UNKNOWN;
-        if (asprintf(&path, "%s/image/%s/imagedb/content/sha256/%s", engine->root_dir,
-                     engine->driver, hex + 1) < 0)
-                return INLINE_CACHE_UNKNOWN;
-        if (file_read(AT_FDCWD, path, IMAGE_CONFIG_BYTES_MAX, &text, &n) < 0 ||
-            json_parse_foreign(text, n, &json) < 0)
-                return INLINE_CACHE_UNKNOWN;
-        return json_get(json, "moby.buildkit.cache.v0") ? INLINE_CACHE_YES : INLINE_CACHE_NO;
-}
-
-/*
- * What the failure to inspect one object means: the object is unreadable (0) where the engine
- * answered with an error or in a form that can't be read, and the observation fails otherwise.
- */
-static int add_failure(UnreadableSet *set, const char *id, int error, const Diag *diag,
-                       Diag *reterr_diag) {
+int inventory_add_failure(UnreadableSet *set, const char *id, int error, const Diag *diag,
+                          Diag *reterr_diag) {
         if ((error != -EBADMSG && error != -EREMOTEIO) || set->n >= FAILURES_MAX) {
                 if (reterr_diag)
                         *reterr_diag = *diag;
                 return error;
         }
         return unreadable_add(set, id, diag_text(diag, error));
-}
-
-/* -ENOENT: the image went away meanwhile, which is no failure of the observation. */
-static int look_closely(Docker *docker, const EngineInfo *engine, const Image *image,
-                        FactSet *facts, Diag *reterr_diag) {
-        cleanup(image_detail_done) ImageDetail detail = { 0 };
-        ImageFacts *entry;
-        int r;
-
-        r = docker_image(docker, image->id, &detail, reterr_diag);
-        if (r < 0)
-                return r;
-        if (array_grow(facts->v, facts->n, facts->size) < 0)
-                return -ENOMEM;
-        facts->indexed = false;
-        entry = &facts->v[facts->n++];
-        *entry = (ImageFacts){
-                .kind = kind_from_comment(detail.comment),
-                .inline_cache = read_inline_cache(engine, image->id),
-                .last_tagged_sec = detail.last_tagged_sec,
-                .last_tagged_nsec = detail.last_tagged_nsec,
-        };
-        strcpy(entry->id, image->id);
-        return 0;
-}
-
-/* Positions of the images that have to be looked at more closely; malloc'ed. */
-static int images_without_facts(const Inventory *inventory, size_t **ret, size_t *ret_n) {
-        const ImageSet *images = &inventory->images;
-        size_t *found = calloc(images->n + 1, sizeof(*found));
-        size_t n = 0;
-
-        if (!found)
-                return -ENOMEM;
-        for (size_t i = 0; i < images->n; i++) {
-                const Image *image = &images->v[i];
-
-                /* An image with a parent is the classic builder's; of a step without a name no more
-                 * need be known. */
-                if ((!image->parent_id[0] || image->names.n > 0) &&
-                    !fact_set_find(&inventory->facts, image->id))
-                        found[n++] = i;
-        }
-        *ret = found;
-        *ret_n = n;
-        return 0;
-}
-
-static int observe_images(Docker *docker, Observe what, Inventory *inventory, Diag *reterr_diag) {
-        cleanup_free size_t *missing = NULL;
-        size_t n;
-        Diag failure = DIAG_NULL;
-        int r, error = 0;
-
-        r = docker_images(docker, &inventory->images, reterr_diag);
-        if (r < 0 || what != OBSERVE_ALL)
-                return r;
-        r = images_without_facts(inventory, &missing, &n);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < n; i++) {
-                const Image *image = &inventory->images.v[missing[i]];
-                Diag diag = DIAG_NULL;
-
-                r = look_closely(docker, &inventory->engine, image, &inventory->facts, &diag);
-                if (r < 0 && r != -ENOENT) {
-                        error = r;
-                        failure = diag;
-                        r = add_failure(&inventory->images.unreadable, image->id, r, &diag,
-                                        reterr_diag);
-                }
-                if (r < 0 && r != -ENOENT)
-                        return r;
-        }
-        /* None could ever be described: not these images fail, but the engine. */
-        if (error < 0 && inventory->facts.n == 0) {
-                if (reterr_diag)
-                        *reterr_diag = failure;
-                return error;
-        }
-        return fact_set_index(&inventory->facts);
 }
 
 /*
@@ -420,8 +275,8 @@ int inventory_observe_containers(Docker *docker, ContainerSet *ret, Diag *reterr
                 if (r == -ENOENT) { /* gone */
                         r = 0;
                 } else if (r < 0) {
-                        r = add_failure(&containers.unreadable, container->id, r, &diag,
-                                        reterr_diag);
+                        r = inventory_add_failure(&containers.unreadable, container->id, r, &diag,
+                                                  reterr_diag);
                 } else {
                         free(container->image);
                         container->image = TAKE_PTR(detail.config_image);
@@ -491,8 +346,8 @@ static int observe_classic_container(Docker *docker, Container *container, Inven
         if (r == -ENOENT) /* gone since the list, as a step that was committed is: look again */
                 return strv_add(&inventory->classic_builds, "a container of a build just ended");
         if (r < 0)
-                return add_failure(&inventory->containers.unreadable, container->id, r, &diag,
-                                   reterr_diag);
+                return inventory_add_failure(&inventory->containers.unreadable, container->id, r,
+                                             &diag, reterr_diag);
         if (!is_classic_step(&detail)) {
                 free(container->image);
                 container->image = TAKE_PTR(detail.config_image);
@@ -505,6 +360,19 @@ static int observe_classic_container(Docker *docker, Container *container, Inven
         snprintf(text, sizeof(text), "container %.12s (%.64s) runs a step of a classic build",
                  container->id, container->name);
         return strv_add(&inventory->classic_builds, text);
+}
+
+/* What the final image does not tell, the instructions of an earlier stage, its stage does. */
+static void note_stages(const NamedBuilds *builds, Inventory *inventory) {
+        for (size_t i = 0; i < inventory->images.n; i++) {
+                const Image *image = &inventory->images.v[i];
+                ImageFacts *facts = fact_set_find(&inventory->facts, image->id);
+
+                if (!facts || facts->ours || !image_is_classic_leaf(inventory, image) ||
+                    !stage_is_ours(builds, image))
+                        continue;
+                facts->ours = facts->dirty = true;
+        }
 }
 
 static int observe_classic_builds(Docker *docker, const Config *config, const NamedImages *known,
@@ -527,6 +395,7 @@ static int observe_classic_builds(Docker *docker, const Config *config, const Na
                 r = named_builds_find(inventory, config, &builds);
         if (r < 0)
                 return r;
+        note_stages(&builds, inventory);
         for (size_t i = 0; i < inventory->images.n; i++) {
                 const Image *image = &inventory->images.v[i];
                 int64_t age_sec = now_sec - image->created_sec;
@@ -541,6 +410,20 @@ static int observe_classic_builds(Docker *docker, const Config *config, const Na
                 if (r < 0)
                         return r;
         }
+        return 0;
+}
+
+/* The cache of a builder outlives its container there (`docker buildx rm --keep-state`). */
+static int observe_builder_volumes(Docker *docker, const Config *config, Inventory *inventory,
+                                   Diag *reterr_diag) {
+        int r;
+
+        if (config->external_builders_ignore)
+                return 0;
+        r = docker_builder_volumes(docker, &inventory->builder_volumes, reterr_diag);
+        if (r != -EOPNOTSUPP)
+                return r;
+        inventory->builder_volumes_unknown = true;
         return 0;
 }
 
@@ -564,7 +447,11 @@ int inventory_observe(Docker *docker, const Config *config, Observe what, const 
         if (r >= 0)
                 r = docker_services(docker, &ret->services, reterr_diag);
         if (r >= 0)
-                r = observe_images(docker, what, ret, reterr_diag);
+                r = docker_images(docker, &ret->images, reterr_diag);
+        if (r >= 0 && what == OBSERVE_ALL)
+                r = image_facts_observe(docker, config, ret, reterr_diag);
+        if (r >= 0 && what == OBSERVE_ALL)
+                r = observe_builder_volumes(docker, config, ret, reterr_diag);
         if (r >= 0)
                 r = service_images_resolve(&ret->services, &ret->images);
         if (r >= 0)

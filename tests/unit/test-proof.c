@@ -128,6 +128,87 @@ static void test_shared_step(void **state) {
         host_done(&h);
 }
 
+/* A cleared image with a name of others is named, whatever others built on it. */
+static void test_cleared_with_a_child(void **state) {
+        Host h = host_new();
+        RemainingList list;
+
+        (void)state;
+        host_image(&h, "base", "python:3", NULL, IMAGE_KIND_OTHER);
+        host_image(&h, "y", "other:y", "x", IMAGE_KIND_CLASSIC);
+        host_image(&h, "x", "pinned:x", "base", IMAGE_KIND_CLASSIC);
+        host_history(&h, "x", "bA");
+        host_facts(&h, "x")->ours = true;
+        host_history(&h, "y", "baC");
+        assert_int_equal(named_images_add(&h.suspects, "watchparty-x:1", host_id("x")), 0);
+        list = judge(&h);
+        assert_int_equal(list.n, 1);
+        assert_string_equal(list.v[0].object, "pinned:x");
+        remaining_done(&list);
+        host_done(&h);
+}
+
+/* The volume of a builder whose container is gone, and of one whose container is there. */
+static void test_builder_volumes(void **state) {
+        Host h = host_new();
+        RemainingList list;
+
+        (void)state;
+        host_image(&h, "bk", "moby/buildkit:buildx-stable-1", NULL, IMAGE_KIND_OTHER);
+        host_container(&h, "buildx_buildkit_a0", "bk", "running");
+        assert_int_equal(strv_add(&h.inventory.builder_volumes, "buildx_buildkit_a0_state"), 0);
+        assert_int_equal(strv_add(&h.inventory.builder_volumes, "buildx_buildkit_b10_state"), 0);
+        list = judge(&h);
+        assert_int_equal(list.n, 2);
+        assert_string_equal(list.v[0].object, "buildx_buildkit_a0");
+        assert_string_equal(list.v[1].object, "buildx_buildkit_b10_state");
+        assert_int_equal(list.v[1].kind, REMAINING_BUILDER);
+        assert_non_null(strstr(list.v[1].reason, "builder 'b'"));
+        assert_non_null(strstr(list.v[1].remedy, "docker volume rm buildx_buildkit_b10_state"));
+        remaining_done(&list);
+
+        h.config.external_builders_ignore = true;
+        list = judge(&h);
+        assert_int_equal(list.n, 0);
+        remaining_done(&list);
+        host_done(&h);
+}
+
+static void test_assumes(void **state) {
+        cleanup(strv_done) Strv assumes = STRV_NULL;
+        Host h = host_new();
+        size_t n;
+
+        (void)state;
+        assert_int_equal(proof_assumes(&h.inventory, &h.config, &h.options, &h.suspects, &assumes),
+                         0);
+        n = assumes.n;
+        strv_done(&assumes);
+
+        /* All in one line. */
+        for (int i = 0; i < 8; i++) {
+                char id[16], name[32];
+
+                snprintf(id, sizeof(id), "x%d", i);
+                snprintf(name, sizeof(name), "other:%d", i);
+                host_image(&h, id, name, NULL, IMAGE_KIND_BUILDKIT); /* who knows */
+        }
+        h.inventory.builder_volumes_unknown = true;
+        assert_int_equal(proof_assumes(&h.inventory, &h.config, &h.options, &h.suspects, &assumes),
+                         0);
+        assert_int_equal(assumes.n, n + 2);
+        assert_non_null(strstr(assumes.v[n], "volumes"));
+        assert_non_null(
+                strstr(assumes.v[n + 1], "other:0, other:1, other:2, other:3, other:4 and 3 more"));
+        strv_done(&assumes);
+
+        h.options.target = TARGET_IMAGES; /* says nothing of the next build */
+        assert_int_equal(proof_assumes(&h.inventory, &h.config, &h.options, &h.suspects, &assumes),
+                         0);
+        assert_int_equal(assumes.n, 0);
+        host_done(&h);
+}
+
 static void test_builder(void **state) {
         Host h = host_new();
         RemainingList list;
@@ -206,8 +287,13 @@ static void test_many(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_images),  cmocka_unit_test(test_shared_step),
-                cmocka_unit_test(test_builder), cmocka_unit_test(test_kept_mounts),
+                cmocka_unit_test(test_images),
+                cmocka_unit_test(test_shared_step),
+                cmocka_unit_test(test_builder),
+                cmocka_unit_test(test_builder_volumes),
+                cmocka_unit_test(test_cleared_with_a_child),
+                cmocka_unit_test(test_assumes),
+                cmocka_unit_test(test_kept_mounts),
                 cmocka_unit_test(test_many),
         };
 
