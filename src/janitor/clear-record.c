@@ -153,7 +153,7 @@ static int trim_suspects(Clear *clear) {
                 const NamedImage *entry = &clear->suspects.images.v[i];
 
                 if (image_set_find(&clear->inventory.images, entry->id))
-                        r = named_images_add_once(&kept, entry->name, entry->id);
+                        r = named_images_add(&kept, entry->name, entry->id);
         }
         if (r < 0) {
                 named_images_done(&kept);
