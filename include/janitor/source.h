@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Decide: which images can give a cached layer to the next build of the application, one answer for
+ * each image of an inventory. Pure, and N log N. docs/ARCHITECTURE.md has the table of what serves,
+ * per builder and image store.
+ */
+
+#include "janitor/inventory.h"
+
+typedef enum Serves {
+        SERVES_NOTHING,
+        SERVES_PERHAPS,   /* BuildKit's, and nothing tells whether it has inline cache metadata */
+        SERVES_CERTAINLY, /* if the build has the same steps and, where `way` says so, names it */
+} Serves;
+
+/* How an image serves. */
+typedef enum SourceWay {
+        SOURCE_NONE,
+        SOURCE_CLASSIC_CHAIN, /* the classic builder reaches it by its parents, whatever its name */
+        SOURCE_CLASSIC_NAME,  /* the classic builder reads its history, named in cache_from */
+        SOURCE_INLINE,        /* BuildKit reads its inline cache metadata, named in cache_from */
+} SourceWay;
+
+typedef struct Source {
+        SourceWay way;
+        Serves serves;                 /* with the names it has now */
+        Serves serves_by_rollback_tag; /* if a rollback tag took the place of its names */
+        bool ours;                     /* it bears a name in scope, or a protected one of ours */
+        bool cleared;                  /* a clear took a name from it, or from an image that stands
+                                        * on it */
+        bool untagged_ours;            /* untagged, and claimed for us (plan_claims()) */
+        bool unclaimed; /* untagged, the classic builder's, and nothing tells whose */
+        /*
+         * Of an image of others that serves: it begins like an image of ours, present or remembered,
+         * so that the next build may well take steps from it; or no image of ours was ever known.
+         * Where this is false, the image is only named among the assumptions.
+         */
+        bool like_ours;
+        /*
+         * A local base image: ours by a name in scope, with at least one layer, all its layers the
+         * beginning of another image of ours that has more, and no container uses it now. (What is
+         * remembered of containers is for the caller to ask.)
+         */
+        bool base;
+        /* Position of an image with a name that stands on this one, by the classic builder's
+         * parents, the image itself included; SOURCE_NO_IMAGE: there is none. */
+        size_t named_descendant;
+        bool cleared_descendant; /* a cleared image stands on this one */
+} Source;
+
+#define SOURCE_NO_IMAGE SIZE_MAX
+
+/*
+ * One Source for each image of the inventory, at the same position; malloc'ed. `cleared` are images
+ * that clears took names from, now or earlier, and the members of their parent chains, as
+ * plan_suspects() collects them. 0 or -ENOMEM.
+ */
+int sources_find(const Inventory *inventory, const Config *config, const NamedImages *cleared,
+                 Source **ret) must_check;
+
+/* A name of the image that a build may give in cache_from, borrowed; NULL: it has none. Never the
+ * janitor's own names, nor those of [images] base. */
+const char *source_cache_name(const Inventory *inventory, const Config *config, const Image *image);
