@@ -27,6 +27,9 @@ typedef struct Request {
 /* CLOCK_MONOTONIC; the time by which a call that starts now must be over. */
 uint64_t docker_deadline(const Docker *docker, bool prune);
 
+/* What the last /_ping said of the swarm: "inactive", "active/manager", ...; "" before Engine 23. */
+const char *docker_swarm_header(const Docker *docker);
+
 /*
  * Agrees on a version if the connection is new, and sends the request on that very connection. The
  * errors are those of docker/api.h. `ret` may be NULL; on failure it tells the answer if there was

@@ -39,6 +39,7 @@ typedef struct HttpResponse {
         bool new_connection;  /* made for this call: another engine may be at its end now */
         char server[64];      /* "Docker/20.10.24 (linux)" or "" */
         char api_version[16]; /* the Api-Version header or "" */
+        char swarm[16];       /* the Swarm header, "inactive" or "active/manager", or "" */
         char error[512];      /* on a status >= 400: the start of the body, as text */
 } HttpResponse;
 

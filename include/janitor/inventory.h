@@ -10,7 +10,7 @@
  */
 
 #include "conf/config.h"
-#include "docker/api.h"
+#include "docker/services.h"
 #include "janitor/receipt.h"
 
 /* Who made an image, as far as the classic builder's cache is concerned. */
@@ -79,6 +79,7 @@ typedef struct Inventory {
         Disks disks;
         ImageSet images;
         ContainerSet containers; /* `image` is as at create, also where the list has an id */
+        ServiceImages services;  /* of the swarm, resolved to these images */
         FactSet facts;
         Strv classic_builds; /* signs of a classic build under way, for a person */
         int64_t observed_sec;
@@ -124,6 +125,16 @@ bool image_is_classic(const Inventory *inventory, const Image *image);
 bool image_is_untagged(const Image *image);
 /* Whether another image was made from it by the classic builder or commit. */
 bool image_has_children(const Inventory *inventory, const Image *image);
+
+/*
+ * Whether a container of any state has the image, or a service of the swarm needs it: its spec, its
+ * previous spec or one of its tasks names it. Such an image keeps a name through a clear (a rollback
+ * tag) and is no candidate of policy. Where the services of a manager cannot be read, every image
+ * counts as in use.
+ */
+bool image_in_use(const Inventory *inventory, const Image *image);
+/* The reference of a service to the image, or NULL. */
+const ServiceImage *service_of_image(const Inventory *inventory, const Image *image);
 
 /* True while anything builds: BuildKit (a record in use) or the classic builder. */
 bool inventory_building(const Inventory *inventory);

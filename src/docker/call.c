@@ -30,6 +30,7 @@ struct Docker {
         Http *http;
         uint64_t timeout_usec, prune_timeout_usec;
         EngineInfo info;
+        char swarm[16];                      /* the Swarm header of the last /_ping */
         bool agreed;                         /* on `info`, over the connection of the last call */
         _Atomic uint64_t call_deadline_usec; /* CLOCK_BOOTTIME; 0: no call in progress */
 };
@@ -250,6 +251,7 @@ static int negotiate(Docker *docker, uint64_t deadline_usec, Diag *reterr_diag) 
                         r = map_status(&ping, 200, reterr_diag);
                 if (r < 0)
                         break;
+                memcpy(docker->swarm, ping.swarm, sizeof(docker->swarm));
                 if (docker->agreed && !ping.new_connection)
                         return 0;
 
@@ -258,6 +260,10 @@ static int negotiate(Docker *docker, uint64_t deadline_usec, Diag *reterr_diag) 
 
         docker->agreed = r >= 0;
         return r;
+}
+
+const char *docker_swarm_header(const Docker *docker) {
+        return docker->swarm;
 }
 
 int docker_negotiate(Docker *docker, const EngineInfo **ret, Diag *reterr_diag) {

@@ -124,7 +124,7 @@ static size_t on_header(char *line, size_t size, size_t n, void *userdata) {
 
         if (n >= 5 && memcmp(line, "HTTP/", 5) == 0) {
                 call->headers_complete = false; /* also what follows a 100 Continue */
-                response->server[0] = response->api_version[0] = '\0';
+                response->server[0] = response->api_version[0] = response->swarm[0] = '\0';
         } else if (n <= 2 && (*line == '\r' || *line == '\n')) {
                 if (!call->headers_complete && call->request->on_begin && succeeded(userdata))
                         call->request->on_begin(call->request->userdata);
@@ -133,6 +133,7 @@ static size_t on_header(char *line, size_t size, size_t n, void *userdata) {
                 header_copy(response->server, sizeof(response->server), line, n, "Server");
                 header_copy(response->api_version, sizeof(response->api_version), line, n,
                             "Api-Version");
+                header_copy(response->swarm, sizeof(response->swarm), line, n, "Swarm");
         }
 
         return n;

@@ -120,6 +120,7 @@ static void inventory_reset(Inventory *inventory) {
         record_set_done(&inventory->records);
         image_set_done(&inventory->images);
         container_set_done(&inventory->containers);
+        service_images_done(&inventory->services);
         strv_done(&inventory->classic_builds);
         *inventory = INVENTORY_NULL;
         inventory->facts = facts;
@@ -132,6 +133,15 @@ void inventory_done(Inventory *inventory) {
 
 bool inventory_building(const Inventory *inventory) {
         return inventory->n_in_use > 0 || inventory->classic_builds.n > 0;
+}
+
+const ServiceImage *service_of_image(const Inventory *inventory, const Image *image) {
+        return service_images_find(&inventory->services, image->id);
+}
+
+bool image_in_use(const Inventory *inventory, const Image *image) {
+        return container_set_holder(&inventory->containers, image->id) ||
+               inventory->services.unread || service_of_image(inventory, image);
 }
 
 bool image_is_untagged(const Image *image) {
@@ -482,7 +492,11 @@ int inventory_observe(Docker *docker, const Config *config, Observe what, const 
         if (r >= 0)
                 r = docker_containers(docker, &ret->containers, reterr_diag);
         if (r >= 0)
+                r = docker_services(docker, &ret->services, reterr_diag);
+        if (r >= 0)
                 r = observe_images(docker, what, ret, reterr_diag);
+        if (r >= 0)
+                r = service_images_resolve(&ret->services, &ret->images);
         if (r >= 0)
                 r = observe_classic_builds(docker, known, ret, reterr_diag);
         if (r >= 0)

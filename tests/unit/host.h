@@ -117,6 +117,12 @@ static inline void host_container(Host *h, const char *name, const char *image, 
         assert_int_equal(container_set_add(&h->inventory.containers, &container), 0);
 }
 
+/* A service whose spec names this image; with `next` false it is the previous spec. */
+static inline void host_service(Host *h, const char *name, const char *image, bool next) {
+        assert_int_equal(service_images_add(&h->inventory.services, name, image, next), 0);
+        assert_int_equal(service_images_resolve(&h->inventory.services, &h->inventory.images), 0);
+}
+
 static inline void host_record(Host *h, const char *id, RecordType type, bool in_use,
                                uint64_t size_bytes, const char *parent) {
         BuildRecord record = { .type = type, .in_use = in_use, .size_bytes = size_bytes };
