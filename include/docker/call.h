@@ -18,6 +18,7 @@ typedef struct Request {
         const char *path;
         /* instead of `path` where it depends on the version agreed on: newest first, to minor 0 */
         const VersionedPath *paths;
+        const char *containerd_path;      /* instead of both on the containerd image store; or NULL */
         long status;                      /* of success; the rest are errors. 0: 200 */
         uint64_t deadline_usec;           /* USEC_INFINITY: none, once a version is agreed on */
         bool prune;                       /* may have to be waited for */
@@ -55,6 +56,15 @@ static inline void body_donep(Body *body) {
 int docker_call_list(Docker *docker, const Request *request, const char *const *paths, uint64_t max,
                      RecordsElement element, RecordsShortcut shortcut, void *userdata,
                      HttpResponse *ret, Diag *reterr_diag) must_check;
+
+/* For docker/parallel.h: another connection to the same socket. It agrees on a version by itself. */
+int docker_clone(const Docker *docker, Docker **ret) must_check;
+/* Agrees on a version where that is still to be done. -ESTALE: not the engine that `docker` knows. */
+int docker_join(Docker *clone, const Docker *docker, Diag *reterr_diag) must_check;
+/* What docker_call_deadline() tells while others of these connections are waited for. */
+void docker_expect(Docker *docker, uint64_t deadline_usec);
+bool docker_interrupted(const Docker *docker);
+uint64_t docker_timeout(const Docker *docker);
 
 /* Waits before another try, longer each time: `delay_usec` begins as 0. -ETIMEDOUT at once where the
  * deadline does not allow it, -ECANCELED by docker_interrupt(). */

@@ -28,6 +28,7 @@
 
 struct Docker {
         Http *http;
+        char *socket_path;
         uint64_t timeout_usec, prune_timeout_usec;
         EngineInfo info;
         char swarm[16];                      /* the Swarm header of the last /_ping */
@@ -59,7 +60,8 @@ int docker_new(const char *socket_path, uint64_t timeout_usec, uint64_t prune_ti
 
         docker->timeout_usec = timeout_usec;
         docker->prune_timeout_usec = prune_timeout_usec;
-        r = http_new(socket_path, &docker->http);
+        docker->socket_path = strdup(socket_path);
+        r = docker->socket_path ? http_new(socket_path, &docker->http) : -ENOMEM;
         if (r < 0)
                 return r;
 
@@ -73,6 +75,7 @@ Docker *docker_free(Docker *docker) {
 
         http_free(docker->http);
         engine_info_done(&docker->info);
+        free(docker->socket_path);
         free(docker);
         return NULL;
 }
@@ -289,13 +292,17 @@ static int call_once(Docker *docker, const Request *request, bool same_connectio
                 .uncut = request->prune && info->api_minor < API_MINOR_PRUNE_CUT,
         };
         const VersionedPath *versioned = request->paths;
+        const char *plain = request->path;
         cleanup_free char *path = NULL;
 
         while (versioned && info->api_minor < versioned->api_minor)
                 versioned++;
+        if (versioned)
+                plain = versioned->path;
+        if (request->containerd_path && info->image_store == IMAGE_STORE_CONTAINERD)
+                plain = request->containerd_path;
 
-        if (asprintf(&path, "/v%s%s", info->api_version,
-                     versioned ? versioned->path : request->path) < 0) {
+        if (asprintf(&path, "/v%s%s", info->api_version, plain) < 0) {
                 path = NULL;
                 return -ENOMEM;
         }
@@ -376,6 +383,38 @@ int docker_call_list(Docker *docker, const Request *request, const char *const *
         if (r >= 0)
                 r = records_finish(records, reterr_diag);
         return r == -EMSGSIZE ? -EBADMSG : r;
+}
+
+int docker_clone(const Docker *docker, Docker **ret) {
+        return docker_new(docker->socket_path, docker->timeout_usec, docker->prune_timeout_usec,
+                          ret);
+}
+
+int docker_join(Docker *clone, const Docker *docker, Diag *reterr_diag) {
+        const EngineInfo *a = &clone->info, *b = &docker->info;
+        int r;
+
+        if (!clone->agreed) {
+                r = negotiate(clone, docker_deadline(clone, false), reterr_diag);
+                if (r < 0)
+                        return r;
+        }
+        if (strcmp(a->version, b->version) != 0 || strcmp(a->api_version, b->api_version) != 0 ||
+            strcmp(a->root_dir, b->root_dir) != 0 || a->image_store != b->image_store)
+                return diag_set(reterr_diag, -ESTALE, "the engine was replaced meanwhile");
+        return 0;
+}
+
+void docker_expect(Docker *docker, uint64_t deadline_usec) {
+        docker->call_deadline_usec = deadline_usec;
+}
+
+bool docker_interrupted(const Docker *docker) {
+        return http_interrupted(docker->http);
+}
+
+uint64_t docker_timeout(const Docker *docker) {
+        return docker->timeout_usec;
 }
 
 int docker_pause(Docker *docker, uint64_t *delay_usec, uint64_t deadline_usec) {

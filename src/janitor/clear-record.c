@@ -100,6 +100,8 @@ static int add_notes(Clear *clear, Strv *notes) {
         if (r >= 0 && clear->plan.other_projects.n > 0)
                 r = note(notes, "the build cache is the whole host's: builds of %s start cold, too",
                          others);
+        if (r >= 0)
+                r = clear_image_notes(clear, &clear->plan, notes);
         if (r >= 0 && clear->options->target == TARGET_ALL && clear->config->apps.n == 0)
                 r = note(notes, "no application is configured: application caches were not "
                                 "looked at");
@@ -198,9 +200,12 @@ int record_outcome(Clear *clear, Diag *reterr_diag) {
         cleanup(json_free) Json *json = NULL;
         Receipt *receipt = clear->receipt;
         bool clean;
-        int r;
+        int r = 0;
 
-        r = judge(clear, &receipt->remaining, &receipt->assumes, &receipt->notes);
+        if (clears_docker(clear))
+                r = settle_names(clear);
+        if (r >= 0)
+                r = judge(clear, &receipt->remaining, &receipt->assumes, &receipt->notes);
         if (r < 0)
                 return r;
         receipt->kept_mounts = clear->plan.kept_mounts;
@@ -215,9 +220,7 @@ int record_outcome(Clear *clear, Diag *reterr_diag) {
                 return -ENOMEM;
         if (clears_docker(clear)) {
                 receipt->finished_sec = clear->inventory.observed_sec;
-                r = settle_names(clear);
-                if (r >= 0)
-                        r = trim_suspects(clear);
+                r = trim_suspects(clear);
                 if (r >= 0)
                         r = write_suspects(clear, reterr_diag);
                 if (r < 0)
@@ -251,10 +254,7 @@ static int predict(Clear *clear, const ClearPlan *plan) {
         int r;
 
         r = plan_predict(clear->config, plan, &clear->suspects.images, &clear->inventory);
-        if (r >= 0)
-                r = plan_clear(&clear->inventory, clear->config, clear->options,
-                               &clear->suspects.images, &clear->plan);
-        return r;
+        return r < 0 ? r : clear_plan(clear);
 }
 
 int record_plan(Clear *clear, Json **ret) {

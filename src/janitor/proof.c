@@ -285,7 +285,7 @@ static int judge_records(Proof *proof, const ClearPlan *plan) {
                         r = add(proof, REMAINING_RECORD, record->id,
                                 "wait for the build to end, then clear again",
                                 "build cache record (%s, %s) in use by a build", type, bytes);
-                else if (!strv_contains(&plan->kept_mounts, record->id))
+                else if (!strv_sorted_contains(&plan->kept_mounts, record->id))
                         r = add(proof, REMAINING_RECORD, record->id, "docker builder prune -af",
                                 "build cache record (%s, %s) that the engine did not delete", type,
                                 bytes);

@@ -132,7 +132,7 @@ static void test_suspects(void **state) {
         host_image(&h, "s2", NULL, "s1", IMAGE_KIND_CLASSIC);
         host_image(&h, "top", "watchparty-backend:latest", "s2", IMAGE_KIND_CLASSIC);
 
-        assert_int_equal(plan_suspects(&h.inventory, &h.config, &h.suspects), 0);
+        assert_int_equal(plan_suspects(&h.inventory, &h.config, &h.seen, &h.suspects), 0);
         assert_int_equal(h.suspects.n, 4);
         assert_true(named_images_contain_id(&h.suspects, host_id("top")));
         assert_true(named_images_contain_id(&h.suspects, host_id("s2")));
@@ -140,12 +140,12 @@ static void test_suspects(void **state) {
         /* A stage that somebody tagged, or a base image; it says which. */
         assert_true(named_images_contain_id(&h.suspects, host_id("own")));
         /* Again adds nothing. */
-        assert_int_equal(plan_suspects(&h.inventory, &h.config, &h.suspects), 0);
+        assert_int_equal(plan_suspects(&h.inventory, &h.config, &h.seen, &h.suspects), 0);
         assert_int_equal(h.suspects.n, 4);
 
         named_images_done(&h.suspects);
         assert_int_equal(strv_add(&h.config.base, "mybase"), 0);
-        assert_int_equal(plan_suspects(&h.inventory, &h.config, &h.suspects), 0);
+        assert_int_equal(plan_suspects(&h.inventory, &h.config, &h.seen, &h.suspects), 0);
         assert_int_equal(h.suspects.n, 3);
         host_done(&h);
 }
@@ -232,7 +232,7 @@ static void test_running_untagged(void **state) {
         assert_string_equal(plan.rollback_tags.v[0].name,
                             "localhost:5000/watchparty-web:wpcache-rollback-aaaaaaaaaaaa");
         assert_false(clear_plan_empty(&plan));
-        assert_int_equal(plan_suspects(&h.inventory, &h.config, &h.suspects), 0);
+        assert_int_equal(plan_suspects(&h.inventory, &h.config, &h.seen, &h.suspects), 0);
         assert_int_equal(h.suspects.n, 1);
         clear_plan_done(&plan);
         host_done(&h);
@@ -277,7 +277,7 @@ static void test_predict(void **state) {
         host_record(&h, "idle", RECORD_REGULAR, false, 1, NULL);
         host_record(&h, "busy", RECORD_REGULAR, true, 1, NULL);
 
-        assert_int_equal(plan_suspects(&h.inventory, &h.config, &h.suspects), 0);
+        assert_int_equal(plan_suspects(&h.inventory, &h.config, &h.seen, &h.suspects), 0);
         plan = host_plan(&h);
         assert_int_equal(plan_predict(&h.config, &plan, &h.suspects, &h.inventory), 0);
         clear_plan_done(&plan);

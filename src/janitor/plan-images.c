@@ -1,0 +1,522 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Which names a clear takes, and which images can be had back. The trap is that a clear looks several
+ * times, and that its own work changes what is newest: an image counts as a release of a repository by
+ * its rollback tag as well, and what an earlier round kept stays kept. No tag of the janitor's, and no
+ * time that such a tag moved, makes an image newer.
+ */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "docker/name.h"
+#include "janitor/plan.h"
+#include "janitor/source.h"
+
+/* What is known of an image besides its entry in the list. */
+typedef struct Candidate {
+        const SeenImage *seen; /* NULL: not yet */
+        bool used;             /* by a container, or by a service as far as they could be read */
+        bool held;             /* used, or perhaps used: it must not be deleted */
+        bool newest;           /* of a repository */
+        bool is_new;           /* made after the clear was asked for */
+        bool tagged;           /* the plan makes a rollback tag for it, or relies on one it has */
+        bool only_rollback;    /* all its names are rollback tags */
+} Candidate;
+
+/* An image's place in a repository. */
+typedef struct Release {
+        const char *name; /* which begins with the repository; borrowed from the image */
+        size_t image;
+        bool rollback; /* the name is a rollback tag */
+} Release;
+
+/* What all rules read; `plan` is what they write. */
+typedef struct Draft {
+        const Inventory *inventory;
+        const Config *config;
+        const ClearOptions *options;
+        const ClearContext *context;
+        ClearPlan *plan;
+        bool pressure;
+        Source *sources;       /* one an image */
+        Candidate *candidates; /* one an image */
+        Release *releases;
+        size_t n_releases, releases_size;
+} Draft;
+
+static void draft_donep(Draft *draft) {
+        free(draft->sources);
+        free(draft->candidates);
+        free(draft->releases);
+}
+
+/* Candidates */
+
+static bool disk_is_full(const Config *config, const Disk *disk) {
+        const Size inodes = { .percent = config->min_free_inodes_percent };
+
+        if (disk->total_bytes > 0 && !size_is_off(&config->min_free) &&
+            disk->free_bytes < size_of(&config->min_free, disk->total_bytes))
+                return true;
+        return disk->total_inodes > 0 && inodes.percent > 0 &&
+               disk->free_inodes < size_of(&inodes, disk->total_inodes);
+}
+
+/* The engine's times alone do not tell: a reproducible build gives its images any date. */
+static bool was_made_since(const Draft *draft, const Image *image) {
+        const ImageFacts *facts = fact_set_find(&draft->inventory->facts, image->id);
+        const int64_t asked_sec = draft->options->asked_sec;
+
+        if (draft->context->first && !strv_sorted_contains(draft->context->first, image->id))
+                return true;
+        return asked_sec > 0 && (image->created_sec > asked_sec ||
+                                 (facts && facts->last_tagged_sec > asked_sec));
+}
+
+static int find_candidates(Draft *draft) {
+        const Inventory *inventory = draft->inventory;
+        cleanup_free const SeenImage **seen = NULL;
+        int r;
+
+        draft->candidates = calloc(inventory->images.n + 1, sizeof(*draft->candidates));
+        r = draft->candidates ? plan_recall(inventory, draft->context->seen, &seen) : -ENOMEM;
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < inventory->images.n; i++) {
+                const Image *image = &inventory->images.v[i];
+                Candidate *candidate = &draft->candidates[i];
+
+                candidate->seen = seen[i];
+                candidate->used = container_of_image(inventory, image->id) ||
+                                  service_of_image(inventory, image);
+                candidate->held = image_in_use(inventory, image);
+                candidate->is_new = was_made_since(draft, image);
+                candidate->only_rollback = image->names.n > 0;
+                for (size_t j = 0; j < image->names.n && candidate->only_rollback; j++)
+                        candidate->only_rollback =
+                                name_is_rollback(draft->config, image->names.v[j]);
+        }
+        for (size_t i = 0; i < inventory->disks.n; i++)
+                draft->pressure = draft->pressure ||
+                                  disk_is_full(draft->config, &inventory->disks.v[i]);
+        return 0;
+}
+
+/* Releases */
+
+/* A rollback tag that clears made for an image of the application. */
+static bool is_own_rollback(const Draft *draft, const Image *image, const char *name) {
+        const Config *config = draft->config;
+
+        return name_is_rollback(config, name) && !name_matches_any(&config->protect, name) &&
+               !name_matches_any(&config->base, name) &&
+               (name_matches_any(&config->match, name) ||
+                (config->project && image->project && strcmp(config->project, image->project) == 0));
+}
+
+/* When others last tagged an image, by the engine; 0: not known. */
+static int64_t tagged_sec(const Draft *draft, size_t i) {
+        const Image *image = &draft->inventory->images.v[i];
+        const ImageFacts *facts = fact_set_find(&draft->inventory->facts, image->id);
+
+        for (size_t j = 0; j < image->names.n; j++)
+                if (name_is_rollback(draft->config, image->names.v[j]))
+                        return 0; /* perhaps the time of that tag */
+        return facts ? facts->last_tagged_sec : 0;
+}
+
+static int newer_first(int64_t a, int64_t b) {
+        return (a < b) - (a > b);
+}
+
+/* As policy orders a repository. What is not remembered yet came last. */
+static int compare_age(const Draft *draft, size_t a, size_t b) {
+        const Image *images = draft->inventory->images.v;
+        const SeenImage *x = draft->candidates[a].seen, *y = draft->candidates[b].seen;
+        int c;
+
+        c = newer_first(x ? x->named_sec : INT64_MAX, y ? y->named_sec : INT64_MAX);
+        if (c == 0)
+                c = newer_first(images[a].created_sec, images[b].created_sec);
+        if (c == 0)
+                c = newer_first(tagged_sec(draft, a), tagged_sec(draft, b));
+        if (c == 0)
+                c = newer_first(x ? x->first_seen_sec : INT64_MAX,
+                                y ? y->first_seen_sec : INT64_MAX);
+        return c != 0 ? c : strcmp(images[a].id, images[b].id);
+}
+
+static int compare_repositories(const char *a, const char *b) {
+        size_t n = name_repository_length(a), m = name_repository_length(b);
+        int c = strncmp(a, b, MIN(n, m));
+
+        return c != 0 ? c : (n > m) - (n < m);
+}
+
+static int compare_releases(const void *a, const void *b, void *userdata) {
+        const Release *x = a, *y = b;
+        int c = compare_repositories(x->name, y->name);
+
+        return c != 0 ? c : compare_age(userdata, x->image, y->image);
+}
+
+static int find_releases(Draft *draft) {
+        for (size_t i = 0; i < draft->inventory->images.n; i++) {
+                const Image *image = &draft->inventory->images.v[i];
+
+                for (size_t j = 0; j < image->names.n; j++) {
+                        const char *name = image->names.v[j];
+                        bool rollback = is_own_rollback(draft, image, name);
+
+                        if (!rollback && (!name_is_ours(draft->config, image, name) ||
+                                          name_matches_any(&draft->config->base, name)))
+                                continue;
+                        if (array_grow(draft->releases, draft->n_releases, draft->releases_size) <
+                            0)
+                                return -ENOMEM;
+                        draft->releases[draft->n_releases++] = (Release){ name, i, rollback };
+                }
+        }
+        if (draft->n_releases > 0)
+                qsort_r(draft->releases, draft->n_releases, sizeof(*draft->releases),
+                        compare_releases, draft);
+        return 0;
+}
+
+/* How many releases from here on are of one repository. */
+static size_t group_length(const Draft *draft, size_t begin) {
+        size_t n = 1;
+
+        while (begin + n < draft->n_releases &&
+               compare_repositories(draft->releases[begin].name, draft->releases[begin + n].name) ==
+                       0)
+                n++;
+        return n;
+}
+
+static void find_newest(Draft *draft) {
+        for (size_t i = 0; i < draft->n_releases; i += group_length(draft, i))
+                draft->candidates[draft->releases[i].image].newest = true;
+}
+
+/* Rollback tags */
+
+/* Whether no other image has an id that begins with the same `n` characters. */
+static bool is_unique(const ImageSet *images, const Image *image, size_t n) {
+        const IndexEntry *v = images->by_id.v, *at;
+
+        if (!images->indexed)
+                return true;
+        at = index_find(&images->by_id, image->id, NULL);
+        return !at || ((at == v || strncmp(at[-1].key, image->id, n) != 0) &&
+                       (at == v + images->by_id.n - 1 || strncmp(at[1].key, image->id, n) != 0));
+}
+
+/* "REPO:wpcache-rollback-<12 of the id>", longer where another image has that name, or might get it. */
+static int make_rollback_tag(Draft *draft, const Image *image, const char *name) {
+        const ImageSet *images = &draft->inventory->images;
+        const char *hex = strchr(image->id, ':');
+
+        hex = hex ? hex + 1 : image->id;
+        for (size_t digits = 12; digits <= 64; digits += 4) {
+                cleanup_free char *tag = NULL;
+
+                if (digits < 64 && !is_unique(images, image, (size_t)(hex - image->id) + digits))
+                        continue;
+                if (asprintf(&tag, "%.*s:%s-%.*s", (int)name_repository_length(name), name,
+                             draft->config->rollback_tag, (int)digits, hex) < 0)
+                        return -ENOMEM;
+                if (!image_set_find_name(images, tag))
+                        return named_images_add(&draft->plan->rollback_tags, tag, image->id);
+        }
+        return 0;
+}
+
+static bool has_rollback_tag(const Draft *draft, const Image *image) {
+        for (size_t i = 0; i < image->names.n; i++)
+                if (name_is_rollback(draft->config, image->names.v[i]))
+                        return true;
+        return false;
+}
+
+/* Whether an earlier round of this clear gave the image its rollback tag. */
+static bool is_made(const Draft *draft, const Image *image) {
+        return draft->context->made && named_images_contain_id(draft->context->made, image->id);
+}
+
+/* Whether an image is to have a rollback tag once its names are gone. */
+static bool wants_rollback_tag(const Draft *draft, size_t i, bool current) {
+        const Candidate *candidate = &draft->candidates[i];
+        const Source *source = &draft->sources[i];
+
+        if (candidate->held)
+                return true;
+        if (source->serves_by_rollback_tag != SERVES_NOTHING)
+                return false;
+        return candidate->is_new || current || source->serves == SERVES_PERHAPS;
+}
+
+static int replace_tags(Draft *draft, const Image *image) {
+        NamedImages *replaced = &draft->plan->replaced_tags;
+
+        for (size_t i = 0; i < image->names.n; i++) {
+                if (!is_own_rollback(draft, image, image->names.v[i]))
+                        continue;
+                if (named_images_add(replaced, image->names.v[i], image->id) < 0)
+                        return -ENOMEM;
+                replaced->v[replaced->n - 1].deleted = true;
+        }
+        return 0;
+}
+
+/*
+ * Beside images in use, one image of a repository has a rollback tag: where this plan makes one, the
+ * tags of earlier clears end, but for the newest where this clear's are all of images in use.
+ */
+static int replace_older_tags(Draft *draft, const Release *releases, size_t n) {
+        bool tagged = false, spare = true;
+        int r = 0;
+
+        for (size_t i = 0; i < n; i++) {
+                const Candidate *candidate = &draft->candidates[releases[i].image];
+                const Image *image = &draft->inventory->images.v[releases[i].image];
+
+                tagged = tagged || candidate->tagged;
+                if (!candidate->held && (candidate->tagged || is_made(draft, image)))
+                        spare = false;
+        }
+        for (size_t i = 0; i < n && tagged && r >= 0; i++) {
+                const Image *image = &draft->inventory->images.v[releases[i].image];
+                const Candidate *candidate = &draft->candidates[releases[i].image];
+
+                if (!releases[i].rollback || !candidate->only_rollback || candidate->held ||
+                    draft->sources[releases[i].image].serves_by_rollback_tag != SERVES_NOTHING ||
+                    is_made(draft, image))
+                        continue;
+                if (spare) {
+                        spare = false;
+                        continue;
+                }
+                r = named_images_add(&draft->plan->replaced_tags, releases[i].name, image->id);
+                if (r >= 0)
+                        draft->plan->replaced_tags.v[draft->plan->replaced_tags.n - 1].deleted =
+                                image->names.n == 1;
+        }
+        return r;
+}
+
+static int replace_all_older_tags(Draft *draft) {
+        int r = 0;
+
+        for (size_t i = 0, n; i < draft->n_releases && r >= 0; i += n) {
+                n = group_length(draft, i);
+                r = replace_older_tags(draft, &draft->releases[i], n);
+        }
+        return r;
+}
+
+/* Names */
+
+static int keep_names(Draft *draft, const Image *image, KeptReason reason) {
+        KeptNames *kept = &draft->plan->kept;
+
+        for (size_t i = 0; i < image->names.n; i++) {
+                KeptName entry = { .reason = reason };
+
+                if (!name_in_scope(draft->config, image, image->names.v[i]))
+                        continue;
+                entry.name = strdup(image->names.v[i]);
+                if (!entry.name || array_grow(kept->v, kept->n, kept->size) < 0) {
+                        free(entry.name);
+                        return -ENOMEM;
+                }
+                strcpy(entry.id, image->id);
+                kept->v[kept->n++] = entry;
+        }
+        return 0;
+}
+
+/* Names that no clear takes keep the image, too. */
+static bool has_other_name(const Draft *draft, const Image *image) {
+        for (size_t i = 0; i < image->names.n; i++)
+                if (!name_in_scope(draft->config, image, image->names.v[i]) &&
+                    !name_is_rollback(draft->config, image->names.v[i]) &&
+                    !name_is_trash(image->names.v[i]))
+                        return true;
+        return false;
+}
+
+static int take_names(Draft *draft, const Image *image, bool deleted) {
+        NamedImages *names = &draft->plan->names;
+
+        for (size_t i = 0; i < image->names.n; i++) {
+                if (!name_in_scope(draft->config, image, image->names.v[i]))
+                        continue;
+                if (named_images_add(names, image->names.v[i], image->id) < 0)
+                        return -ENOMEM;
+                names->v[names->n - 1].deleted = deleted;
+        }
+        return 0;
+}
+
+/* `name`: the first in scope, or the one that the image went by. */
+static int take_image(Draft *draft, size_t i, const char *name, bool current) {
+        const Image *image = &draft->inventory->images.v[i];
+        Candidate *candidate = &draft->candidates[i];
+        bool wanted = wants_rollback_tag(draft, i, current);
+        bool has = has_rollback_tag(draft, image), deleted;
+        int r = 0;
+
+        if (wanted && !has && draft->pressure && !candidate->held && !candidate->is_new) {
+                draft->plan->no_room = true;
+                wanted = false;
+        }
+        candidate->tagged = wanted;
+        deleted = !wanted && !candidate->held && !has_other_name(draft, image);
+        if (wanted && !has)
+                r = make_rollback_tag(draft, image, name);
+        else if (has && draft->sources[i].serves_by_rollback_tag != SERVES_NOTHING &&
+                 !candidate->held)
+                r = replace_tags(draft, image);
+        else if (has)
+                deleted = false;
+        return r < 0 ? r : take_names(draft, image, deleted);
+}
+
+static bool is_base(const Draft *draft, size_t i) {
+        const Candidate *candidate = &draft->candidates[i];
+
+        return draft->sources[i].base && !candidate->used &&
+               !(candidate->seen && candidate->seen->used_sec >= 0);
+}
+
+static int plan_names(Draft *draft, size_t i) {
+        const Image *image = &draft->inventory->images.v[i];
+        const Candidate *candidate = &draft->candidates[i];
+        const Strv *kept = draft->context->kept;
+        cleanup_free char *former = NULL;
+        const char *first = NULL;
+        bool current;
+        int r;
+
+        r = plan_former_name(draft->inventory, draft->config, image, &former);
+        if (r < 0)
+                return r;
+        if (former)
+                return take_image(draft, i, former, true);
+        for (size_t j = 0; j < image->names.n && !first; j++)
+                if (name_in_scope(draft->config, image, image->names.v[j]))
+                        first = image->names.v[j];
+        if (!first) {
+                /* An earlier clear gave it the tag since it was in use then. */
+                if (candidate->only_rollback && !candidate->held && !is_made(draft, image) &&
+                    draft->sources[i].serves_by_rollback_tag != SERVES_NOTHING)
+                        return replace_tags(draft, image);
+                return 0;
+        }
+        if (is_base(draft, i))
+                return keep_names(draft, image, KEPT_BASE);
+        current = candidate->used ||
+                  (candidate->newest && !(kept && strv_sorted_contains(kept, image->id)));
+        if (!current && draft->sources[i].serves == SERVES_NOTHING)
+                return keep_names(draft, image, KEPT_OLDER);
+        return take_image(draft, i, first, current);
+}
+
+/* The last name of an image in use is not the engine's to take. */
+static int plan_trash(Draft *draft, size_t i) {
+        const Image *image = &draft->inventory->images.v[i];
+        int r = 0;
+
+        if (image->names.n == 1 && container_of_image(draft->inventory, image->id))
+                return 0;
+        for (size_t j = 0; j < image->names.n && r >= 0; j++)
+                if (name_is_trash(image->names.v[j]))
+                        r = strv_add(&draft->plan->trash, image->names.v[j]);
+        return r;
+}
+
+static int plan_untagged(Draft *draft, size_t i) {
+        const Image *image = &draft->inventory->images.v[i];
+
+        if (!draft->sources[i].untagged_ours || draft->candidates[i].used ||
+            image_has_children(draft->inventory, image))
+                return 0;
+        return strv_add(&draft->plan->untagged, image->id);
+}
+
+/* Services whose image loses the name that they have for it: new tasks are made from that name. */
+static int plan_services(Draft *draft) {
+        const ServiceImages *services = &draft->inventory->services;
+        ClearPlan *plan = draft->plan;
+        int r;
+
+        r = named_images_prepare(&plan->names);
+        for (size_t i = 0; i < services->n && r >= 0; i++) {
+                cleanup_free char *name = NULL;
+
+                if (!services->v[i].next)
+                        continue;
+                r = service_image_name(services->v[i].image, &name);
+                if (r >= 0 && name && named_images_find(&plan->names, name))
+                        r = strv_add(&plan->services, services->v[i].service);
+        }
+        strv_sort(&plan->services);
+        strv_unique(&plan->services);
+        return r;
+}
+
+static bool matches(const Draft *draft, const Image *image) {
+        for (size_t i = 0; i < image->names.n; i++)
+                if (name_is_ours(draft->config, image, image->names.v[i]))
+                        return true;
+        return false;
+}
+
+static int plan_all(Draft *draft) {
+        int r = 0;
+
+        for (size_t i = 0; i < draft->inventory->images.n && r >= 0; i++) {
+                draft->plan->matches = draft->plan->matches ||
+                                       matches(draft, &draft->inventory->images.v[i]);
+                r = plan_names(draft, i);
+                if (r >= 0)
+                        r = plan_trash(draft, i);
+                if (r >= 0)
+                        r = plan_untagged(draft, i);
+        }
+        return r;
+}
+
+int plan_images(const Inventory *inventory, const Config *config, const ClearOptions *options,
+                const NamedImages *suspects, const ClearContext *context, ClearPlan *plan) {
+        static const ClearContext nothing_known = { 0 };
+        cleanup(draft_done) Draft draft = {
+                .inventory = inventory,
+                .config = config,
+                .options = options,
+                .context = context ?: &nothing_known,
+                .plan = plan,
+        };
+        int r;
+
+        r = sources_find(inventory, config, suspects, &draft.sources);
+        if (r >= 0)
+                r = find_candidates(&draft);
+        if (r >= 0)
+                r = find_releases(&draft);
+        if (r < 0)
+                return r;
+        find_newest(&draft);
+        r = plan_all(&draft);
+        if (r >= 0)
+                r = replace_all_older_tags(&draft);
+        if (r >= 0)
+                r = plan_services(&draft);
+        strv_sort(&plan->trash);
+        strv_sort(&plan->untagged);
+        return r;
+}
