@@ -18,10 +18,10 @@ typedef struct Request {
         const char *path;
         /* instead of `path` where it depends on the version agreed on: newest first, to minor 0 */
         const VersionedPath *paths;
-        const char *containerd_path;      /* instead of both on the containerd image store; or NULL */
-        long status;                      /* of success; the rest are errors. 0: 200 */
-        uint64_t deadline_usec;           /* USEC_INFINITY: none, once a version is agreed on */
-        bool prune;                       /* may have to be waited for */
+        const char *containerd_path; /* instead of both on the containerd image store; or NULL */
+        long status;                 /* of success; the rest are errors. 0: 200 */
+        uint64_t deadline_usec;      /* USEC_INFINITY: none, once a version is agreed on */
+        bool prune;                  /* may have to be waited for */
         void (*on_begin)(void *userdata); /* see HttpRequest */
 } Request;
 

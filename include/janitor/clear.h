@@ -24,5 +24,5 @@
  * `*reterr_local` is set if it was not the engine that failed, but something here (the disk).
  */
 int clear_run(Docker *docker, const Config *config, Store *store, const SeenImages *seen,
-              const ClearOptions *options, const Reporter *reporter, Receipt *receipt, Json **ret_plan, bool *reterr_local,
-              Diag *reterr_diag) must_check;
+              const ClearOptions *options, const Reporter *reporter, Receipt *receipt,
+              Json **ret_plan, bool *reterr_local, Diag *reterr_diag) must_check;

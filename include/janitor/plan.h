@@ -50,12 +50,12 @@ typedef struct ClearPlan {
                                       the engine deletes the image with it */
         NamedImages replaced_tags; /* rollback tags of earlier clears, to take away last */
         KeptNames kept;
-        Strv services;     /* of the swarm, that cannot start a task until a name is back; sorted */
-        bool no_room;      /* an image gets no rollback tag since the disk is under pressure */
-        Strv untagged;     /* ids of untagged leaf images to remove by the trash tag; sorted */
-        Strv trash;        /* left-over trash tags; sorted */
-        Strv kept_mounts;  /* ids of records kept: cache mounts and what they stand on; sorted */
-        size_t n_records;  /* records to prune */
+        Strv services;    /* of the swarm, that cannot start a task until a name is back; sorted */
+        bool no_room;     /* an image gets no rollback tag since the disk is under pressure */
+        Strv untagged;    /* ids of untagged leaf images to remove by the trash tag; sorted */
+        Strv trash;       /* left-over trash tags; sorted */
+        Strv kept_mounts; /* ids of records kept: cache mounts and what they stand on; sorted */
+        size_t n_records; /* records to prune */
         uint64_t record_bytes;
         Strv other_projects; /* compose projects whose builds go cold too; sorted */
         bool matches;        /* some image is one of [images] match */
@@ -71,8 +71,7 @@ typedef struct ClearPlan {
  * as is known; not if that tag would let it serve (unless it is in use, and so can't be deleted).
  */
 int plan_clear(const Inventory *inventory, const Config *config, const ClearOptions *options,
-               const NamedImages *suspects, const ClearContext *context,
-               ClearPlan *ret) must_check;
+               const NamedImages *suspects, const ClearContext *context, ClearPlan *ret) must_check;
 void clear_plan_done(ClearPlan *plan);
 static inline void clear_plan_donep(ClearPlan *plan) {
         clear_plan_done(plan);

@@ -98,8 +98,7 @@ void strv_unique(Strv *list) {
 }
 
 bool strv_sorted_contains(const Strv *list, const char *text) {
-        return list->n > 0 &&
-               bsearch(&text, list->v, list->n, sizeof *list->v, compare) != NULL;
+        return list->n > 0 && bsearch(&text, list->v, list->n, sizeof *list->v, compare) != NULL;
 }
 
 void strv_done(Strv *list) {

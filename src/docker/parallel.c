@@ -135,8 +135,7 @@ static int one_after_the_other(Docker *docker, size_t n, DockerTask task, void *
         return r;
 }
 
-int docker_parallel(Docker *docker, size_t n, DockerTask task, void *userdata,
-                    Diag *reterr_diag) {
+int docker_parallel(Docker *docker, size_t n, DockerTask task, void *userdata, Diag *reterr_diag) {
         Member members[DOCKER_PARALLEL_MAX];
         Team team = {
                 .docker = docker,

@@ -320,8 +320,7 @@ static int replace_tags(Act *act, const NamedImage *v, size_t n, Diag *reterr_di
 
 typedef int (*ActOnNames)(Act *act, const NamedImage *v, size_t n, Diag *reterr_diag);
 
-static int in_batches(Act *act, const NamedImages *names, ActOnNames function,
-                      Diag *reterr_diag) {
+static int in_batches(Act *act, const NamedImages *names, ActOnNames function, Diag *reterr_diag) {
         int r = 0;
 
         for (size_t i = 0; i < names->n && r >= 0; i += BATCH_MAX)

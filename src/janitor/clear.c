@@ -385,8 +385,8 @@ static int begin(Clear *clear, Diag *reterr_diag) {
 }
 
 int clear_run(Docker *docker, const Config *config, Store *store, const SeenImages *seen,
-              const ClearOptions *options, const Reporter *reporter, Receipt *receipt, Json **ret_plan, bool *reterr_local,
-              Diag *reterr_diag) {
+              const ClearOptions *options, const Reporter *reporter, Receipt *receipt,
+              Json **ret_plan, bool *reterr_local, Diag *reterr_diag) {
         cleanup(clear_done) Clear clear = {
                 .docker = docker,
                 .config = config,

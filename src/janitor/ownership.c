@@ -94,7 +94,7 @@ static int find_chains(const Inventory *inventory, const Config *config, const s
                 taken[i] = chain_takes(inventory, config, &images->v[i]);
         for (size_t i = 0; i < images->n; i++)
                 next[i] = parents[i] != PLAN_NO_PARENT && taken[parents[i]] ? parents[i]
-                                                                           : PLAN_NO_PARENT;
+                                                                            : PLAN_NO_PARENT;
         *ret = next;
         return 0;
 }

@@ -72,8 +72,8 @@ static bool was_made_since(const Draft *draft, const Image *image) {
 
         if (draft->context->first && !strv_sorted_contains(draft->context->first, image->id))
                 return true;
-        return asked_sec > 0 && (image->created_sec > asked_sec ||
-                                 (facts && facts->last_tagged_sec > asked_sec));
+        return asked_sec > 0 &&
+               (image->created_sec > asked_sec || (facts && facts->last_tagged_sec > asked_sec));
 }
 
 static int find_candidates(Draft *draft) {
@@ -100,8 +100,8 @@ static int find_candidates(Draft *draft) {
                                 name_is_rollback(draft->config, image->names.v[j]);
         }
         for (size_t i = 0; i < inventory->disks.n; i++)
-                draft->pressure = draft->pressure ||
-                                  disk_is_full(draft->config, &inventory->disks.v[i]);
+                draft->pressure =
+                        draft->pressure || disk_is_full(draft->config, &inventory->disks.v[i]);
         return 0;
 }
 
@@ -114,7 +114,8 @@ static bool is_own_rollback(const Draft *draft, const Image *image, const char *
         return name_is_rollback(config, name) && !name_matches_any(&config->protect, name) &&
                !name_matches_any(&config->base, name) &&
                (name_matches_any(&config->match, name) ||
-                (config->project && image->project && strcmp(config->project, image->project) == 0));
+                (config->project && image->project &&
+                 strcmp(config->project, image->project) == 0));
 }
 
 /* When others last tagged an image, by the engine; 0: not known. */
@@ -480,8 +481,8 @@ static int plan_all(Draft *draft) {
         int r = 0;
 
         for (size_t i = 0; i < draft->inventory->images.n && r >= 0; i++) {
-                draft->plan->matches = draft->plan->matches ||
-                                       matches(draft, &draft->inventory->images.v[i]);
+                draft->plan->matches =
+                        draft->plan->matches || matches(draft, &draft->inventory->images.v[i]);
                 r = plan_names(draft, i);
                 if (r >= 0)
                         r = plan_trash(draft, i);
