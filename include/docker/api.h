@@ -74,6 +74,16 @@ int docker_images_named(Docker *docker, const char *const *names, size_t n, Imag
 int docker_image(Docker *docker, const char *name_or_id, ImageDetail *ret,
                  Diag *reterr_diag) must_check;
 
+/*
+ * GET /images/{id}/history: each entry is handed to `add`, the newest first. An image that a builder
+ * made has an entry for each instruction, those of its base image included; `created_by` is the
+ * builder's own text of the instruction. Errors of `add` end the call and are handed through; after
+ * an error the entries are part of a whole.
+ */
+typedef int (*DockerHistory)(void *userdata, const char *created_by, const char *comment);
+int docker_image_history(Docker *docker, const char *id, DockerHistory add, void *userdata,
+                         Diag *reterr_diag) must_check;
+
 /* GET /containers/json?all=1 */
 int docker_containers(Docker *docker, ContainerSet *ret, Diag *reterr_diag) must_check;
 int docker_container(Docker *docker, const char *id, ContainerDetail *ret,
@@ -82,6 +92,11 @@ int docker_container(Docker *docker, const char *id, ContainerDetail *ret,
 /* GET /volumes of the driver "local", so that no plugin is asked, which may hang. Those that bind a
  * path of the host alone. */
 int docker_volumes(Docker *docker, VolumeSet *ret, Diag *reterr_diag) must_check;
+
+/* Names of the volumes that docker-container builders of buildx keep their state in,
+ * "buildx_buildkit_NAME0_state", whether or not the builder's container is there. -EOPNOTSUPP: a proxy
+ * of the socket does not let volumes be listed (403 or 404). */
+int docker_builder_volumes(Docker *docker, Strv *ret, Diag *reterr_diag) must_check;
 
 /*
  * POST /build/prune?all=1, of one type where `type` is not NULL (-EINVAL for one that

@@ -66,6 +66,13 @@ void docker_expect(Docker *docker, uint64_t deadline_usec);
 bool docker_interrupted(const Docker *docker);
 uint64_t docker_timeout(const Docker *docker);
 
+/* POSTs `body` to `path` over a connection of its own for gRPC, see docker/http.h. The errors are
+ * those of http_call(), -ECONNREFUSED where there is no engine, and -EOPNOTSUPP. The statuses in `ret`
+ * are the caller's to look at. */
+int docker_call_grpc(Docker *docker, const char *path, const void *body, size_t n_body,
+                     HttpSink sink, void *userdata, HttpResponse *ret,
+                     Diag *reterr_diag) must_check;
+
 /* Waits before another try, longer each time: `delay_usec` begins as 0. -ETIMEDOUT at once where the
  * deadline does not allow it, -ECANCELED by docker_interrupt(). */
 int docker_pause(Docker *docker, uint64_t *delay_usec, uint64_t deadline_usec) must_check;

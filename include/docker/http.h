@@ -16,8 +16,18 @@ typedef struct Http Http;
 
 /* `socket_path` is copied. No connection is made before the first call. */
 int http_new(const char *socket_path, Http **ret) must_check;
+/*
+ * The same for gRPC: each call makes a connection of its own, asks `POST /grpc` for an upgrade to
+ * HTTP/2 and then sends the request over it. Engines 18.09 to 29 take this; the upgraded request is
+ * not the first stream, as it would be by RFC 7540 (moby's grpc_routes.go). -EOPNOTSUPP: libcurl was
+ * built without HTTP/2.
+ */
+int http_new_grpc(const char *socket_path, Http **ret) must_check;
 Http *http_free(Http *http);
 DEFINE_CLEANUP(Http *, http_free);
+
+/* Borrowed for the life of `http`. */
+const char *http_socket_path(const Http *http);
 
 /* Takes body bytes of a 2xx answer as they arrive, a few kilobytes at a time; a negative return ends
  * the call and is handed through. */
@@ -30,7 +40,9 @@ typedef struct HttpRequest {
         bool same_connection;  /* only on the connection of the call before, see -ESTALE */
         bool uncut;            /* once begun, http_interrupt() waits for it; the timeout stands */
         void (*on_begin)(void *userdata); /* the headers of a 2xx answer are here; or NULL */
-        HttpSink sink;                    /* NULL: the body is dropped */
+        const void *body;                 /* of a POST; may be NULL */
+        size_t n_body;
+        HttpSink sink; /* NULL: the answer's body is dropped */
         void *userdata;
 } HttpRequest;
 
@@ -40,12 +52,15 @@ typedef struct HttpResponse {
         char server[64];      /* "Docker/20.10.24 (linux)" or "" */
         char api_version[16]; /* the Api-Version header or "" */
         char swarm[16];       /* the Swarm header, "inactive" or "active/manager", or "" */
-        char error[512];      /* on a status >= 400: the start of the body, as text */
+        char grpc_status[16]; /* the header or trailer of gRPC that says how a call ended, or "" */
+        char grpc_message[256]; /* its reason, percent-encoded, or "" */
+        char error[512];        /* on a status >= 400: the start of the body, as text */
 } HttpResponse;
 
 /*
- * Makes one call. 0 whenever an HTTP answer came whole, whatever its status. Errors, with the
- * reason in the diag (but -ESTALE, which is for the caller alone):
+ * Makes one call. 0 whenever an HTTP answer came whole, whatever its status; that of gRPC may be the
+ * answer to the upgrade, whose status then is not 200. Errors, with the reason in the diag (but
+ * -ESTALE, which is for the caller alone):
  *   -ENOENT      no socket
  *   -ECONNREFUSED  a socket that nobody listens on
  *   -EACCES, -EMFILE and others of socket(2) and connect(2), but EAGAIN

@@ -34,6 +34,11 @@ ssize_t parse_record_plain(const char *text, size_t n, DockerRecord add, void *u
 
 int parse_image(const char *text, size_t n, Image *ret, Diag *reterr_diag) must_check;
 int parse_image_detail(const char *text, size_t n, ImageDetail *ret, Diag *reterr_diag) must_check;
+
+/* One element of an image's history; hands it to `add` and passes its errors through. */
+int parse_history_entry(const char *text, size_t n, DockerHistory add, void *userdata,
+                        Diag *reterr_diag) must_check;
+
 int parse_container(const char *text, size_t n, Container *ret, Diag *reterr_diag) must_check;
 int parse_container_detail(const char *text, size_t n, ContainerDetail *ret,
                            Diag *reterr_diag) must_check;

@@ -4,45 +4,13 @@
 /*
  * Observe: one reading of everything a clear has to know, whole or not at all.
  *
- * Who built an image is not in the engine's list. The classic builder's images have a ParentId;
- * those it made in the first step FROM scratch have none, and are told from BuildKit's by the
- * comment of their last layer. So images are inspected, once a job: facts about an id never change.
+ * Who built an image is not in the engine's list: see janitor/image-facts.h.
  */
 
 #include "conf/config.h"
 #include "docker/services.h"
 #include "janitor/receipt.h"
-
-/* Who made an image, as far as the classic builder's cache is concerned. */
-typedef enum ImageKind {
-        IMAGE_KIND_BUILDKIT, /* built by BuildKit: the classic builder never matches it */
-        IMAGE_KIND_CLASSIC,  /* the classic builder may take it as a cached step */
-        IMAGE_KIND_OTHER,    /* imported, loaded, pulled */
-} ImageKind;
-
-/* Whether an image carries BuildKit's inline cache metadata, which makes it a source for
- * cache_from on the graphdriver store. The API does not tell: it is read from the image's
- * configuration below Docker's data root, where this process may. */
-typedef enum InlineCache { INLINE_CACHE_UNKNOWN, INLINE_CACHE_NO, INLINE_CACHE_YES } InlineCache;
-
-typedef struct ImageFacts {
-        char id[IMAGE_ID_MAX];
-        ImageKind kind;
-        InlineCache inline_cache;
-        int64_t last_tagged_sec; /* when it was looked at; 0: never or not told */
-} ImageFacts;
-
-typedef struct FactSet {
-        ImageFacts *v;
-        size_t n, size;
-        bool indexed; /* by_id is in step with `v` */
-        Index by_id;
-} FactSet;
-
-/* Makes fact_set_find() fast; to be called again after a change. */
-int fact_set_index(FactSet *facts) must_check;
-const ImageFacts *fact_set_find(const FactSet *facts, const char *id);
-void fact_set_done(FactSet *facts);
+#include "store/facts.h"
 
 /* A file system that Docker keeps its data on. */
 typedef struct Disk {
@@ -81,6 +49,8 @@ typedef struct Inventory {
         ContainerSet containers; /* `image` is as at create, also where the list has an id */
         ServiceImages services;  /* of the swarm, resolved to these images */
         FactSet facts;
+        Strv builder_volumes; /* of docker-container builders, with OBSERVE_ALL */
+        bool builder_volumes_unknown;
         Strv classic_builds; /* signs of a classic build under way, for a person */
         int64_t observed_sec;
 } Inventory;

@@ -23,5 +23,5 @@ int proof_remaining(const Inventory *inventory, const Config *config, const Clea
                     RemainingList *ret) must_check;
 
 /* What no local clear can reach or see, for the receipt. */
-int proof_assumes(const Inventory *inventory, const ClearOptions *options,
+int proof_assumes(const Inventory *inventory, const Config *config, const ClearOptions *options,
                   const NamedImages *suspects, Strv *ret) must_check;

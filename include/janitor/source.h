@@ -31,11 +31,12 @@ typedef struct Source {
         bool cleared;                  /* a clear took a name from it, or from an image that stands
                                         * on it */
         bool untagged_ours;            /* untagged, and claimed for us (plan_claims()) */
-        bool unclaimed; /* untagged, the classic builder's, and nothing tells whose */
+        bool unclaimed;       /* untagged, the classic builder's, and nothing tells whose */
+        bool configured_base; /* by [images] base */
         /*
-         * Of an image of others that serves: it begins like an image of ours, present or remembered,
-         * so that the next build may well take steps from it; or no image of ours was ever known.
-         * Where this is false, the image is only named among the assumptions.
+         * It begins like an image of ours, present or remembered, so that the next build may well take
+         * steps from it; or it is the classic builder's and no history of ours was ever known. Where
+         * this is false, an image of others is only named among the assumptions.
          */
         bool like_ours;
         /*
@@ -48,6 +49,7 @@ typedef struct Source {
          * parents, the image itself included; SOURCE_NO_IMAGE: there is none. */
         size_t named_descendant;
         bool cleared_descendant; /* a cleared image stands on this one */
+        bool on_cleared;         /* it stands on a cleared image, or is cleared */
 } Source;
 
 #define SOURCE_NO_IMAGE SIZE_MAX

@@ -196,6 +196,36 @@ int docker_image(Docker *docker, const char *name_or_id, ImageDetail *ret, Diag 
         return parse_image_detail(body.text, body.n, ret, reterr_diag);
 }
 
+typedef struct History {
+        DockerHistory add;
+        void *userdata;
+} History;
+
+static int on_history_entry(void *userdata, const char *text, size_t n, Diag *reterr_diag) {
+        History *history = userdata;
+
+        return parse_history_entry(text, n, history->add, history->userdata, reterr_diag);
+}
+
+int docker_image_history(Docker *docker, const char *id, DockerHistory add, void *userdata,
+                         Diag *reterr_diag) {
+        static const char *const paths[] = { "", NULL };
+        cleanup_free char *encoded = NULL, *path = NULL;
+        Request request = { "GET", .deadline_usec = docker_deadline(docker, false) };
+        History history = { add, userdata };
+
+        if (!*id)
+                return diag_set(reterr_diag, -EINVAL, "an image without a name");
+
+        encoded = http_encode(id);
+        request.path = path = encoded ? text_format("/images/%s/history", encoded) : NULL;
+        if (!path)
+                return -ENOMEM;
+
+        return docker_call_list(docker, &request, paths, BODY_MAX, on_history_entry, NULL, &history,
+                                NULL, reterr_diag);
+}
+
 static int on_container(void *userdata, const char *text, size_t n, Diag *reterr_diag) {
         cleanup(container_done) Container container = { 0 };
         int r;
@@ -274,6 +304,48 @@ int docker_volumes(Docker *docker, VolumeSet *ret, Diag *reterr_diag) {
                              reterr_diag);
         if (r < 0)
                 volume_set_done(ret);
+
+        return r;
+}
+
+static int on_builder_volume(void *userdata, const char *text, size_t n, Diag *reterr_diag) {
+        static const char begin[] = "buildx_buildkit_", end[] = "_state";
+        cleanup(volume_done) Volume volume = { 0 };
+        size_t n_name;
+        int r;
+
+        r = parse_volume(text, n, &volume, reterr_diag);
+        if (r < 0)
+                return r;
+
+        /* The filter takes any part of a name for a match. */
+        n_name = strlen(volume.name);
+        if (strncmp(volume.name, begin, strlen(begin)) != 0 ||
+            n_name <= strlen(begin) + strlen(end) ||
+            strcmp(volume.name + n_name - strlen(end), end) != 0)
+                return 0;
+        return strv_add(userdata, volume.name);
+}
+
+int docker_builder_volumes(Docker *docker, Strv *ret, Diag *reterr_diag) {
+        static const char *const paths[] = { "Volumes", NULL };
+        const Request request = {
+                .method = "GET",
+                /* {"driver":["local"],"name":["buildx_buildkit_"]} */
+                .path = "/volumes?filters=%7B%22driver%22%3A%5B%22local%22%5D%2C"
+                        "%22name%22%3A%5B%22buildx_buildkit_%22%5D%7D",
+                .deadline_usec = docker_deadline(docker, false),
+        };
+        HttpResponse response;
+        int r;
+
+        *ret = STRV_NULL;
+        r = docker_call_list(docker, &request, paths, LIST_MAX, on_builder_volume, NULL, ret,
+                             &response, reterr_diag);
+        if (r < 0)
+                strv_done(ret);
+        if (r == -ENOENT || (r == -EREMOTEIO && response.status == 403))
+                return -EOPNOTSUPP;
 
         return r;
 }

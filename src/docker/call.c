@@ -29,6 +29,7 @@
 struct Docker {
         Http *http;
         char *socket_path;
+        _Atomic(Http *) grpc; /* made when first needed; docker_interrupt() looks at it */
         uint64_t timeout_usec, prune_timeout_usec;
         EngineInfo info;
         char swarm[16];                      /* the Swarm header of the last /_ping */
@@ -74,6 +75,7 @@ Docker *docker_free(Docker *docker) {
                 return NULL;
 
         http_free(docker->http);
+        http_free(docker->grpc);
         engine_info_done(&docker->info);
         free(docker->socket_path);
         free(docker);
@@ -82,10 +84,14 @@ Docker *docker_free(Docker *docker) {
 
 void docker_interrupt(Docker *docker) {
         http_interrupt(docker->http);
+        if (docker->grpc)
+                http_interrupt(docker->grpc);
 }
 
 void docker_resume(Docker *docker) {
         http_resume(docker->http);
+        if (docker->grpc)
+                http_resume(docker->grpc);
 }
 
 /* What an answer means; 0 if it has the status that was hoped for. */
@@ -114,8 +120,8 @@ static bool version_refused(const HttpResponse *response) {
         return response->status == 400 && strstr(response->error, "client version ");
 }
 
-static int timed_call(Docker *docker, const HttpRequest *request, uint64_t deadline_usec,
-                      HttpResponse *ret, Diag *reterr_diag) {
+static int timed_call_on(Docker *docker, Http *http, const HttpRequest *request,
+                         uint64_t deadline_usec, HttpResponse *ret, Diag *reterr_diag) {
         HttpRequest timed = *request;
         uint64_t now = now_usec();
         int r;
@@ -128,11 +134,57 @@ static int timed_call(Docker *docker, const HttpRequest *request, uint64_t deadl
                 timed.timeout_usec = deadline_usec - now;
                 docker->call_deadline_usec = now_boottime_usec() + timed.timeout_usec;
         }
-        r = http_call(docker->http, &timed, ret, reterr_diag);
+        r = http_call(http, &timed, ret, reterr_diag);
         docker->call_deadline_usec = 0;
 
         /* no socket: -ENOENT is kept for what the engine does not know */
         return r == -ENOENT && ret->status == 0 ? -ECONNREFUSED : r;
+}
+
+static int timed_call(Docker *docker, const HttpRequest *request, uint64_t deadline_usec,
+                      HttpResponse *ret, Diag *reterr_diag) {
+        return timed_call_on(docker, docker->http, request, deadline_usec, ret, reterr_diag);
+}
+
+/* An interruption that came before the handle was there reaches it as well. */
+static int make_grpc(Docker *docker, Diag *reterr_diag) {
+        Http *grpc = NULL;
+        int r;
+
+        if (docker->grpc)
+                return 0;
+
+        r = http_new_grpc(http_socket_path(docker->http), &grpc);
+        if (r == -EOPNOTSUPP)
+                return diag_set(reterr_diag, r, "this libcurl was built without HTTP/2");
+        if (r < 0)
+                return r;
+
+        docker->grpc = grpc;
+        if (http_interrupted(docker->http))
+                http_interrupt(grpc);
+        return 0;
+}
+
+int docker_call_grpc(Docker *docker, const char *path, const void *body, size_t n_body,
+                     HttpSink sink, void *userdata, HttpResponse *ret, Diag *reterr_diag) {
+        const HttpRequest request = {
+                .method = "POST",
+                .path = path,
+                .body = body,
+                .n_body = n_body,
+                .sink = sink,
+                .userdata = userdata,
+        };
+        int r;
+
+        *ret = (HttpResponse){ 0 };
+        r = make_grpc(docker, reterr_diag);
+        if (r < 0)
+                return r;
+
+        return timed_call_on(docker, docker->grpc, &request, docker_deadline(docker, false), ret,
+                             reterr_diag);
 }
 
 uint64_t docker_call_deadline(Docker *docker) {

@@ -7,9 +7,14 @@
  * The trap is curl's own retry: a request on a kept connection that dies before the first byte of
  * an answer is sent again on a new one, whatever its method, and that new one may lead to another
  * engine. Every connection goes through on_open(), which is where both are refused.
+ *
+ * A connection for gRPC is upgraded in on_request(), on curl's own socket, after curl connected it
+ * and before curl writes a byte (libcurl 7.88 to 8.22). It is not kept: a second call on it fails in
+ * 7.88.1 ("Error in the HTTP2 framing layer").
  */
 
 #include "docker/http.h"
+#include "docker/upgrade.h"
 
 #include <curl/curl.h>
 #include <limits.h>
@@ -35,6 +40,8 @@ typedef struct Call {
         bool refused; /* a new connection, by on_open() */
         bool headers_complete;
         bool headers_too_long;
+        bool upgrade_failed; /* upgrade_error is why; 0: the engine's answer has another status */
+        int upgrade_error;
         int sink_error;
 } Call;
 
@@ -42,6 +49,8 @@ struct Http {
         CURLM *multi;
         CURL *easy;
         char *socket_path;
+        struct curl_slist *headers; /* not NULL: for gRPC */
+        int fd;                     /* curl's, while a call for gRPC goes on */
         atomic_bool interrupted;
         char error[CURL_ERROR_SIZE];
         Call call;
@@ -63,7 +72,8 @@ static bool cut_now(const Http *http) {
 }
 
 static curl_socket_t on_open(void *userdata, curlsocktype purpose, struct curl_sockaddr *address) {
-        Call *call = &((Http *)userdata)->call;
+        Http *http = userdata;
+        Call *call = &http->call;
 
         (void)purpose;
 
@@ -73,19 +83,30 @@ static curl_socket_t on_open(void *userdata, curlsocktype purpose, struct curl_s
         }
 
         call->response->new_connection = true;
-        return socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
-                      address->protocol);
+        http->fd = socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
+                          address->protocol);
+        return http->fd;
 }
 
 static int on_request(void *userdata, char *primary_ip, char *local_ip, int primary_port,
                       int local_port) {
+        Http *http = userdata;
+        Call *call = &http->call;
+
         (void)primary_ip;
         (void)local_ip;
         (void)primary_port;
         (void)local_port;
 
-        ((Http *)userdata)->call.sent = true;
-        return CURL_PREREQFUNC_OK;
+        call->sent = true;
+        if (!http->headers)
+                return CURL_PREREQFUNC_OK;
+
+        call->upgrade_error =
+                upgrade_to_h2c(http->fd, "/grpc", call->request->timeout_usec, &http->interrupted,
+                               &call->response->status, call->diag);
+        call->upgrade_failed = call->upgrade_error < 0 || call->response->status != 101;
+        return call->upgrade_failed ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
 static void header_copy(char *ret, size_t size, const char *line, size_t n, const char *name) {
@@ -112,7 +133,8 @@ static bool succeeded(Http *http) {
 }
 
 static size_t on_header(char *line, size_t size, size_t n, void *userdata) {
-        Call *call = &((Http *)userdata)->call;
+        Http *http = userdata;
+        Call *call = &http->call;
         HttpResponse *response = call->response;
 
         n *= size;
@@ -129,6 +151,11 @@ static size_t on_header(char *line, size_t size, size_t n, void *userdata) {
                 if (!call->headers_complete && call->request->on_begin && succeeded(userdata))
                         call->request->on_begin(call->request->userdata);
                 call->headers_complete = true;
+        } else if (http->headers) { /* also trailers */
+                header_copy(response->grpc_status, sizeof(response->grpc_status), line, n,
+                            "grpc-status");
+                header_copy(response->grpc_message, sizeof(response->grpc_message), line, n,
+                            "grpc-message");
         } else if (!call->headers_complete) {
                 header_copy(response->server, sizeof(response->server), line, n, "Server");
                 header_copy(response->api_version, sizeof(response->api_version), line, n,
@@ -173,7 +200,11 @@ static int prepare(Http *http) {
         r |= curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, http->socket_path);
         r |= curl_easy_setopt(easy, CURLOPT_URL, "http://localhost/");
         r |= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http");
-        r |= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+        r |= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
+                              http->headers ? (long)CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE
+                                            : (long)CURL_HTTP_VERSION_1_1);
+        r |= curl_easy_setopt(easy, CURLOPT_HTTPHEADER, http->headers);
+        r |= curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, http->headers ? 1L : 0L);
         r |= curl_easy_setopt(easy, CURLOPT_PROXY, "");
         r |= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
         r |= curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 1L);
@@ -194,7 +225,16 @@ static int prepare(Http *http) {
         return r == CURLE_OK ? 0 : -ENOMEM;
 }
 
-int http_new(const char *socket_path, Http **ret) {
+static int add_header(Http *http, const char *header) {
+        struct curl_slist *headers = curl_slist_append(http->headers, header);
+
+        if (!headers)
+                return -ENOMEM;
+        http->headers = headers;
+        return 0;
+}
+
+static int make(const char *socket_path, bool grpc, Http **ret) {
         cleanup(http_free) Http *http = NULL;
         int r;
 
@@ -217,6 +257,10 @@ int http_new(const char *socket_path, Http **ret) {
         if (curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, 1L) != CURLM_OK)
                 return -ENOMEM;
 
+        if (grpc && (add_header(http, "content-type: application/grpc") < 0 ||
+                     add_header(http, "te: trailers") < 0))
+                return -ENOMEM;
+
         r = prepare(http);
         if (r < 0)
                 return r;
@@ -225,15 +269,30 @@ int http_new(const char *socket_path, Http **ret) {
         return 0;
 }
 
+int http_new(const char *socket_path, Http **ret) {
+        return make(socket_path, false, ret);
+}
+
+int http_new_grpc(const char *socket_path, Http **ret) {
+        if (!(curl_version_info(CURLVERSION_NOW)->features & CURL_VERSION_HTTP2))
+                return -EOPNOTSUPP;
+        return make(socket_path, true, ret);
+}
+
 Http *http_free(Http *http) {
         if (!http)
                 return NULL;
 
         curl_easy_cleanup(http->easy);
         curl_multi_cleanup(http->multi);
+        curl_slist_free_all(http->headers);
         free(http->socket_path);
         free(http);
         return NULL;
+}
+
+const char *http_socket_path(const Http *http) {
+        return http->socket_path;
 }
 
 static int set_request(Http *http, const HttpRequest *request) {
@@ -247,8 +306,8 @@ static int set_request(Http *http, const HttpRequest *request) {
         r |= curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
         if (post) {
                 r |= curl_easy_setopt(easy, CURLOPT_POST, 1L);
-                r |= curl_easy_setopt(easy, CURLOPT_POSTFIELDS, "");
-                r |= curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, 0L);
+                r |= curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body ? request->body : "");
+                r |= curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)request->n_body);
         }
         r |= curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, post || get ? NULL : request->method);
         r |= curl_easy_setopt(easy, CURLOPT_REQUEST_TARGET, request->path);
@@ -305,6 +364,12 @@ static int conclude(Http *http, CURLcode result, Diag *reterr_diag) {
         const Call *call = &http->call;
         const char *why = http->error[0] ? http->error : curl_easy_strerror(result);
 
+        if (call->upgrade_failed)
+                return call->upgrade_error;
+        /* Nothing comes after gRPC's status. A server that answers before it has read the whole
+         * request resets the stream then, which curl takes for an error. */
+        if (call->response->grpc_status[0] && call->sink_error == 0)
+                return 0;
         if (call->refused) {
                 if (call->sent && strcmp(call->request->method, "GET") != 0)
                         return diag_set(reterr_diag, -ECONNRESET,
@@ -387,7 +452,8 @@ int http_call(Http *http, const HttpRequest *request, HttpResponse *ret, Diag *r
         if (r < 0)
                 return r;
 
-        curl_easy_getinfo(http->easy, CURLINFO_RESPONSE_CODE, &ret->status);
+        if (!http->call.upgrade_failed)
+                curl_easy_getinfo(http->easy, CURLINFO_RESPONSE_CODE, &ret->status);
         return conclude(http, result, reterr_diag);
 }
 

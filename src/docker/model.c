@@ -270,6 +270,7 @@ void image_detail_done(ImageDetail *detail) {
         free(detail->comment);
         free(detail->docker_version);
         strv_done(&detail->names);
+        strv_done(&detail->layers);
         *detail = (ImageDetail){ 0 };
 }
 

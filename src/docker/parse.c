@@ -277,6 +277,7 @@ int parse_image_detail(const char *text, size_t n, ImageDetail *ret, Diag *reter
             (r = read_string(json, "Comment", &detail.comment)) < 0 ||
             (r = read_string(json, "DockerVersion", &detail.docker_version)) < 0 ||
             (r = read_names(json, "RepoTags", "<none>:<none>", false, &detail.names)) < 0 ||
+            (r = read_names(json_get(json, "RootFS"), "Layers", "", false, &detail.layers)) < 0 ||
             (r = read_time(json, "Created", &detail.created_sec)) < 0 ||
             (r = read_time(json_get(json, "Metadata"), "LastTagTime", &detail.last_tagged_sec)) < 0)
                 return diag_set(reterr_diag, r, "what the engine says of an image is malformed");
@@ -284,6 +285,21 @@ int parse_image_detail(const char *text, size_t n, ImageDetail *ret, Diag *reter
         *ret = detail;
         detail = (ImageDetail){ 0 };
         return 0;
+}
+
+int parse_history_entry(const char *text, size_t n, DockerHistory add, void *userdata,
+                        Diag *reterr_diag) {
+        const char *created_by = "", *comment = "";
+        cleanup(json_free) Json *json = NULL;
+        int r;
+
+        r = parse_object(text, n, &json);
+        if (r < 0 || json_read_string(json, "CreatedBy", &created_by) < 0 ||
+            json_read_string(json, "Comment", &comment) < 0)
+                return diag_set(reterr_diag, r < 0 ? r : -EBADMSG,
+                                "the engine's history of an image is malformed");
+
+        return add(userdata, created_by, comment);
 }
 
 /* "/web-1", the first without another slash: one with two is a link into another container. */

@@ -117,8 +117,8 @@ static int add_assumes(const Clear *clear, Strv *assumes) {
         int r = 0;
 
         if (clears_docker(clear))
-                r = proof_assumes(&clear->inventory, clear->options, &clear->suspects.images,
-                                  assumes);
+                r = proof_assumes(&clear->inventory, clear->config, clear->options,
+                                  &clear->suspects.images, assumes);
         if (r >= 0 && clears_apps(clear) && clear->no_engine)
                 r = strv_add(assumes, "no container runs that has a cache mounted: there is no "
                                       "engine to ask");

@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "janitor/act.h"
 #include "janitor/clearing.h"
+#include "janitor/image-facts.h"
 
 /* How often an equal plan is tried again. BuildKit lets go of a build's records a moment after the
  * client has its answer. */
@@ -153,8 +154,10 @@ static int observe_docker(Clear *clear, Diag *reterr_diag) {
         int r;
 
         clear_plan_done(&clear->plan);
+        image_facts_recall(clear->store, NULL, &clear->inventory);
         r = inventory_observe(clear->docker, clear->config, OBSERVE_ALL, &clear->suspects.images,
                               &clear->inventory, reterr_diag);
+        image_facts_remember(clear->store, &clear->inventory);
         if (r < 0)
                 return r;
         clear->observe_usec = now_monotonic_usec() - begin_usec;

@@ -19,40 +19,9 @@
 #include "base/span.h"
 #include "base/text.h"
 #include "docker/name.h"
-#include "janitor/inventory.h"
-#include "wire/json.h"
+#include "janitor/image-facts.h"
 
-#define IMAGE_CONFIG_BYTES_MAX (4U * 1024U * 1024U)
 #define CONTAINERD_ROOT "/var/lib/containerd"
-
-int fact_set_index(FactSet *facts) {
-        facts->indexed = false;
-        index_done(&facts->by_id);
-        for (size_t i = 0; i < facts->n; i++)
-                if (index_add(&facts->by_id, facts->v[i].id, i) < 0)
-                        return -ENOMEM;
-        index_sort(&facts->by_id);
-        facts->indexed = true;
-        return 0;
-}
-
-const ImageFacts *fact_set_find(const FactSet *facts, const char *id) {
-        if (facts->indexed) {
-                const IndexEntry *entry = index_find(&facts->by_id, id, NULL);
-
-                return entry ? &facts->v[entry->at] : NULL;
-        }
-        for (size_t i = 0; i < facts->n; i++)
-                if (strcmp(facts->v[i].id, id) == 0)
-                        return &facts->v[i];
-        return NULL;
-}
-
-void fact_set_done(FactSet *facts) {
-        free(facts->v);
-        index_done(&facts->by_id);
-        *facts = (FactSet){ 0 };
-}
 
 void disks_done(Disks *disks) {
         for (size_t i = 0; i < disks->n; i++)
@@ -121,6 +90,7 @@ static void inventory_reset(Inventory *inventory) {
         image_set_done(&inventory->images);
         container_set_done(&inventory->containers);
         service_images_done(&inventory->services);
+        strv_done(&inventory->builder_volumes);
         strv_done(&inventory->classic_builds);
         *inventory = INVENTORY_NULL;
         inventory->facts = facts;
@@ -238,102 +208,6 @@ static int observe_records(Docker *docker, Observe what, Inventory *inventory, D
         if (inventory->n_in_use > 0 && inventory->in_use_hash == 0)
                 inventory->in_use_hash = 1;
         return 0;
-}
-
-/* BuildKit signs the last layer's comment and the engine's own import as well; what is left was
- * made by the classic builder, by commit, or came by load or pull. */
-static ImageKind kind_from_comment(const char *comment) {
-        if (strncmp(comment, "buildkit.", strlen("buildkit.")) == 0)
-                return IMAGE_KIND_BUILDKIT;
-        if (strncmp(comment, "Imported from", strlen("Imported from")) == 0)
-                return IMAGE_KIND_OTHER;
-        return IMAGE_KIND_CLASSIC;
-}
-
-/*
- * The graphdriver store keeps each image's configuration in a file of its id's name. A process
- * that may not read below Docker's data root does not know.
- */
-static InlineCache read_inline_cache(const EngineInfo *engine, const char *id) {
-        cleanup_free char *path = NULL, *text = NULL;
-        cleanup(json_free) Json *json = NULL;
-        const char *hex = strchr(id, ':');
-        size_t n;
-
-        if (engine->image_store == IMAGE_STORE_CONTAINERD || !hex || strchr(hex, '/'))
-                return INLINE_CACHE_UNKNOWN;
-        if (asprintf(&path, "%s/image/%s/imagedb/content/sha256/%s", engine->root_dir,
-                     engine->driver, hex + 1) < 0)
-                return INLINE_CACHE_UNKNOWN;
-        if (file_read(AT_FDCWD, path, IMAGE_CONFIG_BYTES_MAX, &text, &n) < 0 ||
-            json_parse(text, n, &json) < 0)
-                return INLINE_CACHE_UNKNOWN;
-        return json_get(json, "moby.buildkit.cache.v0") ? INLINE_CACHE_YES : INLINE_CACHE_NO;
-}
-
-/* -ENOENT: the image went away meanwhile, which is no failure of the observation. */
-static int look_closely(Docker *docker, const EngineInfo *engine, const Image *image,
-                        FactSet *facts, Diag *reterr_diag) {
-        cleanup(image_detail_done) ImageDetail detail = { 0 };
-        ImageFacts *entry;
-        int r;
-
-        r = docker_image(docker, image->id, &detail, reterr_diag);
-        if (r < 0)
-                return r;
-        if (array_grow(facts->v, facts->n, facts->size) < 0)
-                return -ENOMEM;
-        facts->indexed = false;
-        entry = &facts->v[facts->n++];
-        *entry = (ImageFacts){
-                .kind = kind_from_comment(detail.comment),
-                .inline_cache = read_inline_cache(engine, image->id),
-                .last_tagged_sec = detail.last_tagged_sec,
-        };
-        strcpy(entry->id, image->id);
-        return 0;
-}
-
-/* Positions of the images that have to be looked at more closely; malloc'ed. */
-static int images_without_facts(const Inventory *inventory, size_t **ret, size_t *ret_n) {
-        const ImageSet *images = &inventory->images;
-        size_t *found = calloc(images->n + 1, sizeof(*found));
-        size_t n = 0;
-
-        if (!found)
-                return -ENOMEM;
-        for (size_t i = 0; i < images->n; i++) {
-                const Image *image = &images->v[i];
-
-                /* An image with a parent is the classic builder's; of a step without a name no more
-                 * need be known. */
-                if ((!image->parent_id[0] || image->names.n > 0) &&
-                    !fact_set_find(&inventory->facts, image->id))
-                        found[n++] = i;
-        }
-        *ret = found;
-        *ret_n = n;
-        return 0;
-}
-
-static int observe_images(Docker *docker, Observe what, Inventory *inventory, Diag *reterr_diag) {
-        cleanup_free size_t *missing = NULL;
-        size_t n;
-        int r;
-
-        r = docker_images(docker, &inventory->images, reterr_diag);
-        if (r < 0 || what != OBSERVE_ALL)
-                return r;
-        r = images_without_facts(inventory, &missing, &n);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < n; i++) {
-                r = look_closely(docker, &inventory->engine, &inventory->images.v[missing[i]],
-                                 &inventory->facts, reterr_diag);
-                if (r < 0 && r != -ENOENT)
-                        return r;
-        }
-        return fact_set_index(&inventory->facts);
 }
 
 /*
@@ -474,6 +348,20 @@ static int observe_classic_builds(Docker *docker, const NamedImages *known, Inve
         return 0;
 }
 
+/* The cache of a builder outlives its container there (`docker buildx rm --keep-state`). */
+static int observe_builder_volumes(Docker *docker, const Config *config, Inventory *inventory,
+                                   Diag *reterr_diag) {
+        int r;
+
+        if (config->external_builders_ignore)
+                return 0;
+        r = docker_builder_volumes(docker, &inventory->builder_volumes, reterr_diag);
+        if (r != -EOPNOTSUPP)
+                return r;
+        inventory->builder_volumes_unknown = true;
+        return 0;
+}
+
 int inventory_observe(Docker *docker, const Config *config, Observe what, const NamedImages *known,
                       Inventory *ret, Diag *reterr_diag) {
         const EngineInfo *engine;
@@ -494,7 +382,11 @@ int inventory_observe(Docker *docker, const Config *config, Observe what, const 
         if (r >= 0)
                 r = docker_services(docker, &ret->services, reterr_diag);
         if (r >= 0)
-                r = observe_images(docker, what, ret, reterr_diag);
+                r = docker_images(docker, &ret->images, reterr_diag);
+        if (r >= 0 && what == OBSERVE_ALL)
+                r = image_facts_observe(docker, config, ret, reterr_diag);
+        if (r >= 0 && what == OBSERVE_ALL)
+                r = observe_builder_volumes(docker, config, ret, reterr_diag);
         if (r >= 0)
                 r = service_images_resolve(&ret->services, &ret->images);
         if (r >= 0)

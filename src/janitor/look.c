@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/span.h"
+#include "janitor/image-facts.h"
 #include "janitor/look.h"
 
 void memory_done(Memory *memory) {
@@ -110,8 +111,11 @@ int look_run(Docker *docker, const Config *config, Observe what, Memory *memory,
         int r;
 
         refresh(memory);
+        if (what == OBSERVE_ALL)
+                image_facts_recall(memory->store, &memory->seen, &ret->inventory);
         r = inventory_observe(docker, config, what, &memory->suspects.images, &ret->inventory,
                               reterr_diag);
+        image_facts_remember(memory->store, &ret->inventory);
         if (r < 0)
                 return r;
         wall_usec = now_realtime_usec();

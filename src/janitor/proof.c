@@ -23,14 +23,22 @@
 #include "base/text.h"
 #include "docker/name.h"
 #include "janitor/proof.h"
+#include "janitor/source.h"
 
 /* What all rules read and write. */
 typedef struct Proof {
         const Inventory *inventory;
         const Config *config;
-        const NamedImages *suspects;
+        const ClearPlan *plan;
+        Source *sources;
+        Index planned; /* ids of images that the plan takes a name from */
         RemainingList *list;
 } Proof;
+
+static void proof_donep(Proof *proof) {
+        free(proof->sources);
+        index_done(&proof->planned);
+}
 
 static int printf_like(5, 6) add(Proof *proof, RemainingKind kind, const char *object,
                                  const char *remedy, const char *format, ...) {
@@ -45,65 +53,10 @@ static int printf_like(5, 6) add(Proof *proof, RemainingKind kind, const char *o
         return remaining_add(proof->list, kind, object, reason, remedy);
 }
 
-/* A name that a build may give in cache_from: any but the janitor's own. On the graphdriver store a
- * digest is one, too, which what was pulled or pushed keeps while its repository has any tag; the
- * containerd store lists one for every name. */
-static const char *nameable(const Inventory *inventory, const Config *config, const Image *image) {
-        for (size_t i = 0; i < image->names.n; i++)
-                if (!name_is_trash(image->names.v[i]) &&
-                    !name_is_rollback(config, image->names.v[i]) &&
-                    !name_matches_any(&config->base, image->names.v[i]))
-                        return image->names.v[i];
-        if (inventory->image_store == IMAGE_STORE_GRAPHDRIVER && image->digests.n > 0)
-                return image->digests.v[0];
-        return NULL;
-}
-
 static const char *any_name(const Image *image) {
-        return image->names.n > 0 ? image->names.v[0] : image->id;
-}
-
-/*
- * The classic builder reaches an image only if all its parents are there (the graphdriver store
- * keeps them as long as it lives; the containerd store does not), down to what FROM can name: an
- * image that has a name, or the first step of a build from scratch.
- */
-static bool chain_is_whole(const Inventory *inventory, const Image *image) {
-        while (image && image->parent_id[0])
-                image = image_set_find(&inventory->images, image->parent_id);
-        return image && (!image_is_untagged(image) || image_is_classic(inventory, image));
-}
-
-static bool is_suspect(const Proof *proof, const Image *image) {
-        return named_images_contain_id(proof->suspects, image->id);
-}
-
-/* Whether some suspect stands on this one; then that one is named, and not this. */
-static bool suspect_stands_on(const Proof *proof, const Image *image) {
-        for (size_t i = 0; i < proof->inventory->images.n; i++) {
-                const Image *child = &proof->inventory->images.v[i];
-
-                if (strcmp(child->parent_id, image->id) == 0 &&
-                    (is_suspect(proof, child) || suspect_stands_on(proof, child)))
-                        return true;
-        }
-        return false;
-}
-
-/* A named image that has `image` among its parents, or NULL. */
-static const Image *named_descendant(const Inventory *inventory, const Image *image) {
-        for (size_t i = 0; i < inventory->images.n; i++) {
-                const Image *child = &inventory->images.v[i];
-
-                if (strcmp(child->parent_id, image->id) != 0)
-                        continue;
-                if (child->names.n > 0)
-                        return child;
-                child = named_descendant(inventory, child);
-                if (child)
-                        return child;
-        }
-        return NULL;
+        if (image->names.n > 0)
+                return image->names.v[0];
+        return image->digests.n > 0 ? image->digests.v[0] : image->id;
 }
 
 static int held_by_container(Proof *proof, const Image *image, const Container *container,
@@ -129,151 +82,189 @@ static int held_by_container(Proof *proof, const Image *image, const Container *
 
 static const char classic_serves[] = "which the classic builder takes cached steps from";
 
-static int judge_classic(Proof *proof, const Image *image) {
-        const Container *container = container_of_image(proof->inventory, image->id);
-        const char *name = nameable(proof->inventory, proof->config, image);
-        cleanup_free char *remedy = NULL;
-        const Image *top;
+/* An image of others that may serve: not a step below it, nor an image that is meant to be built upon. */
+static bool is_foreign_source(const Inventory *inventory, const Image *image,
+                              const Source *source) {
+        return source->serves != SERVES_NOTHING && !source->ours && !source->cleared &&
+               !source->configured_base && !source->untagged_ours && !source->unclaimed &&
+               (!image_is_untagged(image) || !image_has_children(inventory, image));
+}
 
-        /* With a name it serves by its history, without one by its parents. */
-        if (!name && !chain_is_whole(proof->inventory, image))
-                return 0;
-        if (suspect_stands_on(proof, image))
+/* A cleared image of the classic builder, with a name or without. Where an image stands on it that is
+ * named for its own sake, this one is not. */
+static int judge_cleared_classic(Proof *proof, size_t i) {
+        const ImageSet *images = &proof->inventory->images;
+        const Image *image = &images->v[i];
+        const Source *source = &proof->sources[i];
+        const Container *container = container_of_image(proof->inventory, image->id);
+        size_t top = source->named_descendant;
+        cleanup_free char *remedy = NULL;
+
+        if (source->cleared_descendant ||
+            (top != SOURCE_NO_IMAGE &&
+             is_foreign_source(proof->inventory, &images->v[top], &proof->sources[top])))
                 return 0;
         if (container)
                 return held_by_container(proof, image, container, classic_serves);
-        top = image->names.n > 0 ? image : named_descendant(proof->inventory, image);
-        if (!top) {
-                if (asprintf(&remedy, "docker rmi %.19s", image->id) < 0)
-                        return -ENOMEM;
-                return add(proof, REMAINING_IMAGE, image->id, remedy, "an untagged image %s",
-                           classic_serves);
-        }
-        if (asprintf(&remedy,
-                     "docker rmi %s, then clear again; if it is a base image, add it to [images] "
-                     "base",
-                     any_name(top)) < 0)
+        if (top == SOURCE_NO_IMAGE)
+                top = i;
+        if (asprintf(&remedy, "docker rmi %s, then clear again%s", any_name(&images->v[top]),
+                     images->v[top].names.n > 0 ? "; if it is a base image, add it to [images] base"
+                                                : "") < 0)
                 return -ENOMEM;
-        if (top != image)
-                return add(proof, REMAINING_IMAGE, any_name(top), remedy,
+        if (top != i)
+                return add(proof, REMAINING_IMAGE, any_name(&images->v[top]), remedy,
                            "it stands on %.19s, a step of an image that was cleared, %s", image->id,
+                           classic_serves);
+        if (image->names.n == 0)
+                return add(proof, REMAINING_IMAGE, image->id, remedy, "an untagged image %s",
                            classic_serves);
         return add(proof, REMAINING_IMAGE, any_name(image), remedy,
                    "it names %.19s, an image that was cleared, %s", image->id, classic_serves);
 }
 
-static int judge_suspect(Proof *proof, const Image *image) {
-        const ImageFacts *facts = fact_set_find(&proof->inventory->facts, image->id);
-        InlineCache inline_cache = facts ? facts->inline_cache : INLINE_CACHE_UNKNOWN;
-        cleanup_free char *remedy = NULL;
-        const char *name;
+static const char *carries(const Source *source) {
+        return source->serves == SERVES_CERTAINLY ? "carries" : "may carry";
+}
 
-        if (image_is_classic(proof->inventory, image))
-                return judge_classic(proof, image);
-        name = nameable(proof->inventory, proof->config, image);
-        if (proof->inventory->image_store == IMAGE_STORE_CONTAINERD || !name ||
-            inline_cache == INLINE_CACHE_NO || (facts && facts->kind == IMAGE_KIND_OTHER))
-                return 0;
+static int judge_cleared(Proof *proof, size_t i) {
+        const Image *image = &proof->inventory->images.v[i];
+        const char *name = source_cache_name(proof->inventory, proof->config, image);
+        const Source *source = &proof->sources[i];
+        cleanup_free char *remedy = NULL;
+
+        if (source->way != SOURCE_INLINE)
+                return judge_cleared_classic(proof, i);
         if (asprintf(&remedy, "docker rmi %s, then clear again", name) < 0)
                 return -ENOMEM;
         return add(proof, REMAINING_IMAGE, name, remedy,
                    "it names %.19s, an image that was cleared, which %s inline cache metadata that "
                    "a build naming it in cache_from takes cached steps from",
-                   image->id, inline_cache == INLINE_CACHE_YES ? "carries" : "may carry");
+                   image->id, carries(source));
+}
+
+/* A name that [images] protect keeps from the clear, or NULL. */
+static const char *protected_name(const Proof *proof, const Image *image) {
+        for (size_t i = 0; i < image->names.n; i++)
+                if (name_is_ours(proof->config, image, image->names.v[i]) &&
+                    name_matches_any(&proof->config->protect, image->names.v[i]) &&
+                    !name_matches_any(&proof->config->base, image->names.v[i]))
+                        return image->names.v[i];
+        return NULL;
 }
 
 /* A matching image that [images] protect keeps: nobody took its name, and it serves all the same. */
-static int judge_protected(Proof *proof, const Image *image, const char *name) {
-        const ImageFacts *facts = fact_set_find(&proof->inventory->facts, image->id);
+static int judge_protected(Proof *proof, const Source *source, const char *name) {
+        static const char remedy[] = "take it out of [images] protect, or add it to [images] base";
 
-        if (image->parent_id[0] && chain_is_whole(proof->inventory, image))
-                return add(proof, REMAINING_IMAGE, name,
-                           "take it out of [images] protect, or add it to [images] base",
-                           "it is protected, %s", classic_serves);
-        if (proof->inventory->image_store == IMAGE_STORE_GRAPHDRIVER && facts &&
-            facts->kind == IMAGE_KIND_BUILDKIT && facts->inline_cache != INLINE_CACHE_NO)
+        if (source->way != SOURCE_INLINE)
+                return add(proof, REMAINING_IMAGE, name, remedy, "it is protected, %s",
+                           classic_serves);
+        return add(proof, REMAINING_IMAGE, name, remedy,
+                   "it is protected, and %s inline cache metadata that a build naming it in "
+                   "cache_from takes cached steps from",
+                   carries(source));
+}
+
+/* An untagged image of the classic builder that is ours, or whose owner nothing tells. */
+static int judge_untagged(Proof *proof, size_t i) {
+        const Image *image = &proof->inventory->images.v[i];
+        const Container *container = container_of_image(proof->inventory, image->id);
+        const Source *source = &proof->sources[i];
+        cleanup_free char *remedy = NULL;
+
+        if (container)
+                return held_by_container(proof, image, container, classic_serves);
+        if (asprintf(&remedy, "docker rmi %.19s%s", image->id,
+                     source->unclaimed ? "; or set [images] dangling=all" : "") < 0)
+                return -ENOMEM;
+        return add(proof, REMAINING_IMAGE, image->id, remedy, "an untagged image %s%s",
+                   source->unclaimed ? "that nothing tells the owner of, " : "", classic_serves);
+}
+
+/* An image of others that begins like ours. */
+static int judge_like_ours(Proof *proof, size_t i) {
+        const Image *image = &proof->inventory->images.v[i];
+        const Container *container = container_of_image(proof->inventory, image->id);
+        const Source *source = &proof->sources[i];
+        const char *name = any_name(image);
+        cleanup_free char *remedy = NULL;
+
+        if (container && source->way == SOURCE_CLASSIC_CHAIN)
+                return held_by_container(proof, image, container,
+                                         "which begins like an image of this application, and the "
+                                         "classic builder takes cached steps from it");
+        if (asprintf(&remedy,
+                     "docker rmi %s, then clear again; if no build of this application takes steps "
+                     "from it, add it to [images] base",
+                     name) < 0)
+                return -ENOMEM;
+        if (source->way == SOURCE_INLINE)
                 return add(
-                        proof, REMAINING_IMAGE, name,
-                        "take it out of [images] protect, or add it to [images] base",
-                        "it is protected, and %s inline cache metadata that a build naming it in "
-                        "cache_from takes cached steps from",
-                        facts->inline_cache == INLINE_CACHE_YES ? "carries" : "may carry");
+                        proof, REMAINING_IMAGE, name, remedy,
+                        "an image outside [images] match that has layers of this application and "
+                        "%s inline cache metadata, which a build naming it in cache_from takes "
+                        "cached steps from",
+                        carries(source));
+        return add(proof, REMAINING_IMAGE, name, remedy,
+                   "an image outside [images] match that %s, %s%s",
+                   source->on_cleared ? "stands on a step of an image that was cleared"
+                                      : "begins like one of this application, as far as is known",
+                   classic_serves,
+                   source->way == SOURCE_CLASSIC_NAME ? " if a build names it in cache_from" : "");
+}
+
+static int judge_image(Proof *proof, size_t i) {
+        const Image *image = &proof->inventory->images.v[i];
+        const Source *source = &proof->sources[i];
+        const char *name;
+
+        if (source->serves == SERVES_NOTHING)
+                return 0;
+        if (source->cleared)
+                return judge_cleared(proof, i);
+        name = protected_name(proof, image);
+        if (name)
+                return judge_protected(proof, source, name);
+        if (source->unclaimed ||
+            (source->untagged_ours && !image_has_children(proof->inventory, image)))
+                return judge_untagged(proof, i);
+        if (source->like_ours && is_foreign_source(proof->inventory, image, source))
+                return judge_like_ours(proof, i);
         return 0;
 }
 
-static int judge_images(Proof *proof, const ClearPlan *plan) {
-        int r;
+static int judge_images(Proof *proof) {
+        const ClearPlan *plan = proof->plan;
+        int r = 0;
 
-        for (size_t i = 0; i < plan->names.n; i++) {
+        for (size_t i = 0; i < plan->names.n && r >= 0; i++) {
                 r = add(proof, REMAINING_IMAGE, plan->names.v[i].name, "clear again", "%s",
                         inventory_building(proof->inventory)
                                 ? "left alone while a build is under way"
                                 : "the name could not be taken away");
-                if (r < 0)
-                        return r;
+                if (r >= 0)
+                        r = index_add(&proof->planned, plan->names.v[i].id, i);
         }
-        for (size_t i = 0; i < proof->inventory->images.n; i++) {
-                const Image *image = &proof->inventory->images.v[i];
-
-                r = 0;
-                if (named_images_contain_id(&plan->names, image->id))
-                        continue; /* told above */
-                if (is_suspect(proof, image)) {
-                        r = judge_suspect(proof, image);
-                } else {
-                        for (size_t j = 0; j < image->names.n && r >= 0; j++)
-                                if (name_is_ours(proof->config, image, image->names.v[j]) &&
-                                    name_matches_any(&proof->config->protect, image->names.v[j]) &&
-                                    !name_matches_any(&proof->config->base, image->names.v[j])) {
-                                        r = judge_protected(proof, image, image->names.v[j]);
-                                        break;
-                                }
-                }
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+        if (r < 0)
+                return r;
+        index_sort(&proof->planned);
+        for (size_t i = 0; i < proof->inventory->images.n && r >= 0; i++)
+                if (!index_find(&proof->planned, proof->inventory->images.v[i].id, NULL))
+                        r = judge_image(proof, i);
+        return r;
 }
 
-static int judge_unclaimed(void *userdata, const Image *image) {
-        Proof *proof = userdata;
-        const Container *container = container_of_image(proof->inventory, image->id);
-        cleanup_free char *remedy = NULL;
-
-        if (!chain_is_whole(proof->inventory, image))
-                return 0;
-        if (container)
-                return held_by_container(proof, image, container, classic_serves);
-        if (asprintf(&remedy, "docker rmi %.19s; or set [images] dangling=all", image->id) < 0)
-                return -ENOMEM;
-        return add(proof, REMAINING_IMAGE, image->id, remedy,
-                   "an untagged image that nothing tells the owner of, %s", classic_serves);
-}
-
-/* Untagged images of ours that a container holds; the plan has the others. */
-static int judge_untagged(Proof *proof, const ClearPlan *plan) {
-        for (size_t i = 0; i < plan->untagged.n; i++) {
-                cleanup_free char *remedy = NULL;
-                const Image *image = image_set_find(&proof->inventory->images, plan->untagged.v[i]);
-                int r;
-
-                /* Only the classic builder takes steps from what has no name. */
-                if (!image || !image_is_classic(proof->inventory, image) ||
-                    is_suspect(proof, image))
-                        continue;
-                if (asprintf(&remedy, "docker rmi %.19s", image->id) < 0)
-                        return -ENOMEM;
-                r = add(proof, REMAINING_IMAGE, image->id, remedy, "an untagged image %s",
-                        classic_serves);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
-static int judge_records(Proof *proof, const ClearPlan *plan) {
+static int judge_records(Proof *proof) {
         const RecordSet *set = &proof->inventory->records;
+        const Strv *mounts = &proof->plan->kept_mounts;
+        cleanup(index_done) Index kept = { 0 };
         int r;
+
+        for (size_t i = 0; i < mounts->n; i++)
+                if (index_add(&kept, mounts->v[i], i) < 0)
+                        return -ENOMEM;
+        index_sort(&kept);
 
         for (size_t i = 0; i < set->n; i++) {
                 const BuildRecord *record = &set->v[i];
@@ -285,7 +276,7 @@ static int judge_records(Proof *proof, const ClearPlan *plan) {
                         r = add(proof, REMAINING_RECORD, record->id,
                                 "wait for the build to end, then clear again",
                                 "build cache record (%s, %s) in use by a build", type, bytes);
-                else if (!strv_sorted_contains(&plan->kept_mounts, record->id))
+                else if (!index_find(&kept, record->id, NULL))
                         r = add(proof, REMAINING_RECORD, record->id, "docker builder prune -af",
                                 "build cache record (%s, %s) that the engine did not delete", type,
                                 bytes);
@@ -302,31 +293,71 @@ static int judge_records(Proof *proof, const ClearPlan *plan) {
         return 0;
 }
 
+/* The NAME in "buildx_buildkit_NAME0", or -1. */
+static int builder_name(const char *container, const char **ret) {
+        static const char prefix[] = "buildx_buildkit_";
+        size_t n;
+
+        if (strncmp(container, prefix, strlen(prefix)) != 0)
+                return -1;
+        *ret = container + strlen(prefix);
+        n = strlen(*ret);
+        while (n > 0 && (*ret)[n - 1] >= '0' && (*ret)[n - 1] <= '9')
+                n--;
+        return (int)n;
+}
+
 /* A docker-container builder of buildx is a container named buildx_buildkit_NAME0; its cache is in
  * its own volume and in no answer of the engine. */
 static int judge_builders(Proof *proof) {
-        static const char prefix[] = "buildx_buildkit_";
-
         for (size_t i = 0; i < proof->inventory->containers.n; i++) {
                 const Container *container = &proof->inventory->containers.v[i];
                 cleanup_free char *remedy = NULL;
-                const char *name = container->name;
-                size_t n;
-                int r;
+                const char *name;
+                int n = builder_name(container->name, &name), r;
 
-                if (strncmp(name, prefix, strlen(prefix)) != 0)
+                if (n < 0)
                         continue;
-                name += strlen(prefix);
-                n = strlen(name);
-                while (n > 0 && name[n - 1] >= '0' && name[n - 1] <= '9')
-                        n--;
                 if (asprintf(&remedy,
                              "docker buildx prune --builder %.*s -af; or set [builder] "
                              "external_builders=ignore",
-                             (int)n, name) < 0)
+                             n, name) < 0)
                         return -ENOMEM;
                 r = add(proof, REMAINING_BUILDER, container->name, remedy,
-                        "the buildx builder '%.*s' has a build cache of its own", (int)n, name);
+                        "the buildx builder '%.*s' has a build cache of its own", n, name);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* A builder that was removed with --keep-state leaves its volume, and one that is made again under its
+ * name goes on with that. */
+static int judge_builder_volumes(Proof *proof) {
+        const ContainerSet *containers = &proof->inventory->containers;
+        const Strv *volumes = &proof->inventory->builder_volumes;
+        cleanup(index_done) Index builders = { 0 };
+
+        for (size_t i = 0; i < containers->n; i++)
+                if (index_add(&builders, containers->v[i].name, i) < 0)
+                        return -ENOMEM;
+        index_sort(&builders);
+        for (size_t i = 0; i < volumes->n; i++) {
+                const char *volume = volumes->v[i], *name;
+                cleanup_free char *container = strndup(volume, strlen(volume) - strlen("_state"));
+                cleanup_free char *remedy = text_format(
+                        "docker volume rm %s; or set [builder] external_builders=ignore", volume);
+                int n, r;
+
+                if (!container || !remedy)
+                        return -ENOMEM;
+                n = builder_name(container, &name);
+                if (index_find(&builders, container, NULL))
+                        continue; /* named by its container */
+                r = add(proof, REMAINING_BUILDER, volume, remedy,
+                        "the volume keeps the build cache of the buildx builder '%.*s', whose "
+                        "container is gone",
+                        n, name);
                 if (r < 0)
                         return r;
         }
@@ -348,22 +379,27 @@ static int judge_classic_builds(Proof *proof) {
 int proof_remaining(const Inventory *inventory, const Config *config, const ClearOptions *options,
                     const NamedImages *suspects, const ClearPlan *plan, RemainingList *ret) {
         cleanup(remaining_done) RemainingList list = { 0 };
-        Proof proof = { inventory, config, suspects, &list };
+        cleanup(proof_done) Proof proof = {
+                .inventory = inventory,
+                .config = config,
+                .plan = plan,
+                .list = &list,
+        };
         int r = 0;
 
         if (options->target & TARGET_BUILDER) {
-                r = judge_records(&proof, plan);
+                r = judge_records(&proof);
                 if (r >= 0 && !config->external_builders_ignore)
                         r = judge_builders(&proof);
+                if (r >= 0 && !config->external_builders_ignore)
+                        r = judge_builder_volumes(&proof);
         }
         if (r >= 0 && options->target & TARGET_IMAGES) {
                 r = judge_classic_builds(&proof);
                 if (r >= 0)
-                        r = judge_images(&proof, plan);
+                        r = sources_find(inventory, config, suspects, &proof.sources);
                 if (r >= 0)
-                        r = judge_untagged(&proof, plan);
-                if (r >= 0)
-                        r = plan_unclaimed(inventory, config, suspects, judge_unclaimed, &proof);
+                        r = judge_images(&proof);
         }
         if (r < 0)
                 return r;
@@ -372,37 +408,42 @@ int proof_remaining(const Inventory *inventory, const Config *config, const Clea
         return 0;
 }
 
-/* Names outside the clear's reach that carry inline cache metadata, as far as can be read. */
-static int assume_inline_names(const Inventory *inventory, const NamedImages *suspects, Strv *ret) {
-        cleanup_free char *names = NULL, *text = NULL;
+/* Images of others that may serve and are not remaining, all in one line of bounded length. */
+#define ASSUMED_NAMES_MAX 5
 
-        if (inventory->image_store == IMAGE_STORE_CONTAINERD)
-                return 0;
-        for (size_t i = 0; i < inventory->images.n; i++) {
+static int assume_others(const Inventory *inventory, const Config *config,
+                         const NamedImages *suspects, Strv *ret) {
+        cleanup(strv_done) Strv named = STRV_NULL;
+        cleanup_free char *names = NULL, *more = NULL, *text = NULL;
+        cleanup_free Source *sources = NULL;
+        size_t n = 0;
+        int r;
+
+        r = sources_find(inventory, config, suspects, &sources);
+        for (size_t i = 0; i < inventory->images.n && r >= 0; i++) {
                 const Image *image = &inventory->images.v[i];
-                const ImageFacts *facts = fact_set_find(&inventory->facts, image->id);
-                char *longer;
 
-                if (!facts || facts->inline_cache != INLINE_CACHE_YES || image->names.n == 0 ||
-                    named_images_contain_id(suspects, image->id))
+                if (sources[i].like_ours || !is_foreign_source(inventory, image, &sources[i]))
                         continue;
-                if (asprintf(&longer, "%s%s%s", names ?: "", names ? ", " : "", any_name(image)) <
-                    0)
-                        return -ENOMEM;
-                free(names);
-                names = longer;
+                if (n++ < ASSUMED_NAMES_MAX)
+                        r = strv_add(&named, any_name(image));
         }
+        if (r < 0 || n == 0)
+                return r;
+        names = strv_join(&named, ", ");
         if (!names)
-                return 0;
-        if (asprintf(&text,
-                     "no build of this application names in cache_from an image outside [images] "
-                     "match that carries inline cache metadata: %s",
-                     names) < 0)
                 return -ENOMEM;
-        return strv_add(ret, text);
+        more = n > named.n ? text_format(" and %zu more", n - named.n) : strdup("");
+        if (!more)
+                return -ENOMEM;
+        text = text_format("no build of this application takes cached steps from images outside "
+                           "[images] match that carry or may carry inline cache metadata, or that "
+                           "the classic builder made: %s%s",
+                           names, more);
+        return text ? strv_add(ret, text) : -ENOMEM;
 }
 
-int proof_assumes(const Inventory *inventory, const ClearOptions *options,
+int proof_assumes(const Inventory *inventory, const Config *config, const ClearOptions *options,
                   const NamedImages *suspects, Strv *ret) {
         static const char *const texts[] = {
                 "no build imports cache from a registry (cache_from of a pushed image) or from a "
@@ -417,5 +458,9 @@ int proof_assumes(const Inventory *inventory, const ClearOptions *options,
         for (size_t i = 0; i < ELEMENTSOF(texts); i++)
                 if (strv_add(ret, texts[i]) < 0)
                         return -ENOMEM;
-        return assume_inline_names(inventory, suspects, ret);
+        if (inventory->builder_volumes_unknown &&
+            strv_add(ret, "no buildx builder that was removed left its state: the engine does not "
+                          "let volumes be listed") < 0)
+                return -ENOMEM;
+        return assume_others(inventory, config, suspects, ret);
 }

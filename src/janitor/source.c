@@ -2,41 +2,33 @@
 
 /*
  * The classic builder looks, from the image a step stands on, for a child that was made by the same
- * instruction. Names play no part in that; what counts is that the chain of parents is whole, down to
- * an image that FROM can name or to the first step of a build from scratch. With cache_from it also
- * takes steps from the history of the image named, chain or not.
+ * instruction. Names play no part in that; what counts is that the chain of parents is whole. With
+ * cache_from it also takes steps from the history of the image named, chain or not.
  *
  * BuildKit takes steps from an image that a build names in cache_from if the image carries inline cache
  * metadata, and only on the graphdriver store: the containerd store asks a registry for such a name.
- *
- * The trap is a chain of parents as an engine's answer gives it: it may be thousands long, broken or a
- * circle. So each image is visited once, without recursion.
  */
 
-#include <string.h>
-
-#include "docker/name.h"
-#include "janitor/plan.h"
 #include "janitor/source.h"
 
-typedef enum Chain { CHAIN_UNVISITED, CHAIN_VISITING, CHAIN_BROKEN, CHAIN_WHOLE } Chain;
+#include "docker/name.h"
+#include "janitor/chains.h"
+#include "janitor/likeness.h"
+#include "janitor/plan.h"
 
 typedef struct Finder {
         const Inventory *inventory;
         const Config *config;
-        size_t *parents; /* of each image; SOURCE_NO_IMAGE */
-        size_t *path;    /* room for a walk */
-        Chain *chains;
-        Index cleared; /* by id */
+        const NamedImages *cleared;
+        ImageChain *chains;
         Source *sources;
+        Likeness likeness;
 } Finder;
 
 static void finder_donep(Finder *finder) {
-        free(finder->parents);
-        free(finder->path);
         free(finder->chains);
         free(finder->sources);
-        index_done(&finder->cleared);
+        likeness_done(&finder->likeness);
 }
 
 const char *source_cache_name(const Inventory *inventory, const Config *config,
@@ -53,74 +45,8 @@ const char *source_cache_name(const Inventory *inventory, const Config *config,
         return NULL;
 }
 
-static int find_parents(Finder *finder) {
-        const ImageSet *images = &finder->inventory->images;
-        cleanup(index_done) Index by_id = { 0 };
-
-        for (size_t i = 0; i < images->n; i++)
-                if (index_add(&by_id, images->v[i].id, i) < 0)
-                        return -ENOMEM;
-        index_sort(&by_id);
-        for (size_t i = 0; i < images->n; i++) {
-                const IndexEntry *parent = NULL;
-
-                if (images->v[i].parent_id[0])
-                        parent = index_find(&by_id, images->v[i].parent_id, NULL);
-                finder->parents[i] = parent ? parent->at : SOURCE_NO_IMAGE;
-        }
-        return 0;
-}
-
-/* Walks down from an image to the first whose answer is known, and gives that answer to all it passed:
- * where the chain is whole for an image, it is for those that stand on it. */
-static void follow_chain(Finder *finder, size_t image) {
-        const Image *images = finder->inventory->images.v;
-        Chain chain = CHAIN_UNVISITED;
-        size_t n = 0;
-
-        for (size_t i = image; chain == CHAIN_UNVISITED; i = finder->parents[i]) {
-                if (finder->chains[i] == CHAIN_VISITING) {
-                        chain = CHAIN_BROKEN; /* a circle */
-                } else if (finder->chains[i] != CHAIN_UNVISITED) {
-                        chain = finder->chains[i];
-                } else {
-                        finder->chains[i] = CHAIN_VISITING;
-                        finder->path[n++] = i;
-                        if (!images[i].parent_id[0])
-                                chain = image_is_untagged(&images[i]) &&
-                                                        !image_is_classic(finder->inventory,
-                                                                          &images[i])
-                                                ? CHAIN_BROKEN
-                                                : CHAIN_WHOLE;
-                        else if (finder->parents[i] == SOURCE_NO_IMAGE)
-                                chain = CHAIN_BROKEN;
-                }
-        }
-        while (n > 0)
-                finder->chains[finder->path[--n]] = chain;
-}
-
-static void find_way(const Finder *finder, const Image *image, Chain chain, Source *source) {
-        const Inventory *inventory = finder->inventory;
-        const char *name = source_cache_name(inventory, finder->config, image);
-        const ImageFacts *facts = fact_set_find(&inventory->facts, image->id);
-        bool by_digest = inventory->image_store == IMAGE_STORE_GRAPHDRIVER && image->digests.n > 0;
-
-        if (image_is_classic(inventory, image)) {
-                if (chain == CHAIN_WHOLE)
-                        source->way = SOURCE_CLASSIC_CHAIN;
-                else if (name)
-                        source->way = SOURCE_CLASSIC_NAME;
-                source->serves = source->way == SOURCE_NONE ? SERVES_NOTHING : SERVES_CERTAINLY;
-        } else if (inventory->image_store == IMAGE_STORE_GRAPHDRIVER && name &&
-                   !(facts && facts->inline_cache == INLINE_CACHE_NO) &&
-                   !(facts && facts->kind == IMAGE_KIND_OTHER)) {
-                source->way = SOURCE_INLINE;
-                source->serves = facts && facts->inline_cache == INLINE_CACHE_YES ? SERVES_CERTAINLY
-                                                                                  : SERVES_PERHAPS;
-        }
-        if (source->way == SOURCE_CLASSIC_CHAIN || by_digest)
-                source->serves_by_rollback_tag = source->serves;
+static const ImageFacts *facts_of(const Finder *finder, size_t i) {
+        return fact_set_find(&finder->inventory->facts, finder->inventory->images.v[i].id);
 }
 
 static bool has_name_of_ours(const Config *config, const Image *image) {
@@ -131,35 +57,119 @@ static bool has_name_of_ours(const Config *config, const Image *image) {
         return false;
 }
 
-/* Tells the parents of each image which stand on them: each is told of one named image, and of the
- * first cleared one. */
+static bool is_configured_base(const Config *config, const Image *image) {
+        for (size_t i = 0; i < image->names.n; i++)
+                if (name_matches_any(&config->base, image->names.v[i]))
+                        return true;
+        return false;
+}
+
+static void find_way(const Finder *finder, size_t i, Source *source) {
+        const Inventory *inventory = finder->inventory;
+        const Image *image = &inventory->images.v[i];
+        const char *name = source_cache_name(inventory, finder->config, image);
+        bool graphdriver = inventory->image_store == IMAGE_STORE_GRAPHDRIVER;
+        const ImageFacts *facts = facts_of(finder, i);
+
+        if (image_is_classic(inventory, image)) {
+                if (finder->chains[i].whole)
+                        source->way = SOURCE_CLASSIC_CHAIN;
+                else if (name)
+                        source->way = SOURCE_CLASSIC_NAME;
+                source->serves = source->way == SOURCE_NONE ? SERVES_NOTHING : SERVES_CERTAINLY;
+        } else if (graphdriver && name && facts) {
+                if (facts->inline_cache == INLINE_CACHE_YES)
+                        source->serves = SERVES_CERTAINLY;
+                else if (facts->inline_cache == INLINE_CACHE_UNKNOWN &&
+                         facts->kind == IMAGE_KIND_BUILDKIT)
+                        source->serves = SERVES_PERHAPS;
+                if (source->serves != SERVES_NOTHING)
+                        source->way = SOURCE_INLINE;
+        }
+        if (source->way == SOURCE_CLASSIC_CHAIN || (graphdriver && image->digests.n > 0))
+                source->serves_by_rollback_tag = source->serves;
+}
+
+static int find_ways(Finder *finder) {
+        const ImageSet *images = &finder->inventory->images;
+        cleanup(index_done) Index cleared = { 0 };
+
+        for (size_t i = 0; i < finder->cleared->n; i++)
+                if (index_add(&cleared, finder->cleared->v[i].id, i) < 0)
+                        return -ENOMEM;
+        index_sort(&cleared);
+        for (size_t i = 0; i < images->n; i++) {
+                Source *source = &finder->sources[i];
+
+                source->named_descendant = SOURCE_NO_IMAGE;
+                source->ours = has_name_of_ours(finder->config, &images->v[i]);
+                source->cleared = index_find(&cleared, images->v[i].id, NULL);
+                source->configured_base = is_configured_base(finder->config, &images->v[i]);
+                find_way(finder, i, source);
+        }
+        return 0;
+}
+
+/* Tells the parents of each image which stand on them. Where one is marked, all below it are. */
 static void mark_descendants(Finder *finder) {
         const ImageSet *images = &finder->inventory->images;
         Source *sources = finder->sources;
 
         for (size_t i = 0; i < images->n; i++) {
-                size_t named = images->v[i].names.n > 0 ? i : SOURCE_NO_IMAGE;
-                size_t n_left = images->n; /* in case of a circle */
-
-                for (size_t j = i; named != SOURCE_NO_IMAGE && j != SOURCE_NO_IMAGE &&
-                                   sources[j].named_descendant == SOURCE_NO_IMAGE && n_left > 0;
-                     j = finder->parents[j], n_left--)
-                        sources[j].named_descendant = named;
-        }
-        for (size_t i = 0; i < images->n; i++) {
-                if (!sources[i].cleared)
-                        continue;
-                for (size_t j = finder->parents[i];
-                     j != SOURCE_NO_IMAGE && !sources[j].cleared_descendant; j = finder->parents[j])
+                for (size_t j = i; images->v[i].names.n > 0 && j != CHAIN_NO_IMAGE &&
+                                   sources[j].named_descendant == SOURCE_NO_IMAGE;
+                     j = finder->chains[j].parent)
+                        sources[j].named_descendant = i;
+                for (size_t j = finder->chains[i].parent;
+                     sources[i].cleared && j != CHAIN_NO_IMAGE && j != i &&
+                     !sources[j].cleared_descendant;
+                     j = finder->chains[j].parent)
                         sources[j].cleared_descendant = true;
         }
 }
 
-static int find_claims(Finder *finder, const NamedImages *cleared) {
-        const Inventory *inventory = finder->inventory;
-        cleanup_free Claim *claims = NULL;
-        int r = plan_claims(inventory, finder->config, cleared, finder->parents, &claims);
+/* The step that an image stands on, by one Dockerfile; CHAIN_NO_IMAGE: that is its base image. */
+static size_t step_below(const Finder *finder, size_t i) {
+        return finder->chains[i].n_own > 1 ? finder->chains[i].parent : CHAIN_NO_IMAGE;
+}
 
+/* Each image is walked through once: what follows one that was visited has its answer. */
+static int mark_on_cleared(Finder *finder) {
+        const size_t n = finder->inventory->images.n;
+        cleanup_free size_t *path = calloc(n + 1, sizeof(*path));
+        cleanup_free bool *visited = calloc(n + 1, sizeof(*visited));
+
+        if (!path || !visited)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++) {
+                size_t n_path = 0, j;
+                bool found;
+
+                for (j = i; j != CHAIN_NO_IMAGE && !visited[j]; j = step_below(finder, j)) {
+                        visited[j] = true;
+                        finder->sources[j].on_cleared = finder->sources[j].cleared;
+                        path[n_path++] = j;
+                }
+                found = j != CHAIN_NO_IMAGE && finder->sources[j].on_cleared;
+                while (n_path > 0) {
+                        Source *source = &finder->sources[path[--n_path]];
+
+                        source->on_cleared |= found;
+                        found = source->on_cleared;
+                }
+        }
+        return 0;
+}
+
+static int find_claims(Finder *finder) {
+        const Inventory *inventory = finder->inventory;
+        cleanup_free size_t *parents = NULL;
+        cleanup_free Claim *claims = NULL;
+        int r;
+
+        r = plan_parents(inventory, &parents);
+        if (r >= 0)
+                r = plan_claims(inventory, finder->config, finder->cleared, parents, &claims);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < inventory->images.n; i++) {
@@ -175,44 +185,75 @@ static int find_claims(Finder *finder, const NamedImages *cleared) {
         return 0;
 }
 
+/* What others made elsewhere and ours may stand on: not what BuildKit made here, which may be a stage of
+ * a Dockerfile of ours. */
+static bool may_be_common_base(const Image *image, const Source *source, const ImageFacts *facts) {
+        if (!facts || facts->ours || source->ours || source->cleared)
+                return false;
+        return facts->kind != IMAGE_KIND_BUILDKIT || image->digests.n > 0 ||
+               source->configured_base;
+}
+
+static int learn_ours(Finder *finder) {
+        const Inventory *inventory = finder->inventory;
+        int r = 0;
+
+        for (size_t i = 0; i < inventory->facts.n && r >= 0; i++)
+                if (inventory->facts.v[i].ours)
+                        r = likeness_add_ours(&finder->likeness, &inventory->facts.v[i]);
+        for (size_t i = 0; i < inventory->images.n && r >= 0; i++) {
+                const ImageFacts *facts = facts_of(finder, i);
+
+                if (may_be_common_base(&inventory->images.v[i], &finder->sources[i], facts))
+                        r = likeness_add_base(&finder->likeness, facts);
+        }
+        likeness_sort(&finder->likeness);
+        return r;
+}
+
+static void compare_with_ours(Finder *finder, size_t i) {
+        const Inventory *inventory = finder->inventory;
+        const Image *image = &inventory->images.v[i];
+        const ImageFacts *facts = facts_of(finder, i);
+        Source *source = &finder->sources[i];
+
+        source->base = source->ours && likeness_is_beginning(&finder->likeness, facts) &&
+                       !container_of_image(inventory, image->id);
+        if (source->way == SOURCE_INLINE)
+                source->like_ours =
+                        likeness_of_buildkit(&finder->likeness, facts, image->digests.n > 0);
+        else if (source->way != SOURCE_NONE)
+                source->like_ours =
+                        source->on_cleared || likeness_of_classic(&finder->likeness, facts);
+}
+
 int sources_find(const Inventory *inventory, const Config *config, const NamedImages *cleared,
                  Source **ret) {
-        const ImageSet *images = &inventory->images;
         cleanup(finder_done) Finder finder = {
                 .inventory = inventory,
                 .config = config,
-                .parents = calloc(images->n + 1, sizeof(*finder.parents)),
-                .path = calloc(images->n + 1, sizeof(*finder.path)),
-                .chains = calloc(images->n + 1, sizeof(*finder.chains)),
-                .sources = calloc(images->n + 1, sizeof(*finder.sources)),
+                .cleared = cleared,
+                .sources = calloc(inventory->images.n + 1, sizeof(*finder.sources)),
         };
         int r;
 
-        if (!finder.parents || !finder.path || !finder.chains || !finder.sources)
+        if (!finder.sources)
                 return -ENOMEM;
-        for (size_t i = 0; i < cleared->n; i++)
-                if (index_add(&finder.cleared, cleared->v[i].id, i) < 0)
-                        return -ENOMEM;
-        index_sort(&finder.cleared);
-        r = find_parents(&finder);
+        r = chains_find(inventory, config, &finder.chains);
+        if (r >= 0)
+                r = find_ways(&finder);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < images->n; i++) {
-                const Image *image = &images->v[i];
-                Source *source = &finder.sources[i];
-
-                *source = (Source){
-                        .named_descendant = SOURCE_NO_IMAGE,
-                        .ours = has_name_of_ours(config, image),
-                        .cleared = index_find(&finder.cleared, image->id, NULL),
-                };
-                follow_chain(&finder, i);
-                find_way(&finder, image, finder.chains[i], source);
-        }
         mark_descendants(&finder);
-        r = find_claims(&finder, cleared);
+        r = mark_on_cleared(&finder);
+        if (r >= 0)
+                r = find_claims(&finder);
+        if (r >= 0)
+                r = learn_ours(&finder);
         if (r < 0)
                 return r;
+        for (size_t i = 0; i < inventory->images.n; i++)
+                compare_with_ours(&finder, i);
         *ret = TAKE_PTR(finder.sources);
         return 0;
 }

@@ -45,6 +45,12 @@ static const char *const schema[] = {
         "CREATE TABLE trash (n INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
         " place TEXT NOT NULL, dev INTEGER NOT NULL, ino INTEGER NOT NULL, app TEXT NOT NULL,"
         " path TEXT NOT NULL) STRICT;",
+
+        /* layers and steps: hashes as hex digits */
+        "CREATE TABLE image_facts (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,"
+        " kind INTEGER NOT NULL, inline_cache INTEGER NOT NULL, ours INTEGER NOT NULL,"
+        " n_history INTEGER NOT NULL, n_base INTEGER NOT NULL, names_hash INTEGER NOT NULL,"
+        " layers TEXT NOT NULL, steps TEXT NOT NULL) STRICT;",
 };
 
 const int64_t schema_version = (int64_t)ELEMENTSOF(schema);

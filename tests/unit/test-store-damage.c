@@ -8,6 +8,7 @@
 #include "store-scratch.h"
 
 #include "base/io.h"
+#include "store/sql.h"
 
 /* In a process of its own: to close a file would drop the locks that SQLite holds on it. */
 static void spoil(const Scratch *scratch) {
@@ -300,6 +301,7 @@ static void test_newer_schema(void **state) {
         cleanup_free char *before = NULL, *after = NULL;
         size_t n_before, n_after;
         Diag diag = DIAG_NULL;
+        char version[64];
 
         (void)state;
         write_number(store, 1, 10);
@@ -314,7 +316,8 @@ static void test_newer_schema(void **state) {
         assert_int_equal(n_before, n_after);
         assert_memory_equal(before, after, n_before);
 
-        raw(&scratch, "PRAGMA user_version = 2");
+        snprintf(version, sizeof(version), "PRAGMA user_version = %d", (int)schema_version);
+        raw(&scratch, version);
         assert_int_equal(store_open_reader(scratch.path, &store, &diag), 0);
 }
 
@@ -387,6 +390,7 @@ static void test_upgrade(void **state) {
         cleanup(store_close) Store *store = NULL, *reader = NULL;
         cleanup(trash_items_done) TrashItems items = { 0 };
         Diag diag = DIAG_NULL;
+        char check[192];
 
         (void)state;
         raw(&scratch, version_1);
@@ -404,8 +408,11 @@ static void test_upgrade(void **state) {
         /* Once. */
         reader = store_close(reader);
         store = store_close(store);
-        raw(&scratch, "CREATE TABLE t (n INTEGER CHECK (n = 2)) STRICT;"
-                      "INSERT INTO t SELECT user_version FROM pragma_user_version; DROP TABLE t");
+        snprintf(check, sizeof(check),
+                 "CREATE TABLE t (n INTEGER CHECK (n = %d)) STRICT;"
+                 "INSERT INTO t SELECT user_version FROM pragma_user_version; DROP TABLE t",
+                 (int)schema_version);
+        raw(&scratch, check);
         store = open_store(&scratch);
         check_version_1(store);
         assert_trash(store, &items);

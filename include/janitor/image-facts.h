@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Observe what the engine's list of images leaves out: who built an image, its layers, the
+ * instructions in its history, whether it has inline cache metadata.
+ *
+ * An image that the classic builder made here has a ParentId, but for the first step of a build FROM
+ * scratch. One without is told by the newest entry of its history. Facts about an id never change
+ * (but for the time it was last tagged), so they are asked for once, and remembered.
+ */
+
+#include "janitor/inventory.h"
+
+/*
+ * Completes inventory->facts, as far as `inventory->images` and what follows from them needs it. An
+ * image is inspected that is not known yet, or whose names differ from when it was inspected, since
+ * then its LastTagTime may differ, too. One that goes away meanwhile is left out.
+ */
+int image_facts_observe(Docker *docker, const Config *config, Inventory *inventory,
+                        Diag *reterr_diag) must_check;
+
+/*
+ * Puts what earlier runs learned into an inventory that has no facts yet, and keeps what this one
+ * learned. A store that fails costs calls to the engine and nothing else, so neither returns an
+ * error. `seen`, if not NULL: images whose tag mark policy does not know yet are to be inspected.
+ */
+void image_facts_recall(Store *store, const SeenImages *seen, Inventory *inventory);
+void image_facts_remember(Store *store, Inventory *inventory);

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The texts of an image's history: what each builder writes for an instruction of a Dockerfile. Pure.
+ *
+ * Seen on engines 20.10, 26.1 and 28.5, for the same instructions:
+ *
+ *   BuildKit                                    classic builder
+ *   COPY src /app/src # buildkit                /bin/sh -c #(nop) COPY dir:HASH in /app/src
+ *   RUN /bin/sh -c make # buildkit              /bin/sh -c make
+ *   RUN |1 V=1 /bin/sh -c make # buildkit       |1 V=1 /bin/sh -c make
+ *   ENV A=1                                     /bin/sh -c #(nop)  ENV A=1
+ *   EXPOSE map[8000/tcp:{}], EXPOSE [8000/tcp]  /bin/sh -c #(nop)  EXPOSE 8000
+ *
+ * and an import has no text at all. The other tools that write "/bin/sh -c #(nop)", such as buildah,
+ * count as the classic builder: it would take their steps for its own.
+ */
+
+#include "base/macro.h"
+
+/* Whether the classic builder wrote this entry of a history. BuildKit's entries have a comment. */
+bool instruction_is_classic(const char *created_by, const char *comment);
+
+/*
+ * One form for the texts of both builders, malloc'ed; NULL on out of memory. Left out is what one
+ * builder does not tell (the sources of COPY and ADD, how EXPOSE and HEALTHCHECK were written) and what
+ * changes while the Dockerfile stays: hashes of contents, values of ARG, version numbers, which a base
+ * image has in its ENV.
+ */
+char *instruction_normal(const char *created_by);

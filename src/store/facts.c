@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * A list of hashes is stored as text of 16 hex digits each. The trap is a new file in place of the
+ * one that facts were read from: what is not dirty is missing there. Those images are inspected again
+ * in a later run; only images of ours that are gone are forgotten by that.
+ */
+
+#include "store/facts.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "store/sql.h"
+
+#define HASH_DIGITS 16
+
+int prefixes_add(Prefixes *prefixes, uint64_t element_hash) {
+        uint64_t hash = prefixes->n > 0 ? prefixes->v[prefixes->n - 1] : 0;
+        uint64_t *v;
+
+        if (prefixes->n == PREFIXES_MAX)
+                return 0;
+        if ((prefixes->n & (prefixes->n - 1)) == 0) { /* room doubles at each power of two */
+                v = reallocarray(prefixes->v, prefixes->n > 0 ? 2 * prefixes->n : 1, sizeof(*v));
+                if (!v)
+                        return -ENOMEM;
+                prefixes->v = v;
+        }
+        /* The splitmix64 finalizer, so that order counts. */
+        hash += element_hash + UINT64_C(0x9e3779b97f4a7c15);
+        hash = (hash ^ (hash >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+        hash = (hash ^ (hash >> 27)) * UINT64_C(0x94d049bb133111eb);
+        prefixes->v[prefixes->n++] = hash ^ (hash >> 31);
+        return 0;
+}
+
+void prefixes_done(Prefixes *prefixes) {
+        free(prefixes->v);
+        *prefixes = (Prefixes){ 0 };
+}
+
+static void image_facts_done(ImageFacts *facts) {
+        prefixes_done(&facts->layers);
+        prefixes_done(&facts->steps);
+}
+
+ImageFacts *fact_set_add(FactSet *facts, const char *id) {
+        ImageFacts *entry;
+
+        if (strlen(id) >= IMAGE_ID_MAX || array_grow(facts->v, facts->n, facts->size) < 0)
+                return NULL;
+        facts->indexed = false;
+        entry = &facts->v[facts->n++];
+        *entry = (ImageFacts){ .kind = IMAGE_KIND_OTHER,
+                               .n_history = FACTS_NO_HISTORY,
+                               .dirty = true };
+        strcpy(entry->id, id);
+        return entry;
+}
+
+int fact_set_index(FactSet *facts) {
+        facts->indexed = false;
+        index_done(&facts->by_id);
+        for (size_t i = 0; i < facts->n; i++)
+                if (index_add(&facts->by_id, facts->v[i].id, i) < 0)
+                        return -ENOMEM;
+        index_sort(&facts->by_id);
+        facts->indexed = true;
+        return 0;
+}
+
+ImageFacts *fact_set_find(const FactSet *facts, const char *id) {
+        if (facts->indexed) {
+                const IndexEntry *entry = index_find(&facts->by_id, id, NULL);
+
+                return entry ? &facts->v[entry->at] : NULL;
+        }
+        for (size_t i = 0; i < facts->n; i++)
+                if (strcmp(facts->v[i].id, id) == 0)
+                        return &facts->v[i];
+        return NULL;
+}
+
+void fact_set_done(FactSet *facts) {
+        for (size_t i = 0; i < facts->n; i++)
+                image_facts_done(&facts->v[i]);
+        free(facts->v);
+        index_done(&facts->by_id);
+        *facts = (FactSet){ 0 };
+}
+
+static char *prefixes_text(const Prefixes *prefixes) {
+        char *text = calloc(prefixes->n * HASH_DIGITS + 1, 1);
+
+        for (size_t i = 0; text && i < prefixes->n; i++)
+                snprintf(text + i * HASH_DIGITS, HASH_DIGITS + 1, "%016" PRIx64, prefixes->v[i]);
+        return text;
+}
+
+/* What is not such a text, in a file that somebody changed, is no list. */
+static int prefixes_from_text(const char *text, size_t n, Prefixes *ret) {
+        size_t n_hashes = n / HASH_DIGITS;
+
+        if (n_hashes == 0 || n_hashes > PREFIXES_MAX || n % HASH_DIGITS != 0)
+                return 0;
+        ret->v = calloc(n_hashes, sizeof(*ret->v));
+        if (!ret->v)
+                return -ENOMEM;
+        for (size_t i = 0; i < n_hashes; i++)
+                if (sscanf(text + i * HASH_DIGITS, "%16" SCNx64, &ret->v[i]) != 1)
+                        return 0;
+        ret->n = n_hashes;
+        return 0;
+}
+
+static int read_prefixes(Statement *row, int column, Prefixes *ret) {
+        const char *text = column_borrow(row, column);
+
+        return text ? prefixes_from_text(text, column_length(row, column), ret) : -ENOMEM;
+}
+
+static int facts_of_row(Statement *row, FactSet *facts) {
+        char id[IMAGE_ID_MAX];
+        ImageFacts *entry;
+        int r;
+
+        r = column_text(row, 0, id, sizeof(id));
+        if (r < 0)
+                return r;
+        entry = fact_set_add(facts, id);
+        if (!entry)
+                return -ENOMEM;
+        entry->dirty = false;
+        entry->kind = (ImageKind)MIN(column_uint(row, 1), (uint64_t)IMAGE_KIND_OTHER);
+        entry->inline_cache = (InlineCache)MIN(column_uint(row, 2), (uint64_t)INLINE_CACHE_YES);
+        entry->ours = column_int(row, 3);
+        entry->n_history = column_int(row, 4);
+        entry->n_base = column_uint(row, 5);
+        entry->names_hash = column_uint(row, 6);
+        r = read_prefixes(row, 7, &entry->layers);
+        return r < 0 ? r : read_prefixes(row, 8, &entry->steps);
+}
+
+static int read_facts(Store *store, FactSet *ret, Diag *reterr_diag) {
+        cleanup(statement_free) Statement *statement = NULL;
+        cleanup(fact_set_done) FactSet facts = { 0 };
+        int r;
+
+        r = sql_query(store,
+                      "SELECT id, kind, inline_cache, ours, n_history, n_base, names_hash,"
+                      " layers, steps FROM image_facts",
+                      NO_VALUES, &statement, reterr_diag);
+        while (r >= 0 && (r = sql_step(store, statement, reterr_diag)) > 0)
+                r = facts_of_row(statement, &facts);
+        if (r >= 0)
+                r = fact_set_index(&facts);
+        if (r < 0)
+                return r;
+        *ret = facts;
+        facts = (FactSet){ 0 };
+        return 0;
+}
+
+int store_read_facts(Store *store, FactSet *ret, Diag *reterr_diag) {
+        return guarded(store, reterr_diag, read_facts(store, ret, reterr_diag));
+}
+
+static int write_image_facts(Store *store, Statement *statement, const ImageFacts *facts,
+                             Diag *reterr_diag) {
+        cleanup_free char *layers = prefixes_text(&facts->layers);
+        cleanup_free char *steps = prefixes_text(&facts->steps);
+        int r;
+
+        if (!layers || !steps)
+                return -ENOMEM;
+        r = sql_bind(store, statement,
+                     VALUES(TEXT(facts->id), INT(facts->kind), INT(facts->inline_cache),
+                            INT(facts->ours), INT(facts->n_history), INT(facts->n_base),
+                            INT(facts->names_hash), TEXT(layers), TEXT(steps)),
+                     reterr_diag);
+        return r < 0 ? r : sql_step(store, statement, reterr_diag);
+}
+
+static int write_facts(Store *store, const FactSet *facts, Diag *reterr_diag) {
+        cleanup(statement_free) Statement *statement = NULL;
+        int r;
+
+        r = sql_script(store, "BEGIN IMMEDIATE", reterr_diag);
+        if (r >= 0)
+                r = sql_query(store,
+                              "REPLACE INTO image_facts (id, kind, inline_cache, ours,"
+                              " n_history, n_base, names_hash, layers, steps)"
+                              " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                              NO_VALUES, &statement, reterr_diag);
+        for (size_t i = 0; i < facts->n && r >= 0; i++)
+                if (facts->v[i].dirty)
+                        r = write_image_facts(store, statement, &facts->v[i], reterr_diag);
+        if (r >= 0) /* `n` grows with every write */
+                r = sql_execute(store,
+                                "DELETE FROM image_facts WHERE n <= (SELECT n FROM image_facts"
+                                " ORDER BY n DESC LIMIT 1 OFFSET ?)",
+                                VALUES(INT(FACTS_KEPT)), reterr_diag);
+        return r < 0 ? r : sql_script(store, "COMMIT", reterr_diag);
+}
+
+int store_write_facts(Store *store, FactSet *facts, Diag *reterr_diag) {
+        bool dirty = false;
+        int r;
+
+        for (size_t i = 0; i < facts->n; i++)
+                dirty |= facts->v[i].dirty;
+        if (!dirty)
+                return 0;
+        r = guarded(store, reterr_diag, write_facts(store, facts, reterr_diag));
+        for (size_t i = 0; i < facts->n && r >= 0; i++)
+                facts->v[i].dirty = false;
+        return r;
+}
