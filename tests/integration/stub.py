@@ -24,6 +24,37 @@ def records(count: int) -> bytes:
     return ",".join(map(one, range(count))).encode()
 
 
+def image_id(i: int) -> str:
+    return f"sha256:{i:064x}"
+
+
+def images(count: int, names: int = 1) -> list[dict[str, object]]:
+    """That many images of BuildKit's, as Engine 28 lists them: releases of ten repositories, each image
+    with as many names."""
+    return [{"Id": image_id(i), "ParentId": "", "RepoDigests": [], "Created": 1_790_000_000 + i, "Size": 4096 + i,
+             "SharedSize": -1, "Containers": -1, "Labels": {"com.docker.compose.project": "watchparty"},
+             "RepoTags": [f"watchparty-{i % 10}:{i}-{k}" for k in range(names)]} for i in range(count)]
+
+
+def image(i: int) -> dict[str, object]:
+    """The same, inspected."""
+    return {"Id": image_id(i), "RepoTags": [], "RepoDigests": [], "Parent": "", "Comment": "buildkit.dockerfile.v0",
+            "Created": "2026-11-20T12:09:13.612197641Z", "DockerVersion": "", "Author": "", "Architecture": "amd64",
+            "Os": "linux", "Size": 4096 + i, "Config": {"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"]},
+            "RootFS": {"Type": "layers", "Layers": [f"sha256:{layer:064x}" for layer in (1, 2, 3, 1000 + i)]},
+            "Metadata": {"LastTagTime": "2026-11-20T12:09:13.612197641Z"}}
+
+
+HISTORY = [{"Id": "<missing>", "Created": 1_790_000_000, "CreatedBy": f"RUN /bin/sh -c make step-{i} # buildkit",
+            "Tags": None, "Size": 4096, "Comment": "buildkit.dockerfile.v0"} for i in range(4)]
+
+
+def containers(count: int) -> list[dict[str, object]]:
+    """That many containers, of an image that is not there."""
+    return [{"Id": f"{i:064x}", "Names": [f"/c{i}"], "Image": "other:1", "ImageID": image_id(1 << 64), "State": "exited",
+             "Created": 1_790_000_000, "Labels": {}, "Mounts": []} for i in range(count)]
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Server
@@ -69,7 +100,15 @@ class Handler(BaseHTTPRequestHandler):
         elif path == "/info":
             self.answer(json.dumps({"ServerVersion": VERSION, "Driver": "overlay2", "DockerRootDir": "/",
                                     "DriverStatus": []}).encode())
-        elif path in ("/images/json", "/containers/json"):
+        elif path == "/images/json":
+            self.answer(stub.images)
+        elif path == "/containers/json":
+            self.answer(stub.containers)
+        elif path.startswith("/images/sha256:") and path.endswith("/json"):
+            self.answer(json.dumps(image(int(path.split("/")[2][7:], 16))).encode())
+        elif path.startswith("/images/sha256:") and path.endswith("/history"):
+            self.answer(json.dumps(HISTORY).encode())
+        elif path in ("/services", "/tasks"):
             self.answer(b"[]")
         elif path == "/system/df":
             self.answer(b'{"LayersSize":0,"Images":null,"Containers":null,"Volumes":null,"BuildCache":['
@@ -104,9 +143,12 @@ class Server(socketserver.ThreadingUnixStreamServer):
 class Stub:
     """`with Stub(path, n) as stub:` serves PATH with N build cache records; `requests` counts by path."""
 
-    def __init__(self, path: Path, count: int = 0, api: str = "1.51"):
+    def __init__(self, path: Path, count: int = 0, api: str = "1.51", n_images: int = 0, n_names: int = 1,
+                 n_containers: int = 0):
         self.path = path
         self.records = records(count)
+        self.images = json.dumps(images(n_images, n_names)).encode()
+        self.containers = json.dumps(containers(n_containers)).encode()
         self.api = api
         self.requests: Counter[str] = Counter()
         self.garbage = b""  # instead of any answer
