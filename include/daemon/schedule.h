@@ -19,8 +19,8 @@ typedef struct Manager Manager;
 typedef struct Schedule {
         sd_event_source *timer, *watcher_source;
         Watcher *watcher;
-        char *watched_socket;
-        bool watching; /* its stream is connected */
+        char *watched_socket, *watched_tag; /* the configuration that it was started with */
+        bool watching;                      /* its stream is connected */
 
         /* The loop's clock, CLOCK_BOOTTIME. */
         uint64_t polled_usec;                     /* the end of the last poll */

@@ -19,11 +19,10 @@ typedef struct Clear {
         bool dirty;        /* they differ from what is stored */
         Inventory inventory;
         ClearPlan plan;
-        Strv first;    /* ids of the images that the first look found, sorted */
-        bool looked;   /* there was a first look */
-        Strv kept;     /* ids of the images whose names were kept, sorted */
-        Strv services; /* of all plans so far, sorted */
-        bool no_room;  /* of any plan so far */
+        Strv first;   /* ids of the images that the first look found, sorted */
+        bool looked;  /* there was a first look */
+        Strv kept;    /* ids of the images whose names were kept, sorted */
+        bool no_room; /* of any plan so far */
         AppsLook apps;
         AppsWork apps_work;
         ContainerSet containers; /* as the inventory's, where only applications are cleared */

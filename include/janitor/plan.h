@@ -50,7 +50,6 @@ typedef struct ClearPlan {
                                       the engine deletes the image with it */
         NamedImages replaced_tags; /* rollback tags of earlier clears, to take away last */
         KeptNames kept;
-        Strv services;    /* of the swarm, that cannot start a task until a name is back; sorted */
         bool no_room;     /* an image gets no rollback tag since the disk is under pressure */
         Strv untagged;    /* ids of untagged leaf images to remove by the trash tag; sorted */
         Strv trash;       /* left-over trash tags; sorted */

@@ -16,7 +16,8 @@ typedef enum Rule {
         RULE_NO_MATCH,   /* none of [images] match */
         RULE_PROTECT,    /* object: the pattern of [images] protect */
         RULE_BASE,       /* object: the pattern of [images] base */
-        RULE_IN_USE,     /* object: the container */
+        RULE_IN_USE,     /* object: the container, or else the service of the swarm; NULL: services
+                            cannot be read */
         RULE_OTHER_NAME, /* object: a name that policy may not take, which would keep it anyway */
         RULE_STEP,       /* another image stands on it (classic builder) */
         RULE_KEEP_LAST, /* object: its repository, perhaps with a tag; for an untagged image of which
@@ -31,7 +32,7 @@ typedef enum Rule {
         RULE_MAX_AGE,          /* age, limit */
         RULE_DANGLING_AGE,     /* untagged: age, limit */
         RULE_DISK_PRESSURE,    /* the disk asks for it */
-        RULE_ROLLBACK_EXPIRED, /* object: the rollback tag */
+        RULE_ROLLBACK_EXPIRED, /* object: the rollback tag; limit: by its age alone */
         RULE_TRASH,            /* a left-over trash tag: object */
         /* build records */
         RULE_RECORD_IN_USE,
@@ -130,6 +131,10 @@ void policy_plan_done(PolicyPlan *plan);
 static inline void policy_plan_donep(PolicyPlan *plan) {
         policy_plan_done(plan);
 }
+
+/* Whether an image that the plan removes loses this name of its: an expired rollback tag and a left-over
+ * trash tag go alone. */
+bool policy_takes_name(const Config *config, const ImageVerdict *verdict, const char *name);
 
 /* Nothing to do, held or not. */
 bool policy_plan_empty(const PolicyPlan *plan);

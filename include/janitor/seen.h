@@ -11,16 +11,29 @@
 /* A moment of use that is remembered as of at most so long before. */
 #define SEEN_USED_COARSE_SEC 3600
 
+/* When it is, in age time. */
+typedef struct SeenTime {
+        int64_t age_sec;
+        int64_t steady_since_sec; /* since when the wall clock was not set */
+} SeenTime;
+
 /*
  * Brings the list up to an inventory, and in order of ids: adds what is new, updates names and use,
  * drops what is gone. Where the inventory has facts (OBSERVE_ALL), a LastTagTime that differs from the
  * mark counts as a new name, since a rebuild from the cache gives an image the name it has; on the
  * containerd store a later one, since there it goes back as names are taken away. Losing a name is no
- * naming. used_sec is exact here and as of the hour in the store. -ENOMEM leaves the list usable.
+ * naming, and neither is a tag of the janitor's own, however it moves LastTagTime. used_sec is exact here and as of the hour in the store. -ENOMEM leaves the list usable.
  *
  * `*ret_changed` (may be NULL): since the last time an image came, went, or got or lost a name; false
  * at the first observation of all. Not that one runs or no longer does: a container that restarts for
  * ever would never leave the host quiet.
  */
 int seen_update(SeenImages *list, const Inventory *inventory, const Config *config,
-                int64_t age_now_sec, bool *ret_changed) must_check;
+                const SeenTime *now, bool *ret_changed) must_check;
+
+/*
+ * Whether the janitor tagged the image, and the LastTagTime of that tag is not known yet. The sooner it
+ * is read, the less of what others tag passes for the janitor's.
+ */
+bool seen_wants_own_mark(const SeenImage *seen);
+void seen_set_own_mark(SeenImage *seen, int64_t tagged_sec);

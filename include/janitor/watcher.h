@@ -13,12 +13,14 @@ typedef struct Watcher Watcher;
 
 typedef struct WatcherNews {
         bool connected;
-        uint64_t n_events;  /* since the last call; each connection counts as one too */
-        uint64_t last_usec; /* CLOCK_BOOTTIME of the newest; 0: none since the start */
+        uint64_t n_events; /* since the last call; each connection counts as one too */
+        uint64_t
+                last_usec; /* CLOCK_BOOTTIME of the newest that is not the janitor's own tag; 0: none
+                               since the start */
 } WatcherNews;
 
-/* Starts the thread; signals must be blocked already. */
-int watcher_new(const char *socket_path, Watcher **ret) must_check;
+/* Starts the thread; signals must be blocked already. `rollback_tag`: [images] rollback_tag. */
+int watcher_new(const char *socket_path, const char *rollback_tag, Watcher **ret) must_check;
 /* Ends the stream and waits for the thread. */
 Watcher *watcher_free(Watcher *watcher);
 DEFINE_CLEANUP(Watcher *, watcher_free);

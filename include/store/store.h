@@ -91,17 +91,26 @@ int store_list_samples(Store *store, int64_t since_sec, size_t n_max, Sample **r
  * RUNS_KEPT and SAMPLES_KEPT; but neither the newest run that took names away nor the last written. */
 int store_trim(Store *store, int64_t before_sec, Diag *reterr_diag) must_check;
 
-/* What is remembered of one image. Times are age time. */
+#define SEEN_CREATED_AHEAD 1U
+#define SEEN_TAG_AHEAD 2U
+
+/* What is remembered of one image. Times are age time. Names that the janitor gives (rollback and trash
+ * tags) are no names here, and neither is the LastTagTime that they move. */
 typedef struct SeenImage {
         char id[IMAGE_ID_MAX];
         int64_t first_seen_sec;
-        int64_t named_sec;         /* when it last got a name, or its name again */
-        int64_t used_sec;          /* when a container last had it; -1: never seen */
-        int64_t running_since_sec; /* since when a running container has it; -1: none has */
-        int64_t tag_mark;          /* the engine's LastTagTime (wall), for changes; 0: unread */
-        uint64_t names_hash;       /* of its names, to see a change by */
-        char *repository;          /* the matching one it last belonged to, or NULL */
-        bool dirty;                /* differs from what is stored; store_write_seen() resets it */
+        int64_t named_sec;          /* when it last got a name, or its name again */
+        int64_t used_sec;           /* when it was last in use; -1: never seen */
+        int64_t running_since_sec;  /* since when a running container has it; -1: none has */
+        int64_t tag_mark;           /* the engine's LastTagTime (wall), for changes; 0: unread */
+        int64_t own_mark;           /* the LastTagTime of a tag of the janitor's; 0: unread */
+        int64_t rollback_since_sec; /* since when it has a rollback tag; -1: it has none */
+        unsigned
+                ahead; /* of the engine's times, those that lay ahead of its clock when first read */
+        uint64_t names_hash; /* of its names, to see a change by */
+        uint64_t own_hash;   /* the same of the janitor's */
+        char *repository;    /* the matching one it last belonged to, or NULL */
+        bool dirty;          /* differs from what is stored; store_write_seen() resets it */
 } SeenImage;
 
 typedef struct SeenImages {

@@ -22,7 +22,7 @@ static const struct {
         const char *rule, *text;
         bool in_brief;
 } groups[] = {
-        { "inUse", "In use by a container", false },
+        { "inUse", "In use", false },
         { "protect", "Protected", false },
         { "keepLast", "The newest of their repository", false },
         { "minAge", "Younger than min_age", false },

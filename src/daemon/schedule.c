@@ -291,8 +291,10 @@ static int on_watcher(sd_event_source *source, int fd, uint32_t revents, void *u
         if (news.n_events == 0)
                 return 0;
         manager->counters.events += news.n_events;
-        schedule_withdraw_pass(manager); /* it was to begin in a quiet host */
-        schedule->activity_usec = MAX(schedule->activity_usec, news.last_usec);
+        if (news.last_usec > schedule->activity_usec) {
+                schedule_withdraw_pass(manager); /* it was to begin in a quiet host */
+                schedule->activity_usec = news.last_usec;
+        }
         schedule->news_last_usec = loop_now_usec(manager);
         if (schedule->news_first_usec == 0)
                 schedule->news_first_usec = schedule->news_last_usec;
@@ -304,7 +306,8 @@ static void drop_watcher(Schedule *schedule) {
         schedule->watcher_source = sd_event_source_disable_unref(schedule->watcher_source);
         schedule->watcher = watcher_free(schedule->watcher);
         free(schedule->watched_socket);
-        schedule->watched_socket = NULL;
+        free(schedule->watched_tag);
+        schedule->watched_socket = schedule->watched_tag = NULL;
         schedule->watching = false;
 }
 
@@ -312,17 +315,20 @@ static void drop_watcher(Schedule *schedule) {
 static int follow_events(Manager *manager) {
         Schedule *schedule = &manager->schedule;
         const char *socket = manager->config->docker_socket;
+        const char *tag = manager->config->rollback_tag;
         int r;
 
         if (schedule->watcher &&
-            (!manager->config->events || strcmp(schedule->watched_socket, socket) != 0))
+            (!manager->config->events || strcmp(schedule->watched_socket, socket) != 0 ||
+             strcmp(schedule->watched_tag, tag) != 0))
                 drop_watcher(schedule);
         if (schedule->watcher || !manager->config->events)
                 return 0;
         schedule->watched_socket = strdup(socket);
-        if (!schedule->watched_socket)
-                return -ENOMEM;
-        r = watcher_new(socket, &schedule->watcher);
+        schedule->watched_tag = strdup(tag);
+        r = schedule->watched_socket && schedule->watched_tag
+                    ? watcher_new(socket, tag, &schedule->watcher)
+                    : -ENOMEM;
         if (r >= 0)
                 r = sd_event_add_io(manager->event, &schedule->watcher_source,
                                     watcher_fd(schedule->watcher), EPOLLIN, on_watcher, manager);

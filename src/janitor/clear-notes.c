@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* What a receipt says of images in words: what stays, what goes for good, who has to wait. */
+/* What a receipt says of images in words: what stays, and what goes for good. */
 
 #include <stdio.h>
 
@@ -61,19 +61,6 @@ static int note_kept(const KeptNames *kept, KeptReason reason, const char *befor
         return r < 0 ? r : name_note_end(&note, before, "", notes);
 }
 
-static int note_services(const Strv *services, Strv *notes) {
-        cleanup(name_note_done) NameNote note = { 0 };
-        int r = 0;
-
-        for (size_t i = 0; i < services->n && r >= 0; i++)
-                r = name_note_add(&note, services->v[i]);
-        return r < 0 ? r
-                     : name_note_end(&note,
-                                     "services that cannot start a task until the name of their "
-                                     "image is back: ",
-                                     "", notes);
-}
-
 int clear_image_notes(const Clear *clear, const ClearPlan *last, Strv *notes) {
         int r = 0;
 
@@ -84,8 +71,6 @@ int clear_image_notes(const Clear *clear, const ClearPlan *last, Strv *notes) {
                 if (r >= 0)
                         r = note_kept(&last->kept, KEPT_BASE, "kept: local base image: ", notes);
         }
-        if (r >= 0)
-                r = note_services(&clear->services, notes);
         if (r >= 0 && clear->no_room)
                 r = strv_add(notes, "the disk has less free than [disk] min_free: images that are "
                                     "not in use got no rollback tag");

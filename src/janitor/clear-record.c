@@ -84,6 +84,39 @@ static int add_all(Strv *list, const Strv *from) {
         return r;
 }
 
+/* Services whose next task needs a name that this clear took, or one before it. */
+static int add_service_notes(Clear *clear, Strv *notes) {
+        ServiceImages *services = &clear->inventory.services;
+        const ImageSet *images = &clear->inventory.images;
+
+        if (services->unread)
+                return note(notes,
+                            "the services of this swarm could not be read (%s): one whose image "
+                            "lost its name cannot start a task until it is named again: "
+                            "wpcachectl rollback",
+                            services->unread);
+        if (service_images_resolve(services, images) < 0) /* a dry run predicted other names */
+                return -ENOMEM;
+        for (size_t i = 0; i < services->n; i++) {
+                const ServiceImage *entry = &services->v[i];
+                cleanup_free char *name = NULL;
+                const NamedImage *taken;
+
+                if (!entry->next || entry->id[0])
+                        continue;
+                if (service_image_name(entry->image, &name) < 0)
+                        return -ENOMEM;
+                taken = name ? named_images_find(&clear->suspects.images, name) : NULL;
+                if (taken &&
+                    note(notes, "service %s cannot start a task until %s is named again: %s",
+                         entry->service, name,
+                         image_set_find(images, taken->id) ? "wpcachectl rollback"
+                                                           : "build it anew") < 0)
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
 static int add_notes(Clear *clear, Strv *notes) {
         cleanup_free char *match = strv_join(&clear->config->match, ", ");
         cleanup_free char *others = strv_join(&clear->plan.other_projects, ", ");
@@ -105,6 +138,8 @@ static int add_notes(Clear *clear, Strv *notes) {
         if (r >= 0 && clear->options->target == TARGET_ALL && clear->config->apps.n == 0)
                 r = note(notes, "no application is configured: application caches were not "
                                 "looked at");
+        if (r >= 0 && clear->options->target & TARGET_IMAGES)
+                r = add_service_notes(clear, notes);
         if (r >= 0)
                 r = add_all(notes, &clear->apps.notes);
         if (r >= 0 && clear->apps_work.n_left_overs > 0)

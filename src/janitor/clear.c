@@ -32,7 +32,6 @@ static void clear_done(Clear *clear) {
         clear_plan_done(&clear->plan);
         strv_done(&clear->first);
         strv_done(&clear->kept);
-        strv_done(&clear->services);
         apps_look_done(&clear->apps);
         apps_work_done(&clear->apps_work);
         container_set_done(&clear->containers);
@@ -118,12 +117,8 @@ static int note_plan(Clear *clear) {
 
         for (size_t i = 0; i < plan->kept.n && r >= 0; i++)
                 r = strv_add(&clear->kept, plan->kept.v[i].id);
-        for (size_t i = 0; i < plan->services.n && r >= 0; i++)
-                r = strv_add(&clear->services, plan->services.v[i]);
         strv_sort(&clear->kept);
         strv_unique(&clear->kept);
-        strv_sort(&clear->services);
-        strv_unique(&clear->services);
         clear->no_room = clear->no_room || plan->no_room;
         if (r >= 0 && plan->matches && !clear->suspects.ever_matched)
                 clear->suspects.ever_matched = clear->dirty = true;

@@ -150,8 +150,12 @@ bool name_is_rollback(const Config *config, const char *name) {
         return has_tag_prefix(name, config->rollback_tag);
 }
 
+bool name_is_own(const char *rollback_tag, const char *name) {
+        return name_is_trash(name) || has_tag_prefix(name, rollback_tag);
+}
+
 bool name_is_ours(const Config *config, const Image *image, const char *name) {
-        if (name_is_trash(name) || name_is_rollback(config, name))
+        if (name_is_own(config->rollback_tag, name))
                 return false;
         if (name_matches_any(&config->match, name))
                 return true;

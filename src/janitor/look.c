@@ -104,10 +104,31 @@ static void remember_disks(Memory *memory, const Look *look) {
         }
 }
 
+/* A poll looks closely at no image but those that the janitor tagged since the look before. */
+static int read_own_marks(Docker *docker, Memory *memory, Diag *reterr_diag) {
+        for (size_t i = 0; i < memory->seen.n; i++) {
+                cleanup(image_detail_done) ImageDetail detail = { 0 };
+                SeenImage *seen = &memory->seen.v[i];
+                int r;
+
+                if (!seen_wants_own_mark(seen))
+                        continue;
+                r = docker_image(docker, seen->id, &detail, reterr_diag);
+                if (r == -ENOENT)
+                        continue;
+                if (r < 0)
+                        return r;
+                /* An image that was loaded under such a name was never tagged. */
+                seen_set_own_mark(seen, detail.last_tagged_sec ?: -1);
+        }
+        return 0;
+}
+
 int look_run(Docker *docker, const Config *config, Observe what, Memory *memory,
              const Surroundings *around, Look *ret, Diag *reterr_diag) {
         uint64_t wall_usec;
         bool changed = false;
+        SeenTime now;
         int r;
 
         refresh(memory);
@@ -130,7 +151,10 @@ int look_run(Docker *docker, const Config *config, Observe what, Memory *memory,
                 ret->now.pressure = memory->pressure;
                 ret->now.inode_pressure = memory->inode_pressure;
         }
-        r = seen_update(&memory->seen, &ret->inventory, config, ret->now.age_sec, &changed);
+        now = (SeenTime){ ret->now.age_sec, ret->now.steady_since_sec };
+        r = seen_update(&memory->seen, &ret->inventory, config, &now, &changed);
+        if (r >= 0)
+                r = read_own_marks(docker, memory, reterr_diag);
         if (r < 0)
                 return r;
         memory->changed |= changed;

@@ -189,7 +189,7 @@ static int is_unchanged(Pass *pass, const Image *image, Diag *reterr_diag) {
         if (!now || !same_names(&now->names, &image->names) ||
             !same_names(&now->digests, &image->digests))
                 return 0;
-        if (container_of_image(&pass->again, image->id) && !container_of_image(before, image->id))
+        if (image_in_use(&pass->again, image) && !image_in_use(before, image))
                 return 0;
         if (image_has_children(&pass->again, image) && !image_has_children(before, image))
                 return 0;
@@ -200,11 +200,6 @@ static int is_unchanged(Pass *pass, const Image *image, Diag *reterr_diag) {
                 return r;
         return same_names(&detail.names, &image->names) &&
                (!facts || facts->last_tagged_sec == detail.last_tagged_sec);
-}
-
-/* Whether the plan takes this name off its image. */
-static bool takes_name(const ImageVerdict *verdict, const char *name) {
-        return verdict->rule != RULE_TRASH || name_is_trash(name);
 }
 
 /* 1 if the engine says that it is done, 0 if it refused or somebody was faster. */
@@ -218,7 +213,7 @@ static int take(Pass *pass, const Image *image, const ImageVerdict *verdict, Dia
                                          image->digests.n > 0 ? image->digests.v[0] : NULL,
                                          pass->started_sec - 1, &deleted, reterr_diag);
         for (size_t i = 0; i < image->names.n && r > 0; i++)
-                if (takes_name(verdict, image->names.v[i]))
+                if (policy_takes_name(pass->config, verdict, image->names.v[i]))
                         r = act_take_name(pass->docker, image->names.v[i], image->id, &sent,
                                           reterr_diag);
         return r;
@@ -310,13 +305,17 @@ static int act(Pass *pass, Diag *reterr_diag) {
 static bool is_still_there(const Pass *pass, size_t i) {
         const Image *planned = &pass->look.inventory.images.v[i];
         const Image *now = image_set_find(&pass->again.images, planned->id);
+        bool alone = pass->look.plan.images[i].rule == RULE_TRASH; /* the image may stay */
 
-        if (!now || pass->look.plan.images[i].rule != RULE_TRASH)
-                return now;
-        for (size_t j = 0; j < now->names.n; j++)
-                if (name_is_trash(now->names.v[j]))
+        for (size_t j = 0; j < planned->names.n; j++) {
+                const char *name = planned->names.v[j];
+
+                if (!policy_takes_name(pass->config, &pass->look.plan.images[i], name))
+                        alone = true;
+                else if (now && strv_contains(&now->names, name))
                         return true;
-        return false;
+        }
+        return now && !alone;
 }
 
 /* Nothing builds, and yet the engine lets nothing go. Where it let some go it may be above the target

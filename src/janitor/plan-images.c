@@ -13,22 +13,22 @@
 #include "base/array.h"
 #include "docker/name.h"
 #include "janitor/plan.h"
+#include "janitor/releases.h"
 #include "janitor/source.h"
 
 /* What is known of an image besides its entry in the list. */
 typedef struct Candidate {
-        const SeenImage *seen; /* NULL: not yet */
-        bool used;             /* by a container, or by a service as far as they could be read */
-        bool held;             /* used, or perhaps used: it must not be deleted */
-        bool newest;           /* of a repository */
-        bool is_new;           /* made after the clear was asked for */
-        bool tagged;           /* the plan makes a rollback tag for it, or relies on one it has */
-        bool only_rollback;    /* all its names are rollback tags */
+        bool used;          /* by a container, or by a service as far as they could be read */
+        bool newest;        /* of a repository */
+        bool is_new;        /* made after the clear was asked for */
+        bool tagged;        /* the plan makes a rollback tag for it, or relies on one it has */
+        bool only_rollback; /* all its names are rollback tags */
 } Candidate;
 
 /* An image's place in a repository. */
 typedef struct Release {
-        const char *name; /* which begins with the repository; borrowed from the image */
+        const char *name; /* borrowed from the image */
+        size_t n;         /* of which the repository is so long */
         size_t image;
         bool rollback; /* the name is a rollback tag */
 } Release;
@@ -43,13 +43,15 @@ typedef struct Draft {
         bool pressure;
         Source *sources;       /* one an image */
         Candidate *candidates; /* one an image */
-        Release *releases;
+        Releases order;        /* policy's: what is known of each image, and which is newer */
+        Release *releases;     /* sorted: repository after repository, newest first */
         size_t n_releases, releases_size;
 } Draft;
 
 static void draft_donep(Draft *draft) {
         free(draft->sources);
         free(draft->candidates);
+        releases_done(&draft->order);
         free(draft->releases);
 }
 
@@ -78,21 +80,15 @@ static bool was_made_since(const Draft *draft, const Image *image) {
 
 static int find_candidates(Draft *draft) {
         const Inventory *inventory = draft->inventory;
-        cleanup_free const SeenImage **seen = NULL;
-        int r;
 
         draft->candidates = calloc(inventory->images.n + 1, sizeof(*draft->candidates));
-        r = draft->candidates ? plan_recall(inventory, draft->context->seen, &seen) : -ENOMEM;
-        if (r < 0)
-                return r;
+        if (!draft->candidates)
+                return -ENOMEM;
         for (size_t i = 0; i < inventory->images.n; i++) {
                 const Image *image = &inventory->images.v[i];
                 Candidate *candidate = &draft->candidates[i];
 
-                candidate->seen = seen[i];
-                candidate->used = container_of_image(inventory, image->id) ||
-                                  service_of_image(inventory, image);
-                candidate->held = image_in_use(inventory, image);
+                candidate->used = draft->order.facts[i].container || draft->order.facts[i].service;
                 candidate->is_new = was_made_since(draft, image);
                 candidate->only_rollback = image->names.n > 0;
                 for (size_t j = 0; j < image->names.n && candidate->only_rollback; j++)
@@ -103,6 +99,11 @@ static int find_candidates(Draft *draft) {
                 draft->pressure =
                         draft->pressure || disk_is_full(draft->config, &inventory->disks.v[i]);
         return 0;
+}
+
+/* Whether the image is used, or perhaps used: it must not be deleted. */
+static bool is_held(const Draft *draft, size_t i) {
+        return draft->order.facts[i].in_use;
 }
 
 /* Releases */
@@ -118,50 +119,18 @@ static bool is_own_rollback(const Draft *draft, const Image *image, const char *
                  strcmp(config->project, image->project) == 0));
 }
 
-/* When others last tagged an image, by the engine; 0: not known. */
-static int64_t tagged_sec(const Draft *draft, size_t i) {
-        const Image *image = &draft->inventory->images.v[i];
-        const ImageFacts *facts = fact_set_find(&draft->inventory->facts, image->id);
+static int compare_repositories(const Release *a, const Release *b) {
+        int c = strncmp(a->name, b->name, MIN(a->n, b->n));
 
-        for (size_t j = 0; j < image->names.n; j++)
-                if (name_is_rollback(draft->config, image->names.v[j]))
-                        return 0; /* perhaps the time of that tag */
-        return facts ? facts->last_tagged_sec : 0;
-}
-
-static int newer_first(int64_t a, int64_t b) {
-        return (a < b) - (a > b);
-}
-
-/* As policy orders a repository. What is not remembered yet came last. */
-static int compare_age(const Draft *draft, size_t a, size_t b) {
-        const Image *images = draft->inventory->images.v;
-        const SeenImage *x = draft->candidates[a].seen, *y = draft->candidates[b].seen;
-        int c;
-
-        c = newer_first(x ? x->named_sec : INT64_MAX, y ? y->named_sec : INT64_MAX);
-        if (c == 0)
-                c = newer_first(images[a].created_sec, images[b].created_sec);
-        if (c == 0)
-                c = newer_first(tagged_sec(draft, a), tagged_sec(draft, b));
-        if (c == 0)
-                c = newer_first(x ? x->first_seen_sec : INT64_MAX,
-                                y ? y->first_seen_sec : INT64_MAX);
-        return c != 0 ? c : strcmp(images[a].id, images[b].id);
-}
-
-static int compare_repositories(const char *a, const char *b) {
-        size_t n = name_repository_length(a), m = name_repository_length(b);
-        int c = strncmp(a, b, MIN(n, m));
-
-        return c != 0 ? c : (n > m) - (n < m);
+        return c != 0 ? c : (a->n > b->n) - (a->n < b->n);
 }
 
 static int compare_releases(const void *a, const void *b, void *userdata) {
         const Release *x = a, *y = b;
-        int c = compare_repositories(x->name, y->name);
+        const Draft *draft = userdata;
+        int c = compare_repositories(x, y);
 
-        return c != 0 ? c : compare_age(userdata, x->image, y->image);
+        return c != 0 ? c : releases_compare(&draft->order, x->image, y->image);
 }
 
 static int find_releases(Draft *draft) {
@@ -178,7 +147,8 @@ static int find_releases(Draft *draft) {
                         if (array_grow(draft->releases, draft->n_releases, draft->releases_size) <
                             0)
                                 return -ENOMEM;
-                        draft->releases[draft->n_releases++] = (Release){ name, i, rollback };
+                        draft->releases[draft->n_releases++] =
+                                (Release){ name, name_repository_length(name), i, rollback };
                 }
         }
         if (draft->n_releases > 0)
@@ -192,8 +162,7 @@ static size_t group_length(const Draft *draft, size_t begin) {
         size_t n = 1;
 
         while (begin + n < draft->n_releases &&
-               compare_repositories(draft->releases[begin].name, draft->releases[begin + n].name) ==
-                       0)
+               compare_repositories(&draft->releases[begin], &draft->releases[begin + n]) == 0)
                 n++;
         return n;
 }
@@ -253,7 +222,7 @@ static bool wants_rollback_tag(const Draft *draft, size_t i, bool current) {
         const Candidate *candidate = &draft->candidates[i];
         const Source *source = &draft->sources[i];
 
-        if (candidate->held)
+        if (is_held(draft, i))
                 return true;
         if (source->serves_by_rollback_tag != SERVES_NOTHING)
                 return false;
@@ -286,14 +255,16 @@ static int replace_older_tags(Draft *draft, const Release *releases, size_t n) {
                 const Image *image = &draft->inventory->images.v[releases[i].image];
 
                 tagged = tagged || candidate->tagged;
-                if (!candidate->held && (candidate->tagged || is_made(draft, image)))
+                if (!is_held(draft, releases[i].image) &&
+                    (candidate->tagged || is_made(draft, image)))
                         spare = false;
         }
         for (size_t i = 0; i < n && tagged && r >= 0; i++) {
                 const Image *image = &draft->inventory->images.v[releases[i].image];
                 const Candidate *candidate = &draft->candidates[releases[i].image];
 
-                if (!releases[i].rollback || !candidate->only_rollback || candidate->held ||
+                if (!releases[i].rollback || !candidate->only_rollback ||
+                    is_held(draft, releases[i].image) ||
                     draft->sources[releases[i].image].serves_by_rollback_tag != SERVES_NOTHING ||
                     is_made(draft, image))
                         continue;
@@ -371,16 +342,16 @@ static int take_image(Draft *draft, size_t i, const char *name, bool current) {
         bool has = has_rollback_tag(draft, image), deleted;
         int r = 0;
 
-        if (wanted && !has && draft->pressure && !candidate->held && !candidate->is_new) {
+        if (wanted && !has && draft->pressure && !is_held(draft, i) && !candidate->is_new) {
                 draft->plan->no_room = true;
                 wanted = false;
         }
         candidate->tagged = wanted;
-        deleted = !wanted && !candidate->held && !has_other_name(draft, image);
+        deleted = !wanted && !is_held(draft, i) && !has_other_name(draft, image);
         if (wanted && !has)
                 r = make_rollback_tag(draft, image, name);
         else if (has && draft->sources[i].serves_by_rollback_tag != SERVES_NOTHING &&
-                 !candidate->held)
+                 !is_held(draft, i))
                 r = replace_tags(draft, image);
         else if (has)
                 deleted = false;
@@ -388,10 +359,10 @@ static int take_image(Draft *draft, size_t i, const char *name, bool current) {
 }
 
 static bool is_base(const Draft *draft, size_t i) {
-        const Candidate *candidate = &draft->candidates[i];
+        const SeenImage *seen = draft->order.facts[i].seen;
 
-        return draft->sources[i].base && !candidate->used &&
-               !(candidate->seen && candidate->seen->used_sec >= 0);
+        return draft->sources[i].base && !draft->candidates[i].used &&
+               !(seen && seen->used_sec >= 0);
 }
 
 static int plan_names(Draft *draft, size_t i) {
@@ -413,7 +384,7 @@ static int plan_names(Draft *draft, size_t i) {
                         first = image->names.v[j];
         if (!first) {
                 /* An earlier clear gave it the tag since it was in use then. */
-                if (candidate->only_rollback && !candidate->held && !is_made(draft, image) &&
+                if (candidate->only_rollback && !is_held(draft, i) && !is_made(draft, image) &&
                     draft->sources[i].serves_by_rollback_tag != SERVES_NOTHING)
                         return replace_tags(draft, image);
                 return 0;
@@ -449,27 +420,6 @@ static int plan_untagged(Draft *draft, size_t i) {
         return strv_add(&draft->plan->untagged, image->id);
 }
 
-/* Services whose image loses the name that they have for it: new tasks are made from that name. */
-static int plan_services(Draft *draft) {
-        const ServiceImages *services = &draft->inventory->services;
-        ClearPlan *plan = draft->plan;
-        int r;
-
-        r = named_images_prepare(&plan->names);
-        for (size_t i = 0; i < services->n && r >= 0; i++) {
-                cleanup_free char *name = NULL;
-
-                if (!services->v[i].next)
-                        continue;
-                r = service_image_name(services->v[i].image, &name);
-                if (r >= 0 && name && named_images_find(&plan->names, name))
-                        r = strv_add(&plan->services, services->v[i].service);
-        }
-        strv_sort(&plan->services);
-        strv_unique(&plan->services);
-        return r;
-}
-
 static bool matches(const Draft *draft, const Image *image) {
         for (size_t i = 0; i < image->names.n; i++)
                 if (name_is_ours(draft->config, image, image->names.v[i]))
@@ -495,6 +445,9 @@ static int plan_all(Draft *draft) {
 int plan_images(const Inventory *inventory, const Config *config, const ClearOptions *options,
                 const NamedImages *suspects, const ClearContext *context, ClearPlan *plan) {
         static const ClearContext nothing_known = { 0 };
+        static const SeenImages nothing_seen = { 0 };
+        /* For the order alone: what is not remembered came after all that is. */
+        static const PolicyNow now = { .age_sec = INT64_MAX };
         cleanup(draft_done) Draft draft = {
                 .inventory = inventory,
                 .config = config,
@@ -506,6 +459,9 @@ int plan_images(const Inventory *inventory, const Config *config, const ClearOpt
 
         r = sources_find(inventory, config, suspects, &draft.sources);
         if (r >= 0)
+                r = releases_find(inventory, draft.context->seen ?: &nothing_seen, suspects, config,
+                                  &now, &draft.order);
+        if (r >= 0)
                 r = find_candidates(&draft);
         if (r >= 0)
                 r = find_releases(&draft);
@@ -515,8 +471,6 @@ int plan_images(const Inventory *inventory, const Config *config, const ClearOpt
         r = plan_all(&draft);
         if (r >= 0)
                 r = replace_all_older_tags(&draft);
-        if (r >= 0)
-                r = plan_services(&draft);
         strv_sort(&plan->trash);
         strv_sort(&plan->untagged);
         return r;

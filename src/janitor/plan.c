@@ -175,7 +175,6 @@ void clear_plan_done(ClearPlan *plan) {
         for (size_t i = 0; i < plan->kept.n; i++)
                 free(plan->kept.v[i].name);
         free(plan->kept.v);
-        strv_done(&plan->services);
         strv_done(&plan->untagged);
         strv_done(&plan->trash);
         strv_done(&plan->kept_mounts);

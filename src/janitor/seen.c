@@ -5,6 +5,11 @@
  * name from a release, which must not make it the newest. So the mark counts names in its low byte;
  * fewer names than before are names lost, else at least one is new. (That two went and one came
  * between two looks passes for a loss; the engine's LastTagTime tells of it at the next close look.)
+ *
+ * The janitor's own tags move LastTagTime as others' do. The engine does not tell which tag it is of,
+ * so the first LastTagTime that is read after a tag of ours came is taken for ours. That holds after
+ * a crash too, since nothing has to be written down when the tag is made; what others did between our
+ * tag and that look is lost, so a poll makes it at once (look.c).
  */
 
 #include <string.h>
@@ -15,13 +20,23 @@
 #include "janitor/plan.h"
 #include "janitor/seen.h"
 
-/* Of each name, summed: in any order. */
-static uint64_t hash_names(const Strv *names) {
+#define AHEAD_SEC 3600
+
+/* Of each name of others, or of each that is the janitor's own, summed: in any order. */
+static uint64_t hash_names(const Config *config, const Strv *names, bool own) {
         uint64_t sum = 0;
+        size_t n = 0;
 
         for (size_t i = 0; i < names->n; i++)
-                sum += text_hash(names->v[i]);
-        return (sum << 8) | MIN(names->n, (size_t)UINT8_MAX);
+                if (name_is_own(config->rollback_tag, names->v[i]) == own) {
+                        sum += text_hash(names->v[i]);
+                        n++;
+                }
+        return (sum << 8) | MIN(n, (size_t)UINT8_MAX);
+}
+
+static bool has_names(uint64_t hash) {
+        return (hash & UINT8_MAX) > 0;
 }
 
 static int set_repository(SeenImage *seen, const char *name) {
@@ -52,7 +67,7 @@ static int update_repository(SeenImage *seen, const Inventory *inventory, const 
 
                 /* Of protected and base images, too: they are no less so without their name. */
                 if (!name_is_ours(config, image, name) &&
-                    (name_is_trash(name) || name_is_rollback(config, name) ||
+                    (name_is_own(config->rollback_tag, name) ||
                      (!name_matches_any(&config->protect, name) &&
                       !name_matches_any(&config->base, name))))
                         continue;
@@ -74,8 +89,9 @@ static bool names_came(uint64_t old_hash, uint64_t new_hash) {
         return new_hash != old_hash && (new_hash & UINT8_MAX) >= (old_hash & UINT8_MAX);
 }
 
-static bool update_names(SeenImage *seen, const Image *image, int64_t age_now_sec) {
-        uint64_t hash = hash_names(&image->names);
+static bool update_names(SeenImage *seen, const Config *config, const Image *image,
+                         int64_t age_now_sec) {
+        uint64_t hash = hash_names(config, &image->names, false);
 
         if (hash == seen->names_hash)
                 return false;
@@ -86,34 +102,97 @@ static bool update_names(SeenImage *seen, const Image *image, int64_t age_now_se
         return true;
 }
 
-static bool update_mark(SeenImage *seen, const Inventory *inventory, int64_t age_now_sec) {
+static bool has_rollback_tag(const Config *config, const Image *image) {
+        for (size_t i = 0; i < image->names.n; i++)
+                if (name_is_rollback(config, image->names.v[i]))
+                        return true;
+        return false;
+}
+
+static void update_own_names(SeenImage *seen, const Config *config, const Image *image,
+                             int64_t age_now_sec) {
+        uint64_t hash = hash_names(config, &image->names, true);
+        bool rollback;
+
+        if (hash == seen->own_hash)
+                return;
+        if (names_came(seen->own_hash, hash))
+                seen->own_mark = 0;
+        rollback = has_rollback_tag(config, image);
+        if (rollback != (seen->rollback_since_sec >= 0))
+                seen->rollback_since_sec = rollback ? age_now_sec : -1;
+        seen->own_hash = hash;
+        seen->dirty = true;
+}
+
+bool seen_wants_own_mark(const SeenImage *seen) {
+        return has_names(seen->own_hash) && seen->own_mark == 0;
+}
+
+void seen_set_own_mark(SeenImage *seen, int64_t tagged_sec) {
+        seen->own_mark = tagged_sec;
+        seen->dirty = true;
+}
+
+/* Nobody but the janitor tags an image and leaves it without a name. */
+static bool is_own_mark(const SeenImage *seen) {
+        bool nameless = !has_names(seen->names_hash);
+
+        return seen_wants_own_mark(seen) ||
+               (nameless && (has_names(seen->own_hash) || seen->tag_mark != 0));
+}
+
+/* By more than what the host's and a builder's clock may differ. */
+static bool is_ahead(const Inventory *inventory, int64_t sec) {
+        return sec > inventory->observed_sec + AHEAD_SEC;
+}
+
+/*
+ * When the image got the name that moved the mark to `tagged_sec`, in age time. The first mark that is
+ * read may be older than the daemon, and then tells nothing that was not seen. A later one is of a tag
+ * made since the look before; where the clock was set meanwhile it cannot be told when.
+ */
+static int64_t naming_time(const SeenImage *seen, const Inventory *inventory, int64_t tagged_sec,
+                           const SeenTime *now) {
+        int64_t age_sec = now->age_sec - (inventory->observed_sec - tagged_sec);
+
+        if (tagged_sec > inventory->observed_sec)
+                return seen->tag_mark == 0 ? seen->named_sec : now->age_sec;
+        if (seen->tag_mark == 0 ||
+            (tagged_sec > seen->tag_mark && age_sec >= now->steady_since_sec))
+                return MAX(seen->named_sec, age_sec);
+        return now->age_sec;
+}
+
+static bool update_mark(SeenImage *seen, const Inventory *inventory, const SeenTime *now) {
         const ImageFacts *facts = fact_set_find(&inventory->facts, seen->id);
         int64_t tagged_sec = facts ? facts->last_tagged_sec : 0;
-        bool named = false;
+        bool named;
 
-        if (tagged_sec == 0 || tagged_sec == seen->tag_mark)
+        if (tagged_sec == 0 || tagged_sec == seen->tag_mark || tagged_sec == seen->own_mark)
                 return false;
-        if (seen->tag_mark == 0) {
-                /* The first close look; it may have got its name again since it was first seen. A
-                 * time ahead of the clock tells nothing. */
-                if (tagged_sec <= inventory->observed_sec)
-                        seen->named_sec = MAX(seen->named_sec,
-                                              age_now_sec - (inventory->observed_sec - tagged_sec));
-        } else if (tagged_sec > seen->tag_mark ||
-                   inventory->image_store == IMAGE_STORE_GRAPHDRIVER) {
-                seen->named_sec = age_now_sec;
-                named = true;
+        if (is_own_mark(seen)) {
+                seen_set_own_mark(seen, tagged_sec);
+                return false;
         }
+        /* On the containerd store it goes back as names are taken away. */
+        named = tagged_sec > seen->tag_mark || inventory->image_store == IMAGE_STORE_GRAPHDRIVER;
+        if (named)
+                seen->named_sec = naming_time(seen, inventory, tagged_sec, now);
+        seen->ahead = (seen->ahead & ~SEEN_TAG_AHEAD) |
+                      (is_ahead(inventory, tagged_sec) ? SEEN_TAG_AHEAD : 0);
+        named = named && seen->tag_mark != 0;
         seen->tag_mark = tagged_sec;
         seen->dirty = true;
         return named;
 }
 
-static void update_use(SeenImage *seen, const Inventory *inventory, int64_t age_now_sec) {
+static void update_use(SeenImage *seen, const Inventory *inventory, const Image *image,
+                       int64_t age_now_sec) {
         const Container *container = container_of_image(inventory, seen->id);
         bool running = container && strcmp(container->state, "running") == 0;
 
-        if (container) {
+        if (container || service_of_image(inventory, image)) {
                 if (seen->used_sec < 0 ||
                     seen->used_sec / SEEN_USED_COARSE_SEC != age_now_sec / SEEN_USED_COARSE_SEC)
                         seen->dirty = true;
@@ -137,13 +216,16 @@ static int compare_images(const void *a, const void *b) {
         return strcmp((*x)->id, (*y)->id);
 }
 
-static SeenImage seen_new(const Image *image, int64_t age_now_sec) {
+static SeenImage seen_new(const Inventory *inventory, const Config *config, const Image *image,
+                          int64_t age_now_sec) {
         SeenImage seen = {
                 .first_seen_sec = age_now_sec,
                 .named_sec = age_now_sec,
                 .used_sec = -1,
                 .running_since_sec = -1,
-                .names_hash = hash_names(&image->names),
+                .rollback_since_sec = -1,
+                .ahead = is_ahead(inventory, image->created_sec) ? SEEN_CREATED_AHEAD : 0,
+                .names_hash = hash_names(config, &image->names, false),
                 .dirty = true,
         };
 
@@ -153,8 +235,9 @@ static SeenImage seen_new(const Image *image, int64_t age_now_sec) {
 
 /* Both in order of ids: moves what stays from `old`, makes what is new, frees what is gone. `v` has
  * room for all. True if anything came or went. */
-static bool merge(SeenImages *old, const Image *const *images, size_t n_images, int64_t age_now_sec,
-                  SeenImage *v, size_t *ret_n) {
+static bool merge(SeenImages *old, const Inventory *inventory, const Config *config,
+                  const Image *const *images, size_t n_images, int64_t age_now_sec, SeenImage *v,
+                  size_t *ret_n) {
         bool changed = false;
         size_t j = 0, n = 0;
 
@@ -168,7 +251,7 @@ static bool merge(SeenImages *old, const Image *const *images, size_t n_images, 
                 if (j < old->n && strcmp(old->v[j].id, images[i]->id) == 0) {
                         v[n++] = old->v[j++];
                 } else {
-                        v[n++] = seen_new(images[i], age_now_sec);
+                        v[n++] = seen_new(inventory, config, images[i], age_now_sec);
                         changed = true;
                 }
         }
@@ -181,7 +264,7 @@ static bool merge(SeenImages *old, const Image *const *images, size_t n_images, 
 }
 
 int seen_update(SeenImages *list, const Inventory *inventory, const Config *config,
-                int64_t age_now_sec, bool *ret_changed) {
+                const SeenTime *now, bool *ret_changed) {
         const ImageSet *set = &inventory->images;
         cleanup_free const Image **images = calloc(set->n + 1, sizeof(*images));
         SeenImage *v = calloc(set->n + 1, sizeof(*v));
@@ -199,16 +282,17 @@ int seen_update(SeenImages *list, const Inventory *inventory, const Config *conf
         if (list->n > 0)
                 qsort(list->v, list->n, sizeof(*list->v), compare_seen);
 
-        changed = merge(list, images, set->n, age_now_sec, v, &n);
+        changed = merge(list, inventory, config, images, set->n, now->age_sec, v, &n);
         free(list->v);
         *list = (SeenImages){ v, n, set->n + 1 };
 
         for (size_t i = 0, j = 0; i < n; i++, j++) {
                 while (strcmp(images[j]->id, v[i].id) != 0)
                         j++;
-                changed |= update_names(&v[i], images[j], age_now_sec);
-                changed |= update_mark(&v[i], inventory, age_now_sec);
-                update_use(&v[i], inventory, age_now_sec);
+                changed |= update_names(&v[i], config, images[j], now->age_sec);
+                update_own_names(&v[i], config, images[j], now->age_sec);
+                changed |= update_mark(&v[i], inventory, now);
+                update_use(&v[i], inventory, images[j], now->age_sec);
                 if (update_repository(&v[i], inventory, config, images[j]) < 0)
                         r = -ENOMEM;
         }

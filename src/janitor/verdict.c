@@ -173,9 +173,21 @@ static char *beyond_text(const PolicyPlan *plan, const Image *image, const Image
                     : NULL;
 }
 
+static char *use_text(const Inventory *inventory, const Image *image) {
+        const Container *container = container_of_image(inventory, image->id);
+        const ServiceImage *service = service_of_image(inventory, image);
+
+        if (container)
+                return text_format("container %s (%s) uses it", container->name, container->state);
+        if (service)
+                return text_format("it is in use by service %s%s", service->service,
+                                   service->next ? "" : " (its previous spec or a task)");
+        return text_format("the services of this swarm cannot be read, and may use it (%s)",
+                           inventory->services.unread ?: "unknown");
+}
+
 static char *keep_text(const Inventory *inventory, const PolicyPlan *plan, const Image *image,
                        const ImageVerdict *verdict) {
-        const Container *container = container_of_image(inventory, image->id);
         SpanText age = span_text(verdict->age_sec), limit = span_text(verdict->limit_sec);
         const char *max_age = image->names.n > 0 ? "max_age" : "dangling_max_age";
         cleanup_free char *rank = NULL;
@@ -188,8 +200,7 @@ static char *keep_text(const Inventory *inventory, const PolicyPlan *plan, const
         case RULE_BASE:
                 return text_format("[images] base has %s", verdict->object);
         case RULE_IN_USE:
-                return text_format("container %s (%s) uses it", verdict->object,
-                                   container ? container->state : "unknown");
+                return use_text(inventory, image);
         case RULE_OTHER_NAME:
                 return text_format("%s names it, too, which policy may not take", verdict->object);
         case RULE_STEP:
@@ -212,8 +223,8 @@ static char *keep_text(const Inventory *inventory, const PolicyPlan *plan, const
                 return strdup("it has no tag, but a digest that it was pulled by "
                               "(dangling=matched)");
         case RULE_ROLLBACK:
-                return strdup("it can be rolled back to, until no container uses it and a newer "
-                              "image of its repository has run for a day");
+                return strdup("it can be rolled back to, until it is not in use and a newer image "
+                              "of its repository has run for a day");
         default:
                 return strdup(rule_to_string(verdict->rule));
         }
@@ -244,7 +255,10 @@ static char *remove_text(const PolicyPlan *plan, const Image *image, const Image
                         "old%s",
                         need.text, age.text, beyond);
         case RULE_ROLLBACK_EXPIRED:
-                return strdup("no container uses it, and a newer image of its repository has run "
+                if (verdict->limit_sec >= 0)
+                        return text_format("the rollback tag is %s old, older than max_age (%s)",
+                                           age.text, limit.text);
+                return strdup("it is not in use, and a newer image of its repository has run "
                               "for a day");
         case RULE_TRASH:
                 return text_format("tag %s was left by a removal that was cut short",
@@ -258,12 +272,15 @@ char *policy_image_sentence(const Inventory *inventory, const PolicyPlan *plan, 
         const Image *entry = &inventory->images.v[image];
         const ImageVerdict *verdict = &plan->images[image];
         const ImageText name = image_text(entry);
+        /* What goes is a tag of the janitor's, and the image only if it has no other name. */
+        bool takes_tag = verdict->rule == RULE_ROLLBACK_EXPIRED || verdict->rule == RULE_TRASH;
         cleanup_free char *why = verdict->remove ? remove_text(plan, entry, verdict)
                                                  : keep_text(inventory, plan, entry, verdict);
 
         if (!why)
                 return NULL;
-        return text_format("%s %s: %s.", IMAGE_TEXT(name), verdict->remove ? "goes" : "stays", why);
+        return text_format("%s %s: %s.", takes_tag ? verdict->object : IMAGE_TEXT(name),
+                           verdict->remove ? "goes" : "stays", why);
 }
 
 static char *record_text(const PolicyPlan *plan, const RecordVerdict *verdict) {
@@ -363,12 +380,15 @@ static bool is_pinned(const ImageVerdict *verdict) {
 static char *pin_remedy(const Inventory *inventory, const Pin *pin) {
         const ImageText name = image_text(pin->image);
         const Container *container = container_of_image(inventory, pin->image->id);
+        const ServiceImage *service = service_of_image(inventory, pin->image);
 
         if (container && strcmp(container->state, "running") == 0)
                 return text_format("docker stop %s && docker rm %s", container->name,
                                    container->name);
         if (container)
                 return text_format("docker rm %s", container->name);
+        if (service)
+                return text_format("docker service rm %s", service->service);
         return text_format("docker rmi %s", pin->verdict->rule == RULE_OTHER_NAME
                                                     ? pin->verdict->object
                                                     : IMAGE_TEXT(name));

@@ -9,11 +9,13 @@
 #include "janitor/watcher.h"
 
 #include <pthread.h>
+#include <string.h>
 #include <sys/eventfd.h>
 
 #include "base/log.h"
 #include "base/span.h"
 #include "docker/watch.h"
+#include "janitor/inventory.h"
 
 #define TIMEOUT_USEC (30 * USEC_PER_SEC) /* to agree on a version */
 #define DELAY_MIN_USEC USEC_PER_SEC
@@ -22,6 +24,7 @@
 struct Watcher {
         pthread_t thread;
         Docker *docker;
+        char *rollback_tag;
         int event_fd;
 
         pthread_mutex_t mutex;
@@ -50,12 +53,18 @@ static void on_connected(void *userdata) {
         tell(watcher, true, 1, watcher->gap ? watcher->connected_usec : 0);
 }
 
+/* Told, so that a poll reads what the tag changed, but no sign that somebody works on the host. */
+static bool is_own_tag(const Watcher *watcher, const DockerEvent *event) {
+        return event->type == DOCKER_EVENT_IMAGE && strcmp(event->action, "tag") == 0 &&
+               event->name && name_is_own(watcher->rollback_tag, event->name);
+}
+
 static int on_event(void *userdata, const DockerEvent *event) {
         Watcher *watcher = userdata;
 
         if (event->time_nsec > 0)
                 watcher->since_nsec = event->time_nsec;
-        tell(watcher, true, 1, now_boottime_usec());
+        tell(watcher, true, 1, is_own_tag(watcher, event) ? 0 : now_boottime_usec());
         return 0;
 }
 
@@ -97,7 +106,7 @@ static void *watcher_main(void *userdata) {
         return NULL;
 }
 
-int watcher_new(const char *socket_path, Watcher **ret) {
+int watcher_new(const char *socket_path, const char *rollback_tag, Watcher **ret) {
         Watcher *watcher;
         int r;
 
@@ -105,7 +114,10 @@ int watcher_new(const char *socket_path, Watcher **ret) {
         if (!watcher)
                 return -ENOMEM;
 
-        r = docker_new(socket_path, TIMEOUT_USEC, TIMEOUT_USEC, &watcher->docker);
+        watcher->rollback_tag = strdup(rollback_tag);
+        r = watcher->rollback_tag
+                    ? docker_new(socket_path, TIMEOUT_USEC, TIMEOUT_USEC, &watcher->docker)
+                    : -ENOMEM;
         if (r < 0)
                 goto fail;
         watcher->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -126,6 +138,7 @@ int watcher_new(const char *socket_path, Watcher **ret) {
 
 fail:
         docker_free(watcher->docker);
+        free(watcher->rollback_tag);
         free(watcher);
         return r;
 }
@@ -139,6 +152,7 @@ Watcher *watcher_free(Watcher *watcher) {
         docker_free(watcher->docker);
         pthread_mutex_destroy(&watcher->mutex);
         close(watcher->event_fd);
+        free(watcher->rollback_tag);
         free(watcher);
         return NULL;
 }

@@ -35,6 +35,10 @@ static int seen_of_row(Statement *row, SeenImage *ret) {
                 .running_since_sec = column_int(row, 4),
                 .tag_mark = column_int(row, 5),
                 .names_hash = column_uint(row, 6),
+                .own_mark = column_int(row, 8),
+                .rollback_since_sec = column_int(row, 9),
+                .own_hash = column_uint(row, 10),
+                .ahead = (unsigned)column_uint(row, 11),
         };
         if (column_text(row, 0, ret->id, sizeof(ret->id)) < 0)
                 return -ENOMEM;
@@ -46,10 +50,11 @@ static int read_seen(Store *store, SeenImages *ret, Diag *reterr_diag) {
         cleanup(seen_images_done) SeenImages list = { 0 };
         int r;
 
-        r = sql_query(store,
-                      "SELECT id, first_seen, named, used, running_since, tag_mark, names_hash,"
-                      " repository FROM seen ORDER BY id",
-                      NO_VALUES, &statement, reterr_diag);
+        r = sql_query(
+                store,
+                "SELECT id, first_seen, named, used, running_since, tag_mark, names_hash,"
+                " repository, own_mark, rollback_since, own_hash, ahead FROM seen ORDER BY id",
+                NO_VALUES, &statement, reterr_diag);
         while (r >= 0 && (r = sql_step(store, statement, reterr_diag)) > 0) {
                 if (array_grow(list.v, list.n, list.size) < 0)
                         return -ENOMEM;
@@ -71,8 +76,11 @@ static int write_dirty(Store *store, const SeenImages *list, Diag *reterr_diag) 
         cleanup(statement_free) Statement *statement = NULL;
         int r;
 
-        r = sql_query(store, "REPLACE INTO seen VALUES (?, ?, ?, ?, ?, ?, ?, ?)", NO_VALUES,
-                      &statement, reterr_diag);
+        r = sql_query(store,
+                      "REPLACE INTO seen (id, first_seen, named, used, running_since, tag_mark,"
+                      " names_hash, repository, own_mark, rollback_since, own_hash, ahead)"
+                      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                      NO_VALUES, &statement, reterr_diag);
         for (size_t i = 0; i < list->n && r >= 0; i++) {
                 const SeenImage *image = &list->v[i];
 
@@ -82,7 +90,9 @@ static int write_dirty(Store *store, const SeenImages *list, Diag *reterr_diag) 
                              VALUES(TEXT(image->id), INT(image->first_seen_sec),
                                     INT(image->named_sec), INT(image->used_sec),
                                     INT(image->running_since_sec), INT(image->tag_mark),
-                                    INT(image->names_hash), TEXT(image->repository)),
+                                    INT(image->names_hash), TEXT(image->repository),
+                                    INT(image->own_mark), INT(image->rollback_since_sec),
+                                    INT(image->own_hash), INT(image->ahead)),
                              reterr_diag);
                 if (r >= 0)
                         r = sql_step(store, statement, reterr_diag);
@@ -93,18 +103,23 @@ static int write_dirty(Store *store, const SeenImages *list, Diag *reterr_diag) 
 /* All of the list are stored by now, so that equal numbers mean equal sets. */
 static int forget_gone(Store *store, const SeenImages *list, Diag *reterr_diag) {
         cleanup(statement_free) Statement *statement = NULL;
+        cleanup(index_done) Index by_id = { 0 };
         int64_t n = 0;
         int r;
 
         r = sql_read_int(store, "SELECT count(*) FROM seen", &n, reterr_diag);
         if (r < 0 || (size_t)n == list->n)
                 return r;
+        for (size_t i = 0; i < list->n; i++)
+                if (index_add(&by_id, list->v[i].id, i) < 0)
+                        return -ENOMEM;
+        index_sort(&by_id);
         r = sql_query(store, "SELECT id FROM seen", NO_VALUES, &statement, reterr_diag);
         while (r >= 0 && (r = sql_step(store, statement, reterr_diag)) > 0) {
                 char id[IMAGE_ID_MAX];
 
                 r = column_text(statement, 0, id, sizeof(id));
-                if (r >= 0 && !seen_images_find(list, id))
+                if (r >= 0 && !index_find(&by_id, id, NULL))
                         r = sql_execute(store, "DELETE FROM seen WHERE id = ?", VALUES(TEXT(id)),
                                         reterr_diag);
         }

@@ -51,6 +51,11 @@ static const char *const schema[] = {
         " kind INTEGER NOT NULL, inline_cache INTEGER NOT NULL, ours INTEGER NOT NULL,"
         " n_history INTEGER NOT NULL, n_base INTEGER NOT NULL, names_hash INTEGER NOT NULL,"
         " layers TEXT NOT NULL, steps TEXT NOT NULL) STRICT;",
+
+        "ALTER TABLE seen ADD COLUMN own_mark INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE seen ADD COLUMN rollback_since INTEGER NOT NULL DEFAULT -1;"
+        "ALTER TABLE seen ADD COLUMN own_hash INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE seen ADD COLUMN ahead INTEGER NOT NULL DEFAULT 0;",
 };
 
 const int64_t schema_version = (int64_t)ELEMENTSOF(schema);

@@ -158,7 +158,7 @@ def test_plan(peer):
         "       1.2GB  web:1 goes: it is 40d old.",
         "",
         "Images that stay:",
-        "  In use by a container: 1 image, 1.1GB",
+        "  In use: 1 image, 1.1GB",
         "       1.1GB  web:2 stays: container web (running) uses it.",
         "  The newest of their repository: 1 image, 1.3GB",
         "       1.3GB  web:3 stays: it is the newest.",

@@ -15,8 +15,8 @@ import pytest
 
 import proxy as proxy_module
 from engine import Engine, rootfs_tar
-from helpers import (ONE, Daemon, Project, everything, images, load, look, names, on, records, start,
-                     tag, wait_until)
+from helpers import (ONE, Daemon, Project, everything, images, load, look, names, on, records,
+                     rollback_name, start, tag, wait_until)
 from policies import (HASTY, configure, ctl_json, fill, hasty, polls, private_bytes, status, use)
 from proxy import Proxy, error
 from scenarios import BACKEND, FRONTEND
@@ -219,6 +219,111 @@ def test_creation_times_that_cannot_be(engine: Engine, short_path: Path, created
         assert names(engine) == before
         daemon.clock.go_on(days=2)
         wait_until(lambda: not names(engine))
+
+
+@pytest.mark.parametrize("created", ["1970-01-01T00:00:00Z", "2024-05-01T00:00:00Z",
+                                     "2099-01-01T00:00:00Z"])
+def test_releases_of_one_date_go_by_their_tags(engine: Engine, short_path: Path,
+                                               created: str) -> None:
+    """Reproducible builds, there before the daemon: the newest is the one that was tagged last."""
+    releases = load(engine, 3, created=created)
+    for i in (2, 0, 1):
+        tag(engine, releases[i], "watchparty-backend", str(i))
+        time.sleep(1.1)  # the engine's times are read as seconds
+    with hasty(engine, short_path / "daemon", AGED.replace("keep_last=0", "keep_last=2")) as daemon:
+        polls(daemon)
+        daemon.clock.go_on(days=31)
+        wait_until(lambda: len(names(engine)) < 3)
+        polls(daemon)
+        assert set(names(engine)) == {"watchparty-backend:0", "watchparty-backend:1"}
+
+
+def test_date_in_the_future_is_not_newer_than_a_later_tag(engine: Engine, short_path: Path) -> None:
+    """One image of three claims to be from 2099."""
+    releases = [load(engine, 1, created=created)[0] for created in
+                ("2099-01-01T00:00:00Z", "2020-01-01T00:00:00Z", "2021-01-01T00:00:00Z")]
+    for i, release in enumerate(releases):
+        tag(engine, release, "watchparty-backend", str(i))
+        time.sleep(1.1)
+    with hasty(engine, short_path / "daemon", AGED.replace("keep_last=0", "keep_last=1")) as daemon:
+        polls(daemon)
+        daemon.clock.go_on(days=31)
+        wait_until(lambda: len(names(engine)) < 3)
+        polls(daemon)
+        assert set(names(engine)) == {"watchparty-backend:2"}
+
+
+@pytest.mark.parametrize("when", ["before the daemon", "unseen", "seen"])
+def test_rollback_tag_makes_no_release_the_newest(engine: Engine, short_path: Path,
+                                                  when: str) -> None:
+    """v1 runs, and a clear gives it a rollback tag: v3 stays the newest."""
+    def clear() -> None:  # as far as policy is concerned
+        tag(engine, releases[0], *rollback_name(releases[0]).split(":"))
+
+    releases = load(engine, 3)
+    for i, release in enumerate(releases):
+        tag(engine, release, "watchparty-backend", f"v{i + 1}")
+        time.sleep(1.1)
+    use(engine, "watchparty-backend:v1", "web", running=False)
+    if when == "before the daemon":
+        clear()
+    with hasty(engine, short_path / "daemon", AGED.replace("keep_last=0", "keep_last=1")) as daemon:
+        polls(daemon)
+        if when == "seen":
+            ctl_json(daemon, "plan")  # looks at all images closely
+        if when != "before the daemon":
+            clear()
+        polls(daemon)
+        for days in (0, 31):
+            daemon.clock.go_on(days=days)
+            polls(daemon)
+            said = daemon.ctl("explain", "watchparty-backend:v3").stdout
+            assert "it is the newest of 3 " in said or "it is the newest of 2 " in said, said
+        wait_until(lambda: "watchparty-backend:v2" not in names(engine))
+        polls(daemon)
+        assert set(names(engine)) == {"watchparty-backend:v1", "watchparty-backend:v3",
+                                      rollback_name(releases[0])}
+        # somebody tags it by hand: that counts
+        tag(engine, releases[0], "watchparty-backend", "latest")
+        wait_until(lambda: "watchparty-backend:v3" not in names(engine))
+
+
+@ONE
+def test_rollback_tag_leaves_the_host_quiet(engine: Engine, short_path: Path) -> None:
+    image, = load(engine, 1, "watchparty-backend")
+    load(engine, 1, "watchparty-old")
+    with hasty(engine, short_path / "daemon", AGED) as daemon:
+        configure(daemon, "quiet=0", "quiet=1h")
+        polls(daemon)
+        daemon.clock.go_on(minutes=61)
+        polls(daemon)
+        assert "hold" not in status(daemon)["policy"]
+        tag(engine, image, *rollback_name(image).split(":"))
+        polls(daemon)
+        ctl_json(daemon, "plan")
+        polls(daemon)
+        assert "hold" not in status(daemon)["policy"]
+        tag(engine, image, "watchparty-backend", "1")
+        wait_until(lambda: status(daemon)["policy"].get("hold") == "quiet")
+
+
+def test_rollback_tag_ends_with_max_age(engine: Engine, short_path: Path) -> None:
+    alone, named, used = load(engine, 3)
+    tag(engine, named, "watchparty-backend", "1")
+    for image in (alone, named, used):
+        tag(engine, image, *rollback_name(image).split(":"))
+    use(engine, rollback_name(used), "web", running=False)
+    before = names(engine)
+    with hasty(engine, short_path / "daemon", AGED.replace("keep_last=0", "keep_last=1")) as daemon:
+        polls(daemon)
+        daemon.clock.go_on(days=29)
+        polls(daemon)
+        assert names(engine) == before
+        daemon.clock.go_on(days=2)
+        wait_until(lambda: len(names(engine)) == 2)
+        polls(daemon)
+        assert names(engine) == {"watchparty-backend:1": named, rollback_name(used): used}
+        assert alone not in images(engine)
 
 
 @ONE

@@ -306,7 +306,7 @@ def test_service_scaled_to_nothing_can_be_had_back(engine: Engine, daemon: Daemo
         clear = daemon.ctl("clear")
         assert clear.returncode == 0, clear.stdout + clear.stderr
         assert names(engine)[rollback_name(image)] == image and BACKEND not in names(engine)
-        assert "services that cannot start a task until the name of their image is back: web\n" in clear.stdout
+        assert f"service web cannot start a task until {BACKEND} is named again: wpcachectl rollback\n" in clear.stdout
         assert daemon.ctl("rollback").returncode == 0
         assert names(engine)[BACKEND] == image
     finally:

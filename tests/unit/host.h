@@ -164,6 +164,7 @@ static inline SeenImage *host_seen(Host *h, const char *id) {
                 .named_sec = h->now.age_sec,
                 .used_sec = -1,
                 .running_since_sec = -1,
+                .rollback_since_sec = -1,
         };
         strcpy(seen->id, host_id(id));
         return seen;

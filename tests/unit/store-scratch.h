@@ -186,7 +186,11 @@ static inline void add_seen(SeenImages *list, unsigned number, const char *repos
                 .used_sec = -1,
                 .running_since_sec = number % 2 ? -1 : (int64_t)number,
                 .tag_mark = 1795255200,
+                .own_mark = -(int64_t)number,
+                .rollback_since_sec = (int64_t)number - 1,
+                .ahead = number % 4,
                 .names_hash = UINT64_MAX - number,
+                .own_hash = UINT64_MAX / 2 + number,
                 .repository = repository ? strdup(repository) : NULL,
                 .dirty = true,
         };
@@ -204,7 +208,11 @@ static inline void assert_seen_equal(const SeenImages *a, const SeenImages *b) {
                 assert_int_equal(x->used_sec, y->used_sec);
                 assert_int_equal(x->running_since_sec, y->running_since_sec);
                 assert_int_equal(x->tag_mark, y->tag_mark);
+                assert_int_equal(x->own_mark, y->own_mark);
+                assert_int_equal(x->rollback_since_sec, y->rollback_since_sec);
+                assert_int_equal(x->ahead, y->ahead);
                 assert_true(x->names_hash == y->names_hash);
+                assert_true(x->own_hash == y->own_hash);
                 assert_int_equal(!x->repository, !y->repository);
                 if (x->repository)
                         assert_string_equal(x->repository, y->repository);

@@ -348,7 +348,26 @@ static void test_order(void **state) {
                 const char *what;
                 int64_t a_created, a_tagged, b_created, b_tagged; /* before now; 0: none */
                 bool a_first;
+                unsigned a_ahead, b_ahead;
         } table[] = {
+                { "created in 2099 both, and tagged", -70 * (int64_t)YEAR, 50 * DAY,
+                  -70 * (int64_t)YEAR, 40 * DAY, false, SEEN_CREATED_AHEAD, SEEN_CREATED_AHEAD },
+                { "created in 2099 both, the other way", -70 * (int64_t)YEAR, 40 * DAY,
+                  -70 * (int64_t)YEAR, 50 * DAY, true, SEEN_CREATED_AHEAD, SEEN_CREATED_AHEAD },
+                { "created in 2099, and a later tag", -70 * (int64_t)YEAR, 50 * DAY, 60 * DAY,
+                  40 * DAY, false, SEEN_CREATED_AHEAD, 0 },
+                { "created in 2099 and never tagged", -70 * (int64_t)YEAR, 0, 60 * DAY, 40 * DAY,
+                  false, SEEN_CREATED_AHEAD, 0 },
+                { "created in 2099 and 2098, never tagged", -70 * (int64_t)YEAR, 0,
+                  -69 * (int64_t)YEAR, 0, true, SEEN_CREATED_AHEAD, SEEN_CREATED_AHEAD },
+                { "created on one date, and tagged", 60 * DAY, 50 * DAY, 60 * DAY, 40 * DAY, false,
+                  0, 0 },
+                { "created after its last tag, by a clock set back", 30 * DAY, 50 * DAY, 60 * DAY,
+                  40 * DAY, false, 0, 0 },
+                { "tagged before the clock was set back", -8 * DAY, -8 * DAY, 40 * DAY, 40 * DAY,
+                  false, SEEN_CREATED_AHEAD | SEEN_TAG_AHEAD, 0 },
+                { "the same, both", -9 * DAY, -9 * DAY, -8 * DAY, -8 * DAY, true,
+                  SEEN_CREATED_AHEAD | SEEN_TAG_AHEAD, SEEN_CREATED_AHEAD | SEEN_TAG_AHEAD },
                 { "created", 50 * DAY, 0, 51 * DAY, 0, true },
                 { "created the other way", 51 * DAY, 0, 50 * DAY, 0, false },
                 { "tagged", 50 * DAY, 0, 60 * DAY, 40 * DAY, false },
@@ -370,6 +389,8 @@ static void test_order(void **state) {
                         WALL_NOW - table[i].b_created;
                 host_release(&h, "a", "watchparty-x:1", 40 * DAY)->created_sec =
                         WALL_NOW - table[i].a_created;
+                host_seen(&h, "a")->ahead = table[i].a_ahead;
+                host_seen(&h, "b")->ahead = table[i].b_ahead;
                 if (table[i].a_tagged)
                         host_facts(&h, "a")->last_tagged_sec = WALL_NOW - table[i].a_tagged;
                 if (table[i].b_tagged) /* as remembered, where a poll reads no facts */
@@ -388,12 +409,32 @@ static void test_order(void **state) {
         }
 }
 
+/* All times of the engine are equal: what was first seen later is newer. */
+static void test_order_by_first_sight(void **state) {
+        Host h = host_new();
+        PolicyPlan plan;
+
+        (void)state;
+        h.config.keep_last = 1;
+        host_release(&h, "a", "watchparty-x:1", 40 * DAY)->created_sec = WALL_NOW - YEAR;
+        host_release(&h, "b", "watchparty-x:2", 40 * DAY)->created_sec = WALL_NOW - YEAR;
+        host_seen(&h, "a")->first_seen_sec -= DAY;
+        plan = host_decide(&h);
+        assert_rule(&h, &plan, "a", RULE_MAX_AGE);
+        assert_rule(&h, &plan, "b", RULE_KEEP_LAST);
+        policy_plan_done(&plan);
+        host_done(&h);
+}
+
 /* A host in time: memory goes along, and a day can be many polls. */
 static void live(Host *h, int64_t sec) {
+        SeenTime now;
+
         h->now.wall_sec += sec;
         h->now.age_sec += sec;
         h->inventory.observed_sec = h->now.wall_sec;
-        assert_int_equal(seen_update(&h->seen, &h->inventory, &h->config, h->now.age_sec, NULL), 0);
+        now = (SeenTime){ h->now.age_sec, h->now.steady_since_sec };
+        assert_int_equal(seen_update(&h->seen, &h->inventory, &h->config, &now, NULL), 0);
 }
 
 static void remove_image(Host *h, size_t i) {
@@ -501,6 +542,133 @@ static void test_project_group(void **state) {
         assert_rule(&h, &plan, "shop", RULE_NOT_OURS);
         policy_plan_done(&plan);
         host_done(&h);
+}
+
+/* A service scaled to 0 has no container, and still needs its image. */
+static void test_swarm_services(void **state) {
+        static const struct {
+                const char *what, *image;
+                bool next, untagged, trash;
+                Rule rule;
+                const char *words; /* in the sentence */
+        } table[] = {
+                { "its spec", "watchparty-web:1", true, false, false, RULE_IN_USE,
+                  "in use by service web." },
+                { "its previous spec, or a task", "watchparty-web:1", false, false, false,
+                  RULE_IN_USE, "in use by service web (its previous spec or a task)" },
+                { "by digest and a tag", "watchparty-web:9@sha256:d", true, false, false,
+                  RULE_IN_USE, "service web" },
+                { "by digest, untagged", "watchparty-web@sha256:d", true, true, false, RULE_IN_USE,
+                  "service web" },
+                { "by id, untagged", "sha256:x", true, true, false, RULE_IN_USE, "service web" },
+                { "by id, under a left-over trash tag", "sha256:x", true, true, true, RULE_IN_USE,
+                  "service web" },
+                { "another tag", "watchparty-web:2", true, false, false, RULE_MAX_AGE, "max_age" },
+                { "the tag beside a digest that is another image's", "watchparty-web:1@sha256:e",
+                  true, false, false, RULE_MAX_AGE, "max_age" },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                cleanup_free char *sentence = NULL;
+                Host h = host_new();
+                PolicyPlan plan;
+                Image *image;
+
+                host_release(&h, "new", "redis:7", DAY);
+                assert_int_equal(
+                        strv_add(&host_find(&h, "new")->digests, "watchparty-web@sha256:e"), 0);
+                image = host_release(&h, "x", table[i].untagged ? NULL : "watchparty-web:1",
+                                     40 * DAY);
+                host_seen(&h, "x")->repository = strdup("watchparty-web");
+                assert_int_equal(strv_add(&image->digests, "watchparty-web@sha256:d"), 0);
+                if (table[i].trash)
+                        host_name(&h, "x", "watchparty-web:wpcache-trash-1");
+                host_service(&h, "web", table[i].image, table[i].next);
+                plan = host_decide(&h);
+                assert_rule(&h, &plan, "x", table[i].rule);
+                sentence = policy_image_sentence(&h.inventory, &plan, host_index(&h, "x"));
+                if (!strstr(sentence, table[i].words))
+                        fail_msg("%s: %s", table[i].what, sentence);
+                policy_plan_done(&plan);
+                host_done(&h);
+        }
+}
+
+static void test_unreadable_services_keep_every_image(void **state) {
+        cleanup_free char *sentence = NULL;
+        Host h = host_new();
+        PolicyPlan plan;
+
+        (void)state;
+        host_release(&h, "x", "watchparty-web:1", 40 * DAY);
+        h.inventory.services.unread = strdup("the swarm is locked");
+        plan = host_decide(&h);
+        assert_rule(&h, &plan, "x", RULE_IN_USE);
+        sentence = policy_image_sentence(&h.inventory, &plan, host_index(&h, "x"));
+        assert_non_null(strstr(sentence, "the swarm is locked"));
+        policy_plan_done(&plan);
+        host_done(&h);
+}
+
+/* A rollback tag ends with max_age, whatever runs; the image only where nothing else keeps it. */
+static void test_rollback_ends_with_max_age(void **state) {
+        static const struct {
+                const char *what, *name; /* beside the rollback tag; or NULL */
+                int64_t age_sec, tag_age_sec;
+                const char *container, *protect;
+                uint64_t keep_last;
+                Rule rule;
+                bool image_goes;
+        } table[] = {
+                { "just not", NULL, 90 * DAY, 30 * DAY, NULL, NULL, 0, RULE_ROLLBACK, false },
+                { "just so", NULL, 90 * DAY, 30 * DAY + 1, NULL, NULL, 0, RULE_ROLLBACK_EXPIRED,
+                  true },
+                { "not known since when", NULL, 90 * DAY, -1, NULL, NULL, 0, RULE_ROLLBACK, false },
+                { "in use", NULL, 90 * DAY, 60 * DAY, "exited", NULL, 0, RULE_ROLLBACK, false },
+                { "in use, with a name", "watchparty-web:1", 90 * DAY, 60 * DAY, "exited", NULL, 0,
+                  RULE_IN_USE, false },
+                { "protected", "watchparty-web:1", 90 * DAY, 60 * DAY, NULL, "watchparty-web", 0,
+                  RULE_PROTECT, false },
+                { "the newest of its repository", "watchparty-web:1", 90 * DAY, 60 * DAY, NULL,
+                  NULL, 1, RULE_ROLLBACK_EXPIRED, false },
+                { "named lately", "watchparty-web:1", DAY, 60 * DAY, NULL, NULL, 0,
+                  RULE_ROLLBACK_EXPIRED, false },
+                { "a name of others", "redis:7", 90 * DAY, 60 * DAY, NULL, NULL, 0,
+                  RULE_ROLLBACK_EXPIRED, false },
+                { "nothing keeps it", "watchparty-web:1", 90 * DAY, 60 * DAY, NULL, NULL, 0,
+                  RULE_MAX_AGE, true },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                const char *tag = "watchparty-web:wpcache-rollback-1";
+                cleanup_free char *sentence = NULL;
+                Host h = host_new();
+                PolicyPlan plan;
+
+                h.config.keep_last = table[i].keep_last;
+                if (table[i].protect)
+                        assert_int_equal(strv_add(&h.config.protect, table[i].protect), 0);
+                host_release(&h, "x", table[i].name ?: tag, table[i].age_sec)->size_bytes = 7;
+                if (table[i].name)
+                        host_name(&h, "x", tag);
+                if (table[i].tag_age_sec >= 0)
+                        host_seen(&h, "x")->rollback_since_sec = AGE_NOW - table[i].tag_age_sec;
+                if (table[i].container)
+                        host_container(&h, "web", "x", table[i].container);
+                plan = host_decide(&h);
+                if (host_verdict(&h, &plan, "x")->rule != table[i].rule ||
+                    plan.remove_bytes != (table[i].image_goes ? 7 : 0))
+                        fail_msg("%s: %s", table[i].what,
+                                 rule_to_string(host_verdict(&h, &plan, "x")->rule));
+                sentence = policy_image_sentence(&h.inventory, &plan, host_index(&h, "x"));
+                if (table[i].rule == RULE_ROLLBACK_EXPIRED)
+                        assert_non_null(
+                                strstr(sentence, "wpcache-rollback-1 goes: the rollback tag is"));
+                policy_plan_done(&plan);
+                host_done(&h);
+        }
 }
 
 static void test_rollback(void **state) {
@@ -1284,6 +1452,7 @@ static void random_image(Host *h, size_t n_images) {
                 seen->running_since_sec = AGE_NOW - random_age();
         if (one_in(4))
                 seen->tag_mark = WALL_NOW - random_age();
+        seen->ahead = one_in(4) ? random_below(4) : 0;
         if (one_in(2)) {
                 const char *name = random_name();
 
@@ -1340,11 +1509,11 @@ static bool is_protected(const Host *h, const Image *image) {
         return false;
 }
 
-static bool removes_image(const Image *image, const ImageVerdict *verdict) {
+static bool removes_image(const Host *h, const Image *image, const ImageVerdict *verdict) {
         if (!verdict->remove)
                 return false;
-        for (size_t i = 0; i < image->names.n && verdict->rule == RULE_TRASH; i++)
-                if (!name_is_trash(image->names.v[i]))
+        for (size_t i = 0; i < image->names.n; i++)
+                if (!policy_takes_name(&h->config, verdict, image->names.v[i]))
                         return false;
         return true;
 }
@@ -1356,18 +1525,31 @@ static int64_t named_sec(const Host *h, const Image *image) {
         return seen ? seen->named_sec : h->now.age_sec;
 }
 
-static int64_t engine_sec(const Host *h, const Image *image) {
-        const SeenImage *seen = seen_images_find(&h->seen, image->id);
-        int64_t sec = MAX(image->created_sec, seen ? seen->tag_mark : 0);
-
-        return sec >= 1356998400 ? sec : 0;
+static int64_t engine_sec(const Image *image, const SeenImage *seen, unsigned ahead) {
+        if (seen && seen->tag_mark >= 1356998400 && !(ahead & SEEN_TAG_AHEAD))
+                return seen->tag_mark;
+        return image->created_sec >= 1356998400 && !(ahead & SEEN_CREATED_AHEAD)
+                       ? image->created_sec
+                       : 0;
 }
 
 static bool is_newer(const Host *h, const Image *a, const Image *b) {
-        if (named_sec(h, a) != named_sec(h, b))
-                return named_sec(h, a) > named_sec(h, b);
-        if (engine_sec(h, a) != engine_sec(h, b))
-                return engine_sec(h, a) > engine_sec(h, b);
+        const SeenImage *x = seen_images_find(&h->seen, a->id), *y;
+        int64_t pairs[5][2];
+
+        y = seen_images_find(&h->seen, b->id);
+        memcpy(pairs,
+               (int64_t[][2]){
+                       { named_sec(h, a), named_sec(h, b) },
+                       { engine_sec(a, x, x ? x->ahead : 0), engine_sec(b, y, y ? y->ahead : 0) },
+                       { engine_sec(a, x, 0), engine_sec(b, y, 0) },
+                       { engine_sec(a, NULL, 0), engine_sec(b, NULL, 0) },
+                       { x ? x->first_seen_sec : AGE_NOW, y ? y->first_seen_sec : AGE_NOW },
+               },
+               sizeof(pairs));
+        for (size_t i = 0; i < ELEMENTSOF(pairs); i++)
+                if (pairs[i][0] != pairs[i][1])
+                        return pairs[i][0] > pairs[i][1];
         return strcmp(a->id, b->id) < 0;
 }
 
@@ -1411,8 +1593,8 @@ static size_t n_newer(const Host *h, const Image *image, const char *name) {
         return n;
 }
 
-static bool goes_by_place(const Image *image, const ImageVerdict *verdict) {
-        return removes_image(image, verdict) && verdict->rule != RULE_TRASH &&
+static bool goes_by_place(const Host *h, const Image *image, const ImageVerdict *verdict) {
+        return removes_image(h, image, verdict) && verdict->rule != RULE_TRASH &&
                verdict->rule != RULE_ROLLBACK_EXPIRED;
 }
 
@@ -1424,12 +1606,12 @@ static void check_image(const Host *h, const PolicyPlan *plan, size_t i, uint64_
         if (verdict->remove != GOES(verdict->rule))
                 fail_msg("seed %#llx: the rule is %s", (unsigned long long)seed,
                          rule_to_string(verdict->rule));
-        if (!removes_image(image, verdict))
+        if (!removes_image(h, image, verdict))
                 return;
         if (in_use(h, image) || (verdict->rule != RULE_TRASH && is_protected(h, image)))
                 fail_msg("seed %#llx: %s goes, in use or protected", (unsigned long long)seed,
                          image->id);
-        if (!goes_by_place(image, verdict))
+        if (!goes_by_place(h, image, verdict))
                 return;
         if (verdict->age_sec < HOUR)
                 fail_msg("seed %#llx: %s goes at %lld s", (unsigned long long)seed, image->id,
@@ -1462,7 +1644,7 @@ static void check_pressure(const Host *h, const PolicyPlan *plan, uint64_t seed)
                 const ImageVerdict *verdict = &plan->images[i];
 
                 if (verdict->rule != RULE_DISK_PRESSURE) {
-                        others += removes_image(image, verdict) ? image->size_bytes : 0;
+                        others += removes_image(h, image, verdict) ? image->size_bytes : 0;
                         continue;
                 }
                 n++;
@@ -1535,12 +1717,13 @@ static void carry_out(Host *h, const PolicyPlan *plan, Rule *rules) {
                 Strv *names = &images->v[i].names;
                 size_t n_names = 0;
 
-                if (removes_image(&images->v[i], &plan->images[i])) {
+                if (removes_image(h, &images->v[i], &plan->images[i])) {
                         image_done(&images->v[i]);
                         continue;
                 }
                 for (size_t j = 0; j < names->n; j++)
-                        if (plan->images[i].remove && name_is_trash(names->v[j]))
+                        if (plan->images[i].remove &&
+                            policy_takes_name(&h->config, &plan->images[i], names->v[j]))
                                 free(names->v[j]);
                         else
                                 names->v[n_names++] = names->v[j];
@@ -1602,16 +1785,30 @@ static void test_random_hosts(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_rules),          cmocka_unit_test(test_sentences),
-                cmocka_unit_test(test_keep_last),      cmocka_unit_test(test_order),
-                cmocka_unit_test(test_three_rebuilds), cmocka_unit_test(test_former_by_container),
-                cmocka_unit_test(test_project_group),  cmocka_unit_test(test_rollback),
-                cmocka_unit_test(test_chains),         cmocka_unit_test(test_holds),
-                cmocka_unit_test(test_disks),          cmocka_unit_test(test_two_disks),
-                cmocka_unit_test(test_inodes),         cmocka_unit_test(test_builder),
-                cmocka_unit_test(test_escalation),     cmocka_unit_test(test_builder_age),
-                cmocka_unit_test(test_records),        cmocka_unit_test(test_plan_sentence),
-                cmocka_unit_test(test_pins),           cmocka_unit_test(test_strings),
+                cmocka_unit_test(test_rules),
+                cmocka_unit_test(test_sentences),
+                cmocka_unit_test(test_keep_last),
+                cmocka_unit_test(test_order),
+                cmocka_unit_test(test_order_by_first_sight),
+                cmocka_unit_test(test_three_rebuilds),
+                cmocka_unit_test(test_former_by_container),
+                cmocka_unit_test(test_project_group),
+                cmocka_unit_test(test_swarm_services),
+                cmocka_unit_test(test_unreadable_services_keep_every_image),
+                cmocka_unit_test(test_rollback),
+                cmocka_unit_test(test_rollback_ends_with_max_age),
+                cmocka_unit_test(test_chains),
+                cmocka_unit_test(test_holds),
+                cmocka_unit_test(test_disks),
+                cmocka_unit_test(test_two_disks),
+                cmocka_unit_test(test_inodes),
+                cmocka_unit_test(test_builder),
+                cmocka_unit_test(test_escalation),
+                cmocka_unit_test(test_builder_age),
+                cmocka_unit_test(test_records),
+                cmocka_unit_test(test_plan_sentence),
+                cmocka_unit_test(test_pins),
+                cmocka_unit_test(test_strings),
                 cmocka_unit_test(test_random_hosts),
         };
 

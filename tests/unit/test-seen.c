@@ -5,13 +5,14 @@
 #include "host.h"
 
 static bool look(Host *h, int64_t after_sec) {
+        SeenTime now;
         bool changed;
 
         h->now.age_sec += after_sec;
         h->now.wall_sec += after_sec;
         h->inventory.observed_sec = h->now.wall_sec;
-        assert_int_equal(seen_update(&h->seen, &h->inventory, &h->config, h->now.age_sec, &changed),
-                         0);
+        now = (SeenTime){ h->now.age_sec, h->now.steady_since_sec };
+        assert_int_equal(seen_update(&h->seen, &h->inventory, &h->config, &now, &changed), 0);
         assert_int_equal(h->seen.n, h->inventory.images.n);
         for (size_t i = 1; i < h->seen.n; i++)
                 assert_true(strcmp(h->seen.v[i - 1].id, h->seen.v[i].id) < 0);
@@ -231,6 +232,9 @@ static void test_use(void **state) {
         assert_int_equal(seen(&h, "x")->used_sec, AGE_NOW + 3600 + 10);
         look(&h, 90 * DAY);
         assert_int_equal(seen(&h, "x")->used_sec, AGE_NOW + 3600 + 10);
+        host_service(&h, "web", "watchparty-web:1", true);
+        look(&h, 0);
+        assert_int_equal(seen(&h, "x")->used_sec, h.now.age_sec);
         host_done(&h);
 }
 
@@ -245,10 +249,10 @@ static void test_marks(void **state) {
         } table[] = {
                 { "not told", IMAGE_STORE_GRAPHDRIVER, 5 * DAY, 0, 10 * DAY, false },
                 { "the same", IMAGE_STORE_GRAPHDRIVER, 5 * DAY, 5 * DAY, 10 * DAY, false },
-                { "later", IMAGE_STORE_GRAPHDRIVER, 5 * DAY, DAY, 0, true },
+                { "later", IMAGE_STORE_GRAPHDRIVER, 5 * DAY, DAY, DAY, true },
                 { "earlier, by a clock set back", IMAGE_STORE_GRAPHDRIVER, 5 * DAY, 6 * DAY, 0,
                   true },
-                { "later, containerd", IMAGE_STORE_CONTAINERD, 5 * DAY, DAY, 0, true },
+                { "later, containerd", IMAGE_STORE_CONTAINERD, 5 * DAY, DAY, DAY, true },
                 { "a name went, containerd", IMAGE_STORE_CONTAINERD, 5 * DAY, 6 * DAY, 10 * DAY,
                   false },
                 { "the first look, before it was seen", IMAGE_STORE_GRAPHDRIVER, 0, 11 * DAY,
@@ -283,6 +287,140 @@ static void test_marks(void **state) {
         }
 }
 
+static void tagged(Host *h, const char *id, int64_t before_sec) {
+        host_facts(h, id)->last_tagged_sec = h->now.wall_sec - before_sec;
+}
+
+/* A mark that moved tells when; an image that was named between that and this look stays the newer. */
+static void test_retag_counts_from_its_own_time(void **state) {
+        Host h = host_new();
+
+        (void)state;
+        host_image(&h, "v1", "watchparty-web:1", NULL, IMAGE_KIND_BUILDKIT);
+        tagged(&h, "v1", 0);
+        look(&h, 0);
+        h.now.age_sec += DAY;
+        h.now.wall_sec += DAY;
+        host_facts(&h, "v1")->last_tagged_sec = h.now.wall_sec; /* and no close look for a while */
+        host_image(&h, "v2", "watchparty-web:2", NULL, IMAGE_KIND_BUILDKIT);
+        h.inventory.facts.n = 0;
+        look(&h, HOUR);
+        h.inventory.facts.n = 2;
+        assert_true(look(&h, DAY));
+        assert_int_equal(seen(&h, "v1")->named_sec, AGE_NOW + DAY);
+        assert_true(seen(&h, "v2")->named_sec > seen(&h, "v1")->named_sec);
+        /* where the clock was set since, it can't be told when: now */
+        host_facts(&h, "v1")->last_tagged_sec = h.now.wall_sec + 60;
+        h.now.steady_since_sec = h.now.age_sec + HOUR;
+        assert_true(look(&h, DAY));
+        assert_int_equal(seen(&h, "v1")->named_sec, h.now.age_sec);
+        host_done(&h);
+}
+
+#define ROLLBACK "watchparty-web:wpcache-rollback-1"
+
+/* A clear gives a running image a rollback tag: it is no newer for it, whether its names stay, go, or
+ * come back, and the host is as quiet as before. */
+static void test_own_tags_are_no_naming(void **state) {
+        static const struct {
+                const char *what;
+                const char *own; /* the janitor's tag */
+                bool name_stays, poll_first;
+        } table[] = {
+                { "a rollback tag beside a name", ROLLBACK, true, false },
+                { "the same, by a poll", ROLLBACK, true, true },
+                { "a rollback tag in place of the name", ROLLBACK, false, false },
+                { "the same, by a poll", ROLLBACK, false, true },
+                { "a trash tag", "wpcache-trash:1", false, false },
+                { "a trash tag in its repository", "watchparty-web:wpcache-trash-1", true, true },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                Host h = host_new();
+                int64_t named_sec, mark;
+
+                host_image(&h, "v1", "watchparty-web:1", NULL, IMAGE_KIND_BUILDKIT);
+                tagged(&h, "v1", 10 * DAY);
+                look(&h, 0);
+                named_sec = seen(&h, "v1")->named_sec;
+                mark = seen(&h, "v1")->tag_mark;
+                look(&h, DAY);
+                /* the clear */
+                host_name(&h, "v1", table[i].own);
+                tagged(&h, "v1", -1);
+                if (!table[i].name_stays)
+                        drop_name(&h, "v1", 0);
+                if (table[i].poll_first) {
+                        h.inventory.facts.n = 0;
+                        assert_int_equal(look(&h, 10), !table[i].name_stays);
+                        assert_true(seen_wants_own_mark(seen(&h, "v1")));
+                        h.inventory.facts.n = 1;
+                        assert_false(look(&h, 10));
+                } else {
+                        assert_int_equal(look(&h, 10), !table[i].name_stays);
+                }
+                assert_false(seen_wants_own_mark(seen(&h, "v1")));
+                assert_false(look(&h, 10));
+                if (seen(&h, "v1")->named_sec != named_sec || seen(&h, "v1")->tag_mark != mark)
+                        fail_msg("%s", table[i].what);
+                assert_int_equal(seen(&h, "v1")->rollback_since_sec >= 0,
+                                 strcmp(table[i].own, ROLLBACK) == 0);
+                /* others tag it, again by a name it has: that counts */
+                if (!table[i].name_stays)
+                        host_name(&h, "v1", "watchparty-web:1");
+                tagged(&h, "v1", -20);
+                assert_true(look(&h, 20));
+                assert_int_equal(seen(&h, "v1")->named_sec, h.now.age_sec);
+                assert_int_equal(seen(&h, "v1")->tag_mark, h.now.wall_sec);
+                /* the rollback tag goes, and comes back with the next clear */
+                strv_done(&host_find(&h, "v1")->names);
+                host_name(&h, "v1", "watchparty-web:1");
+                assert_false(look(&h, DAY));
+                assert_int_equal(seen(&h, "v1")->rollback_since_sec, -1);
+                host_name(&h, "v1", ROLLBACK);
+                tagged(&h, "v1", 0);
+                named_sec = seen(&h, "v1")->named_sec;
+                assert_false(look(&h, 10));
+                assert_int_equal(seen(&h, "v1")->named_sec, named_sec);
+                assert_int_equal(seen(&h, "v1")->rollback_since_sec, h.now.age_sec);
+                host_done(&h);
+        }
+}
+
+/* The memory was lost: the LastTagTime of an image that has a rollback tag is taken for that tag's. */
+static void test_own_tag_at_first_sight(void **state) {
+        Host h = host_new();
+
+        (void)state;
+        host_image(&h, "v1", "watchparty-web:1", NULL, IMAGE_KIND_BUILDKIT);
+        host_name(&h, "v1", ROLLBACK);
+        tagged(&h, "v1", 60);
+        look(&h, 0);
+        assert_int_equal(seen(&h, "v1")->tag_mark, 0);
+        assert_int_equal(seen(&h, "v1")->own_mark, h.now.wall_sec - 60);
+        assert_int_equal(seen(&h, "v1")->rollback_since_sec, AGE_NOW);
+        host_done(&h);
+}
+
+static void test_times_ahead_at_first_sight(void **state) {
+        Host h = host_new();
+
+        (void)state;
+        host_image(&h, "x", "watchparty-web:1", NULL, IMAGE_KIND_BUILDKIT);
+        host_image(&h, "y", "watchparty-web:2", NULL, IMAGE_KIND_BUILDKIT);
+        host_find(&h, "x")->created_sec = WALL_NOW + DAY;
+        tagged(&h, "y", -DAY);
+        look(&h, 0);
+        assert_int_equal(seen(&h, "x")->ahead, SEEN_CREATED_AHEAD);
+        assert_int_equal(seen(&h, "y")->ahead, SEEN_TAG_AHEAD);
+        tagged(&h, "y", -10);
+        look(&h, 2 * DAY);
+        assert_int_equal(seen(&h, "x")->ahead, SEEN_CREATED_AHEAD);
+        assert_int_equal(seen(&h, "y")->ahead, 0);
+        host_done(&h);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_first_and_last),
@@ -291,6 +429,10 @@ int main(void) {
                 cmocka_unit_test(test_former_name),
                 cmocka_unit_test(test_use),
                 cmocka_unit_test(test_marks),
+                cmocka_unit_test(test_retag_counts_from_its_own_time),
+                cmocka_unit_test(test_own_tags_are_no_naming),
+                cmocka_unit_test(test_own_tag_at_first_sight),
+                cmocka_unit_test(test_times_ahead_at_first_sight),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -376,6 +376,7 @@ static void check_version_1(Store *store) {
         assert_int_equal(seen.n, 1);
         assert_string_equal(seen.v[0].repository, "app");
         assert_true(seen.v[0].names_hash == UINT64_MAX);
+        assert_int_equal(seen.v[0].rollback_since_sec, -1);
         assert_int_equal(store_read_suspects(store, &suspects, NULL), 0);
         assert_int_equal(suspects.images.n, 1);
         assert_string_equal(suspects.images.v[0].name, "b:1");

@@ -42,6 +42,24 @@ static bool tagged(Stub *stub, int fd) {
         return stub_hang(stub, fd);
 }
 
+#define TAGGED_AS(name)                                                           \
+        "{\"Type\":\"image\",\"Action\":\"tag\",\"Actor\":{\"ID\":\"sha256:01\"," \
+        "\"Attributes\":{\"name\":\"" name "\"}},\"time\":1795268361,"            \
+        "\"timeNano\":1795268361179265895}\n"
+
+static bool tagged_by_the_janitor(Stub *stub, int fd) {
+        stub_begin(stub, fd);
+        stub_chunk(stub, fd, TAGGED_AS("watchparty-web:before-0123"));
+        stub_chunk(stub, fd, TAGGED_AS("wpcache-trash:0123"));
+        return stub_hang(stub, fd);
+}
+
+static bool tagged_by_others(Stub *stub, int fd) {
+        stub_begin(stub, fd);
+        stub_chunk(stub, fd, TAGGED_AS("watchparty-web:wpcache-rollback-0123"));
+        return stub_hang(stub, fd);
+}
+
 static bool tagged_and_cut(Stub *stub, int fd) {
         stub_begin(stub, fd);
         stub_chunk(stub, fd, TAG);
@@ -66,7 +84,7 @@ static bool no_answer(Stub *stub, int fd) {
 static Watcher *watch(const Stub *stub) {
         Watcher *watcher = NULL;
 
-        assert_int_equal(watcher_new(stub->path, &watcher), 0);
+        assert_int_equal(watcher_new(stub->path, "before", &watcher), 0);
         return watcher;
 }
 
@@ -112,6 +130,22 @@ static void test_events(void **state) {
         assert_true(news.connected);
         assert_int_equal(news.n_events, 0);
         assert_true(news.last_usec == begin);
+}
+
+/* The janitor's own tags are news to look at, but nobody is at work for them. */
+static void test_own_tags_leave_the_host_quiet(void **state) {
+        Script own = { { ENGINE_28 }, { tagged_by_the_janitor }, 0 };
+        Script others = { { ENGINE_28 }, { tagged_by_others }, 0 };
+        cleanup(stub_free) Stub *stub = stub_new(serve_script, &own);
+        cleanup(stub_free) Stub *other_stub = stub_new(serve_script, &others);
+        cleanup(watcher_free) Watcher *watcher = watch(stub), *other = watch(other_stub);
+        WatcherNews news;
+
+        (void)state;
+        news = wait_for(watcher, 3);
+        assert_true(news.last_usec == 0);
+        news = wait_for(other, 2); /* the prefix is configured */
+        assert_true(news.last_usec > 0);
 }
 
 /* It asks for what it missed, and takes it that there was more. */
@@ -220,9 +254,13 @@ static void test_stop(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_events),  cmocka_unit_test(test_reconnect),
-                cmocka_unit_test(test_garbage), cmocka_unit_test(test_late),
-                cmocka_unit_test(test_backoff), cmocka_unit_test(test_stop),
+                cmocka_unit_test(test_events),
+                cmocka_unit_test(test_own_tags_leave_the_host_quiet),
+                cmocka_unit_test(test_reconnect),
+                cmocka_unit_test(test_garbage),
+                cmocka_unit_test(test_late),
+                cmocka_unit_test(test_backoff),
+                cmocka_unit_test(test_stop),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
