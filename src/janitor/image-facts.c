@@ -17,11 +17,14 @@
 #include "base/text.h"
 #include "docker/history.h"
 #include "docker/name.h"
+#include "docker/parallel.h"
 #include "janitor/chains.h"
 #include "janitor/instruction.h"
 #include "wire/json.h"
 
 #define IMAGE_CONFIG_BYTES_MAX (4U * 1024U * 1024U)
+/* What is held of images while they are inspected at once. */
+#define INSPECTIONS_MAX 256
 /* Histories of ours that a run asks for, a repository: the newest images, whose Dockerfile the next
  * build is likely to have. */
 #define HISTORIES_PER_REPOSITORY 32
@@ -92,16 +95,9 @@ static ImageKind kind_from_comment(const char *comment) {
         return *comment ? IMAGE_KIND_OTHER : IMAGE_KIND_CLASSIC;
 }
 
-/* -ENOENT: the image went away meanwhile, which is no failure of the observation. */
-static int inspect(Docker *docker, const Image *image, FactSet *facts, Diag *reterr_diag) {
-        cleanup(image_detail_done) ImageDetail detail = { 0 };
-        ImageFacts *entry;
-        int r;
+static int add_facts(const Image *image, const ImageDetail *detail, FactSet *facts) {
+        ImageFacts *entry = fact_set_find(facts, image->id);
 
-        r = docker_image(docker, image->id, &detail, reterr_diag);
-        if (r < 0)
-                return r;
-        entry = fact_set_find(facts, image->id);
         if (!entry) {
                 entry = fact_set_add(facts, image->id);
                 if (!entry)
@@ -109,12 +105,12 @@ static int inspect(Docker *docker, const Image *image, FactSet *facts, Diag *ret
         }
         if (entry->n_history == FACTS_NO_HISTORY)
                 entry->kind = image->parent_id[0] ? IMAGE_KIND_CLASSIC
-                                                  : kind_from_comment(detail.comment);
+                                                  : kind_from_comment(detail->comment);
         prefixes_done(&entry->layers);
-        for (size_t i = 0; i < detail.layers.n; i++)
-                if (prefixes_add(&entry->layers, text_hash(detail.layers.v[i])) < 0)
+        for (size_t i = 0; i < detail->layers.n; i++)
+                if (prefixes_add(&entry->layers, text_hash(detail->layers.v[i])) < 0)
                         return -ENOMEM;
-        entry->last_tagged_sec = detail.last_tagged_sec;
+        entry->last_tagged_sec = detail->last_tagged_sec;
         entry->names_hash = hash_names(image);
         entry->dirty = true;
         return 0;
@@ -130,22 +126,66 @@ static bool needs_inspection(const Inventory *inventory, const Image *image) {
         return !facts || facts->names_hash != hash_names(image);
 }
 
+/* Images that are inspected together. */
+typedef struct Inspections {
+        const Image *const *images;
+        struct Inspection {
+                ImageDetail detail;
+                bool gone;
+        } * v; /* one an image */
+        size_t n;
+} Inspections;
+
+static void inspections_donep(Inspections *inspections) {
+        for (size_t i = 0; inspections->v && i < inspections->n; i++)
+                image_detail_done(&inspections->v[i].detail);
+        free(inspections->v);
+}
+
+/* An image that went away meanwhile is no failure of the observation. */
+static int inspect_one(Docker *docker, size_t i, void *userdata, Diag *reterr_diag) {
+        Inspections *inspections = userdata;
+        int r;
+
+        r = docker_image(docker, inspections->images[i]->id, &inspections->v[i].detail,
+                         reterr_diag);
+        inspections->v[i].gone = r == -ENOENT;
+        return r == -ENOENT ? 0 : r;
+}
+
+static int inspect_together(Docker *docker, const Image *const *images, size_t n,
+                            Inventory *inventory, Diag *reterr_diag) {
+        cleanup(inspections_done) Inspections inspections = {
+                .images = images,
+                .v = calloc(n, sizeof(*inspections.v)),
+                .n = n,
+        };
+        int r;
+
+        if (!inspections.v)
+                return -ENOMEM;
+        r = docker_parallel(docker, n, inspect_one, &inspections, reterr_diag);
+        for (size_t i = 0; i < n && r >= 0; i++)
+                if (!inspections.v[i].gone)
+                        r = add_facts(images[i], &inspections.v[i].detail, &inventory->facts);
+        return r;
+}
+
 static int inspect_images(Docker *docker, Inventory *inventory, Diag *reterr_diag) {
         const ImageSet *images = &inventory->images;
-        cleanup_free bool *needed = calloc(images->n + 1, sizeof(*needed));
+        cleanup_free const Image **needed = calloc(images->n + 1, sizeof(*needed));
+        size_t n = 0;
+        int r = 0;
 
         if (!needed)
                 return -ENOMEM;
         for (size_t i = 0; i < images->n; i++)
-                needed[i] = needs_inspection(inventory, &images->v[i]);
-        for (size_t i = 0; i < images->n; i++) {
-                int r = needed[i] ? inspect(docker, &images->v[i], &inventory->facts, reterr_diag)
-                                  : 0;
-
-                if (r < 0 && r != -ENOENT)
-                        return r;
-        }
-        return fact_set_index(&inventory->facts);
+                if (needs_inspection(inventory, &images->v[i]))
+                        needed[n++] = &images->v[i];
+        for (size_t i = 0; i < n && r >= 0; i += INSPECTIONS_MAX)
+                r = inspect_together(docker, &needed[i], MIN(n - i, (size_t)INSPECTIONS_MAX),
+                                     inventory, reterr_diag);
+        return r < 0 ? r : fact_set_index(&inventory->facts);
 }
 
 /* The entries of a history, newest first, as the engine gives them. */

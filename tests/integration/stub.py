@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from urllib.parse import unquote
 
 VERSION = "28.5.2"
 PIECE = 64 * 1024  # of a body at a time
@@ -86,7 +87,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         stub = self.server.stub
-        path = self.path.partition("?")[0]
+        path = unquote(self.path.partition("?")[0])
         path = path.removeprefix(f"/v{stub.api}")
         stub.requests[path] += 1
         if stub.hang and path.startswith(stub.hang):
