@@ -23,7 +23,14 @@ int image_facts_observe(Docker *docker, const Config *config, Inventory *invento
 /*
  * Puts what earlier runs learned into an inventory that has no facts yet, and keeps what this one
  * learned. A store that fails costs calls to the engine and nothing else, so neither returns an
- * error. `seen`, if not NULL: images whose tag mark policy does not know yet are to be inspected.
+ * error.
  */
-void image_facts_recall(Store *store, const SeenImages *seen, Inventory *inventory);
+void image_facts_recall(Store *store, Inventory *inventory);
 void image_facts_remember(Store *store, Inventory *inventory);
+
+/*
+ * Inspects those of the marked images that this run has not inspected yet, for their LastTagTime; the
+ * marks are one for each image of the inventory. Returns how many it inspected, or an error.
+ */
+int image_facts_refresh(Docker *docker, Inventory *inventory, const bool *marks,
+                        Diag *reterr_diag) must_check;

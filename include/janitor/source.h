@@ -65,3 +65,10 @@ int sources_find(const Inventory *inventory, const Config *config, const NamedIm
 /* A name of the image that a build may give in cache_from, borrowed; NULL: it has none. Never the
  * janitor's own names, nor those of [images] base. */
 const char *source_cache_name(const Inventory *inventory, const Config *config, const Image *image);
+
+/* An image of others that may serve: neither a step below such an image, nor an image that is meant to be
+ * built upon. */
+bool source_is_foreign(const Inventory *inventory, const Image *image, const Source *source);
+
+/* What to call the image: a name, a digest or its id. Borrowed. */
+const char *image_any_name(const Image *image);

@@ -51,7 +51,8 @@ typedef struct ImageFacts {
         Prefixes layers;         /* of the contents of its layers, the lowest first */
         Prefixes steps;          /* of the instructions in its history, the oldest first */
         size_t n_base;           /* so many entries, at least, are its base image's */
-        int64_t last_tagged_sec; /* as inspected in this run, never stored; 0: not told */
+        bool inspected;          /* in this run */
+        int64_t last_tagged_sec; /* as inspected in this run; 0: not told */
         bool dirty;              /* differs from what is stored */
 } ImageFacts;
 

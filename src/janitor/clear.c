@@ -149,7 +149,7 @@ static int observe_docker(Clear *clear, Diag *reterr_diag) {
         int r;
 
         clear_plan_done(&clear->plan);
-        image_facts_recall(clear->store, NULL, &clear->inventory);
+        image_facts_recall(clear->store, &clear->inventory);
         r = inventory_observe(clear->docker, clear->config, OBSERVE_ALL, &clear->suspects.images,
                               &clear->inventory, reterr_diag);
         image_facts_remember(clear->store, &clear->inventory);

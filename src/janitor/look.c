@@ -124,16 +124,52 @@ static int read_own_marks(Docker *docker, Memory *memory, Diag *reterr_diag) {
         return 0;
 }
 
+/* Remembered facts do not tell when an image was last tagged, which can only make it younger: so that
+ * is asked of those alone which would be removed. 1: to be decided again. */
+static int refresh_removed(Docker *docker, Observe what, Look *look, Diag *reterr_diag) {
+        const size_t n = look->inventory.images.n;
+        cleanup_free bool *marks = NULL;
+        int r;
+
+        if (what != OBSERVE_ALL)
+                return 0;
+        marks = calloc(n + 1, sizeof(*marks));
+        if (!marks)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++)
+                marks[i] = look->plan.images[i].remove;
+        r = image_facts_refresh(docker, &look->inventory, marks, reterr_diag);
+        return r > 0 ? 1 : r;
+}
+
+static int decide(Docker *docker, const Config *config, Observe what, Memory *memory,
+                  const Surroundings *around, Look *look, Diag *reterr_diag) {
+        const SeenTime now = { look->now.age_sec, look->now.steady_since_sec };
+        bool changed = false;
+        int r;
+
+        r = seen_update(&memory->seen, &look->inventory, config, &now, &changed);
+        if (r >= 0)
+                r = read_own_marks(docker, memory, reterr_diag);
+        if (r < 0)
+                return r;
+        memory->changed |= changed;
+        if (!memory->changed && !inventory_building(&look->inventory))
+                look->now.quiet_sec = around->quiet_sec;
+        policy_plan_done(&look->plan);
+        r = policy_decide(&look->inventory, &memory->seen, &memory->suspects.images, config,
+                          &look->now, &look->plan);
+        return r < 0 ? r : refresh_removed(docker, what, look, reterr_diag);
+}
+
 int look_run(Docker *docker, const Config *config, Observe what, Memory *memory,
              const Surroundings *around, Look *ret, Diag *reterr_diag) {
         uint64_t wall_usec;
-        bool changed = false;
-        SeenTime now;
         int r;
 
         refresh(memory);
         if (what == OBSERVE_ALL)
-                image_facts_recall(memory->store, &memory->seen, &ret->inventory);
+                image_facts_recall(memory->store, &ret->inventory);
         r = inventory_observe(docker, config, what, &memory->suspects.images, &ret->inventory,
                               reterr_diag);
         image_facts_remember(memory->store, &ret->inventory);
@@ -151,17 +187,9 @@ int look_run(Docker *docker, const Config *config, Observe what, Memory *memory,
                 ret->now.pressure = memory->pressure;
                 ret->now.inode_pressure = memory->inode_pressure;
         }
-        now = (SeenTime){ ret->now.age_sec, ret->now.steady_since_sec };
-        r = seen_update(&memory->seen, &ret->inventory, config, &now, &changed);
-        if (r >= 0)
-                r = read_own_marks(docker, memory, reterr_diag);
-        if (r < 0)
-                return r;
-        memory->changed |= changed;
-        if (!memory->changed && !inventory_building(&ret->inventory))
-                ret->now.quiet_sec = around->quiet_sec;
-        r = policy_decide(&ret->inventory, &memory->seen, &memory->suspects.images, config,
-                          &ret->now, &ret->plan);
+        do
+                r = decide(docker, config, what, memory, around, ret, reterr_diag);
+        while (r > 0);
         if (r < 0)
                 return r;
         recall_spared(memory, what, ret);

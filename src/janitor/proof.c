@@ -53,12 +53,6 @@ static int printf_like(5, 6) add(Proof *proof, RemainingKind kind, const char *o
         return remaining_add(proof->list, kind, object, reason, remedy);
 }
 
-static const char *any_name(const Image *image) {
-        if (image->names.n > 0)
-                return image->names.v[0];
-        return image->digests.n > 0 ? image->digests.v[0] : image->id;
-}
-
 static int held_by_container(Proof *proof, const Image *image, const Container *container,
                              const char *what) {
         bool running = strcmp(container->state, "running") == 0;
@@ -82,14 +76,6 @@ static int held_by_container(Proof *proof, const Image *image, const Container *
 
 static const char classic_serves[] = "which the classic builder takes cached steps from";
 
-/* An image of others that may serve: not a step below it, nor an image that is meant to be built upon. */
-static bool is_foreign_source(const Inventory *inventory, const Image *image,
-                              const Source *source) {
-        return source->serves != SERVES_NOTHING && !source->ours && !source->cleared &&
-               !source->configured_base && !source->untagged_ours && !source->unclaimed &&
-               (!image_is_untagged(image) || !image_has_children(inventory, image));
-}
-
 /* A cleared image of the classic builder, with a name or without. Where an image stands on it that is
  * named for its own sake, this one is not. */
 static int judge_cleared_classic(Proof *proof, size_t i) {
@@ -102,24 +88,24 @@ static int judge_cleared_classic(Proof *proof, size_t i) {
 
         if (source->cleared_descendant ||
             (top != SOURCE_NO_IMAGE &&
-             is_foreign_source(proof->inventory, &images->v[top], &proof->sources[top])))
+             source_is_foreign(proof->inventory, &images->v[top], &proof->sources[top])))
                 return 0;
         if (container)
                 return held_by_container(proof, image, container, classic_serves);
         if (top == SOURCE_NO_IMAGE)
                 top = i;
-        if (asprintf(&remedy, "docker rmi %s, then clear again%s", any_name(&images->v[top]),
+        if (asprintf(&remedy, "docker rmi %s, then clear again%s", image_any_name(&images->v[top]),
                      images->v[top].names.n > 0 ? "; if it is a base image, add it to [images] base"
                                                 : "") < 0)
                 return -ENOMEM;
         if (top != i)
-                return add(proof, REMAINING_IMAGE, any_name(&images->v[top]), remedy,
+                return add(proof, REMAINING_IMAGE, image_any_name(&images->v[top]), remedy,
                            "it stands on %.19s, a step of an image that was cleared, %s", image->id,
                            classic_serves);
         if (image->names.n == 0)
                 return add(proof, REMAINING_IMAGE, image->id, remedy, "an untagged image %s",
                            classic_serves);
-        return add(proof, REMAINING_IMAGE, any_name(image), remedy,
+        return add(proof, REMAINING_IMAGE, image_any_name(image), remedy,
                    "it names %.19s, an image that was cleared, %s", image->id, classic_serves);
 }
 
@@ -187,7 +173,7 @@ static int judge_like_ours(Proof *proof, size_t i) {
         const Image *image = &proof->inventory->images.v[i];
         const Container *container = container_of_image(proof->inventory, image->id);
         const Source *source = &proof->sources[i];
-        const char *name = any_name(image);
+        const char *name = image_any_name(image);
         cleanup_free char *remedy = NULL;
 
         if (container && source->way == SOURCE_CLASSIC_CHAIN)
@@ -229,7 +215,7 @@ static int judge_image(Proof *proof, size_t i) {
         if (source->unclaimed ||
             (source->untagged_ours && !image_has_children(proof->inventory, image)))
                 return judge_untagged(proof, i);
-        if (source->like_ours && is_foreign_source(proof->inventory, image, source))
+        if (source->like_ours && source_is_foreign(proof->inventory, image, source))
                 return judge_like_ours(proof, i);
         return 0;
 }
@@ -406,61 +392,4 @@ int proof_remaining(const Inventory *inventory, const Config *config, const Clea
         *ret = list;
         list = (RemainingList){ 0 };
         return 0;
-}
-
-/* Images of others that may serve and are not remaining, all in one line of bounded length. */
-#define ASSUMED_NAMES_MAX 5
-
-static int assume_others(const Inventory *inventory, const Config *config,
-                         const NamedImages *suspects, Strv *ret) {
-        cleanup(strv_done) Strv named = STRV_NULL;
-        cleanup_free char *names = NULL, *more = NULL, *text = NULL;
-        cleanup_free Source *sources = NULL;
-        size_t n = 0;
-        int r;
-
-        r = sources_find(inventory, config, suspects, &sources);
-        for (size_t i = 0; i < inventory->images.n && r >= 0; i++) {
-                const Image *image = &inventory->images.v[i];
-
-                if (sources[i].like_ours || !is_foreign_source(inventory, image, &sources[i]))
-                        continue;
-                if (n++ < ASSUMED_NAMES_MAX)
-                        r = strv_add(&named, any_name(image));
-        }
-        if (r < 0 || n == 0)
-                return r;
-        names = strv_join(&named, ", ");
-        if (!names)
-                return -ENOMEM;
-        more = n > named.n ? text_format(" and %zu more", n - named.n) : strdup("");
-        if (!more)
-                return -ENOMEM;
-        text = text_format("no build of this application takes cached steps from images outside "
-                           "[images] match that carry or may carry inline cache metadata, or that "
-                           "the classic builder made: %s%s",
-                           names, more);
-        return text ? strv_add(ret, text) : -ENOMEM;
-}
-
-int proof_assumes(const Inventory *inventory, const Config *config, const ClearOptions *options,
-                  const NamedImages *suspects, Strv *ret) {
-        static const char *const texts[] = {
-                "no build imports cache from a registry (cache_from of a pushed image) or from a "
-                "cache exporter of CI: no local clear reaches those",
-                "base images are as fresh as they should be: whether a build pulls them is the "
-                "build's to say (--pull)",
-                "no static files are served from a named volume: volumes are never touched",
-        };
-
-        if (!target_speaks_of_fresh(options->target))
-                return 0;
-        for (size_t i = 0; i < ELEMENTSOF(texts); i++)
-                if (strv_add(ret, texts[i]) < 0)
-                        return -ENOMEM;
-        if (inventory->builder_volumes_unknown &&
-            strv_add(ret, "no buildx builder that was removed left its state: the engine does not "
-                          "let volumes be listed") < 0)
-                return -ENOMEM;
-        return assume_others(inventory, config, suspects, ret);
 }

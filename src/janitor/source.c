@@ -45,6 +45,18 @@ const char *source_cache_name(const Inventory *inventory, const Config *config,
         return NULL;
 }
 
+const char *image_any_name(const Image *image) {
+        if (image->names.n > 0)
+                return image->names.v[0];
+        return image->digests.n > 0 ? image->digests.v[0] : image->id;
+}
+
+bool source_is_foreign(const Inventory *inventory, const Image *image, const Source *source) {
+        return source->serves != SERVES_NOTHING && !source->ours && !source->cleared &&
+               !source->configured_base && !source->untagged_ours && !source->unclaimed &&
+               (!image_is_untagged(image) || !image_has_children(inventory, image));
+}
+
 static const ImageFacts *facts_of(const Finder *finder, size_t i) {
         return fact_set_find(&finder->inventory->facts, finder->inventory->images.v[i].id);
 }

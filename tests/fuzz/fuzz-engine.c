@@ -100,6 +100,12 @@ static void try_usages(const char *text, size_t n) {
         record_set_done(&whole);
 }
 
+static int check_entry(void *userdata, const char *created_by, const char *comment) {
+        (void)userdata;
+        assert(created_by && comment);
+        return 0;
+}
+
 static void try_objects(const char *text, size_t n) {
         ContainerDetail container_detail;
         ImageDetail image_detail;
@@ -120,6 +126,7 @@ static void try_objects(const char *text, size_t n) {
                 assert(image_detail.created_sec >= 0 && image_detail.last_tagged_sec >= 0);
                 image_detail_done(&image_detail);
         }
+        (void)!parse_history_entry(text, n, check_entry, NULL, &diag);
         if (parse_container(text, n, &container, &diag) == 0) {
                 check_id(container.id, sizeof(container.id));
                 assert(*container.name && container.image && container.state);

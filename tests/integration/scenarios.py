@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +49,18 @@ CACHE_MOUNT = HEAD + """RUN --mount=type=cache,target=/wheels cp /app/requiremen
 COPY src /app/src
 """
 WAIT = "RUN echo in-flight; sleep 6\n"
+ON_BASE = """FROM pybase:1
+RUN echo pip install >/installed
+COPY src /app/src
+"""
+SAME_FIRST_STEP = """FROM pybase:1
+RUN echo pip install >/installed
+RUN echo something else >/else
+"""
+OTHER_STEPS = """FROM pybase:1
+RUN echo nginx >/nginx
+COPY src /app/src
+"""
 SLOW = PLAIN + WAIT              # all of the sample's steps, and one more
 SLOW_BRANCH = HEAD + WAIT + "COPY src /app/src\n"  # the step in flight is not on a tagged image
 FAILING = HEAD + "RUN false\n"
@@ -75,9 +88,12 @@ class Row:
     failing: str = ""  # Dockerfile of a build that failed, the only one so far
     app_cache: bool = False  # the project has one, of an earlier release
     dockerignore: str = ""
+    # What is done instead of one build of the image, a step a line: see Scenario._step().
+    steps: str = "build IMAGE"
     remains: tuple[str, ...] = ()
     remains_on: tuple[str, ...] = ALL
     engines: tuple[str, ...] = ALL
+    assumes: str = ""  # what a clear has to name among its assumptions
 
     def expect(self, engine: str) -> int:
         """Exit status of an honest and able clear."""
@@ -111,6 +127,47 @@ ROWS = {row.name: row for row in (
         building=SLOW),
     Row("registry-name", "image named `localhost:5000/team/watchparty-backend`", image=LOCAL,
         inline=True, cache_from=(LOCAL,)),
+    Row("foreign-only", "classic image of others, the same Dockerfile; none of ours was ever there",
+        classic=True, steps="build scratchpad:dev", remains=("scratchpad:dev",)),
+    Row("foreign-removed", "… ours was removed by hand", classic=True,
+        steps="build IMAGE\ntag scratchpad:dev\nrmi IMAGE", remains=("scratchpad:dev",)),
+    Row("foreign-changed", "… ours has older code", classic=True,
+        steps="build IMAGE\nchange\nbuild scratchpad:dev", remains=("scratchpad:dev",)),
+    Row("foreign-cleared", "… ours was cleared before and is gone", classic=True,
+        steps="build IMAGE\nclear\nchange\nbuild scratchpad:dev", remains=("scratchpad:dev",)),
+    Row("foreign-buildkit", "… ours was built by BuildKit", classic=True,
+        steps="buildkit IMAGE\nbuild scratchpad:dev", remains=("scratchpad:dev",)),
+    Row("foreign-stage", "classic stage of ours (`--target`) under another name", classic=True,
+        image=FRONTEND, dockerfile=MULTI_STAGE, steps="build IMAGE\nstage builder stage:dev",
+        remains=("stage:dev",)),
+    Row("foreign-first-step", "classic image of another application, the same base and first step",
+        classic=True, dockerfile=ON_BASE, steps="base\nbuild IMAGE\nother SAME_FIRST_STEP scratchpad:dev",
+        remains=("scratchpad:dev",)),
+    Row("foreign-other-steps", "… the same base and other steps", classic=True, dockerfile=ON_BASE,
+        steps="base\nbuild IMAGE\nother OTHER_STEPS scratchpad:dev", assumes="scratchpad:dev"),
+    Row("foreign-loaded", "classic image of ours, loaded under another name and named in `cache_from`",
+        classic=True, cache_from=("scratchpad:dev",),
+        steps="build IMAGE\ntag scratchpad:dev\nsave scratchpad:dev\nrmi scratchpad:dev\n"
+              "clear\nload scratchpad:dev",
+        remains=("scratchpad:dev",), engines=GRAPH),
+    Row("loaded-running", "classic image of ours, saved, removed, loaded, and running", classic=True,
+        steps="build IMAGE\nsave IMAGE\nrmi IMAGE\nload IMAGE", container="running"),
+    Row("foreign-inline", "inline cache, loaded under another name after a clear and named in "
+        "`cache_from`", inline=True, cache_from=("scratchpad:dev",),
+        steps="build IMAGE\ntag scratchpad:dev\nsave scratchpad:dev\nrmi scratchpad:dev\n"
+              "clear\nload scratchpad:dev",
+        remains=("scratchpad:dev",), remains_on=GRAPH),
+    Row("foreign-inline-first-step", "inline image of another application, the same base and first step, "
+        "named in `cache_from`", inline=True, dockerfile=ON_BASE, cache_from=("scratchpad:dev",),
+        steps="base\nbuild IMAGE\nother SAME_FIRST_STEP scratchpad:dev",
+        remains=("scratchpad:dev",), remains_on=GRAPH),
+    Row("foreign-inline-other-steps", "… the same base and other steps", inline=True,
+        dockerfile=ON_BASE, cache_from=("scratchpad:dev",),
+        steps="base\nbuild IMAGE\nother OTHER_STEPS scratchpad:dev"),
+    Row("foreign-inline-changed", "… ours with older code", inline=True, dockerfile=ON_BASE,
+        cache_from=("scratchpad:dev",),
+        steps="base\nbuild IMAGE\nchange\nbuild scratchpad:dev",
+        remains=("scratchpad:dev",), remains_on=GRAPH),
     Row("app-cache", "app cache copied in by the build context", image=FRONTEND, dockerfile=CONTEXT,
         app_cache=True),
     Row("app-cache-ignored", "… and excluded by `.dockerignore`", image=FRONTEND, dockerfile=CONTEXT,
@@ -153,6 +210,8 @@ class Scenario:
         self._log = Path(self._temporary.name) / "flight.log"
         self._project = Path(self._temporary.name) / "project"
         self._release = uuid.uuid4().hex
+        self.clear: Callable[[], object] = lambda: None  # for steps that need one
+        self._saved = b""
         self.config = ""  # what wpcached needs to know of the project
         if row.app_cache:
             self.config = f"[app frontend]\nroot={self._project}\ncaches=.next\n"
@@ -181,15 +240,49 @@ class Scenario:
             (self._project / ".dockerignore").write_text(self.row.dockerignore)
         if self.row.failing:
             return self._fail()
-        first = self._build(self.row.dockerfile)
-        if first.cached:
-            raise EngineError(f"row {self.row.name} began with a cache:\n{first.text}")
+        for step in self.row.steps.splitlines():
+            first = self._step(*step.replace("IMAGE", self.row.image).split())
+            if first and step == "build IMAGE" and first.cached == first.steps:
+                raise EngineError(f"row {self.row.name} began with a cache:\n{first.text}")
         if self.row.also:
             self.engine.docker("tag", self.row.image, self.row.also)
         if self.row.container:
             self._deploy()
         if self.row.building:
             self._take_off()
+
+    def _step(self, verb: str, *args: str) -> Build | None:
+        """One of a row's steps; what it did if it was a build."""
+        docker, project = self.engine.docker, self._project
+        match verb:
+            case "build" | "buildkit":  # NAME: of the row's Dockerfile
+                return self._build(self.row.dockerfile, name=args[0],
+                                   classic=self.row.classic and verb == "build")
+            case "stage":  # STAGE NAME
+                return self._build(self.row.dockerfile, name=args[1], options=("--target", args[0]))
+            case "other":  # DOCKERFILE NAME
+                return self._build(globals()[args[0]], name=args[1])
+            case "base":
+                self.engine.import_base("pybase:1", uuid.uuid4().hex)
+            case "change":
+                (project / "src/app.py").write_text(uuid.uuid4().hex)
+                (project / "requirements.txt").write_text(uuid.uuid4().hex)
+                (project / "rootfs/unique").write_text(uuid.uuid4().hex)
+            case "tag":
+                docker("tag", self.row.image, args[0])
+            case "rmi":
+                docker("rmi", args[0])
+            case "save":
+                self._saved = subprocess.run([self.engine.cli, "save", args[0]], check=True,
+                                             env=self.engine.env, capture_output=True).stdout
+            case "load":
+                docker("load", "--quiet", input=self._saved)
+                docker("image", "inspect", args[0])
+            case "clear":
+                self.clear()
+            case _:
+                raise ValueError(verb)
+        return None
 
     def land(self) -> bool:
         """Waits for the build in flight, if any; false if it came to harm."""
@@ -215,24 +308,26 @@ class Scenario:
             build.app_cache = read.stdout == self._release
         return build
 
-    def _command(self, dockerfile: str, cache_from: tuple[str, ...] = ()) -> list[str]:
+    def _command(self, dockerfile: str, cache_from: tuple[str, ...] = (), name: str = "",
+                 classic: bool | None = None, options: tuple[str, ...] = ()) -> list[str]:
         (self._project / "Dockerfile").write_text(dockerfile)
-        command = ["build", "--network", "none", "--tag", self.row.image]
-        if not self.row.classic:
+        command = ["build", "--network", "none", "--tag", name or self.row.image, *options]
+        command += [f"--cache-from={image}" for image in cache_from]
+        if not (self.row.classic if classic is None else classic):
             command += ["--progress", "plain"]
-            command += [f"--cache-from={name}" for name in cache_from]
         if self.row.inline:
             command += ["--build-arg", "BUILDKIT_INLINE_CACHE=1"]
         return [*command, str(self._project)]
 
-    @property
-    def _env(self) -> dict[str, str]:
-        return {"DOCKER_BUILDKIT": "0" if self.row.classic else "1"}
+    def _env(self, classic: bool | None = None) -> dict[str, str]:
+        classic = self.row.classic if classic is None else classic
+        return {"DOCKER_BUILDKIT": "0" if classic else "1"}
 
     def _build(self, dockerfile: str, cache_from: tuple[str, ...] = (), check: bool = True,
+               name: str = "", classic: bool | None = None, options: tuple[str, ...] = (),
                ) -> Build:
-        command = self._command(dockerfile, cache_from)
-        done = self.engine.docker(*command, env=self._env, check=check)
+        command = self._command(dockerfile, cache_from, name, classic, options)
+        done = self.engine.docker(*command, env=self._env(classic), check=check)
         return count(done.stdout + done.stderr)
 
     def _containers(self) -> set[str]:
@@ -257,7 +352,7 @@ class Scenario:
         with open(self._log, "wb") as log:
             self._flight = subprocess.Popen(
                 [self.engine.cli, *self._command(self.row.building)], stdin=subprocess.DEVNULL,
-                env=self.engine.env | self._env, stdout=log, stderr=log)
+                env=self.engine.env | self._env(), stdout=log, stderr=log)
         until = time.monotonic() + 60
         while not re.search(r"^(#\d+ [\d.]+ )?in-flight", text := self._log.read_text(), re.M):
             if self._flight.poll() is not None or time.monotonic() > until:

@@ -36,6 +36,7 @@ def test_clear(engine: Engine, daemon: Daemon, row: Row) -> None:
             with open(daemon.config, "a") as config:
                 config.write(scenario.config)
             assert daemon.ctl("reload").returncode == 0
+        scenario.clear = daemon.clear
         clear = play(scenario, daemon.clear)
         said = clear.stdout + clear.stderr
         build, again = scenario.rebuild(), scenario.rebuild()
@@ -45,6 +46,7 @@ def test_clear(engine: Engine, daemon: Daemon, row: Row) -> None:
     if clear.returncode == 3:
         for text in row.remains:
             assert text.replace(CONTAINER, scenario.container) in said
+    assert row.assumes in said
     assert again.cached == again.steps > 0, f"the cache does not come back\n{again.text}"
     assert bystanders.harmed() == [], said
 

@@ -79,19 +79,20 @@ static inline void host_name(Host *h, const char *id, const char *name) {
 
 static inline void host_image(Host *h, const char *id, const char *name, const char *parent,
                               ImageKind kind) {
-        FactSet *facts = &h->inventory.facts;
+        char image_id[IMAGE_ID_MAX];
+        ImageFacts *facts;
         Image image = { 0 };
 
-        strcpy(image.id, host_id(id));
+        snprintf(image_id, sizeof(image_id), "%s", host_id(id));
+        strcpy(image.id, image_id);
         if (parent)
                 strcpy(image.parent_id, host_id(parent));
         assert_int_equal(image_set_add(&h->inventory.images, &image), 0);
         if (name)
                 host_name(h, id, name);
-        facts->v = reallocarray(facts->v, facts->n + 1, sizeof(*facts->v));
-        assert_non_null(facts->v);
-        facts->v[facts->n] = (ImageFacts){ .kind = kind };
-        strcpy(facts->v[facts->n++].id, host_id(id));
+        facts = fact_set_add(&h->inventory.facts, image_id);
+        assert_non_null(facts);
+        facts->kind = kind;
 }
 
 static inline ImageFacts *host_facts(Host *h, const char *id) {
@@ -100,6 +101,25 @@ static inline ImageFacts *host_facts(Host *h, const char *id) {
                         return &h->inventory.facts.v[i];
         fail();
         return NULL;
+}
+
+/* The image's layers, one a letter, the lowest first. */
+static inline void host_layers(Host *h, const char *id, const char *layers) {
+        ImageFacts *facts = host_facts(h, id);
+
+        for (; *layers; layers++)
+                assert_int_equal(prefixes_add(&facts->layers, (uint64_t)*layers), 0);
+}
+
+/* The instructions of its history, one a letter, the oldest first; small letters are its base image's. */
+static inline void host_history(Host *h, const char *id, const char *steps) {
+        ImageFacts *facts = host_facts(h, id);
+
+        facts->n_history = (int64_t)strlen(steps);
+        for (; *steps; steps++) {
+                facts->n_base += *steps >= 'a';
+                assert_int_equal(prefixes_add(&facts->steps, (uint64_t)(*steps | 32)), 0);
+        }
 }
 
 static inline void host_project(Host *h, const char *id, const char *project) {

@@ -2,6 +2,8 @@
 
 #include "engine.h"
 
+#include "base/text.h"
+
 static void test_build_cache(void **state) {
         static const struct {
                 Engine engine;
@@ -187,6 +189,85 @@ static void test_image(void **state) {
         assert_string_equal(diag.text, "no such image: x: No such image: x");
         assert_int_equal(docker_image(docker, "", &detail, NULL), -EINVAL);
         assert_null(detail.comment);
+}
+
+static int keep_entry(void *userdata, const char *created_by, const char *comment) {
+        cleanup_free char *text = text_format("%s|%s", created_by, comment);
+
+        return text ? strv_add(userdata, text) : -ENOMEM;
+}
+
+static int refuse_entry(void *userdata, const char *created_by, const char *comment) {
+        (void)userdata;
+        (void)created_by;
+        (void)comment;
+        return -EMLINK;
+}
+
+static void test_image_history(void **state) {
+        Engine engine = {
+                ENGINE_28,
+                .answers = { { "GET /v1.51/images/sha256%3A1/history", 200,
+                               "[{\"Comment\":\"buildkit.dockerfile.v0\",\"CreatedBy\":\"CMD x\","
+                               "\"Id\":\"sha256:1\",\"Size\":0,\"Tags\":[\"a:1\"]},"
+                               "{\"Comment\":\"Imported from -\",\"Id\":\"<missing>\"}]" },
+                             { "GET /v1.51/images/sha256%3A2/history", 200, "[]" },
+                             { "GET /v1.51/images/sha256%3A3/history", 200, "[{\"CreatedBy\":7}]" },
+                             { "GET /v1.51/images/", 404, "{\"message\":\"No such image\"}" } },
+        };
+        cleanup(stub_free) Stub *stub = stub_new(serve, &engine);
+        cleanup(docker_free) Docker *docker = connect_to(stub);
+        cleanup(strv_done) Strv entries = STRV_NULL;
+        Diag diag = DIAG_NULL;
+
+        (void)state;
+        assert_int_equal(docker_image_history(docker, "sha256:1", keep_entry, &entries, NULL), 0);
+        assert_int_equal(docker_image_history(docker, "sha256:2", keep_entry, &entries, NULL), 0);
+        assert_int_equal(entries.n, 2);
+        assert_string_equal(entries.v[0], "CMD x|buildkit.dockerfile.v0");
+        assert_string_equal(entries.v[1], "|Imported from -");
+        assert_int_equal(docker_image_history(docker, "sha256:1", refuse_entry, NULL, &diag),
+                         -EMLINK);
+        assert_int_equal(docker_image_history(docker, "sha256:3", keep_entry, &entries, &diag),
+                         -EBADMSG);
+        assert_int_equal(docker_image_history(docker, "x", keep_entry, &entries, &diag), -ENOENT);
+        assert_int_equal(docker_image_history(docker, "", keep_entry, &entries, &diag), -EINVAL);
+        assert_int_equal(entries.n, 2);
+}
+
+static void test_builder_volumes(void **state) {
+        Engine engine = {
+                ENGINE_28,
+                .answers = { { "GET /v1.51/volumes", 200,
+                               "{\"Volumes\":[{\"Name\":\"buildx_buildkit_ci0_state\"},"
+                               "{\"Name\":\"my_buildx_buildkit_ci0_state\"},"
+                               "{\"Name\":\"buildx_buildkit__state\"},"
+                               "{\"Name\":\"buildx_buildkit_state\"},"
+                               "{\"Name\":\"buildx_buildkit_ci0\"}],\"Warnings\":null}",
+                               1 },
+                             { "GET /v1.51/volumes", 200, "{\"Volumes\":null}", 1 },
+                             { "GET /v1.51/volumes", 403, "<html>Forbidden</html>", 1 },
+                             { "GET /v1.51/volumes", 404, "{\"message\":\"page not found\"}", 1 },
+                             { "GET /v1.51/volumes", 500, "{\"message\":\"no\"}" } },
+        };
+        cleanup(stub_free) Stub *stub = stub_new(serve, &engine);
+        cleanup(docker_free) Docker *docker = connect_to(stub);
+        Strv volumes;
+
+        (void)state;
+        assert_int_equal(docker_builder_volumes(docker, &volumes, NULL), 0);
+        assert_int_equal(volumes.n, 1);
+        assert_string_equal(volumes.v[0], "buildx_buildkit_ci0_state");
+        strv_done(&volumes);
+        assert_int_equal(stub_count(stub, "GET /v1.51/volumes?filters="
+                                          "%7B%22driver%22%3A%5B%22local%22%5D%2C"
+                                          "%22name%22%3A%5B%22buildx_buildkit_%22%5D%7D"),
+                         1);
+        assert_int_equal(docker_builder_volumes(docker, &volumes, NULL), 0);
+        assert_int_equal(docker_builder_volumes(docker, &volumes, NULL), -EOPNOTSUPP);
+        assert_int_equal(docker_builder_volumes(docker, &volumes, NULL), -EOPNOTSUPP);
+        assert_int_equal(docker_builder_volumes(docker, &volumes, NULL), -EREMOTEIO);
+        assert_int_equal(volumes.n, 0);
 }
 
 static void test_containers(void **state) {
@@ -566,6 +647,8 @@ int main(void) {
                 cmocka_unit_test(test_build_cache_busy),
                 cmocka_unit_test(test_images),
                 cmocka_unit_test(test_image),
+                cmocka_unit_test(test_image_history),
+                cmocka_unit_test(test_builder_volumes),
                 cmocka_unit_test(test_containers),
                 cmocka_unit_test(test_volumes),
                 cmocka_unit_test(test_prune),

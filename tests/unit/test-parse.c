@@ -134,6 +134,8 @@ static void test_image_names(void **state) {
 
         assert_int_equal(parse_image_detail(text, strlen(text), &detail, NULL), 0);
         assert_int_equal(detail.names.n, 1);
+        assert_int_equal(detail.layers.n, 2);
+        assert_string_equal(detail.layers.v[1], "sha256:05");
 }
 
 static void test_container_names(void **state) {

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Whether an image carries BuildKit's inline cache metadata. The engine's API does not tell. On the
+ * graphdriver store it is in the image's configuration, a file below Docker's data root, which this
+ * process may not be allowed to read; then BuildKit's record of the build tells, on engines that keep one.
+ */
+
+#include "janitor/inventory.h"
+
+/* Completes inventory->facts with what can be learned; the rest stays unknown. -ENOMEM, -ECANCELED. */
+int inline_caches_observe(Docker *docker, Inventory *inventory) must_check;

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "janitor/image-history.h"
+
+#include <string.h>
+
+#include "base/array.h"
+#include "base/text.h"
+#include "docker/name.h"
+#include "janitor/chains.h"
+#include "janitor/instruction.h"
+
+/* Histories of ours that a run asks for, a repository: the newest images, whose Dockerfile the next
+ * build is likely to have. */
+#define HISTORIES_PER_REPOSITORY 32
+
+static const char *name_of_ours(const Config *config, const Image *image) {
+        for (size_t i = 0; i < image->names.n; i++)
+                if (name_is_ours(config, image, image->names.v[i]) &&
+                    !name_matches_any(&config->base, image->names.v[i]))
+                        return image->names.v[i];
+        return NULL;
+}
+
+/* The entries of a history, newest first, as the engine gives them. */
+typedef struct Entries {
+        struct Entry {
+                uint64_t hash;
+                bool classic, buildkit;
+        } * v;
+        size_t n, size;
+} Entries;
+
+static void entries_donep(Entries *entries) {
+        free(entries->v);
+}
+
+static int on_entry(void *userdata, const char *created_by, const char *comment) {
+        cleanup_free char *normal = instruction_normal(created_by);
+        Entries *entries = userdata;
+
+        if (!normal || array_grow(entries->v, entries->n, entries->size) < 0)
+                return -ENOMEM;
+        entries->v[entries->n++] = (struct Entry){
+                .hash = text_hash(normal),
+                .classic = instruction_is_classic(created_by, comment),
+                .buildkit = strncmp(comment, "buildkit.", strlen("buildkit.")) == 0,
+        };
+        return 0;
+}
+
+/* How many of the oldest entries the builder of the image can't have written. */
+static size_t count_base_entries(const Entries *entries, ImageKind kind) {
+        size_t n = 0;
+
+        if (kind == IMAGE_KIND_BUILDKIT) {
+                while (n < entries->n && !entries->v[entries->n - 1 - n].buildkit)
+                        n++;
+                return n;
+        }
+        for (size_t i = 0; i < entries->n; i++)
+                if (!entries->v[entries->n - 1 - i].classic)
+                        n = i + 1;
+        return n;
+}
+
+/* A history that can't be read is not known; then the image may serve. */
+static int read_history(Docker *docker, const Image *image, ImageFacts *facts, Diag *reterr_diag) {
+        cleanup(entries_done) Entries entries = { 0 };
+        int r;
+
+        r = docker_image_history(docker, image->id, on_entry, &entries, reterr_diag);
+        if (r == -ENOENT || r == -EBADMSG || r == -EMSGSIZE)
+                return 0;
+        if (r < 0)
+                return r;
+        prefixes_done(&facts->steps);
+        for (size_t i = entries.n; i > 0; i--)
+                if (prefixes_add(&facts->steps, entries.v[i - 1].hash) < 0)
+                        return -ENOMEM;
+        if (facts->kind == IMAGE_KIND_CLASSIC && !image->parent_id[0] &&
+            !(entries.n > 0 && entries.v[0].classic))
+                facts->kind = IMAGE_KIND_OTHER;
+        facts->n_base = count_base_entries(&entries, facts->kind);
+        facts->n_history = (int64_t)entries.n;
+        facts->dirty = true;
+        return 0;
+}
+
+/* An image of ours with its repository, the newest of each first. */
+typedef struct Release {
+        const char *name;
+        size_t n_repository; /* length */
+        size_t image;
+        int64_t created_sec;
+} Release;
+
+static int compare_releases(const void *a, const void *b) {
+        const Release *x = a, *y = b;
+        size_t n = MIN(x->n_repository, y->n_repository);
+        int c = memcmp(x->name, y->name, n);
+
+        if (c == 0 && x->n_repository != y->n_repository)
+                c = x->n_repository < y->n_repository ? -1 : 1;
+        if (c == 0)
+                c = (x->created_sec < y->created_sec) - (x->created_sec > y->created_sec);
+        return c != 0 ? c : (x->image > y->image) - (x->image < y->image);
+}
+
+static bool same_repository(const Release *a, const Release *b) {
+        return a->n_repository == b->n_repository && memcmp(a->name, b->name, a->n_repository) == 0;
+}
+
+/* Marks in `wanted` the newest images of ours of each repository, and notes in the facts which images
+ * are ours. */
+static int find_ours(const Config *config, Inventory *inventory, bool *wanted) {
+        const ImageSet *images = &inventory->images;
+        cleanup_free Release *releases = calloc(images->n + 1, sizeof(*releases));
+        size_t n = 0, n_of_one = 0;
+
+        if (!releases)
+                return -ENOMEM;
+        for (size_t i = 0; i < images->n; i++) {
+                const Image *image = &images->v[i];
+                const char *name = name_of_ours(config, image);
+                ImageFacts *facts = name ? fact_set_find(&inventory->facts, image->id) : NULL;
+
+                if (!facts)
+                        continue;
+                facts->dirty |= !facts->ours;
+                facts->ours = true;
+                if (facts->kind != IMAGE_KIND_OTHER)
+                        releases[n++] = (Release){ name, name_repository_length(name), i,
+                                                   image->created_sec };
+        }
+        qsort(releases, n, sizeof(*releases), compare_releases);
+        for (size_t i = 0; i < n; i++) {
+                n_of_one =
+                        i > 0 && same_repository(&releases[i - 1], &releases[i]) ? n_of_one + 1 : 0;
+                wanted[releases[i].image] = n_of_one < HISTORIES_PER_REPOSITORY;
+        }
+        return 0;
+}
+
+/* Whether the history says who built the image, or whether it begins like ours. */
+static bool history_decides(const Inventory *inventory, const Image *image,
+                            const ImageFacts *facts) {
+        if (image->parent_id[0])
+                return image->names.n > 0 || !image_has_children(inventory, image);
+        return facts && facts->kind == IMAGE_KIND_CLASSIC;
+}
+
+/* Marks in `wanted`, beside the images of ours there, what history_decides(); and takes out what is
+ * known. */
+static void want_histories(const Inventory *inventory, bool *wanted) {
+        for (size_t i = 0; i < inventory->images.n; i++) {
+                const Image *image = &inventory->images.v[i];
+                const ImageFacts *facts = fact_set_find(&inventory->facts, image->id);
+
+                wanted[i] = (wanted[i] || history_decides(inventory, image, facts)) &&
+                            (!facts || facts->n_history == FACTS_NO_HISTORY);
+        }
+}
+
+/* Untagged images that the classic builder ended with have no facts until here. */
+static int add_leaves(Inventory *inventory, const bool *wanted) {
+        const ImageSet *images = &inventory->images;
+        cleanup_free bool *missing = calloc(images->n + 1, sizeof(*missing));
+
+        if (!missing)
+                return -ENOMEM;
+        for (size_t i = 0; i < images->n; i++)
+                missing[i] = wanted[i] && !fact_set_find(&inventory->facts, images->v[i].id);
+        for (size_t i = 0; i < images->n; i++) {
+                ImageFacts *facts;
+
+                if (!missing[i])
+                        continue;
+                facts = fact_set_add(&inventory->facts, images->v[i].id);
+                if (!facts)
+                        return -ENOMEM;
+                facts->kind = IMAGE_KIND_CLASSIC;
+        }
+        return fact_set_index(&inventory->facts);
+}
+
+static int read_histories(Docker *docker, const Config *config, Inventory *inventory,
+                          Diag *reterr_diag) {
+        const ImageSet *images = &inventory->images;
+        cleanup_free bool *wanted = calloc(images->n + 1, sizeof(*wanted));
+        int r;
+
+        if (!wanted)
+                return -ENOMEM;
+        r = find_ours(config, inventory, wanted);
+        if (r < 0)
+                return r;
+        want_histories(inventory, wanted);
+        r = add_leaves(inventory, wanted);
+        for (size_t i = 0; i < images->n && r >= 0; i++) {
+                ImageFacts *facts =
+                        wanted[i] ? fact_set_find(&inventory->facts, images->v[i].id) : NULL;
+
+                if (facts)
+                        r = read_history(docker, &images->v[i], facts, reterr_diag);
+        }
+        return r;
+}
+
+/* Where the chain of an image of ours tells where its base image ends, that is remembered with it. */
+static int find_bases(const Config *config, Inventory *inventory) {
+        cleanup_free ImageChain *chains = NULL;
+        int r = chains_find(inventory, config, &chains);
+
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < inventory->images.n; i++) {
+                ImageFacts *facts = fact_set_find(&inventory->facts, inventory->images.v[i].id);
+                size_t n_base = facts ? image_base_entries(facts, &chains[i]) : 0;
+
+                if (!facts || facts->n_base == n_base)
+                        continue;
+                facts->n_base = n_base;
+                facts->dirty = true;
+        }
+        return 0;
+}
+
+int image_histories_observe(Docker *docker, const Config *config, Inventory *inventory,
+                            Diag *reterr_diag) {
+        int r = read_histories(docker, config, inventory, reterr_diag);
+
+        return r < 0 ? r : find_bases(config, inventory);
+}

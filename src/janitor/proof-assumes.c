@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+
+#include <string.h>
+
+#include "base/text.h"
+#include "janitor/proof.h"
+#include "janitor/source.h"
+
+/* Images of others that may serve and are not remaining, all in one line of bounded length. */
+#define ASSUMED_NAMES_MAX 5
+
+static int assume_others(const Inventory *inventory, const Config *config,
+                         const NamedImages *suspects, Strv *ret) {
+        cleanup(strv_done) Strv named = STRV_NULL;
+        cleanup_free char *names = NULL, *more = NULL, *text = NULL;
+        cleanup_free Source *sources = NULL;
+        size_t n = 0;
+        int r;
+
+        r = sources_find(inventory, config, suspects, &sources);
+        for (size_t i = 0; i < inventory->images.n && r >= 0; i++) {
+                const Image *image = &inventory->images.v[i];
+
+                if (sources[i].like_ours || !source_is_foreign(inventory, image, &sources[i]))
+                        continue;
+                if (n++ < ASSUMED_NAMES_MAX)
+                        r = strv_add(&named, image_any_name(image));
+        }
+        if (r < 0 || n == 0)
+                return r;
+        names = strv_join(&named, ", ");
+        if (!names)
+                return -ENOMEM;
+        more = n > named.n ? text_format(" and %zu more", n - named.n) : strdup("");
+        if (!more)
+                return -ENOMEM;
+        text = text_format("no build of this application takes cached steps from images outside "
+                           "[images] match that carry or may carry inline cache metadata, or that "
+                           "the classic builder made: %s%s",
+                           names, more);
+        return text ? strv_add(ret, text) : -ENOMEM;
+}
+
+int proof_assumes(const Inventory *inventory, const Config *config, const ClearOptions *options,
+                  const NamedImages *suspects, Strv *ret) {
+        static const char *const texts[] = {
+                "no build imports cache from a registry (cache_from of a pushed image) or from a "
+                "cache exporter of CI: no local clear reaches those",
+                "base images are as fresh as they should be: whether a build pulls them is the "
+                "build's to say (--pull)",
+                "no static files are served from a named volume: volumes are never touched",
+        };
+
+        if (!target_speaks_of_fresh(options->target))
+                return 0;
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++)
+                if (strv_add(ret, texts[i]) < 0)
+                        return -ENOMEM;
+        if (inventory->builder_volumes_unknown &&
+            strv_add(ret, "no buildx builder that was removed left its state: the engine does not "
+                          "let volumes be listed") < 0)
+                return -ENOMEM;
+        return assume_others(inventory, config, suspects, ret);
+}

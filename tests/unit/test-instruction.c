@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+
+/* Texts as engines 20.10 and 28.5 write them into an image's history. */
+
+#include <string.h>
+
+#include "test.h"
+
+#include "janitor/instruction.h"
+
+static void test_normal(void **state) {
+        static const struct {
+                const char *normal, *texts[4];
+        } cases[] = {
+                { "COPY /app",
+                  { "COPY requirements.txt /app/ # buildkit",
+                    "/bin/sh -c #(nop) COPY file:094fb92d7a78266e75626d804b5f588bde5db2eb in /app/ ",
+                    "COPY --chown=1000:1000 a b /app # buildkit" } },
+                { "COPY .",
+                  { "COPY src ./ # buildkit",
+                    "/bin/sh -c #(nop) COPY dir:b03ded9ba60d2564 in . " } },
+                { "COPY /",
+                  { "COPY rootfs / # buildkit", "/bin/sh -c #(nop) COPY dir:b03d in / " } },
+                { "ADD src",
+                  { "ADD src src/ # buildkit", "/bin/sh -c #(nop) ADD dir:b0 in src/ " } },
+                { "/bin/sh -c cp a b && echo hi",
+                  { "RUN /bin/sh -c cp a b &&     echo hi # buildkit",
+                    "/bin/sh -c cp a b && \techo hi", "|1 V=1 /bin/sh -c cp a b && echo hi",
+                    "RUN |2 V=2 W=two words /bin/sh -c cp a b && echo hi # buildkit" } },
+                { "/bin/cp a b",
+                  { "/bin/cp a b", "|1 V=1 /bin/cp a b", "RUN /bin/cp a b # buildkit" } },
+                { "ENV A=1 B=two words",
+                  { "ENV A=1 B=two words", "/bin/sh -c #(nop)  ENV A=1 B=two words" } },
+                { "ARG V", { "ARG V", "ARG V=1", "/bin/sh -c #(nop)  ARG V=2" } },
+                { "ARG V W", { "ARG V=1 W", "ARG V W=2" } },
+                { "EXPOSE",
+                  { "EXPOSE map[8000/tcp:{}]", "EXPOSE [8000/tcp]",
+                    "/bin/sh -c #(nop)  EXPOSE 8000" } },
+                { "HEALTHCHECK",
+                  { "HEALTHCHECK &{[\"CMD-SHELL\" \"true\"] \"0s\"}",
+                    "/bin/sh -c #(nop)  HEALTHCHECK &{[CMD-SHELL true] 0s}" } },
+                { "CMD [\"sleep 100\"]",
+                  { "CMD [\"sleep 100\"]", "/bin/sh -c #(nop)  CMD [\"sleep 100\"]" } },
+                { "WORKDIR /app", { "WORKDIR /app", "/bin/sh -c #(nop) WORKDIR /app" } },
+                /* What a newer base image has otherwise. */
+                { "ENV PYTHON_VERSION=#",
+                  { "ENV PYTHON_VERSION=3.12.7", "ENV PYTHON_VERSION=3.13.1" } },
+                { "ENV SHA=#",
+                  { "ENV SHA=24887b92e2afd4a2ac602419ad4b596372f67ac9b077190f459aba390faf5550" } },
+                { "# debian.sh 'bookworm' '@#'",
+                  { "# debian.sh 'bookworm' '@1731283200'",
+                    "# debian.sh 'bookworm' '@1734912000'" } },
+                /* What stays different. */
+                { "/bin/sh -c echo 1", { "RUN /bin/sh -c echo 1 # buildkit" } },
+                { "/bin/sh -c echo 2", { "RUN /bin/sh -c echo 2 # buildkit" } },
+                /* Odd ones. */
+                { "", { "", " ", " # buildkit", "#(nop)" } },
+                { "COPY", { "COPY", "COPY # buildkit" } },
+                { "RUNNER", { "RUNNER" } },
+                { "|", { "|" } },
+                { "|1", { "|1" } },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+                for (size_t j = 0; j < ELEMENTSOF(cases[i].texts) && cases[i].texts[j]; j++) {
+                        cleanup_free char *normal = instruction_normal(cases[i].texts[j]);
+
+                        assert_non_null(normal);
+                        assert_string_equal(normal, cases[i].normal);
+                }
+}
+
+static void test_classic(void **state) {
+        static const struct {
+                const char *created_by, *comment;
+                bool classic;
+        } cases[] = {
+                { "/bin/sh -c #(nop)  CMD [\"x\"]", "", true },
+                { "/bin/sh -c make", "", true },
+                { "|1 V=1 /bin/sh -c make", "", true },
+                { "/bin/bash -o pipefail -c make", "", true },
+                { "/bin/sh -c #(nop)  CMD [\"x\"]", "FROM docker.io/library/python:3", false },
+                { "CMD [\"x\"]", "buildkit.dockerfile.v0", false },
+                { "RUN /bin/sh -c make # buildkit", "", false },
+                { "", "Imported from -", false },
+                { "", "", false },
+                { "RUN make", "", false },                      /* kaniko */
+                { "COPY . /app", "", false },                   /* kaniko */
+                { "jib-maven-plugin:3.4.0", "classes", false }, /* Jib */
+                { "bazel build ...", "", false },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+                if (instruction_is_classic(cases[i].created_by, cases[i].comment) !=
+                    cases[i].classic)
+                        fail_msg("%s (%s)", cases[i].created_by, cases[i].comment);
+}
+
+int main(void) {
+        static const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_normal),
+                cmocka_unit_test(test_classic),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * What serves a cached layer to the next build, as rules: one row each. The freshness matrix of the
+ * integration tests shows the same on real engines, with builds.
+ */
+
+#include "host.h"
+
+#include "janitor/chains.h"
+#include "janitor/source.h"
+
+/* An image of others beside one of ours. */
+typedef struct Row {
+        const char *what;
+        ImageKind kind;
+        InlineCache inline_cache;
+        const char *parent; /* "base", "gone" or NULL */
+        const char *name, *digest;
+        const char *layers, *history;         /* see host_layers() and host_history() */
+        const char *our_layers, *our_history; /* NULL: nothing is known of ours */
+        SourceWay way;
+        Serves serves, serves_by_rollback_tag;
+        bool like_ours;
+} Row;
+
+#define CLASSIC IMAGE_KIND_CLASSIC, INLINE_CACHE_NO
+#define BUILDKIT_YES IMAGE_KIND_BUILDKIT, INLINE_CACHE_YES
+#define BUILDKIT_NO IMAGE_KIND_BUILDKIT, INLINE_CACHE_NO
+#define BUILDKIT_UNKNOWN IMAGE_KIND_BUILDKIT, INLINE_CACHE_UNKNOWN
+#define CHAIN SOURCE_CLASSIC_CHAIN, SERVES_CERTAINLY, SERVES_CERTAINLY
+#define BY_NAME SOURCE_CLASSIC_NAME, SERVES_CERTAINLY, SERVES_NOTHING
+#define INLINE SOURCE_INLINE, SERVES_CERTAINLY, SERVES_NOTHING
+#define MAYBE SOURCE_INLINE, SERVES_PERHAPS, SERVES_NOTHING
+#define NOTHING SOURCE_NONE, SERVES_NOTHING, SERVES_NOTHING
+#define X "other:x", NULL
+
+static const Row rows[] = {
+        /* The classic builder: one step beyond the base is enough. */
+        { "classic, the same", CLASSIC, "base", X, "bAB", "bAB", "bAB", "bAB", CHAIN, true },
+        { "classic, its first step", CLASSIC, "base", X, "bAC", "bAC", "bAB", "bAB", CHAIN, true },
+        { "classic, only the base", CLASSIC, "base", X, "bC", "bC", "bA", "bA", CHAIN, false },
+        { "classic, the same step on another base", CLASSIC, "base", X, "cA", "cA", "bA", "bA",
+          CHAIN, false },
+        { "classic, a base of ours", CLASSIC, "base", X, "b", "bA", "bb", "baB", CHAIN, false },
+        { "classic, nothing of ours is known", CLASSIC, "base", X, "bA", "bA", NULL, NULL, CHAIN,
+          true },
+        { "classic, no history of ours is known", CLASSIC, "base", X, "bA", "bA", "bA", NULL, CHAIN,
+          true },
+        { "classic, its history can't be read", CLASSIC, "base", X, "bC", NULL, "bA", "bA", CHAIN,
+          true },
+        { "classic, untagged", CLASSIC, "base", NULL, NULL, "bA", "bA", "bA", "bA", CHAIN, true },
+        { "classic, parents gone, a name", CLASSIC, "gone", X, "bA", "bA", "bA", "bA", BY_NAME,
+          true },
+        { "classic, parents gone, no name", CLASSIC, "gone", NULL, NULL, "bA", "bA", "bA", "bA",
+          NOTHING, false },
+        { "loaded, a name", CLASSIC, NULL, X, "bA", "bAB", "bA", "bAB", BY_NAME, true },
+        { "loaded, a rollback tag", CLASSIC, NULL, "other:wpcache-rollback-1", NULL, "bA", "bAB",
+          "bA", "bAB", NOTHING, false },
+        { "loaded, untagged", CLASSIC, NULL, NULL, NULL, "bA", "bAB", "bA", "bAB", NOTHING, false },
+        { "first step FROM scratch, untagged", CLASSIC, NULL, NULL, NULL, "A", "A", "A", "A", CHAIN,
+          true },
+        { "another tool's", IMAGE_KIND_OTHER, INLINE_CACHE_UNKNOWN, NULL, X, "A", "A", "A", "A",
+          NOTHING, false },
+
+        /* BuildKit: a layer beyond a common base, if inline metadata is known. */
+        { "inline, the same", BUILDKIT_YES, NULL, X, "bAB", NULL, "bAB", "bAB", INLINE, true },
+        { "inline, a layer", BUILDKIT_YES, NULL, X, "bAC", NULL, "bAB", "bAB", INLINE, true },
+        { "inline, a stage of ours", BUILDKIT_YES, NULL, X, "bA", NULL, "bAB", "bAB", INLINE,
+          true },
+        { "inline, only the base", BUILDKIT_YES, NULL, X, "bC", NULL, "bAB", "bAB", INLINE, false },
+        { "inline, nothing in common", BUILDKIT_YES, NULL, X, "CD", NULL, "bAB", "bAB", INLINE,
+          false },
+        { "inline, nothing of ours is known", BUILDKIT_YES, NULL, X, "bA", NULL, NULL, NULL, INLINE,
+          false },
+        { "inline, untagged", BUILDKIT_YES, NULL, NULL, NULL, "bAB", NULL, "bAB", "bAB", NOTHING,
+          false },
+        { "not inline", BUILDKIT_NO, NULL, X, "bAB", NULL, "bAB", "bAB", NOTHING, false },
+        { "who knows, the same", BUILDKIT_UNKNOWN, NULL, X, "bAB", NULL, "bAB", "bAB", MAYBE,
+          true },
+        { "who knows, all of ours and more", BUILDKIT_UNKNOWN, NULL, X, "bABC", NULL, "bAB", "bAB",
+          MAYBE, true },
+        { "who knows, a stage of ours", BUILDKIT_UNKNOWN, NULL, X, "bA", NULL, "bAB", "bAB", MAYBE,
+          true },
+        { "who knows, a beginning", BUILDKIT_UNKNOWN, NULL, X, "bAC", NULL, "bAB", "bAB", MAYBE,
+          false },
+        { "who knows, no layers", BUILDKIT_UNKNOWN, NULL, X, "", NULL, "bAB", "bAB", MAYBE, false },
+        { "who knows, pulled, ours goes on from it", BUILDKIT_UNKNOWN, NULL, "other:x",
+          "other@sha256:1", "bA", NULL, "bAB", "bAB", SOURCE_INLINE, SERVES_PERHAPS, SERVES_PERHAPS,
+          false },
+        { "who knows, pulled, all of ours", BUILDKIT_UNKNOWN, NULL, "other:x", "other@sha256:1",
+          "bAB", NULL, "bAB", "bAB", SOURCE_INLINE, SERVES_PERHAPS, SERVES_PERHAPS, true },
+};
+
+static void add_remembered(Host *h, const char *layers, const char *history) {
+        /* As an image whose facts are all that is left. */
+        host_image(h, "ours", NULL, NULL, IMAGE_KIND_BUILDKIT);
+        if (layers)
+                host_layers(h, "ours", layers);
+        if (history)
+                host_history(h, "ours", history);
+        host_facts(h, "ours")->ours = layers || history;
+        h->inventory.images.n--;
+}
+
+static Host host_of(const Row *row) {
+        Host h = host_new();
+
+        host_image(&h, "base", "base:1", NULL, IMAGE_KIND_OTHER);
+        host_layers(&h, "base", "b");
+        host_history(&h, "base", "b");
+        host_image(&h, "x", row->name, row->parent, row->kind);
+        host_facts(&h, "x")->inline_cache = row->inline_cache;
+        if (row->digest)
+                assert_int_equal(strv_add(&host_find(&h, "x")->digests, row->digest), 0);
+        host_layers(&h, "x", row->layers);
+        if (row->history)
+                host_history(&h, "x", row->history);
+        add_remembered(&h, row->our_layers, row->our_history);
+        return h;
+}
+
+static Source source_of(Host *h, const char *id) {
+        cleanup_free Source *sources = NULL;
+
+        assert_int_equal(sources_find(&h->inventory, &h->config, &h->suspects, &sources), 0);
+        return sources[host_index(h, id)];
+}
+
+static void test_rows(void **state) {
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                const Row *row = &rows[i];
+                Host h = host_of(row);
+                Source source = source_of(&h, "x");
+
+                if (source.way != row->way || source.serves != row->serves ||
+                    source.serves_by_rollback_tag != row->serves_by_rollback_tag ||
+                    source.like_ours != row->like_ours)
+                        fail_msg("%s: way %d, serves %d, by rollback tag %d, like ours %d",
+                                 row->what, (int)source.way, (int)source.serves,
+                                 (int)source.serves_by_rollback_tag, source.like_ours);
+                host_done(&h);
+        }
+}
+
+/* The containerd store asks a registry for what cache_from names, and lists a digest for each name. */
+static void test_containerd(void **state) {
+        Row row = { "",  BUILDKIT_YES, NULL,    "other:x", "other@sha256:1", "A", NULL,
+                    "A", "A",          NOTHING, false };
+        Host h = host_of(&row);
+
+        (void)state;
+        h.inventory.image_store = IMAGE_STORE_CONTAINERD;
+        assert_int_equal(source_of(&h, "x").serves, SERVES_NOTHING);
+        host_done(&h);
+}
+
+static void test_ownership(void **state) {
+        Host h = host_new();
+
+        (void)state;
+        assert_int_equal(strv_add(&h.config.base, "watchparty-base"), 0);
+        host_image(&h, "a", "watchparty-a:1", NULL, IMAGE_KIND_BUILDKIT);
+        host_image(&h, "b", "watchparty-base:1", NULL, IMAGE_KIND_BUILDKIT);
+        host_image(&h, "s", NULL, "b", IMAGE_KIND_CLASSIC);
+        host_image(&h, "t", "other:t", "s", IMAGE_KIND_CLASSIC);
+        host_image(&h, "u", NULL, "s", IMAGE_KIND_CLASSIC);
+        assert_int_equal(named_images_add(&h.suspects, "watchparty-s:1", host_id("s")), 0);
+        assert_true(source_of(&h, "a").ours);
+        assert_false(source_of(&h, "b").ours);
+        assert_true(source_of(&h, "b").configured_base);
+        assert_true(source_of(&h, "s").cleared);
+        assert_false(source_of(&h, "s").cleared_descendant);
+        assert_true(source_of(&h, "b").cleared_descendant);
+        assert_int_equal(source_of(&h, "s").named_descendant, host_index(&h, "t"));
+        assert_true(source_of(&h, "t").on_cleared);
+        assert_false(source_of(&h, "t").cleared);
+        assert_true(source_of(&h, "u").untagged_ours);
+        assert_false(source_of(&h, "a").on_cleared);
+        host_done(&h);
+}
+
+/* A local base image: all its layers are the beginning of another image of ours. */
+static void test_base(void **state) {
+        static const struct {
+                const char *layers, *of_child;
+                bool gone, used, base;
+        } cases[] = {
+                { "b", "bA", false, false, true },    { "b", "bA", true, false, true },
+                { "b", "bA", false, true, false },    { "b", "b", false, false, false },
+                { "bAB", "bA", false, false, false }, { "b", "cA", false, false, false },
+                { "", "bA", false, false, false },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Host h = host_new();
+
+                host_image(&h, "b", "watchparty-base:1", NULL, IMAGE_KIND_BUILDKIT);
+                host_layers(&h, "b", cases[i].layers);
+                host_facts(&h, "b")->ours = true;
+                host_image(&h, "child", "watchparty-a:1", NULL, IMAGE_KIND_BUILDKIT);
+                host_layers(&h, "child", cases[i].of_child);
+                host_facts(&h, "child")->ours = true;
+                if (cases[i].gone)
+                        image_done(&h.inventory.images.v[--h.inventory.images.n]);
+                if (cases[i].used)
+                        host_container(&h, "c", "b", "exited");
+                if (source_of(&h, "b").base != cases[i].base)
+                        fail_msg("case %zu", i);
+                host_done(&h);
+        }
+}
+
+/* How long a chain is does not matter, nor what an engine answers: a circle is no chain. */
+static void test_chains(void **state) {
+        cleanup_free ImageChain *chains = NULL;
+        Host h = host_new();
+        const size_t n = 20000;
+
+        (void)state;
+        host_image(&h, "0", NULL, NULL, IMAGE_KIND_CLASSIC);
+        for (size_t i = 1; i < n; i++) {
+                Image image = { 0 };
+
+                snprintf(image.id, sizeof(image.id), "sha256:%zu", i);
+                snprintf(image.parent_id, sizeof(image.parent_id), "sha256:%zu", i - 1);
+                assert_int_equal(image_set_add(&h.inventory.images, &image), 0);
+        }
+        assert_int_equal(fact_set_index(&h.inventory.facts), 0);
+        assert_int_equal(chains_find(&h.inventory, &h.config, &chains), 0);
+        assert_true(chains[n - 1].whole);
+        assert_int_equal(chains[n - 1].n_own, n);
+        free(chains);
+
+        strcpy(h.inventory.images.v[0].parent_id, h.inventory.images.v[n - 1].id);
+        assert_int_equal(chains_find(&h.inventory, &h.config, &chains), 0);
+        assert_false(chains[n - 1].whole);
+        assert_int_equal(chains[n / 2].n_own, CHAIN_BROKEN);
+        free(chains);
+
+        strcpy(h.inventory.images.v[0].parent_id, h.inventory.images.v[0].id);
+        assert_int_equal(chains_find(&h.inventory, &h.config, &chains), 0);
+        assert_false(chains[0].whole);
+        assert_false(chains[1].whole);
+        host_done(&h);
+}
+
+/* Where the base image ends: at the first image that others name, or that another tool made. */
+static void test_own_steps(void **state) {
+        cleanup_free ImageChain *chains = NULL;
+        Host h = host_new();
+
+        (void)state;
+        host_image(&h, "py", "python:3", NULL, IMAGE_KIND_OTHER);
+        host_image(&h, "1", NULL, "py", IMAGE_KIND_CLASSIC);
+        host_image(&h, "2", "watchparty-a:1", "1", IMAGE_KIND_CLASSIC);
+        host_image(&h, "3", "other:3", "2", IMAGE_KIND_CLASSIC);
+        host_image(&h, "4", NULL, "3", IMAGE_KIND_CLASSIC);
+        host_image(&h, "5", NULL, "gone", IMAGE_KIND_CLASSIC);
+        assert_int_equal(chains_find(&h.inventory, &h.config, &chains), 0);
+        assert_int_equal(chains[host_index(&h, "py")].n_own, 0);
+        assert_int_equal(chains[host_index(&h, "2")].n_own, 2);
+        assert_int_equal(chains[host_index(&h, "3")].n_own, 3);
+        assert_int_equal(chains[host_index(&h, "4")].n_own, 1);
+        assert_int_equal(chains[host_index(&h, "5")].n_own, CHAIN_BROKEN);
+        host_done(&h);
+}
+
+int main(void) {
+        static const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_rows),   cmocka_unit_test(test_containerd),
+                cmocka_unit_test(test_base),   cmocka_unit_test(test_ownership),
+                cmocka_unit_test(test_chains), cmocka_unit_test(test_own_steps),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

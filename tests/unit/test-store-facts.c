@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+
+/* The store: facts about images. */
+
+#include "store-scratch.h"
+
+#include "store/facts.h"
+
+static ImageFacts *add_facts(FactSet *facts, unsigned number) {
+        ImageFacts *entry;
+        char id[IMAGE_ID_MAX];
+
+        snprintf(id, sizeof(id), "sha256:%064u", number);
+        entry = fact_set_add(facts, id);
+        assert_non_null(entry);
+        entry->kind = number % 3;
+        entry->inline_cache = number / 3 % 3;
+        entry->ours = number % 2;
+        entry->n_history = (int64_t)number % 5 - 1;
+        entry->n_base = number % 7;
+        entry->names_hash = UINT64_MAX - number;
+        entry->inspected = true;
+        entry->last_tagged_sec = 7;
+        for (unsigned i = 0; i < number % 300; i++)
+                assert_int_equal(prefixes_add(&entry->layers, i), 0);
+        for (unsigned i = 0; i < number % 11; i++)
+                assert_int_equal(prefixes_add(&entry->steps, number + i), 0);
+        return entry;
+}
+
+static void assert_prefixes_equal(const Prefixes *a, const Prefixes *b) {
+        assert_int_equal(a->n, b->n);
+        if (a->n > 0)
+                assert_memory_equal(a->v, b->v, a->n * sizeof(*a->v));
+}
+
+/* All but what is of one run. */
+static void assert_facts_equal(const ImageFacts *stored, const ImageFacts *facts) {
+        assert_non_null(stored);
+        assert_int_equal(stored->kind, facts->kind);
+        assert_int_equal(stored->inline_cache, facts->inline_cache);
+        assert_int_equal(stored->ours, facts->ours);
+        assert_int_equal(stored->n_history, facts->n_history);
+        assert_int_equal(stored->n_base, facts->n_base);
+        assert_true(stored->names_hash == facts->names_hash);
+        assert_prefixes_equal(&stored->layers, &facts->layers);
+        assert_prefixes_equal(&stored->steps, &facts->steps);
+        assert_false(stored->dirty);
+        assert_false(stored->inspected);
+        assert_int_equal(stored->last_tagged_sec, 0);
+}
+
+static void test_facts(void **state) {
+        cleanup(scratch_done) Scratch scratch = scratch_new();
+        cleanup(store_close) Store *store = open_store(&scratch);
+        cleanup(fact_set_done) FactSet facts = { 0 }, back = { 0 }, again = { 0 };
+        Diag diag = DIAG_NULL;
+
+        (void)state;
+        assert_int_equal(store_read_facts(store, &back, &diag), 0);
+        assert_int_equal(back.n, 0);
+        for (unsigned i = 0; i < 600; i++)
+                add_facts(&facts, i * 37 % 600);
+        assert_int_equal(store_write_facts(store, &facts, &diag), 0);
+        store = store_close(store);
+        store = open_store(&scratch);
+        assert_int_equal(store_read_facts(store, &back, &diag), 0);
+        assert_int_equal(back.n, facts.n);
+        for (size_t i = 0; i < facts.n; i++)
+                assert_facts_equal(fact_set_find(&back, facts.v[i].id), &facts.v[i]);
+
+        /* Only what is dirty is written. */
+        back.v[0].n_base = 1234;
+        back.v[1].n_base = 1234;
+        back.v[1].dirty = true;
+        assert_int_equal(store_write_facts(store, &back, &diag), 0);
+        assert_false(back.v[1].dirty);
+        assert_int_equal(store_read_facts(store, &again, &diag), 0);
+        assert_int_not_equal(fact_set_find(&again, back.v[0].id)->n_base, 1234);
+        assert_int_equal(fact_set_find(&again, back.v[1].id)->n_base, 1234);
+}
+
+/* The oldest go; what was written anew is young. */
+static void test_trim(void **state) {
+        cleanup(scratch_done) Scratch scratch = scratch_new();
+        cleanup(store_close) Store *store = open_store(&scratch);
+        cleanup(fact_set_done) FactSet facts = { 0 }, back = { 0 };
+        Diag diag = DIAG_NULL;
+
+        (void)state;
+        for (unsigned i = 0; i < FACTS_KEPT; i++)
+                add_facts(&facts, i * 300);
+        assert_int_equal(store_write_facts(store, &facts, &diag), 0);
+        facts.v[0].dirty = true;
+        for (unsigned i = 0; i < 10; i++)
+                add_facts(&facts, 300 * (FACTS_KEPT + i));
+        assert_int_equal(store_write_facts(store, &facts, &diag), 0);
+        assert_int_equal(store_read_facts(store, &back, &diag), 0);
+        assert_int_equal(back.n, FACTS_KEPT);
+        assert_non_null(fact_set_find(&back, facts.v[0].id));
+        assert_null(fact_set_find(&back, facts.v[1].id));
+        assert_non_null(fact_set_find(&back, facts.v[facts.n - 1].id));
+}
+
+/* What somebody wrote into the file is no list of hashes. */
+static void test_odd_lists(void **state) {
+        static const char *const texts[] = { "", "12", "0123456789abcdeg", "zzzzzzzzzzzzzzzz",
+                                             " 1 2 3 4 5 6 7 8" };
+        cleanup(scratch_done) Scratch scratch = scratch_new();
+        cleanup(store_close) Store *store = open_store(&scratch);
+        Diag diag = DIAG_NULL;
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+                cleanup(fact_set_done) FactSet back = { 0 };
+                char sql[256];
+
+                store = store_close(store);
+                snprintf(sql, sizeof(sql),
+                         "REPLACE INTO image_facts VALUES (1, 'a', 99, -1, 1, 1, -1, 0, '%s', '')",
+                         texts[i]);
+                raw(&scratch, sql);
+                store = open_store(&scratch);
+                assert_int_equal(store_read_facts(store, &back, &diag), 0);
+                assert_int_equal(back.n, 1);
+                assert_in_range(back.v[0].kind, 0, IMAGE_KIND_OTHER);
+                assert_in_range(back.v[0].inline_cache, 0, INLINE_CACHE_YES);
+                assert_int_equal(back.v[0].layers.n, 0);
+        }
+}
+
+static void test_prefixes(void **state) {
+        Prefixes a = { 0 }, b = { 0 };
+
+        (void)state;
+        for (unsigned i = 0; i < 2 * PREFIXES_MAX; i++) {
+                assert_int_equal(prefixes_add(&a, i), 0);
+                assert_int_equal(prefixes_add(&b, i == 3 ? 4 : i == 4 ? 3 : i), 0);
+        }
+        assert_int_equal(a.n, PREFIXES_MAX);
+        for (size_t i = 0; i < a.n; i++)
+                assert_int_equal(a.v[i] == b.v[i], i < 3);
+        prefixes_done(&a);
+        prefixes_done(&b);
+}
+
+int main(void) {
+        static const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_facts),
+                cmocka_unit_test(test_trim),
+                cmocka_unit_test(test_odd_lists),
+                cmocka_unit_test(test_prefixes),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
