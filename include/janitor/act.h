@@ -26,6 +26,9 @@ int act_builder(Docker *docker, const ClearOptions *options, Receipt *receipt,
 int act_take_name(Docker *docker, const char *name, const char *id, bool *ret_sent,
                   Diag *reterr_diag) must_check;
 
+/* The same for a name that was seen on its image right before. */
+int act_take_seen_name(Docker *docker, const char *name, Diag *reterr_diag) must_check;
+
 /*
  * Removes an image without a name by a trash tag: 1 when the tag is off again and the engine said how
  * many images it deleted with it, 0 when the image is left: a container holds it, it has a name by

@@ -63,6 +63,12 @@ int act_take_name(Docker *docker, const char *name, const char *id, bool *ret_se
         return untag(docker, name, &deleted, reterr_diag);
 }
 
+int act_take_seen_name(Docker *docker, const char *name, Diag *reterr_diag) {
+        size_t deleted;
+
+        return untag(docker, name, &deleted, reterr_diag);
+}
+
 /*
  * A container made from an id since the pass began may be a step of a classic build, which stands on
  * untagged images.

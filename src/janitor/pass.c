@@ -2,9 +2,10 @@
 
 /*
  * One plan is announced, carried out and recorded. Between the look it was made from and each removal
- * the host goes on, so before each one it is looked at again: what the plan did not know of (a name, a
- * container, a build) leaves the object for the next pass. What then is gone is what a last look does
- * not find; the engine's word alone is not taken for it.
+ * the host goes on, so everything is looked at again right before every few removals, and each image
+ * right before its own: what the plan did not know of (a name, a container, a build) leaves the object
+ * for the next pass. What then is gone is what a last look does not find; the engine's word alone is
+ * not taken for it.
  */
 
 #include <stdio.h>
@@ -21,6 +22,12 @@
 #define SETTLE_USEC (2 * USEC_PER_SEC)
 /* A clear may wait: what is not removed by then is the next pass's. */
 #define REMOVE_USEC_MAX (2 * USEC_PER_MINUTE)
+/* What may be removed after one look at the host: so many images, within these bounds for a few times
+ * as long as the look took. */
+#define BATCH_MAX 64
+#define BATCH_LOOKS 4
+#define BATCH_USEC_MIN (500 * USEC_PER_MSEC)
+#define BATCH_USEC_MAX (2 * USEC_PER_SEC)
 
 typedef enum Fate {
         FATE_UNTOUCHED,
@@ -37,9 +44,12 @@ typedef struct Pass {
         Look look;
         Fate *fates;     /* one an image of the look */
         Inventory again; /* the newest look */
-        bool begun;      /* something was asked of the engine */
-        bool spared;     /* a prune to a size deleted nothing */
-        bool stopped;    /* before all of the plan had its turn */
+        uint64_t
+                look_again_usec; /* CLOCK_BOOTTIME from when on it is too old to remove by; 0: now */
+        size_t n_batch;          /* images removed since */
+        bool begun;              /* something was asked of the engine */
+        bool spared;             /* a prune to a size deleted nothing */
+        bool stopped;            /* before all of the plan had its turn */
         int64_t started_sec;
         Disks before;
         uint64_t n_records, engine_bytes, freed_bytes;
@@ -124,12 +134,18 @@ static bool images_changed(const Pass *pass) {
 
 /* Looks again: 1 if nothing builds, 0 if the pass has to end here. */
 static int may_go_on(Pass *pass, Diag *reterr_diag) {
+        uint64_t begin_usec = now_boottime_usec(), end_usec;
         int r;
 
         r = inventory_observe(pass->docker, pass->config, OBSERVE_FIGURES,
                               &pass->memory->suspects.images, &pass->again, reterr_diag);
         if (r < 0)
                 return r;
+        end_usec = now_boottime_usec();
+        pass->look_again_usec =
+                end_usec +
+                MIN(MAX(BATCH_LOOKS * (end_usec - begin_usec), BATCH_USEC_MIN), BATCH_USEC_MAX);
+        pass->n_batch = 0;
         if (inventory_building(&pass->again))
                 return stop(pass, "A build began");
         if (images_changed(pass))
@@ -205,33 +221,44 @@ static int is_unchanged(Pass *pass, const Image *image, Diag *reterr_diag) {
 /* 1 if the engine says that it is done, 0 if it refused or somebody was faster. */
 static int take(Pass *pass, const Image *image, const ImageVerdict *verdict, Diag *reterr_diag) {
         size_t deleted;
-        bool sent;
+        bool sent, first = true;
         int r = 1;
 
         if (image->names.n == 0)
                 return act_take_untagged(pass->docker, image->id,
                                          image->digests.n > 0 ? image->digests.v[0] : NULL,
                                          pass->started_sec - 1, &deleted, reterr_diag);
-        for (size_t i = 0; i < image->names.n && r > 0; i++)
-                if (policy_takes_name(pass->config, verdict, image->names.v[i]))
-                        r = act_take_name(pass->docker, image->names.v[i], image->id, &sent,
+        for (size_t i = 0; i < image->names.n && r > 0; i++) {
+                if (!policy_takes_name(pass->config, verdict, image->names.v[i]))
+                        continue;
+                /* That the first name is this image's was seen a moment ago. */
+                r = first ? act_take_seen_name(pass->docker, image->names.v[i], reterr_diag)
+                          : act_take_name(pass->docker, image->names.v[i], image->id, &sent,
                                           reterr_diag);
+                first = false;
+        }
         return r;
 }
 
-/* What goes for the disk's sake goes only while the disk, as last looked at, still asks for it. */
-static bool disk_still_asks(const Pass *pass) {
-        const Disks *before = &pass->look.inventory.disks, *now = &pass->again.disks;
+/* What goes for the disk's sake goes only while the disk still asks for it: 1, else 0. */
+static int disk_still_asks(const Pass *pass) {
+        const Disks *before = &pass->look.inventory.disks;
+        Disks now;
+        int r;
 
-        if (pass->look.plan.inode_pressure || before->n != now->n)
-                return true;
-        for (size_t i = 0; i < now->n; i++) {
+        if (pass->look.plan.inode_pressure)
+                return 1;
+        r = disks_observe(pass->config, &pass->look.inventory.engine, &now);
+        if (r < 0)
+                return r;
+        r = before->n != now.n;
+        for (size_t i = 0; i < now.n && r == 0; i++) {
                 uint64_t need = pass->look.plan.disks[i].need_bytes;
 
-                if (need > 0 && now->v[i].free_bytes < before->v[i].free_bytes + need)
-                        return true;
+                r = need > 0 && now.v[i].free_bytes < before->v[i].free_bytes + need;
         }
-        return false;
+        disks_done(&now);
+        return r;
 }
 
 /* 1 to go on with the next, 0 to end the pass. */
@@ -240,12 +267,16 @@ static int remove_image(Pass *pass, size_t i, Diag *reterr_diag) {
         const Image *image = &pass->look.inventory.images.v[i];
         int r;
 
-        r = may_go_on(pass, reterr_diag);
-        if (r <= 0)
-                return r;
-        if (verdict->rule == RULE_DISK_PRESSURE && !disk_still_asks(pass))
+        if (pass->n_batch >= BATCH_MAX || now_boottime_usec() >= pass->look_again_usec) {
+                r = may_go_on(pass, reterr_diag);
+                if (r <= 0)
+                        return r;
+        }
+        r = verdict->rule == RULE_DISK_PRESSURE ? disk_still_asks(pass) : 1;
+        if (r == 0)
                 return say(pass, "The disk has room again: no more goes for it");
-        r = is_unchanged(pass, image, reterr_diag);
+        if (r > 0)
+                r = is_unchanged(pass, image, reterr_diag);
         if (r < 0)
                 return r;
         if (r == 0) {
@@ -257,6 +288,7 @@ static int remove_image(Pass *pass, size_t i, Diag *reterr_diag) {
         if (r < 0)
                 return r;
         pass->fates[i] = FATE_TRIED;
+        pass->n_batch++;
         r = take(pass, image, verdict, reterr_diag);
         if (r == -EAGAIN) {
                 pass->fates[i] = FATE_UNTOUCHED;
