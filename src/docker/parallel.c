@@ -13,8 +13,6 @@
 #include "docker/call.h"
 #include "docker/watch.h"
 
-/* Fewer are done one after the other. */
-#define TASKS_MIN 8
 #define WAIT_USEC (5 * USEC_PER_MSEC)
 
 typedef struct Team {
@@ -107,7 +105,7 @@ static void wait_for_team(Docker *docker, Team *team, Member *members, size_t n_
 static size_t start_team(Docker *docker, Team *team, Member *members) {
         size_t n = 0;
 
-        for (size_t i = 0; i < DOCKER_PARALLEL_MAX; i++) {
+        for (size_t i = 0; i < MIN(team->n, (size_t)DOCKER_PARALLEL_MAX); i++) {
                 Member *member = &members[n];
 
                 *member = (Member){ .team = team };
@@ -148,8 +146,6 @@ int docker_parallel(Docker *docker, size_t n, DockerTask task, void *userdata, D
         size_t n_members;
         int r;
 
-        if (n < TASKS_MIN)
-                return one_after_the_other(docker, n, task, userdata, reterr_diag);
         r = docker_negotiate(docker, &engine, reterr_diag);
         if (r < 0)
                 return r;

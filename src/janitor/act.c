@@ -3,9 +3,9 @@
 /*
  * The engine has no "delete if still": between the re-check and the call a name may move to
  * another image. For untagged images the trash tag closes that gap. For names it stays open for
- * the length of one batch of calls; what could slip in is a tag of the very same name, which a clear is
- * there to take away. One list before each batch tells what its names are now: to inspect each image
- * takes as long as a quarter of its removal, on the containerd store.
+ * the length of one slice of a list; what could slip in is a tag of the very same name, which a clear is
+ * there to take away. One answer tells what all names of a slice are now: to inspect each image before its
+ * removal would double the calls.
  */
 
 #include <stdio.h>
@@ -17,8 +17,10 @@
 #include "docker/parallel.h"
 #include "janitor/act.h"
 
-/* How many objects are looked at together, right before they go one by one. */
-#define BATCH_MAX 32
+/* How many objects are looked at together, right before they go one by one; and how many where several
+ * such slices are done at once. */
+#define SLICE_MAX 32
+#define PARALLEL_SLICE 8
 /* Builds may make records as fast as these rounds delete them; the next pass goes on. */
 #define PRUNE_ROUNDS_MAX 16
 
@@ -162,49 +164,75 @@ static void report(const Act *act, const char *message) {
                                 act->receipt->removed[REMOVED_RECORDS].engine_bytes);
 }
 
-/* What is done with the names of one batch; one element each. */
-typedef struct Batch {
+/* What became of a name. */
+typedef enum NameOutcome {
+        NAME_SKIPPED, /* it is not what the plan knew, so the engine was not asked */
+        NAME_ASKED,   /* the engine refused, or what it did is not known */
+        NAME_DONE,
+} NameOutcome;
+
+/* One thing that is done with each name of a list. */
+typedef struct Task {
         const Act *act;
-        const NamedImage *v[BATCH_MAX];
-        int results[BATCH_MAX];    /* 1: the engine did it, 0: it refused */
-        size_t deleted[BATCH_MAX]; /* images, by the engine's word */
-        size_t n;
-} Batch;
+        const NamedImages *names;
+        bool (*may)(const Act *act, const ImageSet *now, const NamedImage *name);
+        /* 1: done, 0: refused */
+        int (*call)(Docker *docker, const NamedImage *name, size_t *ret_deleted, Diag *reterr_diag);
+        bool announced;
+        size_t n_slice;
+        NameOutcome *outcomes; /* one a name */
+        size_t *deleted;       /* one a name: images, by the engine's word */
+} Task;
 
-static int untag_one(Docker *docker, size_t i, void *userdata, Diag *reterr_diag) {
-        Batch *batch = userdata;
-
-        batch->results[i] = untag(docker, batch->v[i]->name, &batch->deleted[i], reterr_diag);
-        return batch->results[i];
+static void task_donep(Task *task) {
+        free(task->outcomes);
+        free(task->deleted);
 }
 
-static int tag_one(Docker *docker, size_t i, void *userdata, Diag *reterr_diag) {
-        Batch *batch = userdata;
+static int tag_image(Docker *docker, const NamedImage *name, size_t *ret_deleted,
+                     Diag *reterr_diag) {
         cleanup_free char *repository = NULL;
         const char *suffix;
         int r;
 
-        r = split_name(batch->v[i]->name, &repository, &suffix);
+        *ret_deleted = 0;
+        r = split_name(name->name, &repository, &suffix);
         if (r >= 0)
-                r = docker_tag(docker, batch->v[i]->id, repository, suffix, reterr_diag);
-        batch->results[i] = r >= 0;
-        return is_refusal(r) ? 0 : r;
+                r = docker_tag(docker, name->id, repository, suffix, reterr_diag);
+        if (r < 0)
+                return is_refusal(r) ? 0 : r;
+        return 1;
 }
 
-static int run_batch(const Act *act, Batch *batch, DockerTask task, Diag *reterr_diag) {
-        int r = 0;
-
-        if (act->parallel)
-                return docker_parallel(act->docker, batch->n, task, batch, reterr_diag);
-        for (size_t i = 0; i < batch->n && r >= 0; i++)
-                r = task(act->docker, i, batch, reterr_diag);
-        return MIN(r, 0);
+static int untag_image(Docker *docker, const NamedImage *name, size_t *ret_deleted,
+                       Diag *reterr_diag) {
+        return untag(docker, name->name, ret_deleted, reterr_diag);
 }
 
-/* Asks the engine who bears the names of a batch now, and the rollback tags planned for their images. */
-static int look_up(const Act *act, const NamedImage *v, size_t n, ImageSet *ret,
+static bool bears(const ImageSet *images, const char *name, const char *id) {
+        const Image *bearer = image_set_find_name(images, name);
+
+        return bearer && strcmp(bearer->id, id) == 0;
+}
+
+/* A name that somebody took meanwhile is never overwritten. */
+static bool is_free(const Act *act, const ImageSet *now, const NamedImage *name) {
+        (void)act;
+        return !image_set_find_name(now, name->name);
+}
+
+/* The name is still this image's, and the rollback tag that the image was to get first is on it. */
+static bool may_take(const Act *act, const ImageSet *now, const NamedImage *name) {
+        const IndexEntry *tag = index_find(&act->planned_tags, name->id, NULL);
+
+        return bears(now, name->name, name->id) &&
+               (!tag || bears(now, act->plan->rollback_tags.v[tag->at].name, name->id));
+}
+
+/* Asks the engine who bears these names now, and the rollback tags planned for their images. */
+static int look_up(Docker *docker, const Act *act, const NamedImage *v, size_t n, ImageSet *ret,
                    Diag *reterr_diag) {
-        const char *names[2 * BATCH_MAX];
+        const char *names[2 * SLICE_MAX];
         size_t n_names = 0;
 
         for (size_t i = 0; i < n; i++) {
@@ -214,56 +242,7 @@ static int look_up(const Act *act, const NamedImage *v, size_t n, ImageSet *ret,
                 if (tag)
                         names[n_names++] = act->plan->rollback_tags.v[tag->at].name;
         }
-        return docker_images_named(act->docker, names, n_names, ret, reterr_diag);
-}
-
-static bool bears(const ImageSet *images, const char *name, const char *id) {
-        const Image *bearer = image_set_find_name(images, name);
-
-        return bearer && strcmp(bearer->id, id) == 0;
-}
-
-/* Whether the rollback tag that an image was to get first is on it. */
-static bool has_planned_tag(const Act *act, const ImageSet *images, const char *id) {
-        const IndexEntry *tag = index_find(&act->planned_tags, id, NULL);
-
-        return !tag || bears(images, act->plan->rollback_tags.v[tag->at].name, id);
-}
-
-/* A name that somebody took meanwhile is never overwritten. */
-static int make_tags(Act *act, const NamedImage *v, size_t n, Diag *reterr_diag) {
-        cleanup(image_set_done) ImageSet now = { 0 };
-        Batch batch = { .act = act };
-        int r, k = 0;
-
-        r = look_up(act, v, n, &now, reterr_diag);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < n; i++)
-                if (!image_set_find_name(&now, v[i].name))
-                        batch.v[batch.n++] = &v[i];
-        r = run_batch(act, &batch, tag_one, reterr_diag);
-        for (size_t i = 0; i < batch.n && k >= 0; i++)
-                if (batch.results[i] > 0)
-                        k = named_images_add(&act->receipt->rollback_tags, batch.v[i]->name,
-                                             batch.v[i]->id);
-        return r < 0 ? r : k;
-}
-
-/* Each name is in the receipt before the engine is asked, so that nothing that fails afterwards loses
- * it. Once the engine was asked it stays: the answer may have been lost on its way. The last look of
- * the clear tells which names are still there. */
-static int note_name(Act *act, const NamedImage *name) {
-        NamedImages *names = &act->receipt->names;
-        NamedImage *entry = named_images_find_pair(names, &act->earlier, name->name, name->id);
-
-        if (!entry) {
-                if (named_images_add(names, name->name, name->id) < 0)
-                        return -ENOMEM;
-                entry = &names->v[names->n - 1];
-        }
-        entry->deleted |= name->deleted;
-        return 0;
+        return docker_images_named(docker, names, n_names, ret, reterr_diag);
 }
 
 static int announce(const Act *act, const NamedImage *name) {
@@ -279,59 +258,153 @@ static int announce(const Act *act, const NamedImage *name) {
         return 0;
 }
 
-static int take_names(Act *act, const NamedImage *v, size_t n, Diag *reterr_diag) {
+/* The names of one slice, looked up together right before they go one by one. */
+static int do_slice(Docker *docker, size_t slice, void *userdata, Diag *reterr_diag) {
+        Task *task = userdata;
+        const size_t begin = slice * task->n_slice;
+        const size_t n = MIN(task->names->n - begin, task->n_slice);
         cleanup(image_set_done) ImageSet now = { 0 };
-        Batch batch = { .act = act };
         int r;
 
-        r = look_up(act, v, n, &now, reterr_diag);
-        for (size_t i = 0; i < n && r >= 0; i++) {
-                if (!bears(&now, v[i].name, v[i].id) || !has_planned_tag(act, &now, v[i].id))
+        r = look_up(docker, task->act, &task->names->v[begin], n, &now, reterr_diag);
+        for (size_t i = begin; i < begin + n && r >= 0; i++) {
+                const NamedImage *name = &task->names->v[i];
+
+                if (!task->may(task->act, &now, name))
                         continue; /* the next observation tells what it is now */
-                r = note_name(act, &v[i]);
-                if (r >= 0)
-                        r = announce(act, &v[i]);
-                batch.v[batch.n++] = &v[i];
+                if (task->announced && announce(task->act, name) < 0)
+                        return -ENOMEM;
+                task->outcomes[i] = NAME_ASKED;
+                r = task->call(docker, name, &task->deleted[i], reterr_diag);
+                if (r > 0)
+                        task->outcomes[i] = NAME_DONE;
         }
-        if (r >= 0)
-                r = run_batch(act, &batch, untag_one, reterr_diag);
-        for (size_t i = 0; i < batch.n; i++)
-                act->receipt->removed[REMOVED_NAMES].objects += batch.results[i] > 0;
+        return MIN(r, 0);
+}
+
+static int prepare_task(Task *task) {
+        task->outcomes = calloc(task->names->n + 1, sizeof(*task->outcomes));
+        task->deleted = calloc(task->names->n + 1, sizeof(*task->deleted));
+        return task->outcomes && task->deleted ? 0 : -ENOMEM;
+}
+
+static int run_task(Task *task, Diag *reterr_diag) {
+        const size_t n = task->names->n;
+        size_t n_slices;
+        int r = 0;
+
+        task->n_slice = task->act->parallel ? PARALLEL_SLICE : SLICE_MAX;
+        n_slices = (n + task->n_slice - 1) / task->n_slice;
+        if (task->act->parallel && n_slices > 1)
+                return docker_parallel(task->act->docker, n_slices, do_slice, task, reterr_diag);
+        for (size_t i = 0; i < n_slices && r >= 0; i++)
+                r = do_slice(task->act->docker, i, task, reterr_diag);
+        return r;
+}
+
+/* Adds the names that the engine dealt with as wanted. */
+static int collect(const Task *task, NamedImages *ret) {
+        int r = 0;
+
+        for (size_t i = 0; i < task->names->n && r >= 0; i++)
+                if (task->outcomes[i] == NAME_DONE)
+                        r = named_images_add(ret, task->names->v[i].name, task->names->v[i].id);
+        return r;
+}
+
+static int make_tags(Act *act, Diag *reterr_diag) {
+        cleanup(task_done) Task task = {
+                .act = act,
+                .names = &act->plan->rollback_tags,
+                .may = is_free,
+                .call = tag_image,
+        };
+        int r, k;
+
+        r = prepare_task(&task);
+        if (r < 0)
+                return r;
+        r = run_task(&task, reterr_diag);
+        k = collect(&task, &act->receipt->rollback_tags);
+        return r < 0 ? r : k;
+}
+
+/* Each name is in the receipt before the engine is asked, so that nothing that fails afterwards loses
+ * it. `*ret_added`: where it is, if it was not there before. */
+static int note_name(Act *act, const NamedImage *name, size_t *ret_added) {
+        NamedImages *names = &act->receipt->names;
+        NamedImage *entry = named_images_find_pair(names, &act->earlier, name->name, name->id);
+
+        *ret_added = SIZE_MAX;
+        if (!entry) {
+                if (named_images_add(names, name->name, name->id) < 0)
+                        return -ENOMEM;
+                *ret_added = names->n - 1;
+                entry = &names->v[*ret_added];
+        }
+        entry->deleted |= name->deleted;
+        return 0;
+}
+
+/* Once the engine was asked a name stays: the answer may have been lost on its way. The last look of the
+ * clear tells which names are still there. */
+static void drop_skipped(const Task *task, const size_t *added, NamedImages *names) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < task->names->n; i++)
+                if (added[i] != SIZE_MAX && task->outcomes[i] == NAME_SKIPPED) {
+                        free(names->v[added[i]].name);
+                        names->v[added[i]].name = NULL;
+                }
+        for (size_t i = 0; i < names->n; i++)
+                if (names->v[i].name)
+                        names->v[n++] = names->v[i];
+        names->n = n;
+}
+
+static int take_names(Act *act, Diag *reterr_diag) {
+        cleanup(task_done) Task task = {
+                .act = act,
+                .names = &act->plan->names,
+                .may = may_take,
+                .call = untag_image,
+                .announced = true,
+        };
+        cleanup_free size_t *added = calloc(task.names->n + 1, sizeof(*added));
+        size_t n_noted = 0;
+        int r;
+
+        r = added ? prepare_task(&task) : -ENOMEM;
+        for (; n_noted < task.names->n && r >= 0; n_noted++)
+                r = note_name(act, &task.names->v[n_noted], &added[n_noted]);
+        if (r < 0)
+                return r;
+        r = run_task(&task, reterr_diag);
+        drop_skipped(&task, added, &act->receipt->names);
+        for (size_t i = 0; i < task.names->n; i++)
+                act->receipt->removed[REMOVED_NAMES].objects += task.outcomes[i] == NAME_DONE;
         return r;
 }
 
 /* Rollback tags of earlier clears, which go once all new ones are there. */
-static int replace_tags(Act *act, const NamedImage *v, size_t n, Diag *reterr_diag) {
-        cleanup(image_set_done) ImageSet now = { 0 };
-        Batch batch = { .act = act };
-        int r, k = 0;
+static int replace_tags(Act *act, Diag *reterr_diag) {
+        cleanup(task_done) Task task = {
+                .act = act,
+                .names = &act->plan->replaced_tags,
+                .may = may_take,
+                .call = untag_image,
+                .announced = true,
+        };
+        int r, k;
 
-        r = look_up(act, v, n, &now, reterr_diag);
-        for (size_t i = 0; i < n && r >= 0; i++) {
-                if (!bears(&now, v[i].name, v[i].id))
-                        continue;
-                r = announce(act, &v[i]);
-                batch.v[batch.n++] = &v[i];
-        }
-        if (r >= 0)
-                r = run_batch(act, &batch, untag_one, reterr_diag);
-        for (size_t i = 0; i < batch.n && k >= 0; i++) {
-                act->receipt->removed[REMOVED_UNTAGGED].objects += batch.deleted[i];
-                if (batch.results[i] > 0)
-                        k = named_images_add(&act->receipt->replaced_tags, batch.v[i]->name,
-                                             batch.v[i]->id);
-        }
+        r = prepare_task(&task);
+        if (r < 0)
+                return r;
+        r = run_task(&task, reterr_diag);
+        k = collect(&task, &act->receipt->replaced_tags);
+        for (size_t i = 0; i < task.names->n; i++)
+                act->receipt->removed[REMOVED_UNTAGGED].objects += task.deleted[i];
         return r < 0 ? r : k;
-}
-
-typedef int (*ActOnNames)(Act *act, const NamedImage *v, size_t n, Diag *reterr_diag);
-
-static int in_batches(Act *act, const NamedImages *names, ActOnNames function, Diag *reterr_diag) {
-        int r = 0;
-
-        for (size_t i = 0; i < names->n && r >= 0; i += BATCH_MAX)
-                r = function(act, &names->v[i], MIN(names->n - i, (size_t)BATCH_MAX), reterr_diag);
-        return r;
 }
 
 static int take_trash(Act *act, Diag *reterr_diag) {
@@ -377,8 +450,8 @@ static int take_all_untagged(Act *act, Diag *reterr_diag) {
 
         if (untagged->n > 0)
                 report(act, "Removing untagged images");
-        for (size_t i = 0; i < untagged->n && r >= 0; i += BATCH_MAX)
-                r = take_untagged(act, &untagged->v[i], MIN(untagged->n - i, (size_t)BATCH_MAX),
+        for (size_t i = 0; i < untagged->n && r >= 0; i += SLICE_MAX)
+                r = take_untagged(act, &untagged->v[i], MIN(untagged->n - i, (size_t)SLICE_MAX),
                                   reterr_diag);
         return r == -EAGAIN ? 0 : MIN(r, 0);
 }
@@ -412,11 +485,11 @@ int act_images(Docker *docker, const ClearPlan *plan, const Reporter *reporter, 
         act.parallel = engine->image_store == IMAGE_STORE_CONTAINERD;
         r = prepare(&act);
         if (r >= 0)
-                r = in_batches(&act, &plan->rollback_tags, make_tags, reterr_diag);
+                r = make_tags(&act, reterr_diag);
         if (r >= 0)
-                r = in_batches(&act, &plan->names, take_names, reterr_diag);
+                r = take_names(&act, reterr_diag);
         if (r >= 0 && receipt->rollback_tags.n - n_tags == plan->rollback_tags.n)
-                r = in_batches(&act, &plan->replaced_tags, replace_tags, reterr_diag);
+                r = replace_tags(&act, reterr_diag);
         if (r >= 0)
                 r = take_trash(&act, reterr_diag);
         return r < 0 ? r : take_all_untagged(&act, reterr_diag);

@@ -16,6 +16,8 @@
 #define NO_FACTS SIZE_MAX
 /* So many answers are held at once. */
 #define TOGETHER_MAX 256
+/* Fewer are asked for one after the other. */
+#define TOGETHER_MIN 8
 
 void image_facts_recall(Store *store, Inventory *inventory) {
         if (inventory->facts.n == 0)
@@ -99,9 +101,12 @@ static bool needs_inspection(const Inventory *inventory, const Image *image) {
 
 static int inspect_together(Docker *docker, Inspection *v, size_t n, FactSet *facts,
                             Diag *reterr_diag) {
-        int r;
+        int r = 0;
 
-        r = docker_parallel(docker, n, inspect, v, reterr_diag);
+        if (n >= TOGETHER_MIN)
+                r = docker_parallel(docker, n, inspect, v, reterr_diag);
+        for (size_t i = 0; n < TOGETHER_MIN && i < n && r >= 0; i++)
+                r = inspect(docker, i, v, reterr_diag);
         for (size_t i = 0; i < n; i++) {
                 if (r >= 0)
                         r = add_facts(&v[i], facts);
