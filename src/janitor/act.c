@@ -232,7 +232,7 @@ static bool may_take(const Act *act, const ImageSet *now, const NamedImage *name
 /* Asks the engine who bears these names now, and the rollback tags planned for their images. */
 static int look_up(Docker *docker, const Act *act, const NamedImage *v, size_t n, ImageSet *ret,
                    Diag *reterr_diag) {
-        const char *names[2 * SLICE_MAX];
+        const char *names[2 * SLICE_MAX] = { NULL };
         size_t n_names = 0;
 
         for (size_t i = 0; i < n; i++) {

@@ -108,6 +108,13 @@ static bool is_held(const Draft *draft, size_t i) {
 
 /* Releases */
 
+static bool has_rollback_tag(const Draft *draft, const Image *image) {
+        for (size_t i = 0; i < image->names.n; i++)
+                if (name_is_rollback(draft->config, image->names.v[i]))
+                        return true;
+        return false;
+}
+
 /* A rollback tag that clears made for an image of the application. */
 static bool is_own_rollback(const Draft *draft, const Image *image, const char *name) {
         const Config *config = draft->config;
@@ -117,6 +124,19 @@ static bool is_own_rollback(const Draft *draft, const Image *image, const char *
                (name_matches_any(&config->match, name) ||
                 (config->project && image->project &&
                  strcmp(config->project, image->project) == 0));
+}
+
+/* A rollback tag moved the time that the engine tells, and policy may not have read it since. */
+static void forget_own_tags(Draft *draft) {
+        for (size_t i = 0; i < draft->inventory->images.n; i++) {
+                Fact *fact = &draft->order.facts[i];
+
+                if (!has_rollback_tag(draft, &draft->inventory->images.v[i]))
+                        continue;
+                fact->engine_sec = fact->told_sec = fact->seen && fact->seen->tag_mark != 0
+                                                            ? fact->seen->tag_mark
+                                                            : fact->created_sec;
+        }
 }
 
 static int compare_repositories(const Release *a, const Release *b) {
@@ -203,13 +223,6 @@ static int make_rollback_tag(Draft *draft, const Image *image, const char *name)
                         return named_images_add(&draft->plan->rollback_tags, tag, image->id);
         }
         return 0;
-}
-
-static bool has_rollback_tag(const Draft *draft, const Image *image) {
-        for (size_t i = 0; i < image->names.n; i++)
-                if (name_is_rollback(draft->config, image->names.v[i]))
-                        return true;
-        return false;
 }
 
 /* Whether an earlier round of this clear gave the image its rollback tag. */
@@ -461,8 +474,10 @@ int plan_images(const Inventory *inventory, const Config *config, const ClearOpt
         if (r >= 0)
                 r = releases_find(inventory, draft.context->seen ?: &nothing_seen, suspects, config,
                                   &now, &draft.order);
-        if (r >= 0)
-                r = find_candidates(&draft);
+        if (r < 0)
+                return r;
+        forget_own_tags(&draft);
+        r = find_candidates(&draft);
         if (r >= 0)
                 r = find_releases(&draft);
         if (r < 0)

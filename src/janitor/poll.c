@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "janitor/forecast.h"
+#include "janitor/image-facts.h"
 #include "janitor/look.h"
 #include "janitor/mounted.h"
 
@@ -160,6 +161,21 @@ static int describe(Memory *memory, const Config *config, Look *look, Summary *s
         return 0;
 }
 
+/*
+ * Asks for what a clear or a pass has to know of images that came since the poll before, so that neither
+ * has to wait for it then. It fails with no consequence but that; during a build the engine has other
+ * things to do.
+ */
+static void learn(Docker *docker, const Config *config, Memory *memory, Inventory *inventory) {
+        if (memory->changed)
+                memory->learned = false;
+        if (memory->learned || inventory_building(inventory))
+                return;
+        image_facts_recall(memory->store, inventory);
+        memory->learned = image_facts_observe(docker, config, inventory, NULL) >= 0;
+        image_facts_remember(memory->store, inventory);
+}
+
 int poll_run(Docker *docker, const Config *config, Memory *memory, const Surroundings *around,
              Summary *ret, Diag *reterr_diag) {
         cleanup(summary_done) Summary summary = { 0 };
@@ -171,6 +187,7 @@ int poll_run(Docker *docker, const Config *config, Memory *memory, const Surroun
         if (r < 0)
                 return r;
         count(&look.inventory, config, &summary);
+        learn(docker, config, memory, &look.inventory);
         r = keep(memory, config, &look, &summary, &diag);
         memory_store_failed(memory, r, &diag);
         r = describe(memory, config, &look, &summary);

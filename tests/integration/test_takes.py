@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from pathlib import Path
 
@@ -52,6 +53,7 @@ def test_older_release_in_use_goes(engine: Engine, daemon: Daemon) -> None:
     """A current release is the newest one, and each that a container has."""
     ids = {}
     for release in ("1", "2", "3"):
+        time.sleep(1.1)  # the engine lists seconds
         ids[release] = engine.import_base(f"{REPOSITORY}:{release}", release)
         if release == "1":
             run(engine, f"{REPOSITORY}:1", "web")
