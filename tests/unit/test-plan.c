@@ -510,6 +510,37 @@ static void test_predict(void **state) {
         host_done(&h);
 }
 
+/* A chain of thousands, one that is a circle, and an image that is its own parent. */
+static void test_deep_and_circular(void **state) {
+        enum { DEPTH = 3000 };
+        Host h = host_new();
+        ClearPlan plan;
+
+        (void)state;
+        host_image(&h, "00000000", NULL, NULL, IMAGE_KIND_CLASSIC);
+        for (unsigned i = 1; i < DEPTH; i++) {
+                Image image = { 0 };
+
+                snprintf(image.id, sizeof(image.id), "sha256:%08u", i);
+                snprintf(image.parent_id, sizeof(image.parent_id), "sha256:%08u", i - 1);
+                if (i == DEPTH - 1)
+                        assert_int_equal(strv_add(&image.names, "watchparty-web:1"), 0);
+                assert_int_equal(image_set_add(&h.inventory.images, &image), 0);
+        }
+        host_image(&h, "a", NULL, "b", IMAGE_KIND_CLASSIC);
+        host_image(&h, "b", "watchparty-web:2", "a", IMAGE_KIND_CLASSIC);
+        host_image(&h, "self", "watchparty-web:3", "self", IMAGE_KIND_CLASSIC);
+        assert_int_equal(image_set_index(&h.inventory.images), 0);
+
+        assert_int_equal(plan_suspects(&h.inventory, &h.config, &h.seen, &h.suspects), 0);
+        plan = host_plan(&h);
+        assert_true(deletes(&plan, "watchparty-web:1"));
+        assert_int_equal(plan_predict(&h.config, &plan, &h.suspects, &h.inventory), 0);
+        assert_null(image_set_find(&h.inventory.images, "sha256:00000000"));
+        clear_plan_done(&plan);
+        host_done(&h);
+}
+
 /* Parents by index, and owners of a whole set; an answer that has parents in a circle ends, too. */
 static void test_claims(void **state) {
         Host h = host_new();
@@ -563,6 +594,7 @@ int main(void) {
                 cmocka_unit_test(test_running_untagged),
                 cmocka_unit_test(test_equal),
                 cmocka_unit_test(test_claims),
+                cmocka_unit_test(test_deep_and_circular),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
