@@ -16,7 +16,7 @@ typedef int (*DockerTask)(Docker *docker, size_t i, void *userdata, Diag *reterr
  * Does tasks 0 to n-1 in no order, as many at a time as there are connections (at most
  * DOCKER_PARALLEL_MAX, each of which costs two calls first), and returns when all threads
  * have ended. After the first task that failed no further one begins; its error is returned, with its
- * diag. -ECANCELED by docker_interrupt(). -ESTALE: another engine answers than `docker` talked to.
+ * diag. Where no further connection can be had, all are done on `docker`. -ECANCELED by docker_interrupt(). -ESTALE: another engine answers than `docker` talked to.
  */
 #define DOCKER_PARALLEL_MAX 4
 int docker_parallel(Docker *docker, size_t n, DockerTask task, void *userdata,

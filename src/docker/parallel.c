@@ -2,7 +2,8 @@
 
 /*
  * Threads take task after task until there are none. The caller's thread only waits, so that
- * docker_interrupt() on its connection reaches all of them.
+ * docker_interrupt() on its connection reaches all of them; it does what they leave. The trap is an
+ * engine (or a proxy before it) that serves fewer connections than these: that is no error.
  */
 
 #include "docker/parallel.h"
@@ -63,10 +64,15 @@ static void *member_main(void *userdata) {
         int r = 0;
 
         pthread_setname_np(pthread_self(), "engine");
-        while (r >= 0 && take_task(team, &i)) {
+        while (r >= 0) {
                 r = docker_join(member->docker, team->docker, &diag);
-                if (r >= 0)
-                        r = team->task(member->docker, i, team->userdata, &diag);
+                if (r < 0 && r != -ESTALE) {
+                        r = 0; /* what is left is done by others */
+                        break;
+                }
+                if (r < 0 || !take_task(team, &i))
+                        break;
+                r = team->task(member->docker, i, team->userdata, &diag);
         }
         end_member(team, r, &diag);
         return NULL;
@@ -124,13 +130,13 @@ static size_t start_team(Docker *docker, Team *team, Member *members) {
         return n;
 }
 
-static int one_after_the_other(Docker *docker, size_t n, DockerTask task, void *userdata,
-                               Diag *reterr_diag) {
+/* The tasks that no member took: there may be none who got a connection. */
+static int finish(Docker *docker, Team *team, Diag *reterr_diag) {
         int r = 0;
 
-        for (size_t i = 0; i < n && r >= 0; i++)
-                r = task(docker, i, userdata, reterr_diag);
-        return r;
+        while (r >= 0 && team->next < team->n)
+                r = team->task(docker, team->next++, team->userdata, reterr_diag);
+        return MIN(r, 0);
 }
 
 int docker_parallel(Docker *docker, size_t n, DockerTask task, void *userdata, Diag *reterr_diag) {
@@ -150,14 +156,14 @@ int docker_parallel(Docker *docker, size_t n, DockerTask task, void *userdata, D
         if (r < 0)
                 return r;
         n_members = start_team(docker, &team, members);
-        if (n_members == 0)
-                return one_after_the_other(docker, n, task, userdata, reterr_diag);
         wait_for_team(docker, &team, members, n_members);
         for (size_t i = 0; i < n_members; i++)
                 docker_free(members[i].docker);
         if (docker_interrupted(docker))
                 return -ECANCELED;
-        if (team.error < 0 && reterr_diag)
+        if (team.error >= 0)
+                return finish(docker, &team, reterr_diag);
+        if (reterr_diag)
                 *reterr_diag = team.diag;
-        return MIN(team.error, 0);
+        return team.error;
 }
