@@ -1,7 +1,6 @@
 """Which names a clear takes, what it keeps, and that it can be undone."""
 from __future__ import annotations
 
-import json
 import time
 import uuid
 from pathlib import Path
@@ -10,10 +9,9 @@ import pytest
 
 import proxy as proxy_module
 from engine import Engine, rootfs
-from helpers import (Daemon, Project, images, load, names, on, receipts, rollback_name, run, tag, untag,
-                     wait_until)
+from helpers import Daemon, Project, images, load, names, on, receipts, rollback_name, run, tag, untag
 from proxy import Proxy
-from scenarios import BACKEND, GRAPH, HEAD, SLOW, Row, Scenario, count
+from scenarios import BACKEND, GRAPH, SLOW, Build, Row, Scenario, count
 
 proxy = proxy_module.proxy  # the fixture
 
@@ -192,7 +190,7 @@ BASE_DOCKERFILE = "FROM scratch\nCOPY rootfs /\n"
 CHILD = f"FROM {BASE}\nCOPY requirements.txt /app/\nRUN cp /app/requirements.txt /app/installed\n"
 
 
-def build(engine: Engine, directory: Path, name: str, dockerfile: str, classic: bool = False) -> "object":
+def build(engine: Engine, directory: Path, name: str, dockerfile: str, classic: bool = False) -> Build:
     if not directory.exists():
         rootfs(directory / "rootfs")
         (directory / "rootfs/unique").write_text(uuid.uuid4().hex)

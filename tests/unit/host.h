@@ -160,9 +160,9 @@ static inline ClearPlan host_plan(Host *h) {
 
         context.seen = &h->seen;
         assert_int_equal(image_set_index(&h->inventory.images), 0);
-        assert_int_equal(plan_clear(&h->inventory, &h->config, &h->options, &h->suspects, &context,
-                                    &plan),
-                         0);
+        assert_int_equal(
+                plan_clear(&h->inventory, &h->config, &h->options, &h->suspects, &context, &plan),
+                0);
         return plan;
 }
 
