@@ -23,6 +23,10 @@ int strv_copy(Strv *ret_list, const Strv *list) must_check;
 bool strv_contains(const Strv *list, const char *text);
 bool strv_equal(const Strv *a, const Strv *b);
 void strv_sort(Strv *list);
+/* Of a sorted list: drops what is in it a second time. */
+void strv_unique(Strv *list);
+/* As strv_contains(), of a sorted list: by bisection. */
+bool strv_sorted_contains(const Strv *list, const char *text);
 /* All of them with `separator` between, malloc'ed; NULL on out of memory. */
 char *strv_join(const Strv *list, const char *separator);
 

@@ -66,6 +66,15 @@ int docker_build_cache(Docker *docker, DockerRecord add, void *userdata, Unreada
 
 /* GET /images/json?all=1: the classic builder's intermediate images too. */
 int docker_images(Docker *docker, ImageSet *ret, Diag *reterr_diag) must_check;
+/* Those without a name that no other image was made from: the list with the filter dangling=true. */
+int docker_images_untagged(Docker *docker, ImageSet *ret, Diag *reterr_diag) must_check;
+/*
+ * The images that have one of these names ("repo:tag", else -EINVAL), each with those names alone:
+ * the list with the filter reference. On the containerd store an entry of the whole list costs
+ * milliseconds.
+ */
+int docker_images_named(Docker *docker, const char *const *names, size_t n, ImageSet *ret,
+                        Diag *reterr_diag) must_check;
 int docker_image(Docker *docker, const char *name_or_id, ImageDetail *ret,
                  Diag *reterr_diag) must_check;
 

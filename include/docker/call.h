@@ -18,9 +18,10 @@ typedef struct Request {
         const char *path;
         /* instead of `path` where it depends on the version agreed on: newest first, to minor 0 */
         const VersionedPath *paths;
-        long status;                      /* of success; the rest are errors. 0: 200 */
-        uint64_t deadline_usec;           /* USEC_INFINITY: none, once a version is agreed on */
-        bool prune;                       /* may have to be waited for */
+        const char *containerd_path; /* instead of both on the containerd image store; or NULL */
+        long status;                 /* of success; the rest are errors. 0: 200 */
+        uint64_t deadline_usec;      /* USEC_INFINITY: none, once a version is agreed on */
+        bool prune;                  /* may have to be waited for */
         void (*on_begin)(void *userdata); /* see HttpRequest */
 } Request;
 
@@ -64,6 +65,15 @@ int docker_call_object(Docker *docker, const Request *request, const char *const
 int docker_call_list(Docker *docker, const Request *request, const RecordsWant *want,
                      RecordsElement element, RecordsShortcut shortcut, void *userdata,
                      HttpResponse *ret, Diag *reterr_diag) must_check;
+
+/* For docker/parallel.h: another connection to the same socket. It agrees on a version by itself. */
+int docker_clone(const Docker *docker, Docker **ret) must_check;
+/* Agrees on a version where that is still to be done. -ESTALE: not the engine that `docker` knows. */
+int docker_join(Docker *clone, const Docker *docker, Diag *reterr_diag) must_check;
+/* What docker_call_deadline() tells while others of these connections are waited for. */
+void docker_expect(Docker *docker, uint64_t deadline_usec);
+bool docker_interrupted(const Docker *docker);
+uint64_t docker_timeout(const Docker *docker);
 
 /* POSTs `body` to `path` over a connection of its own for gRPC, see docker/http.h. The errors are
  * those of http_call(), -ECONNREFUSED where there is no engine, and -EOPNOTSUPP. The statuses in `ret`

@@ -134,11 +134,11 @@ typedef struct NamedImage {
 typedef struct NamedImages {
         NamedImage *v;
         size_t n, size;
+        bool prepared; /* the two are in step with `v` */
+        Index by_name, by_id;
 } NamedImages;
 
 int named_images_add(NamedImages *list, const char *name, const char *id) must_check;
-/* The same, unless the very pair is there already. */
-int named_images_add_once(NamedImages *list, const char *name, const char *id) must_check;
 /* Adds each pair of `from` that is not in the list yet; of one that is, `deleted` counts in either. N
  * log N. No pair may be twice in `from`. After -ENOMEM a part of them is added. */
 int named_images_merge(NamedImages *list, const NamedImages *from) must_check;
@@ -147,6 +147,9 @@ int named_images_index(const NamedImages *list, Index *ret) must_check;
 /* The entry of this name and id, or NULL. Entries that were added after the index are not found. */
 NamedImage *named_images_find_pair(const NamedImages *list, const Index *index, const char *name,
                                    const char *id);
+/* Makes the look-ups below fast; to be called again after an addition. Without it they scan the list. */
+int named_images_prepare(NamedImages *list) must_check;
+/* The first entry of this name, or NULL. */
 const NamedImage *named_images_find(const NamedImages *list, const char *name);
 bool named_images_contain_id(const NamedImages *list, const char *id);
 void named_images_done(NamedImages *list);

@@ -15,7 +15,7 @@
 #include "store/store.h"
 
 /*
- * Runs one clear, or with options->dry_run plans it. Fills `receipt`, of which the caller has set
+ * Runs one clear, or with options->dry_run plans it. `seen`: what is remembered of images. Fills `receipt`, of which the caller has set
  * id, target, who, started_sec and keep_mounts, and writes it to `store`.
  *
  * `watch` is what earlier jobs remember of builds, and is brought up to date.
@@ -26,5 +26,5 @@
  * `*reterr_local` is set if it was not the engine that failed, but something here (the disk).
  */
 int clear_run(Docker *docker, const Config *config, Store *store, BuildWatch *watch,
-              const ClearOptions *options, const Reporter *reporter, Receipt *receipt,
-              Json **ret_plan, bool *reterr_local, Diag *reterr_diag) must_check;
+              const SeenImages *seen, const ClearOptions *options, const Reporter *reporter,
+              Receipt *receipt, Json **ret_plan, bool *reterr_local, Diag *reterr_diag) must_check;

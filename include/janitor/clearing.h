@@ -12,12 +12,17 @@ typedef struct Clear {
         Store *store;
         const ClearOptions *options;
         const Reporter *reporter;
+        const SeenImages *seen; /* what is remembered of images */
         Receipt *receipt;
 
         Suspects suspects; /* of earlier clears and of this one */
         bool dirty;        /* they differ from what is stored */
         Inventory inventory;
         ClearPlan plan;
+        Strv first;   /* ids of the images that the first look found, sorted */
+        bool looked;  /* there was a first look */
+        Strv kept;    /* ids of the images whose names were kept, sorted */
+        bool no_room; /* of any plan so far */
         AppsLook apps;
         AppsWork apps_work;
         ContainerSet containers; /* as the inventory's, where only applications are cleared */
@@ -43,6 +48,11 @@ static inline ContainerSet *containers_of(Clear *clear) {
         return clears_docker(clear) ? &clear->inventory.containers : &clear->containers;
 }
 
+/* Decides on the inventory of the last look, in the light of the plans before it. */
+int clear_plan(Clear *clear) must_check;
+/* Adds what the plans did to images and their lists of names do not tell; `last`: the plan of the last
+ * look. */
+int clear_image_notes(const Clear *clear, const ClearPlan *last, Strv *notes) must_check;
 /* Reads which images earlier clears took names from, and adds them to clear->suspects. Where the store
  * fails, clear->not_read tells how, and record_ahead() tries again. 0 or -ENOMEM. */
 int record_recall(Clear *clear) must_check;

@@ -2,10 +2,10 @@
 #pragma once
 
 /*
- * Decide: what a clear would do to an inventory. Pure: no clock, no I/O.
+ * Decide: what a clear would do to an inventory. Pure: no clock, no I/O, and N log N.
  */
 
-#include "janitor/inventory.h"
+#include "janitor/ownership.h"
 #include "janitor/receipt.h"
 
 typedef struct ClearOptions {
@@ -15,31 +15,71 @@ typedef struct ClearOptions {
         bool include_mounted; /* caches of applications that a container has mounted */
         bool dry_run;
         uint64_t wait_usec; /* for builds under way */
+        int64_t asked_sec;  /* when the clear was asked for (wall time); 0: not known */
 } ClearOptions;
 
+/* What a clear knows besides an inventory. A pointer may be NULL. */
+typedef struct ClearContext {
+        const SeenImages *seen;  /* what is remembered of images */
+        const Strv *first;       /* ids of the images of the clear's first look, sorted; NULL: this
+                                  * is the first */
+        const Strv *kept;        /* ids of the images that earlier rounds kept, sorted */
+        const NamedImages *made; /* rollback tags that earlier rounds made */
+} ClearContext;
+
+/* Why a name in scope stays. */
+typedef enum KeptReason {
+        KEPT_OLDER, /* an older release that serves no build */
+        KEPT_BASE,  /* a local base image */
+} KeptReason;
+
+typedef struct KeptName {
+        KeptReason reason;
+        char *name;
+        char id[IMAGE_ID_MAX];
+} KeptName;
+
+typedef struct KeptNames {
+        KeptName *v;
+        size_t n, size;
+} KeptNames;
+
 typedef struct ClearPlan {
-        NamedImages rollback_tags; /* to make first: "repo:tag" and the image in use */
+        NamedImages rollback_tags; /* to make first: "repo:tag", and the image */
         NamedImages names;         /* to take away, and what each names now; `deleted` where
                                       the engine deletes the image with it */
-        Strv untagged;             /* ids of untagged leaf images to remove by the trash tag */
-        Strv trash;                /* left-over trash tags */
-        Strv kept_mounts;          /* ids of records kept: cache mounts and what they stand on */
-        size_t n_records;          /* records to prune */
+        NamedImages replaced_tags; /* rollback tags of earlier clears, to take away last */
+        KeptNames kept;
+        bool no_room;     /* an image gets no rollback tag since the disk is under pressure */
+        Strv untagged;    /* ids of untagged leaf images to remove by the trash tag; sorted */
+        Strv trash;       /* left-over trash tags; sorted */
+        Strv kept_mounts; /* ids of records kept: cache mounts and what they stand on; sorted */
+        size_t n_records; /* records to prune */
         uint64_t record_bytes;
-        Strv other_projects; /* compose projects whose builds go cold too */
+        Strv other_projects; /* compose projects whose builds go cold too; sorted */
         bool matches;        /* some image is one of [images] match */
 } ClearPlan;
 
 /*
  * 0 or -ENOMEM. `suspects` are images that clears took names from, now or earlier, and the members
- * of their parent chains.
+ * of their parent chains. `context` may be NULL.
+ *
+ * Names in scope go from images that may serve a build and from current ones: the newest image of each
+ * repository, and those that a container or a service uses. Before its names go, an image gets a
+ * rollback tag if it is in use, current, made after the clear was asked for, or may serve only as far
+ * as is known; not if that tag would let it serve (unless it is in use, and so can't be deleted).
  */
 int plan_clear(const Inventory *inventory, const Config *config, const ClearOptions *options,
-               const NamedImages *suspects, ClearPlan *ret) must_check;
+               const NamedImages *suspects, const ClearContext *context, ClearPlan *ret) must_check;
 void clear_plan_done(ClearPlan *plan);
 static inline void clear_plan_donep(ClearPlan *plan) {
         clear_plan_done(plan);
 }
+
+/* The image part of plan_clear(): everything but records and projects. */
+int plan_images(const Inventory *inventory, const Config *config, const ClearOptions *options,
+                const NamedImages *suspects, const ClearContext *context,
+                ClearPlan *plan) must_check;
 
 /*
  * What the host will look like if every step of the plan succeeds, to be judged by a dry run:
@@ -53,41 +93,6 @@ int plan_predict(const Config *config, const ClearPlan *plan, const NamedImages 
 bool clear_plan_empty(const ClearPlan *plan);
 /* Two passes that plan the same make no progress. */
 bool clear_plan_equal(const ClearPlan *a, const ClearPlan *b);
-
-/*
- * Adds to `suspects` every image that a name in scope names (with that name), and the members of
- * its parent chain (with the name ""), up to the image that its Dockerfile's FROM named.
- */
-int plan_suspects(const Inventory *inventory, const Config *config,
-                  NamedImages *suspects) must_check;
-
-/* The untagged images of the classic builder that nobody can be said to own, and from which a
- * classic build of the application might still take steps. Borrowed ids. */
-typedef int (*UnclaimedImage)(void *userdata, const Image *image);
-int plan_unclaimed(const Inventory *inventory, const Config *config, const NamedImages *suspects,
-                   UnclaimedImage found, void *userdata) must_check;
-
-/* The parent of each image as an index, malloc'ed; PLAN_NO_PARENT where it has none or none that is
- * there. */
-#define PLAN_NO_PARENT SIZE_MAX
-int plan_parents(const Inventory *inventory, size_t **ret) must_check;
-
-typedef enum Claim { CLAIM_NONE, CLAIM_OURS, CLAIM_FOREIGN } Claim;
-
-/* Whose each image without a name is (all of them ours with dangling=all), malloc'ed; CLAIM_NONE for
- * those that have one. `parents` by plan_parents(). */
-int plan_claims(const Inventory *inventory, const Config *config, const NamedImages *suspects,
-                const size_t *parents, Claim **ret) must_check;
-
-/*
- * The name that an untagged image in use went by: a rebuild takes the name from a release that still
- * runs, and its container remembers. NULL if it has none in scope; else malloc'ed into `*ret`.
- */
-int plan_former_name(const Inventory *inventory, const Config *config, const Image *image,
-                     char **ret) must_check;
-
-/* The container that holds an image, or NULL; running ones first. */
-const Container *container_of_image(const Inventory *inventory, const char *image_id);
 
 /* Type Plan of the control interface, or NULL on out of memory. */
 Json *clear_plan_json(const ClearPlan *plan, const ClearOptions *options,

@@ -62,6 +62,10 @@ static inline void releases_donep(Releases *releases) {
         releases_done(releases);
 }
 
+/* Goes by the last tag that is remembered of an image, not by the one that the engine tells now: for an
+ * image that the janitor may have tagged since. */
+void releases_forget_tag(Fact *fact);
+
 /* Below zero if image `a` is newer than image `b`; 0 for one and the same. */
 int releases_compare(const Releases *releases, size_t a, size_t b);
 

@@ -85,6 +85,22 @@ void strv_sort(Strv *list) {
                 qsort(list->v, list->n, sizeof *list->v, compare);
 }
 
+void strv_unique(Strv *list) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < list->n; i++) {
+                if (n > 0 && strcmp(list->v[n - 1], list->v[i]) == 0)
+                        free(list->v[i]);
+                else
+                        list->v[n++] = list->v[i];
+        }
+        list->n = n;
+}
+
+bool strv_sorted_contains(const Strv *list, const char *text) {
+        return list->n > 0 && bsearch(&text, list->v, list->n, sizeof *list->v, compare) != NULL;
+}
+
 void strv_done(Strv *list) {
         for (size_t i = 0; i < list->n; i++)
                 free(list->v[i]);

@@ -242,8 +242,8 @@ const Key config_keys[] = {
                 .section = "images",
                 .name = "rollback_tag",
                 .fallback = "wpcache-rollback",
-                .about = "An image in use is tagged REPOSITORY:THIS-ID before a clear takes its\n"
-                         "names away.",
+                .about = "An image that wpcachectl rollback can bring back is tagged\n"
+                         "REPOSITORY:THIS-ID before a clear takes its names away.",
                 FIELD(rollback_tag),
                 .kind = KEY_TEXT,
                 .check = check_tag,

@@ -186,10 +186,9 @@ static void print_receipt(Clear *clear, const Json *receipt, bool good) {
                 render_list(names, "name", NAMES_SHOWN);
                 putchar('\n');
         }
-        /* the engine deletes what loses its last name, unless a container holds it */
         printf("Receipt: %s%s\n", json_get_string(receipt, "id", "?"),
                json_size(json_get(receipt, "rollbackTags")) > 0
-                       ? " (wpcachectl rollback puts names back on images in use)"
+                       ? " (wpcachectl rollback puts names back)"
                        : "");
         if (good)
                 print_success(ctl);

@@ -287,6 +287,7 @@ static void print_clear_run(const Ctl *ctl, const Json *receipt) {
                 printf("Command: %s\n", json_get_string(who, "command", ""));
         print_names("Names taken away:", json_get(receipt, "names"));
         print_names("Rollback tags made:", json_get(receipt, "rollbackTags"));
+        print_names("Rollback tags replaced:", json_get(receipt, "replacedTags"));
         json_foreach (removed, json_get(receipt, "removed")) {
                 const char *step = json_get_string(removed, "step", "?");
 

@@ -269,8 +269,37 @@ static void print_apps(const Ctl *ctl, const Json *apps, const Json *remaining) 
         }
 }
 
+/* Names that go; `why` behind those whose image stays. */
+static void print_names(const Json *names, const char *verb, const char *why) {
+        json_foreach (name, names) {
+                const char *id = json_get_string(name, "imageId", "?");
+                bool deleted = json_get_bool(name, "deleted", false);
+
+                printf("  %-9s %s (%.*s)%s\n", deleted ? "delete" : verb,
+                       json_get_string(name, "name", "?"), render_id_length(id), id,
+                       deleted ? " (cannot be rolled back)" : why);
+        }
+}
+
+static void print_kept(const Json *plan) {
+        const Json *kept = json_get(plan, "kept");
+        int64_t n_more = json_get_int(plan, "keptNames", 0) - (int64_t)json_size(kept);
+        char count[RENDER_COUNT_MAX];
+
+        json_foreach (name, kept) {
+                const char *reason = json_get_string(name, "reason", "?");
+
+                printf("  keep      %s (kept: %s)\n", json_get_string(name, "name", "?"),
+                       strcmp(reason, "older") == 0  ? "serves no build"
+                       : strcmp(reason, "base") == 0 ? "local base image"
+                                                     : reason);
+        }
+        if (n_more > 0)
+                printf("  keep      %s more\n", render_count(n_more, "name", count));
+}
+
 int print_clear_plan(const Ctl *ctl, const Json *plan) {
-        const Json *names = json_get(plan, "names"), *tags = json_get(plan, "rollbackTags");
+        const Json *names = json_get(plan, "names");
         const Json *untagged = json_get(plan, "untagged"), *remaining = json_get(plan, "remaining");
         char bytes[BYTES_TEXT_MAX], count[RENDER_COUNT_MAX];
         int r;
@@ -280,15 +309,11 @@ int print_clear_plan(const Ctl *ctl, const Json *plan) {
         if (r != CTL_DONE)
                 return r;
         print_apps(ctl, json_get(plan, "apps"), remaining);
-        json_foreach (name, names) {
-                const char *id = json_get_string(name, "imageId", "?");
-
-                printf("  untag     %s (%.*s)\n", json_get_string(name, "name", "?"),
-                       render_id_length(id), id);
-        }
-        json_foreach (tag, tags)
-                printf("  tag       %s, for its image is in use\n",
-                       json_get_string(tag, "name", "?"));
+        print_names(names, "untag", "");
+        print_names(json_get(plan, "replacedTags"), "untag", ", replaced");
+        json_foreach (tag, json_get(plan, "rollbackTags"))
+                printf("  tag       %s, to roll back to\n", json_get_string(tag, "name", "?"));
+        print_kept(plan);
         if (json_size(untagged) > 0) {
                 printf("  remove    %s: ",
                        render_count((int64_t)json_size(untagged), "untagged image", count));

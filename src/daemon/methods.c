@@ -175,6 +175,7 @@ static bool read_clear(const Manager *manager, Connection *connection, const Jso
                 return false;
         }
         options->wait_usec = (uint64_t)wait_sec * USEC_PER_SEC;
+        options->asked_sec = now_realtime_sec();
         return read_target(manager, connection, target, options);
 }
 

@@ -111,6 +111,21 @@ int docker_build_cache(Docker *docker, DockerRecord add, void *userdata, Unreada
         }
 }
 
+/* "repo:tag" and nothing that the engine could take for an id or a digest. */
+static bool is_tagged_name(const char *name) {
+        static const char *const algorithms[] = { "sha256", "sha384", "sha512" };
+        size_t n = name_repository_length(name);
+        const char *tag = name_tag(name);
+
+        if (n == 0 || !tag || !*tag || strchr(name, '@'))
+                return false;
+        for (size_t i = 0; i < ELEMENTSOF(algorithms); i++)
+                if (n == strlen(algorithms[i]) && memcmp(name, algorithms[i], n) == 0)
+                        return false;
+
+        return true;
+}
+
 static int on_image(void *userdata, const char *text, size_t n, const char *defect,
                     Diag *reterr_diag) {
         cleanup(image_done) Image image = { 0 };
@@ -128,12 +143,12 @@ static int on_image(void *userdata, const char *text, size_t n, const char *defe
         return r < 0 ? r : image_set_add(set, &image);
 }
 
-int docker_images(Docker *docker, ImageSet *ret, Diag *reterr_diag) {
+static int list_images(Docker *docker, const char *path, ImageSet *ret, Diag *reterr_diag) {
         static const char *const paths[] = { "", NULL };
         static const RecordsWant want = { paths, parse_image_members, RECORDS_ELEMENT_MAX };
         const Request request = {
                 .method = "GET",
-                .path = "/images/json?all=1",
+                .path = path,
                 .deadline_usec = docker_deadline(docker, false),
         };
         int r;
@@ -146,6 +161,43 @@ int docker_images(Docker *docker, ImageSet *ret, Diag *reterr_diag) {
                 image_set_done(ret);
 
         return r;
+}
+
+int docker_images(Docker *docker, ImageSet *ret, Diag *reterr_diag) {
+        return list_images(docker, "/images/json?all=1", ret, reterr_diag);
+}
+
+int docker_images_untagged(Docker *docker, ImageSet *ret, Diag *reterr_diag) {
+        /* {"dangling":["true"]} */
+        return list_images(docker, "/images/json?filters=%7B%22dangling%22%3A%5B%22true%22%5D%7D",
+                           ret, reterr_diag);
+}
+
+int docker_images_named(Docker *docker, const char *const *names, size_t n, ImageSet *ret,
+                        Diag *reterr_diag) {
+        cleanup_free char *filters = NULL, *encoded = NULL, *path = NULL;
+        cleanup(strv_done) Strv quoted = STRV_NULL;
+
+        /* The filter takes a pattern of path.Match, and an empty list for no filter at all. */
+        *ret = (ImageSet){ 0 };
+        for (size_t i = 0; i < n; i++) {
+                cleanup_free char *one = NULL;
+
+                if (!is_tagged_name(names[i]) || names[i][strcspn(names[i], "*?[]\\\"")])
+                        return diag_set(reterr_diag, -EINVAL, "\"%s\" is no name with a tag",
+                                        names[i]);
+                one = text_format("\"%s\"", names[i]);
+                if (!one || strv_add(&quoted, one) < 0)
+                        return -ENOMEM;
+        }
+        if (n == 0)
+                return image_set_index(ret);
+        filters = strv_join(&quoted, ",");
+        encoded = filters ? http_encode(filters) : NULL;
+        path = encoded ? text_format("/images/json?filters=%%7B%%22reference%%22%%3A%%5B%s%%5D%%7D",
+                                     encoded)
+                       : NULL;
+        return path ? list_images(docker, path, ret, reterr_diag) : -ENOMEM;
 }
 
 int docker_image(Docker *docker, const char *name_or_id, ImageDetail *ret, Diag *reterr_diag) {
@@ -473,44 +525,23 @@ int docker_tag(Docker *docker, const char *id, const char *repository, const cha
         return docker_call(docker, &request, NULL, NULL, NULL, reterr_diag);
 }
 
-/* "repo:tag" and nothing that the engine could take for an id or a digest. */
-static bool is_tagged_name(const char *name) {
-        static const char *const algorithms[] = { "sha256", "sha384", "sha512" };
-        size_t n = name_repository_length(name);
-        const char *tag = name_tag(name);
-
-        if (n == 0 || !tag || !*tag || strchr(name, '@'))
-                return false;
-        for (size_t i = 0; i < ELEMENTSOF(algorithms); i++)
-                if (n == strlen(algorithms[i]) && memcmp(name, algorithms[i], n) == 0)
-                        return false;
-
-        return true;
-}
-
 int docker_untag(Docker *docker, const char *name, size_t *ret_deleted, Diag *reterr_diag) {
         cleanup(body_done) Body body = { .max = BODY_MAX };
-        cleanup_free char *encoded = NULL, *path = NULL;
+        cleanup_free char *encoded = NULL, *path = NULL, *keep_parents = NULL;
         Request request = { "DELETE", .deadline_usec = docker_deadline(docker, false) };
-        const EngineInfo *info;
-        bool keep_parents;
         int r;
 
         if (!is_tagged_name(name))
                 return diag_set(reterr_diag, -EINVAL, "\"%s\" is no name with a tag", name);
 
-        r = docker_negotiate(docker, &info, reterr_diag);
-        if (r < 0)
-                return r;
-        keep_parents = info->image_store == IMAGE_STORE_CONTAINERD;
-
         encoded = http_encode(name);
-        path = encoded ? text_format("/images/%s%s", encoded, keep_parents ? "?noprune=1" : "")
-                       : NULL;
-        if (!path)
+        path = encoded ? text_format("/images/%s", encoded) : NULL;
+        keep_parents = path ? text_format("%s?noprune=1", path) : NULL;
+        if (!keep_parents)
                 return -ENOMEM;
 
         request.path = path;
+        request.containerd_path = keep_parents;
         r = docker_call_body(docker, &request, &body, reterr_diag);
         if (r < 0)
                 return r;

@@ -29,6 +29,7 @@
 
 struct Docker {
         Http *http;
+        char *socket_path;
         _Atomic(Http *) grpc; /* made when first needed; docker_interrupt() looks at it */
         uint64_t timeout_usec, prune_timeout_usec;
         EngineInfo info;
@@ -61,7 +62,8 @@ int docker_new(const char *socket_path, uint64_t timeout_usec, uint64_t prune_ti
 
         docker->timeout_usec = timeout_usec;
         docker->prune_timeout_usec = prune_timeout_usec;
-        r = http_new(socket_path, &docker->http);
+        docker->socket_path = strdup(socket_path);
+        r = docker->socket_path ? http_new(socket_path, &docker->http) : -ENOMEM;
         if (r < 0)
                 return r;
 
@@ -76,6 +78,7 @@ Docker *docker_free(Docker *docker) {
         http_free(docker->http);
         http_free(docker->grpc);
         engine_info_done(&docker->info);
+        free(docker->socket_path);
         free(docker);
         return NULL;
 }
@@ -453,6 +456,8 @@ int docker_negotiate(Docker *docker, const EngineInfo **ret, Diag *reterr_diag) 
 static const char *request_path(const Docker *docker, const Request *request) {
         const VersionedPath *versioned = request->paths;
 
+        if (request->containerd_path && docker->info.image_store == IMAGE_STORE_CONTAINERD)
+                return request->containerd_path;
         while (versioned && docker->info.api_minor < versioned->api_minor)
                 versioned++;
         return versioned ? versioned->path : request->path;
@@ -627,6 +632,38 @@ int docker_call_list(Docker *docker, const Request *request, const RecordsWant *
         asked = endpoint(request->method, request_path(docker, request));
         r = records_finish(list.records, reterr_diag);
         return r < 0 ? diag_wrap(reterr_diag, r, "%s", asked.text) : 0;
+}
+
+int docker_clone(const Docker *docker, Docker **ret) {
+        return docker_new(docker->socket_path, docker->timeout_usec, docker->prune_timeout_usec,
+                          ret);
+}
+
+int docker_join(Docker *clone, const Docker *docker, Diag *reterr_diag) {
+        const EngineInfo *a = &clone->info, *b = &docker->info;
+        int r;
+
+        if (!clone->agreed) {
+                r = negotiate(clone, docker_deadline(clone, false), reterr_diag);
+                if (r < 0)
+                        return r;
+        }
+        if (strcmp(a->version, b->version) != 0 || strcmp(a->api_version, b->api_version) != 0 ||
+            strcmp(a->root_dir, b->root_dir) != 0 || a->image_store != b->image_store)
+                return diag_set(reterr_diag, -ESTALE, "the engine was replaced meanwhile");
+        return 0;
+}
+
+void docker_expect(Docker *docker, uint64_t deadline_usec) {
+        docker->call_deadline_usec = deadline_usec;
+}
+
+bool docker_interrupted(const Docker *docker) {
+        return http_interrupted(docker->http);
+}
+
+uint64_t docker_timeout(const Docker *docker) {
+        return docker->timeout_usec;
 }
 
 int docker_pause(Docker *docker, uint64_t *delay_usec, uint64_t deadline_usec) {

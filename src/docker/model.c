@@ -192,6 +192,12 @@ void image_set_done(ImageSet *set) {
         *set = (ImageSet){ 0 };
 }
 
+static void named_images_drop_indexes(NamedImages *list) {
+        list->prepared = false;
+        index_done(&list->by_name);
+        index_done(&list->by_id);
+}
+
 int named_images_add(NamedImages *list, const char *name, const char *id) {
         cleanup_free char *copy = NULL;
         NamedImage *entry;
@@ -201,17 +207,11 @@ int named_images_add(NamedImages *list, const char *name, const char *id) {
         copy = strdup(name);
         if (!copy || array_grow(list->v, list->n, list->size) < 0)
                 return -ENOMEM;
+        list->prepared = false;
         entry = &list->v[list->n++];
         *entry = (NamedImage){ .name = TAKE_PTR(copy) };
         strcpy(entry->id, id);
         return 0;
-}
-
-int named_images_add_once(NamedImages *list, const char *name, const char *id) {
-        for (size_t i = 0; i < list->n; i++)
-                if (strcmp(list->v[i].name, name) == 0 && strcmp(list->v[i].id, id) == 0)
-                        return 0;
-        return named_images_add(list, name, id);
 }
 
 int named_images_index(const NamedImages *list, Index *ret) {
@@ -254,7 +254,30 @@ int named_images_merge(NamedImages *list, const NamedImages *from) {
         return r;
 }
 
+int named_images_prepare(NamedImages *list) {
+        int r;
+
+        if (list->prepared)
+                return 0;
+        named_images_drop_indexes(list);
+        r = named_images_index(list, &list->by_name);
+        for (size_t i = 0; i < list->n && r >= 0; i++)
+                r = index_add(&list->by_id, list->v[i].id, i);
+        if (r < 0) {
+                named_images_drop_indexes(list);
+                return r;
+        }
+        index_sort(&list->by_id);
+        list->prepared = true;
+        return 0;
+}
+
 const NamedImage *named_images_find(const NamedImages *list, const char *name) {
+        if (list->prepared) {
+                const IndexEntry *entry = index_find(&list->by_name, name, NULL);
+
+                return entry ? &list->v[entry->at] : NULL;
+        }
         for (size_t i = 0; i < list->n; i++)
                 if (strcmp(list->v[i].name, name) == 0)
                         return &list->v[i];
@@ -262,6 +285,8 @@ const NamedImage *named_images_find(const NamedImages *list, const char *name) {
 }
 
 bool named_images_contain_id(const NamedImages *list, const char *id) {
+        if (list->prepared)
+                return index_find(&list->by_id, id, NULL) != NULL;
         for (size_t i = 0; i < list->n; i++)
                 if (strcmp(list->v[i].id, id) == 0)
                         return true;
@@ -272,6 +297,7 @@ void named_images_done(NamedImages *list) {
         for (size_t i = 0; i < list->n; i++)
                 free(list->v[i].name);
         free(list->v);
+        named_images_drop_indexes(list);
         *list = (NamedImages){ 0 };
 }
 

@@ -30,8 +30,8 @@ static bool id_valid(const char *id) {
 /* Engine 23 to 29 prints "Parents" with a leading space, a slip in a struct tag. */
 static const char *const parent_keys[] = { "Parent", "Parents", " Parents" };
 
-const char *const parse_record_members[] = { "ID",         "Parent",     "Parents", " Parents",
-                                             "Type",       "InUse",      "Shared",  "Size",
+const char *const parse_record_members[] = { "ID",         "Parent",     "Parents",     " Parents",
+                                             "Type",       "InUse",      "Shared",      "Size",
                                              "LastUsedAt", "UsageCount", "Description", NULL };
 /* The descriptions that BuildKit gives to what a Dockerfile is read from (source/local, source/http and
  * source/git; unchanged from 0.8 to 0.32). `ret_end` is how far the description goes along with one. */

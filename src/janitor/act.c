@@ -3,17 +3,24 @@
 /*
  * The engine has no "delete if still": between the re-check and the call a name may move to
  * another image. For untagged images the trash tag closes that gap. For names it stays open for
- * the length of one call; what could slip in is a tag of the very same name, which a clear is there
- * to take away.
+ * the length of one slice of a list; what could slip in is a tag of the very same name, which a clear is
+ * there to take away. One answer tells what all names of a slice are now: to inspect each image before its
+ * removal would double the calls.
  */
 
 #include <stdio.h>
 #include <string.h>
 
 #include "base/span.h"
+#include "base/text.h"
 #include "docker/name.h"
+#include "docker/parallel.h"
 #include "janitor/act.h"
 
+/* How many objects are looked at together, right before they go one by one; and how many where several
+ * such slices are done at once. */
+#define SLICE_MAX 32
+#define PARALLEL_SLICE 8
 /* Builds may make records as fast as these rounds delete them; the next pass goes on. */
 #define PRUNE_ROUNDS_MAX 16
 
@@ -31,27 +38,6 @@ static int split_name(const char *name, char **ret_repository, const char **ret_
         *ret_repository = strndup(name, name_repository_length(name));
         *ret_tag = tag;
         return *ret_repository ? 0 : -ENOMEM;
-}
-
-static int act_rollback_tag(Docker *docker, const NamedImage *tag, Receipt *receipt,
-                            Diag *reterr_diag) {
-        cleanup(image_detail_done) ImageDetail bearer = { 0 };
-        cleanup_free char *repository = NULL;
-        const char *suffix;
-        int r;
-
-        r = docker_image(docker, tag->name, &bearer, reterr_diag);
-        if (r >= 0)
-                return 0; /* somebody took the name meanwhile: never overwritten */
-        if (r != -ENOENT)
-                return r;
-        r = split_name(tag->name, &repository, &suffix);
-        if (r < 0)
-                return r;
-        r = docker_tag(docker, tag->id, repository, suffix, reterr_diag);
-        if (r < 0)
-                return is_refusal(r) ? 0 : r;
-        return named_images_add(&receipt->rollback_tags, tag->name, tag->id);
 }
 
 static int untag(Docker *docker, const char *name, size_t *ret_deleted, Diag *reterr_diag) {
@@ -85,41 +71,29 @@ int act_take_seen_name(Docker *docker, const char *name, Diag *reterr_diag) {
         return untag(docker, name, &deleted, reterr_diag);
 }
 
-/* The name is in the receipt before the engine is asked, so that nothing that fails afterwards loses
- * it. Once the engine was asked it stays: the answer may have been lost on its way. The last look of
- * the clear tells which names are still there. `earlier`: the index of the names that were in the
- * receipt before this round. */
-static int act_name(Docker *docker, const NamedImage *name, const Index *earlier, Receipt *receipt,
-                    Diag *reterr_diag) {
-        NamedImages *names = &receipt->names;
-        NamedImage *entry = named_images_find_pair(names, earlier, name->name, name->id);
-        bool added = !entry, sent;
-        int r;
+/*
+ * A container made from an id since the pass began may be a step of a classic build, which stands on
+ * untagged images.
+ */
+static bool classic_build_began(const ContainerSet *containers, int64_t since_sec) {
+        int64_t now_sec = now_realtime_sec();
 
-        if (added) {
-                r = named_images_add(names, name->name, name->id);
-                if (r < 0)
-                        return r;
-                entry = &names->v[names->n - 1];
+        for (size_t i = 0; i < containers->n; i++) {
+                const Container *container = &containers->v[i];
+
+                /* One from the future was made while the clock was ahead. */
+                if (strncmp(container->image, "sha256:", strlen("sha256:")) == 0 &&
+                    container->created_sec >= since_sec && container->created_sec <= now_sec + 1)
+                        return true;
         }
-        entry->deleted |= name->deleted;
-        r = act_take_name(docker, name->name, name->id, &sent, reterr_diag);
-        if (added && !sent)
-                free(names->v[--names->n].name);
-        receipt->removed[REMOVED_NAMES].objects += r > 0;
-        return MIN(r, 0);
+        return false;
 }
 
-/*
- * 1 if nothing speaks against removing this image, 0 if it is to be left. Once the trash tag is on
- * an image that a container holds it can't be taken off again, so containers are looked at first.
- * A container made from an id since the pass began may be a step of a classic build, which stands
- * on untagged images: -EAGAIN then, to look at everything anew.
- */
+/* 1 if nothing speaks against removing this image, 0 if it is to be left. Once the trash tag is on an
+ * image that a container holds it can't be taken off again, so containers are looked at first. */
 static int may_trash(Docker *docker, const char *id, int64_t since_sec, Diag *reterr_diag) {
         cleanup(container_set_done) ContainerSet containers = { 0 };
         cleanup(image_detail_done) ImageDetail now = { 0 };
-        int64_t now_sec;
         int r;
 
         r = docker_containers(docker, &containers, reterr_diag);
@@ -127,33 +101,24 @@ static int may_trash(Docker *docker, const char *id, int64_t since_sec, Diag *re
                 return r;
         if (containers.unreadable.n > 0)
                 return 0; /* it may hold this image */
-        now_sec = now_realtime_sec();
-        for (size_t i = 0; i < containers.n; i++) {
-                const Container *container = &containers.v[i];
-
-                if (strcmp(container->image_id, id) == 0)
-                        return 0;
-                /* One from the future was made while the clock was ahead. */
-                if (strncmp(container->image, "sha256:", strlen("sha256:")) == 0 &&
-                    container->created_sec >= since_sec && container->created_sec <= now_sec + 1)
-                        return -EAGAIN;
-        }
+        if (classic_build_began(&containers, since_sec))
+                return -EAGAIN;
+        if (container_set_holder(&containers, id))
+                return 0;
         r = docker_image(docker, id, &now, reterr_diag);
         if (r < 0)
                 return is_refusal(r) ? 0 : r;
         return now.names.n == 0;
 }
 
-int act_take_untagged(Docker *docker, const char *id, const char *digest, int64_t since_sec,
-                      size_t *ret_deleted, Diag *reterr_diag) {
+/* Removes an untagged image by a trash tag; results as of act_take_untagged(). */
+static int trash(Docker *docker, const char *id, const char *digest, size_t *ret_deleted,
+                 Diag *reterr_diag) {
         cleanup_free char *repository = NULL, *tag = NULL, *name = NULL;
         const char *hex = strchr(id, ':');
         int r;
 
         hex = hex ? hex + 1 : id;
-        r = may_trash(docker, id, since_sec, reterr_diag);
-        if (r <= 0)
-                return r;
         if (digest)
                 r = asprintf(&tag, TRASH_REPOSITORY "-%.12s", hex);
         else
@@ -169,40 +134,369 @@ int act_take_untagged(Docker *docker, const char *id, const char *digest, int64_
         return untag(docker, name, ret_deleted, reterr_diag);
 }
 
-int act_images(Docker *docker, const ClearPlan *plan, const Reporter *reporter, Receipt *receipt,
-               Diag *reterr_diag) {
-        int64_t since_sec = now_realtime_sec() - 1;
-        cleanup(index_done) Index earlier = { 0 };
-        size_t deleted;
+int act_take_untagged(Docker *docker, const char *id, const char *digest, int64_t since_sec,
+                      size_t *ret_deleted, Diag *reterr_diag) {
         int r;
 
-        r = named_images_index(&receipt->names, &earlier);
-        for (size_t i = 0; i < plan->rollback_tags.n && r >= 0; i++)
-                r = act_rollback_tag(docker, &plan->rollback_tags.v[i], receipt, reterr_diag);
-        for (size_t i = 0; i < plan->names.n && r >= 0; i++) {
-                cleanup_free char *message = NULL;
+        r = may_trash(docker, id, since_sec, reterr_diag);
+        return r <= 0 ? r : trash(docker, id, digest, ret_deleted, reterr_diag);
+}
 
-                if (asprintf(&message, "Removing image name %s", plan->names.v[i].name) < 0)
+/* The images of a plan */
+
+/* What the parts of act_images() share. */
+typedef struct Act {
+        Docker *docker;
+        const ClearPlan *plan;
+        const Reporter *reporter;
+        Receipt *receipt;
+        int64_t since_sec;
+        bool parallel;      /* the engine's image store gains by it */
+        Index planned_tags; /* plan->rollback_tags by image id */
+        Index earlier;      /* names in the receipt before this round */
+} Act;
+
+static void act_donep(Act *act) {
+        index_done(&act->planned_tags);
+        index_done(&act->earlier);
+}
+
+static void report(const Act *act, const char *message) {
+        act->reporter->progress(act->reporter->userdata, "images", message, act->receipt->passes,
+                                act->receipt->removed[REMOVED_RECORDS].engine_bytes);
+}
+
+/* What became of a name. */
+typedef enum NameOutcome {
+        NAME_SKIPPED, /* it is not what the plan knew, so the engine was not asked */
+        NAME_ASKED,   /* the engine refused, or what it did is not known */
+        NAME_DONE,
+} NameOutcome;
+
+/* One thing that is done with each name of a list. */
+typedef struct Task {
+        const Act *act;
+        const NamedImages *names;
+        bool (*may)(const Act *act, const ImageSet *now, const NamedImage *name);
+        /* 1: done, 0: refused */
+        int (*call)(Docker *docker, const NamedImage *name, size_t *ret_deleted, Diag *reterr_diag);
+        bool announced;
+        size_t n_slice;
+        NameOutcome *outcomes; /* one a name */
+        size_t *deleted;       /* one a name: images, by the engine's word */
+} Task;
+
+static void task_donep(Task *task) {
+        free(task->outcomes);
+        free(task->deleted);
+}
+
+static int tag_image(Docker *docker, const NamedImage *name, size_t *ret_deleted,
+                     Diag *reterr_diag) {
+        cleanup_free char *repository = NULL;
+        const char *suffix;
+        int r;
+
+        *ret_deleted = 0;
+        r = split_name(name->name, &repository, &suffix);
+        if (r >= 0)
+                r = docker_tag(docker, name->id, repository, suffix, reterr_diag);
+        if (r < 0)
+                return is_refusal(r) ? 0 : r;
+        return 1;
+}
+
+static int untag_image(Docker *docker, const NamedImage *name, size_t *ret_deleted,
+                       Diag *reterr_diag) {
+        return untag(docker, name->name, ret_deleted, reterr_diag);
+}
+
+static bool bears(const ImageSet *images, const char *name, const char *id) {
+        const Image *bearer = image_set_find_name(images, name);
+
+        return bearer && strcmp(bearer->id, id) == 0;
+}
+
+/* A name that somebody took meanwhile is never overwritten. */
+static bool is_free(const Act *act, const ImageSet *now, const NamedImage *name) {
+        (void)act;
+        return !image_set_find_name(now, name->name);
+}
+
+/* The name is still this image's, and the rollback tag that the image was to get first is on it. */
+static bool may_take(const Act *act, const ImageSet *now, const NamedImage *name) {
+        const IndexEntry *tag = index_find(&act->planned_tags, name->id, NULL);
+
+        return bears(now, name->name, name->id) &&
+               (!tag || bears(now, act->plan->rollback_tags.v[tag->at].name, name->id));
+}
+
+/* Asks the engine who bears these names now, and the rollback tags planned for their images. */
+static int look_up(Docker *docker, const Act *act, const NamedImage *v, size_t n, ImageSet *ret,
+                   Diag *reterr_diag) {
+        const char *names[2 * SLICE_MAX] = { NULL };
+        size_t n_names = 0;
+
+        for (size_t i = 0; i < n; i++) {
+                const IndexEntry *tag = index_find(&act->planned_tags, v[i].id, NULL);
+
+                names[n_names++] = v[i].name;
+                if (tag)
+                        names[n_names++] = act->plan->rollback_tags.v[tag->at].name;
+        }
+        return docker_images_named(docker, names, n_names, ret, reterr_diag);
+}
+
+static int announce(const Act *act, const NamedImage *name) {
+        cleanup_free char *message = NULL;
+
+        if (name->deleted)
+                message = text_format("delete %s (cannot be rolled back)", name->name);
+        else
+                message = text_format("Removing image name %s", name->name);
+        if (!message)
+                return -ENOMEM;
+        report(act, message);
+        return 0;
+}
+
+/* The names of one slice, looked up together right before they go one by one. */
+static int do_slice(Docker *docker, size_t slice, void *userdata, Diag *reterr_diag) {
+        Task *task = userdata;
+        const size_t begin = slice * task->n_slice;
+        const size_t n = MIN(task->names->n - begin, task->n_slice);
+        cleanup(image_set_done) ImageSet now = { 0 };
+        int r;
+
+        r = look_up(docker, task->act, &task->names->v[begin], n, &now, reterr_diag);
+        for (size_t i = begin; i < begin + n && r >= 0; i++) {
+                const NamedImage *name = &task->names->v[i];
+
+                if (!task->may(task->act, &now, name))
+                        continue; /* the next observation tells what it is now */
+                if (task->announced && announce(task->act, name) < 0)
                         return -ENOMEM;
-                reporter->progress(reporter->userdata, "images", message, receipt->passes,
-                                   receipt->removed[REMOVED_RECORDS].engine_bytes);
-                r = act_name(docker, &plan->names.v[i], &earlier, receipt, reterr_diag);
-        }
-        for (size_t i = 0; i < plan->trash.n && r >= 0; i++) {
-                r = untag(docker, plan->trash.v[i], &deleted, reterr_diag);
+                task->outcomes[i] = NAME_ASKED;
+                r = task->call(docker, name, &task->deleted[i], reterr_diag);
                 if (r > 0)
-                        receipt->removed[REMOVED_UNTAGGED].objects += deleted;
+                        task->outcomes[i] = NAME_DONE;
         }
-        if (r >= 0 && plan->untagged.n > 0)
-                reporter->progress(reporter->userdata, "images", "Removing untagged images",
-                                   receipt->passes, receipt->removed[REMOVED_RECORDS].engine_bytes);
-        for (size_t i = 0; i < plan->untagged.n && r >= 0; i++) {
-                r = act_take_untagged(docker, plan->untagged.v[i], NULL, since_sec, &deleted,
-                                      reterr_diag);
-                if (r > 0)
-                        receipt->removed[REMOVED_UNTAGGED].objects += deleted;
+        return MIN(r, 0);
+}
+
+static int prepare_task(Task *task) {
+        task->outcomes = calloc(task->names->n + 1, sizeof(*task->outcomes));
+        task->deleted = calloc(task->names->n + 1, sizeof(*task->deleted));
+        return task->outcomes && task->deleted ? 0 : -ENOMEM;
+}
+
+static int run_task(Task *task, Diag *reterr_diag) {
+        const size_t n = task->names->n;
+        size_t n_slices;
+        int r = 0;
+
+        task->n_slice = task->act->parallel ? PARALLEL_SLICE : SLICE_MAX;
+        n_slices = (n + task->n_slice - 1) / task->n_slice;
+        if (task->act->parallel && n_slices > 1)
+                return docker_parallel(task->act->docker, n_slices, do_slice, task, reterr_diag);
+        for (size_t i = 0; i < n_slices && r >= 0; i++)
+                r = do_slice(task->act->docker, i, task, reterr_diag);
+        return r;
+}
+
+/* Adds the names that the engine dealt with as wanted. */
+static int collect(const Task *task, NamedImages *ret) {
+        int r = 0;
+
+        for (size_t i = 0; i < task->names->n && r >= 0; i++)
+                if (task->outcomes[i] == NAME_DONE)
+                        r = named_images_add(ret, task->names->v[i].name, task->names->v[i].id);
+        return r;
+}
+
+static int make_tags(Act *act, Diag *reterr_diag) {
+        cleanup(task_done) Task task = {
+                .act = act,
+                .names = &act->plan->rollback_tags,
+                .may = is_free,
+                .call = tag_image,
+        };
+        int r, k;
+
+        r = prepare_task(&task);
+        if (r < 0)
+                return r;
+        r = run_task(&task, reterr_diag);
+        k = collect(&task, &act->receipt->rollback_tags);
+        return r < 0 ? r : k;
+}
+
+/* Each name is in the receipt before the engine is asked, so that nothing that fails afterwards loses
+ * it. `*ret_added`: where it is, if it was not there before. */
+static int note_name(Act *act, const NamedImage *name, size_t *ret_added) {
+        NamedImages *names = &act->receipt->names;
+        NamedImage *entry = named_images_find_pair(names, &act->earlier, name->name, name->id);
+
+        *ret_added = SIZE_MAX;
+        if (!entry) {
+                if (named_images_add(names, name->name, name->id) < 0)
+                        return -ENOMEM;
+                *ret_added = names->n - 1;
+                entry = &names->v[*ret_added];
         }
+        entry->deleted |= name->deleted;
+        return 0;
+}
+
+/* Once the engine was asked a name stays: the answer may have been lost on its way. The last look of the
+ * clear tells which names are still there. */
+static void drop_skipped(const Task *task, const size_t *added, NamedImages *names) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < task->names->n; i++)
+                if (added[i] != SIZE_MAX && task->outcomes[i] == NAME_SKIPPED) {
+                        free(names->v[added[i]].name);
+                        names->v[added[i]].name = NULL;
+                }
+        for (size_t i = 0; i < names->n; i++)
+                if (names->v[i].name)
+                        names->v[n++] = names->v[i];
+        names->n = n;
+}
+
+static int take_names(Act *act, Diag *reterr_diag) {
+        cleanup(task_done) Task task = {
+                .act = act,
+                .names = &act->plan->names,
+                .may = may_take,
+                .call = untag_image,
+                .announced = true,
+        };
+        cleanup_free size_t *added = calloc(task.names->n + 1, sizeof(*added));
+        size_t n_noted = 0;
+        int r;
+
+        r = added ? prepare_task(&task) : -ENOMEM;
+        for (; n_noted < task.names->n && r >= 0; n_noted++)
+                r = note_name(act, &task.names->v[n_noted], &added[n_noted]);
+        if (r < 0)
+                return r;
+        r = run_task(&task, reterr_diag);
+        drop_skipped(&task, added, &act->receipt->names);
+        for (size_t i = 0; i < task.names->n; i++)
+                act->receipt->removed[REMOVED_NAMES].objects += task.outcomes[i] == NAME_DONE;
+        return r;
+}
+
+/* Rollback tags of earlier clears, which go once all new ones are there. */
+static int replace_tags(Act *act, Diag *reterr_diag) {
+        cleanup(task_done) Task task = {
+                .act = act,
+                .names = &act->plan->replaced_tags,
+                .may = may_take,
+                .call = untag_image,
+                .announced = true,
+        };
+        int r, k;
+
+        r = prepare_task(&task);
+        if (r < 0)
+                return r;
+        r = run_task(&task, reterr_diag);
+        k = collect(&task, &act->receipt->replaced_tags);
+        for (size_t i = 0; i < task.names->n; i++)
+                act->receipt->removed[REMOVED_UNTAGGED].objects += task.deleted[i];
+        return r < 0 ? r : k;
+}
+
+static int take_trash(Act *act, Diag *reterr_diag) {
+        for (size_t i = 0; i < act->plan->trash.n; i++) {
+                size_t deleted = 0;
+                int r;
+
+                r = untag(act->docker, act->plan->trash.v[i], &deleted, reterr_diag);
+                if (r < 0)
+                        return r;
+                act->receipt->removed[REMOVED_UNTAGGED].objects += deleted;
+        }
+        return 0;
+}
+
+static int take_untagged(Act *act, char *const *ids, size_t n, Diag *reterr_diag) {
+        cleanup(container_set_done) ContainerSet containers = { 0 };
+        cleanup(image_set_done) ImageSet now = { 0 };
+        int r;
+
+        r = docker_images_untagged(act->docker, &now, reterr_diag);
+        if (r >= 0)
+                r = docker_containers(act->docker, &containers, reterr_diag);
+        if (r >= 0 && classic_build_began(&containers, act->since_sec))
+                r = -EAGAIN;
+        if (r >= 0 && containers.unreadable.n > 0)
+                return 0; /* it may hold any of them */
+        for (size_t i = 0; i < n && r >= 0; i++) {
+                const Image *image = image_set_find(&now, ids[i]);
+                size_t deleted = 0;
+
+                if (!image || !image_is_untagged(image) ||
+                    container_set_holder(&containers, ids[i]))
+                        continue;
+                r = trash(act->docker, ids[i], NULL, &deleted, reterr_diag);
+                if (r >= 0)
+                        act->receipt->removed[REMOVED_UNTAGGED].objects += deleted;
+        }
+        return r;
+}
+
+static int take_all_untagged(Act *act, Diag *reterr_diag) {
+        const Strv *untagged = &act->plan->untagged;
+        int r = 0;
+
+        if (untagged->n > 0)
+                report(act, "Removing untagged images");
+        for (size_t i = 0; i < untagged->n && r >= 0; i += SLICE_MAX)
+                r = take_untagged(act, &untagged->v[i], MIN(untagged->n - i, (size_t)SLICE_MAX),
+                                  reterr_diag);
         return r == -EAGAIN ? 0 : MIN(r, 0);
+}
+
+static int prepare(Act *act) {
+        const NamedImages *tags = &act->plan->rollback_tags;
+
+        for (size_t i = 0; i < tags->n; i++)
+                if (index_add(&act->planned_tags, tags->v[i].id, i) < 0)
+                        return -ENOMEM;
+        index_sort(&act->planned_tags);
+        return named_images_index(&act->receipt->names, &act->earlier);
+}
+
+int act_images(Docker *docker, const ClearPlan *plan, const Reporter *reporter, Receipt *receipt,
+               Diag *reterr_diag) {
+        cleanup(act_done) Act act = {
+                .docker = docker,
+                .plan = plan,
+                .reporter = reporter,
+                .receipt = receipt,
+                .since_sec = now_realtime_sec() - 1,
+        };
+        size_t n_tags = receipt->rollback_tags.n;
+        const EngineInfo *engine;
+        int r;
+
+        r = docker_negotiate(docker, &engine, reterr_diag);
+        if (r < 0)
+                return r;
+        act.parallel = engine->image_store == IMAGE_STORE_CONTAINERD;
+        r = prepare(&act);
+        if (r >= 0)
+                r = make_tags(&act, reterr_diag);
+        if (r >= 0)
+                r = take_names(&act, reterr_diag);
+        if (r >= 0 && receipt->rollback_tags.n - n_tags == plan->rollback_tags.n)
+                r = replace_tags(&act, reterr_diag);
+        if (r >= 0)
+                r = take_trash(&act, reterr_diag);
+        return r < 0 ? r : take_all_untagged(&act, reterr_diag);
 }
 
 /* With a type filter the engine deletes leaves of that type alone, so types are taken in turn

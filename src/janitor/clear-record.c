@@ -155,6 +155,8 @@ static int add_notes(Clear *clear, Strv *notes) {
         if (r >= 0 && clear->plan.other_projects.n > 0)
                 r = note(notes, "the build cache is the whole host's: builds of %s start cold, too",
                          others);
+        if (r >= 0)
+                r = clear_image_notes(clear, &clear->plan, notes);
         if (r >= 0 && clear->options->target == TARGET_ALL && clear->config->apps.n == 0)
                 r = note(notes, "no application is configured: .next, __pycache__ and other "
                                 "caches in its directory are not cleared, and a build copies them "
@@ -246,7 +248,7 @@ static int trim_suspects(Clear *clear) {
                 const NamedImage *entry = &clear->suspects.images.v[i];
 
                 if (image_set_find(&clear->inventory.images, entry->id))
-                        r = named_images_add_once(&kept, entry->name, entry->id);
+                        r = named_images_add(&kept, entry->name, entry->id);
         }
         if (r < 0) {
                 named_images_done(&kept);
@@ -291,9 +293,12 @@ int record_outcome(Clear *clear) {
         Receipt *receipt = clear->receipt;
         Diag diag = DIAG_NULL;
         bool clean;
-        int r;
+        int r = 0;
 
-        r = judge(clear, &receipt->remaining, &receipt->assumes, &receipt->notes);
+        if (clears_docker(clear))
+                r = settle_names(clear);
+        if (r >= 0)
+                r = judge(clear, &receipt->remaining, &receipt->assumes, &receipt->notes);
         if (r < 0)
                 return r;
         receipt->kept_mounts = clear->plan.kept_mounts;
@@ -308,9 +313,7 @@ int record_outcome(Clear *clear) {
                 return -ENOMEM;
         if (clears_docker(clear)) {
                 receipt->finished_sec = clear->inventory.observed_sec;
-                r = settle_names(clear);
-                if (r >= 0)
-                        r = trim_suspects(clear);
+                r = trim_suspects(clear);
                 if (r >= 0)
                         r = write_suspects(clear, &diag);
                 if (r == -ENOMEM) /* else more of them are stored than there are: no harm */
@@ -348,10 +351,7 @@ static int predict(Clear *clear, const ClearPlan *plan) {
         int r;
 
         r = plan_predict(clear->config, plan, &clear->suspects.images, &clear->inventory);
-        if (r >= 0)
-                r = plan_clear(&clear->inventory, clear->config, clear->options,
-                               &clear->suspects.images, &clear->plan);
-        return r;
+        return r < 0 ? r : clear_plan(clear);
 }
 
 int record_plan(Clear *clear, Json **ret) {

@@ -31,6 +31,8 @@ static void clear_done(Clear *clear) {
         suspects_done(&clear->suspects);
         inventory_done(&clear->inventory);
         clear_plan_done(&clear->plan);
+        strv_done(&clear->first);
+        strv_done(&clear->kept);
         apps_look_done(&clear->apps);
         apps_work_done(&clear->apps_work);
         container_set_done(&clear->containers);
@@ -97,6 +99,51 @@ static int observe_apps(Clear *clear) {
         return apps_look(clear->config, &options, clear->reporter, &clear->apps);
 }
 
+/* What the first look found: what comes later was made after the clear was asked for. */
+static int note_first(Clear *clear) {
+        if (clear->looked)
+                return 0;
+        for (size_t i = 0; i < clear->inventory.images.n; i++)
+                if (strv_add(&clear->first, clear->inventory.images.v[i].id) < 0)
+                        return -ENOMEM;
+        strv_sort(&clear->first);
+        clear->looked = true;
+        return 0;
+}
+
+/* What later plans have to know of this one, and the receipt. */
+static int note_plan(Clear *clear) {
+        const ClearPlan *plan = &clear->plan;
+        int r = 0;
+
+        for (size_t i = 0; i < plan->kept.n && r >= 0; i++)
+                r = strv_add(&clear->kept, plan->kept.v[i].id);
+        strv_sort(&clear->kept);
+        strv_unique(&clear->kept);
+        clear->no_room = clear->no_room || plan->no_room;
+        if (r >= 0 && plan->matches && !clear->suspects.ever_matched)
+                clear->suspects.ever_matched = clear->dirty = true;
+        return r;
+}
+
+int clear_plan(Clear *clear) {
+        ClearContext context = {
+                .seen = clear->seen,
+                .first = &clear->first,
+                .kept = &clear->kept,
+                .made = &clear->receipt->rollback_tags,
+        };
+        int r;
+
+        r = note_first(clear);
+        if (r >= 0)
+                r = named_images_prepare(&clear->receipt->rollback_tags);
+        if (r >= 0)
+                r = plan_clear(&clear->inventory, clear->config, clear->options,
+                               &clear->suspects.images, &context, &clear->plan);
+        return r < 0 ? r : note_plan(clear);
+}
+
 /* Looks at what is Docker's, and decides. */
 static int observe_docker(Clear *clear, Diag *reterr_diag) {
         uint64_t begin_usec = now_monotonic_usec();
@@ -113,18 +160,15 @@ static int observe_docker(Clear *clear, Diag *reterr_diag) {
         if (clear->options->target & TARGET_IMAGES) {
                 size_t n = clear->suspects.images.n;
 
-                r = plan_suspects(&clear->inventory, clear->config, &clear->suspects.images);
+                r = plan_suspects(&clear->inventory, clear->config, clear->seen,
+                                  &clear->suspects.images);
                 if (r >= 0)
                         r = stages_add(&clear->inventory, clear->config, &clear->suspects.images);
                 if (r < 0)
                         return r;
                 clear->dirty |= clear->suspects.images.n != n;
         }
-        r = plan_clear(&clear->inventory, clear->config, clear->options, &clear->suspects.images,
-                       &clear->plan);
-        if (r >= 0 && clear->plan.matches && !clear->suspects.ever_matched)
-                clear->suspects.ever_matched = clear->dirty = true;
-        return r;
+        return clear_plan(clear);
 }
 
 static int spare_mounted(Clear *clear, Diag *reterr_diag) {
@@ -358,6 +402,8 @@ static int begin(Clear *clear, Diag *reterr_diag) {
                                 app);
         }
         r = record_recall(clear);
+        if (r >= 0)
+                r = named_images_prepare(&clear->suspects.images);
         if (r < 0)
                 return r;
         if (clears_docker(clear)) {
@@ -369,12 +415,13 @@ static int begin(Clear *clear, Diag *reterr_diag) {
 }
 
 int clear_run(Docker *docker, const Config *config, Store *store, BuildWatch *watch,
-              const ClearOptions *options, const Reporter *reporter, Receipt *receipt,
-              Json **ret_plan, bool *reterr_local, Diag *reterr_diag) {
+              const SeenImages *seen, const ClearOptions *options, const Reporter *reporter,
+              Receipt *receipt, Json **ret_plan, bool *reterr_local, Diag *reterr_diag) {
         cleanup(clear_done) Clear clear = {
                 .docker = docker,
                 .config = config,
                 .store = store,
+                .seen = seen,
                 .options = options,
                 .reporter = reporter,
                 .receipt = receipt,

@@ -9,10 +9,15 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "docker/parallel.h"
 #include "janitor/image-history.h"
 #include "janitor/inline-cache.h"
 
 #define NO_FACTS SIZE_MAX
+/* So many answers are held at once. */
+#define TOGETHER_MAX 256
+/* Fewer are asked for one after the other. */
+#define TOGETHER_MIN 8
 
 void image_facts_recall(Store *store, Inventory *inventory) {
         if (inventory->facts.n == 0)
@@ -40,33 +45,63 @@ static ImageKind kind_from_comment(const char *comment) {
         return *comment ? IMAGE_KIND_OTHER : IMAGE_KIND_CLASSIC;
 }
 
-/* `at`: the position of its facts, if there are any. */
-static int inspect(Docker *docker, const Image *image, FactSet *facts, size_t at,
-                   Diag *reterr_diag) {
-        cleanup(image_detail_done) ImageDetail detail = { 0 };
-        ImageFacts *entry = at != NO_FACTS ? &facts->v[at] : NULL;
+/* An image that is inspected. */
+typedef struct Inspection {
+        const Image *image;
+        size_t at; /* the position of its facts, if there are any */
+        ImageDetail detail;
+        bool gone;
+        int error; /* of this image alone; the other images can be read */
+        char *reason;
+} Inspection;
+
+static void inspection_done(Inspection *inspection) {
+        image_detail_done(&inspection->detail);
+        free(inspection->reason);
+        inspection->reason = NULL;
+}
+
+static int inspect(Docker *docker, size_t i, void *userdata, Diag *reterr_diag) {
+        Inspection *inspection = (Inspection *)userdata + i;
+        Diag diag = DIAG_NULL;
         int r;
 
-        r = docker_image(docker, image->id, &detail, reterr_diag);
-        if (r == -ENOENT) { /* it went away meanwhile, which is no failure of the observation */
+        r = docker_image(docker, inspection->image->id, &inspection->detail, &diag);
+        inspection->gone = r == -ENOENT;
+        if (r >= 0 || inspection->gone)
+                return 0;
+        if (r != -EBADMSG && r != -EREMOTEIO) {
+                if (reterr_diag)
+                        *reterr_diag = diag;
+                return r;
+        }
+        inspection->error = r;
+        inspection->reason = strdup(diag_text(&diag, r));
+        return inspection->reason ? 0 : -ENOMEM;
+}
+
+static int add_facts(const Inspection *inspection, FactSet *facts) {
+        const ImageDetail *detail = &inspection->detail;
+        const Image *image = inspection->image;
+        ImageFacts *entry = inspection->at != NO_FACTS ? &facts->v[inspection->at] : NULL;
+
+        if (inspection->gone) { /* meanwhile, which is no failure of the observation */
                 if (entry)
                         entry->inspected = true;
                 return 0;
         }
-        if (r < 0)
-                return r;
         entry = entry ?: fact_set_add(facts, image->id);
         if (!entry)
                 return -ENOMEM;
         if (entry->n_history == FACTS_NO_HISTORY)
                 entry->kind = image->parent_id[0] ? IMAGE_KIND_CLASSIC
-                                                  : kind_from_comment(detail.comment);
+                                                  : kind_from_comment(detail->comment);
         prefixes_done(&entry->layers);
-        for (size_t i = 0; i < detail.layers.n; i++)
-                if (prefixes_add(&entry->layers, text_hash(detail.layers.v[i])) < 0)
+        for (size_t i = 0; i < detail->layers.n; i++)
+                if (prefixes_add(&entry->layers, text_hash(detail->layers.v[i])) < 0)
                         return -ENOMEM;
-        entry->last_tagged_sec = detail.last_tagged_sec;
-        entry->last_tagged_nsec = detail.last_tagged_nsec;
+        entry->last_tagged_sec = detail->last_tagged_sec;
+        entry->last_tagged_nsec = detail->last_tagged_nsec;
         entry->inspected = true;
         entry->names_hash = hash_names(image);
         entry->dirty = true;
@@ -83,45 +118,67 @@ static bool needs_inspection(const Inventory *inventory, const Image *image) {
         return !facts || facts->names_hash != hash_names(image);
 }
 
+/* An image that the engine lists, but can't describe, is unreadable. */
+static int add_inspection(const Inspection *inspection, Inventory *inventory, Diag *reterr_diag) {
+        Diag diag = DIAG_NULL;
+
+        if (inspection->error == 0)
+                return add_facts(inspection, &inventory->facts);
+        diag_set(&diag, inspection->error, "%s", inspection->reason);
+        return inventory_add_failure(&inventory->images.unreadable, inspection->image->id,
+                                     inspection->error, &diag, reterr_diag);
+}
+
+static int inspect_together(Docker *docker, Inspection *v, size_t n, Inventory *inventory,
+                            Diag *reterr_diag) {
+        int r = 0;
+
+        if (n >= TOGETHER_MIN)
+                r = docker_parallel(docker, n, inspect, v, reterr_diag);
+        for (size_t i = 0; n < TOGETHER_MIN && i < n && r >= 0; i++)
+                r = inspect(docker, i, v, reterr_diag);
+        for (size_t i = 0; i < n; i++) {
+                if (r >= 0)
+                        r = add_inspection(&v[i], inventory, reterr_diag);
+                inspection_done(&v[i]);
+        }
+        return r;
+}
+
 /* Returns how many were inspected. */
 static int inspect_marked(Docker *docker, Inventory *inventory, const bool *marks,
                           Diag *reterr_diag) {
         const ImageSet *images = &inventory->images;
         FactSet *facts = &inventory->facts;
-        cleanup_free size_t *at = calloc(images->n + 1, sizeof(*at));
-        int n = 0, r, error = 0;
-        Diag failure = DIAG_NULL;
+        cleanup_free Inspection *v = NULL;
+        size_t n = 0;
+        int r = 0;
 
-        if (!at)
+        for (size_t i = 0; i < images->n; i++)
+                n += marks[i];
+        v = calloc(n + 1, sizeof(*v));
+        if (!v)
                 return -ENOMEM;
+        n = 0;
         for (size_t i = 0; i < images->n; i++) { /* while the index holds */
-                const ImageFacts *known = fact_set_find(facts, images->v[i].id);
+                const ImageFacts *known;
 
-                at[i] = known ? (size_t)(known - facts->v) : NO_FACTS;
-        }
-        for (size_t i = 0; i < images->n; i++) {
                 if (!marks[i])
                         continue;
-                n++;
-                Diag diag = DIAG_NULL;
-                r = inspect(docker, &images->v[i], facts, at[i], &diag);
-                if (r < 0) {
-                        error = r;
-                        failure = diag;
-                        r = inventory_add_failure(&inventory->images.unreadable, images->v[i].id, r,
-                                                  &diag, reterr_diag);
-                }
-                if (r < 0)
-                        return r;
+                known = fact_set_find(facts, images->v[i].id);
+                v[n].image = &images->v[i];
+                v[n++].at = known ? (size_t)(known - facts->v) : NO_FACTS;
         }
-        /* None could ever be described: not these images fail, but the engine. */
-        if (error < 0 && facts->n == 0) {
-                if (reterr_diag)
-                        *reterr_diag = failure;
-                return error;
-        }
-        r = fact_set_index(facts);
-        return r < 0 ? r : n;
+        for (size_t i = 0; i < n && r >= 0; i += TOGETHER_MAX)
+                r = inspect_together(docker, &v[i], MIN(n - i, (size_t)TOGETHER_MAX), inventory,
+                                     reterr_diag);
+        /* No image could ever be described: it is the engine that fails. */
+        if (r >= 0 && facts->n == 0 && n > 0 && v[n - 1].error < 0)
+                return diag_set(reterr_diag, v[n - 1].error, "%s",
+                                inventory->images.unreadable.v[0].reason);
+        if (r >= 0)
+                r = fact_set_index(facts);
+        return r < 0 ? r : (int)n;
 }
 
 static int inspect_images(Docker *docker, Inventory *inventory, Diag *reterr_diag) {

@@ -7,12 +7,15 @@
 #include "base/array.h"
 #include "base/text.h"
 #include "docker/name.h"
+#include "docker/parallel.h"
 #include "janitor/chains.h"
 #include "janitor/instruction.h"
 
 /* Histories of ours that a run asks for, a repository: the newest images, whose Dockerfile the next
  * build is likely to have. */
 #define HISTORIES_PER_REPOSITORY 32
+/* Fewer are asked for one after the other. */
+#define TOGETHER_MIN 8
 
 static const char *name_of_ours(const Config *config, const Image *image) {
         for (size_t i = 0; i < image->names.n; i++)
@@ -184,13 +187,27 @@ static int add_leaves(Inventory *inventory, const bool *wanted) {
         return fact_set_index(&inventory->facts);
 }
 
+/* An image whose history is read, into its facts. */
+typedef struct Reading {
+        const Image *image;
+        ImageFacts *facts;
+} Reading;
+
+static int read_one(Docker *docker, size_t i, void *userdata, Diag *reterr_diag) {
+        const Reading *reading = (const Reading *)userdata + i;
+
+        return read_history(docker, reading->image, reading->facts, reterr_diag);
+}
+
 static int read_histories(Docker *docker, const Config *config, Inventory *inventory,
                           Diag *reterr_diag) {
         const ImageSet *images = &inventory->images;
         cleanup_free bool *wanted = calloc(images->n + 1, sizeof(*wanted));
+        cleanup_free Reading *readings = calloc(images->n + 1, sizeof(*readings));
+        size_t n = 0;
         int r;
 
-        if (!wanted)
+        if (!wanted || !readings)
                 return -ENOMEM;
         r = find_ours(config, inventory, wanted);
         if (r < 0)
@@ -202,8 +219,12 @@ static int read_histories(Docker *docker, const Config *config, Inventory *inven
                         wanted[i] ? fact_set_find(&inventory->facts, images->v[i].id) : NULL;
 
                 if (facts)
-                        r = read_history(docker, &images->v[i], facts, reterr_diag);
+                        readings[n++] = (Reading){ &images->v[i], facts };
         }
+        if (r >= 0 && n >= TOGETHER_MIN)
+                return docker_parallel(docker, n, read_one, readings, reterr_diag);
+        for (size_t i = 0; i < n && r >= 0; i++)
+                r = read_one(docker, i, readings, reterr_diag);
         return r;
 }
 

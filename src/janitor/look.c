@@ -82,6 +82,7 @@ static void refresh(Memory *memory) {
         if (r >= 0) {
                 suspects_done(&memory->suspects);
                 memory->suspects = suspects;
+                r = named_images_prepare(&memory->suspects.images);
         }
         memory_store_failed(memory, r, &diag);
 }

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "docker/name.h"
 #include "janitor/forecast.h"
+#include "janitor/image-facts.h"
 #include "janitor/look.h"
 #include "janitor/mounted.h"
 
@@ -207,6 +208,28 @@ static int describe(Memory *memory, const Config *config, Look *look, Summary *s
         return 0;
 }
 
+/*
+ * Asks for what a clear or a pass has to know of images that came since the poll before, so that neither
+ * has to wait for it then. It fails with no consequence but that; during a build the engine has other
+ * things to do.
+ */
+static void learn(Docker *docker, const Config *config, Memory *memory, Look *look) {
+        Inventory *inventory = &look->inventory;
+        bool changed = false;
+
+        if (memory->changed)
+                memory->learned = false;
+        if (memory->learned || inventory_building(inventory))
+                return;
+        image_facts_recall(memory->store, inventory);
+        /* When an image was last tagged is remembered with the image, not with its facts. */
+        memory->learned =
+                image_facts_observe(docker, config, inventory, NULL) >= 0 &&
+                seen_update(&memory->seen, inventory, config, look->now.age_sec, &changed) >= 0;
+        memory->changed |= changed;
+        image_facts_remember(memory->store, inventory);
+}
+
 int poll_run(Docker *docker, const Config *config, Memory *memory, const Surroundings *around,
              Summary *ret, Diag *reterr_diag) {
         cleanup(summary_done) Summary summary = { 0 };
@@ -218,6 +241,7 @@ int poll_run(Docker *docker, const Config *config, Memory *memory, const Surroun
         if (r < 0)
                 return r;
         count(&look.inventory, config, &summary);
+        learn(docker, config, memory, &look);
         r = keep(memory, config, &look, &summary, &diag);
         memory_store_failed(memory, r, &diag);
         r = describe(memory, config, &look, &summary);

@@ -204,6 +204,7 @@ void receipt_done(Receipt *receipt) {
         strv_done(&receipt->notes);
         named_images_done(&receipt->names);
         named_images_done(&receipt->rollback_tags);
+        named_images_done(&receipt->replaced_tags);
         strv_done(&receipt->kept_mounts);
         for (size_t i = 0; i < receipt->disks.n; i++)
                 free(receipt->disks.v[i].path);
@@ -314,6 +315,7 @@ Json *receipt_json(const Receipt *receipt) {
                       receipt->not_reached ? json_copy(receipt->not_reached) : json_new_array());
         r |= json_add(json, "names", named_images_json(&receipt->names));
         r |= json_add(json, "rollbackTags", named_images_json(&receipt->rollback_tags));
+        r |= json_add(json, "replacedTags", named_images_json(&receipt->replaced_tags));
         r |= json_add(json, "keptMounts", json_new_strings(&receipt->kept_mounts));
         r |= json_add_string(json, "error", receipt->error);
         return r < 0 ? NULL : TAKE_PTR(json);

@@ -108,6 +108,14 @@ static void find_times(const Releases *releases, const Image *image, Fact *fact)
         fact->age_sec = MAX(fact->age_sec, (int64_t)0);
 }
 
+void releases_forget_tag(Fact *fact) {
+        const SeenImage *seen = fact->seen;
+        int64_t tagged_nsec = seen ? nsec_of(seen->tag_mark, seen->tag_rest_nsec) : 0;
+
+        fact->engine_nsec = engine_time(seen ? seen->ahead : 0, fact->created_nsec, tagged_nsec);
+        fact->told_nsec = engine_time(0, fact->created_nsec, tagged_nsec);
+}
+
 static int find_facts(Releases *releases, const SeenImages *seen, const NamedImages *suspects) {
         const Inventory *inventory = releases->inventory;
         const size_t n = inventory->images.n;

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from urllib.parse import unquote
 
 VERSION = "28.5.2"
 PIECE = 64 * 1024  # of a body at a time
@@ -23,6 +24,37 @@ def records(count: int) -> bytes:
                 '"CreatedAt":"2026-11-20T12:09:13.612197641Z","LastUsedAt":"2026-11-20T12:09:13.831734576Z",'
                 '"UsageCount":1}')
     return ",".join(map(one, range(count))).encode()
+
+
+def image_id(i: int) -> str:
+    return f"sha256:{i:064x}"
+
+
+def images(count: int, names: int = 1) -> list[dict[str, object]]:
+    """That many images of BuildKit's, as Engine 28 lists them: releases of ten repositories, each image
+    with as many names."""
+    return [{"Id": image_id(i), "ParentId": "", "RepoDigests": [], "Created": 1_790_000_000 + i, "Size": 4096 + i,
+             "SharedSize": -1, "Containers": -1, "Labels": {"com.docker.compose.project": "watchparty"},
+             "RepoTags": [f"watchparty-{i % 10}:{i}-{k}" for k in range(names)]} for i in range(count)]
+
+
+def image(i: int) -> dict[str, object]:
+    """The same, inspected."""
+    return {"Id": image_id(i), "RepoTags": [], "RepoDigests": [], "Parent": "", "Comment": "buildkit.dockerfile.v0",
+            "Created": "2026-11-20T12:09:13.612197641Z", "DockerVersion": "", "Author": "", "Architecture": "amd64",
+            "Os": "linux", "Size": 4096 + i, "Config": {"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"]},
+            "RootFS": {"Type": "layers", "Layers": [f"sha256:{layer:064x}" for layer in (1, 2, 3, 1000 + i)]},
+            "Metadata": {"LastTagTime": "2026-11-20T12:09:13.612197641Z"}}
+
+
+HISTORY = [{"Id": "<missing>", "Created": 1_790_000_000, "CreatedBy": f"RUN /bin/sh -c make step-{i} # buildkit",
+            "Tags": None, "Size": 4096, "Comment": "buildkit.dockerfile.v0"} for i in range(4)]
+
+
+def containers(count: int) -> list[dict[str, object]]:
+    """That many containers, of an image that is not there."""
+    return [{"Id": f"{i:064x}", "Names": [f"/c{i}"], "Image": "other:1", "ImageID": image_id(1 << 64), "State": "exited",
+             "Created": 1_790_000_000, "Labels": {}, "Mounts": []} for i in range(count)]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -58,7 +90,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         stub = self.server.stub
-        path = self.path.partition("?")[0]
+        path = unquote(self.path.partition("?")[0])
         path = path.removeprefix(f"/v{stub.api}")
         stub.requests[path] += 1
         stub.calls.append(f"{self.command} {path}")
@@ -80,16 +112,15 @@ class Handler(BaseHTTPRequestHandler):
         elif path == "/version":
             self.answer(json.dumps({"Components": [{"Name": "Engine", "Version": VERSION}]}).encode())
         elif path == "/images/json":
-            self.answer(json.dumps([
-                {"Id": f"sha256:{i:064x}", "ParentId": "", "RepoTags": [name], "RepoDigests": None, "Created": 1, "Size": 1,
-                 "VirtualSize": 1, "SharedSize": -1, "Containers": -1, "Labels": None}
-                for i, name in enumerate(stub.images)]).encode())
+            self.answer(stub.images)
         elif path == "/containers/json":
+            self.answer(stub.containers)
+        elif path.startswith("/images/sha256:") and path.endswith("/json"):
+            self.answer(json.dumps(image(int(path.split("/")[2][7:], 16))).encode())
+        elif path.startswith("/images/sha256:") and path.endswith("/history"):
+            self.answer(json.dumps(HISTORY).encode())
+        elif path in ("/services", "/tasks"):
             self.answer(b"[]")
-        elif path.startswith("/images/sha256:"):
-            self.answer(json.dumps({"Id": path.split("/")[2], "Parent": "", "Comment": "buildkit.dockerfile.v0",
-                                    "Metadata": {"LastTagTime": "2026-01-01T00:00:00Z"},
-                                    "RootFS": {"Type": "layers", "Layers": ["sha256:" + "a" * 64]}}).encode())
         elif path == "/system/df":
             time.sleep(stub.delay)
             self.answer(b'{"LayersSize":0,"Images":null,"Containers":null,"Volumes":null,"BuildCache":['
@@ -124,10 +155,12 @@ class Server(socketserver.ThreadingUnixStreamServer):
 class Stub:
     """`with Stub(path, n) as stub:` serves PATH with N build cache records; `requests` counts by path."""
 
-    def __init__(self, path: Path, count: int = 0, api: str = "1.51"):
+    def __init__(self, path: Path, count: int = 0, api: str = "1.51", n_images: int = 0, n_names: int = 1,
+                 n_containers: int = 0):
         self.path = path
         self.records = records(count)
-        self.images: list[str] = []  # their names, of BuildKit's images
+        self.images = json.dumps(images(n_images, n_names)).encode()
+        self.containers = json.dumps(containers(n_containers)).encode()
         self.api = api
         self.requests: Counter[str] = Counter()
         self.calls: list[str] = []       # "GET /images/json", in their order

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from daemon import BUILD, Daemon
-from stub import Stub
+from stub import Stub, images
 from varlink_client import CACHE, NOBODY, SERVICE, Wire, call, message, user
 
 ROOT = Path(__file__).parents[2]
@@ -533,7 +533,10 @@ def test_calls_without_reading(serve):
 def test_output_of_all_readers(serve, short_path):
     """Large answers that nobody reads: what all of them take is bounded, and operators are the last to feel it."""
     with Stub(short_path / "e", 10) as engine:
-        engine.images = [f"{'a' * 100}/watchparty-{i}:{'x' * 100}" for i in range(800)]
+        listed = images(800)
+        for i, image in enumerate(listed):
+            image["RepoTags"] = [f"{'a' * 100}/watchparty-{i}:{'x' * 100}"]
+        engine.images = json.dumps(listed).encode()
         daemon = serve("readers=games\noperators=man\n")
         before = at_rest(daemon)
         with ExitStack() as stack:

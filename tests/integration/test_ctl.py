@@ -38,7 +38,7 @@ def test_clear_fresh(peer):
 def test_what_can_be_undone(peer):
     kept = [{"name": "a:wpcache-rollback-1", "imageId": "x"}]
     done = ctl(peer(final(rollbackTags=kept, keptMounts=["x", "y"])), "clear", "--keep-mounts")
-    assert "Receipt: 20250102-030405-abcd (wpcachectl rollback puts names back on images in use)\n" in done.stdout
+    assert "Receipt: 20250102-030405-abcd (wpcachectl rollback puts names back)\n" in done.stdout
     assert "KEPT: 2 build cache records: cache mounts, and what they stand on\n" in done.stdout
 
 

@@ -22,6 +22,7 @@ typedef struct Host {
         Inventory inventory;
         NamedImages suspects;
         SeenImages seen;
+        ClearContext context; /* without `seen` */
         PolicyNow now;
 } Host;
 
@@ -154,10 +155,14 @@ static inline void host_record(Host *h, const char *id, RecordType type, bool in
 }
 
 static inline ClearPlan host_plan(Host *h) {
+        ClearContext context = h->context;
         ClearPlan plan;
 
-        assert_int_equal(plan_clear(&h->inventory, &h->config, &h->options, &h->suspects, &plan),
-                         0);
+        context.seen = &h->seen;
+        assert_int_equal(image_set_index(&h->inventory.images), 0);
+        assert_int_equal(
+                plan_clear(&h->inventory, &h->config, &h->options, &h->suspects, &context, &plan),
+                0);
         return plan;
 }
 

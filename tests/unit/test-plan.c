@@ -11,6 +11,19 @@
 #include "janitor/plan.h"
 #include "test.h"
 
+static bool keeps(const ClearPlan *plan, const char *name, KeptReason reason) {
+        for (size_t i = 0; i < plan->kept.n; i++)
+                if (strcmp(plan->kept.v[i].name, name) == 0)
+                        return plan->kept.v[i].reason == reason;
+        return false;
+}
+
+static bool deletes(const ClearPlan *plan, const char *name) {
+        const NamedImage *entry = named_images_find(&plan->names, name);
+
+        return entry && entry->deleted;
+}
+
 static void test_names(void **state) {
         Host h = host_new();
         ClearPlan plan;
@@ -30,8 +43,183 @@ static void test_names(void **state) {
         assert_non_null(named_images_find(&plan.names, "watchparty-backend:latest"));
         assert_non_null(
                 named_images_find(&plan.names, "localhost:5000/team/watchparty-frontend:1"));
-        assert_int_equal(plan.rollback_tags.n, 0);
+        assert_int_equal(plan.rollback_tags.n, 2);
+        assert_int_equal(plan.replaced_tags.n, 0);
+        assert_false(deletes(&plan, "watchparty-backend:latest"));
         assert_true(plan.matches);
+        clear_plan_done(&plan);
+        host_done(&h);
+}
+
+/* Which images lose their names, which of them get a rollback tag, and which are lost for good. Each is
+ * the older of two releases of its repository, unless it is said to be the newest. */
+static void test_what_goes(void **state) {
+        static const struct {
+                const char *what;
+                ImageKind kind;
+                InlineCache inline_cache;
+                bool newest, container, service, digest, full, new, other_name;
+                bool kept, tag, deleted;
+        } table[] = {
+                { "serves nothing", IMAGE_KIND_OTHER, .kept = true },
+                { "serves nothing, newest", IMAGE_KIND_OTHER, .newest = true, .tag = true },
+                { "serves nothing, in use", IMAGE_KIND_OTHER, .container = true, .tag = true },
+                { "serves nothing, of a service", IMAGE_KIND_OTHER, .service = true, .tag = true },
+                { "serves nothing, new", IMAGE_KIND_OTHER, .new = true, .kept = true },
+                { "no metadata", IMAGE_KIND_BUILDKIT, INLINE_CACHE_NO, .kept = true },
+                { "unknown", IMAGE_KIND_BUILDKIT, .tag = true },
+                { "unknown, full disk", IMAGE_KIND_BUILDKIT, .full = true, .deleted = true },
+                { "unknown, in use, full disk", IMAGE_KIND_BUILDKIT, .container = true,
+                  .full = true, .tag = true },
+                { "unknown, new, full disk", IMAGE_KIND_BUILDKIT, .full = true, .new = true,
+                  .tag = true },
+                { "metadata", IMAGE_KIND_BUILDKIT, INLINE_CACHE_YES, .deleted = true },
+                { "metadata, named by others", IMAGE_KIND_BUILDKIT, INLINE_CACHE_YES,
+                  .other_name = true },
+                { "metadata, new", IMAGE_KIND_BUILDKIT, INLINE_CACHE_YES, .new = true,
+                  .tag = true },
+                { "metadata, newest", IMAGE_KIND_BUILDKIT, INLINE_CACHE_YES, .newest = true,
+                  .tag = true },
+                { "metadata and digest, newest", IMAGE_KIND_BUILDKIT, INLINE_CACHE_YES,
+                  .newest = true, .digest = true, .deleted = true },
+                { "metadata and digest, in use", IMAGE_KIND_BUILDKIT, INLINE_CACHE_YES,
+                  .container = true, .digest = true, .tag = true },
+                { "classic, newest", IMAGE_KIND_CLASSIC, .newest = true, .deleted = true },
+                { "classic", IMAGE_KIND_CLASSIC, .deleted = true },
+                { "classic, in use", IMAGE_KIND_CLASSIC, .container = true, .tag = true },
+                { "classic, of a service", IMAGE_KIND_CLASSIC, .service = true, .tag = true },
+        };
+        static const char x[] = "watchparty-web:x";
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                cleanup(strv_done) Strv first = STRV_NULL;
+                Host h = host_new();
+                ClearPlan plan;
+
+                host_image(&h, "x", x, NULL, table[i].kind);
+                host_aged(&h, "x", table[i].newest ? HOUR : 3 * HOUR);
+                host_facts(&h, "x")->inline_cache = table[i].inline_cache;
+                host_image(&h, "y", "watchparty-web:y", NULL, IMAGE_KIND_OTHER);
+                host_aged(&h, "y", 2 * HOUR);
+                if (table[i].container)
+                        host_container(&h, "web", "x", "exited");
+                if (table[i].service)
+                        host_service(&h, "web", x, true);
+                if (table[i].digest)
+                        assert_int_equal(
+                                strv_add(&host_find(&h, "x")->digests, "watchparty-web@sha256:1"),
+                                0);
+                if (table[i].other_name)
+                        host_name(&h, "x", "ci/cache:main");
+                if (table[i].full) {
+                        h.config.min_free = (Size){ .percent = 15 };
+                        host_disk(&h, 100, 10);
+                }
+                if (table[i].new) {
+                        assert_int_equal(strv_add(&first, host_id("y")), 0);
+                        h.context.first = &first;
+                }
+
+                plan = host_plan(&h);
+                if (keeps(&plan, x, KEPT_OLDER) != table[i].kept ||
+                    (named_images_find(&plan.names, x) == NULL) != table[i].kept)
+                        fail_msg("%s: whether it stays is wrong", table[i].what);
+                if ((named_images_find(&plan.rollback_tags, "watchparty-web:wpcache-rollback-x") !=
+                     NULL) != table[i].tag)
+                        fail_msg("%s: its rollback tag is wrong", table[i].what);
+                if (deletes(&plan, x) != table[i].deleted)
+                        fail_msg("%s: whether it is lost is wrong", table[i].what);
+                clear_plan_done(&plan);
+                host_done(&h);
+        }
+}
+
+/* What a round kept stays kept in the next ones, though the newest release has gone meanwhile. */
+static void test_kept_stays_kept(void **state) {
+        cleanup(strv_done) Strv kept = STRV_NULL;
+        Host h = host_new();
+        ClearPlan plan;
+
+        (void)state;
+        host_image(&h, "old", "watchparty-web:1", NULL, IMAGE_KIND_OTHER);
+        assert_int_equal(strv_add(&kept, host_id("old")), 0);
+        plan = host_plan(&h);
+        assert_int_equal(plan.names.n, 1);
+        clear_plan_done(&plan);
+        h.context.kept = &kept;
+        plan = host_plan(&h);
+        assert_true(clear_plan_empty(&plan));
+        clear_plan_done(&plan);
+        /* Neither does it become the newest where that one has but its rollback tag. */
+        h.context.kept = NULL;
+        host_aged(&h, "old", 2 * HOUR);
+        host_image(&h, "new", "watchparty-web:wpcache-rollback-new", NULL, IMAGE_KIND_OTHER);
+        host_aged(&h, "new", HOUR);
+        plan = host_plan(&h);
+        assert_true(clear_plan_empty(&plan));
+        clear_plan_done(&plan);
+        host_done(&h);
+}
+
+/* Beside images in use, a repository has one rollback tag. */
+static void test_replaced_tags(void **state) {
+        NamedImages made = { 0 };
+        Host h = host_new();
+        ClearPlan plan;
+
+        (void)state;
+        host_release(&h, "1", "watchparty-web:wpcache-rollback-1", 40 * HOUR);
+        host_release(&h, "2", "watchparty-web:wpcache-rollback-2", 30 * HOUR);
+        host_release(&h, "3", "watchparty-web:wpcache-rollback-3", 20 * HOUR);
+        host_release(&h, "db", "watchparty-db:wpcache-rollback-db", 20 * HOUR);
+        host_container(&h, "old", "1", "exited");
+        plan = host_plan(&h);
+        assert_true(clear_plan_empty(&plan)); /* nothing is made that would replace them */
+        clear_plan_done(&plan);
+
+        host_release(&h, "4", "watchparty-web:latest", 10 * HOUR);
+        plan = host_plan(&h);
+        assert_int_equal(plan.replaced_tags.n, 2);
+        assert_non_null(
+                named_images_find(&plan.replaced_tags, "watchparty-web:wpcache-rollback-2"));
+        assert_true(plan.replaced_tags.v[0].deleted);
+        clear_plan_done(&plan);
+
+        /* The newest of them is the one beside those in use. */
+        host_container(&h, "web", "4", "running");
+        plan = host_plan(&h);
+        assert_int_equal(plan.replaced_tags.n, 1);
+        assert_non_null(
+                named_images_find(&plan.replaced_tags, "watchparty-web:wpcache-rollback-2"));
+        clear_plan_done(&plan);
+
+        /* Those of this very clear are not replaced. */
+        assert_int_equal(named_images_add(&made, "watchparty-web:wpcache-rollback-2", host_id("2")),
+                         0);
+        h.context.made = &made;
+        plan = host_plan(&h);
+        assert_int_equal(plan.replaced_tags.n, 1);
+        assert_non_null(
+                named_images_find(&plan.replaced_tags, "watchparty-web:wpcache-rollback-3"));
+        clear_plan_done(&plan);
+        named_images_done(&made);
+        host_done(&h);
+}
+
+/* An image that was in use at an earlier clear, and would serve by the tag that it got. */
+static void test_tag_that_lets_serve(void **state) {
+        Host h = host_new();
+        ClearPlan plan;
+
+        (void)state;
+        host_image(&h, "x", "watchparty-web:wpcache-rollback-x", NULL, IMAGE_KIND_CLASSIC);
+        plan = host_plan(&h);
+        assert_int_equal(plan.replaced_tags.n, 1);
+        clear_plan_done(&plan);
+        host_container(&h, "web", "x", "exited");
+        plan = host_plan(&h);
+        assert_true(clear_plan_empty(&plan));
         clear_plan_done(&plan);
         host_done(&h);
 }
@@ -50,20 +238,25 @@ static void test_rollback_tags(void **state) {
         /* A name of 12 digits that another image bears is not taken from it. */
         host_image(&h, "eeeeeeeeeeee3333", "watchparty-web:wpcache-rollback-dddddddddddd", NULL,
                    IMAGE_KIND_BUILDKIT);
+        /* Nor is one that two images might get. */
+        host_image(&h, "ffffffffffff1111", "watchparty-x:1", NULL, IMAGE_KIND_BUILDKIT);
+        host_image(&h, "ffffffffffff2222", "watchparty-x:2", NULL, IMAGE_KIND_BUILDKIT);
         host_container(&h, "web", "aaaaaaaaaaaa1111", "running");
         host_container(&h, "old", "bbbbbbbbbbbb1111", "exited");
         host_container(&h, "keeps-its-tag", "cccccccccccc1111", "running");
         host_container(&h, "other", "dddddddddddd2222", "running");
 
         plan = host_plan(&h);
-        assert_int_equal(plan.names.n, 5);
-        assert_int_equal(plan.rollback_tags.n, 3);
+        assert_int_equal(plan.names.n, 7);
+        assert_int_equal(plan.rollback_tags.n, 5);
         assert_non_null(named_images_find(&plan.rollback_tags,
                                           "watchparty-backend:wpcache-rollback-aaaaaaaaaaaa"));
         assert_non_null(named_images_find(&plan.rollback_tags,
                                           "watchparty-backend:wpcache-rollback-bbbbbbbbbbbb"));
         assert_non_null(named_images_find(&plan.rollback_tags,
                                           "watchparty-web:wpcache-rollback-dddddddddddd2222"));
+        assert_non_null(named_images_find(&plan.rollback_tags,
+                                          "watchparty-x:wpcache-rollback-ffffffffffff1111"));
         clear_plan_done(&plan);
         host_done(&h);
 }
@@ -132,7 +325,7 @@ static void test_suspects(void **state) {
         host_image(&h, "s2", NULL, "s1", IMAGE_KIND_CLASSIC);
         host_image(&h, "top", "watchparty-backend:latest", "s2", IMAGE_KIND_CLASSIC);
 
-        assert_int_equal(plan_suspects(&h.inventory, &h.config, &h.suspects), 0);
+        assert_int_equal(plan_suspects(&h.inventory, &h.config, &h.seen, &h.suspects), 0);
         assert_int_equal(h.suspects.n, 4);
         assert_true(named_images_contain_id(&h.suspects, host_id("top")));
         assert_true(named_images_contain_id(&h.suspects, host_id("s2")));
@@ -140,13 +333,37 @@ static void test_suspects(void **state) {
         /* A stage that somebody tagged, or a base image; it says which. */
         assert_true(named_images_contain_id(&h.suspects, host_id("own")));
         /* Again adds nothing. */
-        assert_int_equal(plan_suspects(&h.inventory, &h.config, &h.suspects), 0);
+        assert_int_equal(plan_suspects(&h.inventory, &h.config, &h.seen, &h.suspects), 0);
         assert_int_equal(h.suspects.n, 4);
 
         named_images_done(&h.suspects);
         assert_int_equal(strv_add(&h.config.base, "mybase"), 0);
-        assert_int_equal(plan_suspects(&h.inventory, &h.config, &h.suspects), 0);
+        assert_int_equal(plan_suspects(&h.inventory, &h.config, &h.seen, &h.suspects), 0);
         assert_int_equal(h.suspects.n, 3);
+        host_done(&h);
+}
+
+/* A rebuild took the name from a release that nothing holds: what is remembered of it tells whose it is. */
+static void test_remembered(void **state) {
+        Host h = host_new();
+        ClearPlan plan;
+
+        (void)state;
+        host_image(&h, "ours", NULL, NULL, IMAGE_KIND_BUILDKIT);
+        host_seen(&h, "ours")->repository = strdup("watchparty-web");
+        host_image(&h, "kept", NULL, NULL, IMAGE_KIND_BUILDKIT);
+        host_seen(&h, "kept")->repository = strdup("watchparty-db");
+        host_image(&h, "theirs", NULL, NULL, IMAGE_KIND_BUILDKIT);
+        host_seen(&h, "theirs")->repository = strdup("shop");
+        host_image(&h, "unknown", NULL, NULL, IMAGE_KIND_BUILDKIT);
+        assert_int_equal(strv_add(&h.config.protect, "watchparty-db"), 0);
+
+        assert_int_equal(plan_suspects(&h.inventory, &h.config, &h.seen, &h.suspects), 0);
+        assert_int_equal(h.suspects.n, 1);
+        plan = host_plan(&h);
+        assert_int_equal(plan.untagged.n, 1);
+        assert_string_equal(plan.untagged.v[0], host_id("ours"));
+        clear_plan_done(&plan);
         host_done(&h);
 }
 
@@ -232,7 +449,7 @@ static void test_running_untagged(void **state) {
         assert_string_equal(plan.rollback_tags.v[0].name,
                             "localhost:5000/watchparty-web:wpcache-rollback-aaaaaaaaaaaa");
         assert_false(clear_plan_empty(&plan));
-        assert_int_equal(plan_suspects(&h.inventory, &h.config, &h.suspects), 0);
+        assert_int_equal(plan_suspects(&h.inventory, &h.config, &h.seen, &h.suspects), 0);
         assert_int_equal(h.suspects.n, 1);
         clear_plan_done(&plan);
         host_done(&h);
@@ -277,7 +494,7 @@ static void test_predict(void **state) {
         host_record(&h, "idle", RECORD_REGULAR, false, 1, NULL);
         host_record(&h, "busy", RECORD_REGULAR, true, 1, NULL);
 
-        assert_int_equal(plan_suspects(&h.inventory, &h.config, &h.suspects), 0);
+        assert_int_equal(plan_suspects(&h.inventory, &h.config, &h.seen, &h.suspects), 0);
         plan = host_plan(&h);
         assert_int_equal(plan_predict(&h.config, &plan, &h.suspects, &h.inventory), 0);
         clear_plan_done(&plan);
@@ -289,6 +506,37 @@ static void test_predict(void **state) {
         assert_int_equal(h.inventory.records.n, 1);
         plan = host_plan(&h);
         assert_true(clear_plan_empty(&plan));
+        clear_plan_done(&plan);
+        host_done(&h);
+}
+
+/* A chain of thousands, one that is a circle, and an image that is its own parent. */
+static void test_deep_and_circular(void **state) {
+        enum { DEPTH = 3000 };
+        Host h = host_new();
+        ClearPlan plan;
+
+        (void)state;
+        host_image(&h, "00000000", NULL, NULL, IMAGE_KIND_CLASSIC);
+        for (unsigned i = 1; i < DEPTH; i++) {
+                Image image = { 0 };
+
+                snprintf(image.id, sizeof(image.id), "sha256:%08u", i);
+                snprintf(image.parent_id, sizeof(image.parent_id), "sha256:%08u", i - 1);
+                if (i == DEPTH - 1)
+                        assert_int_equal(strv_add(&image.names, "watchparty-web:1"), 0);
+                assert_int_equal(image_set_add(&h.inventory.images, &image), 0);
+        }
+        host_image(&h, "a", NULL, "b", IMAGE_KIND_CLASSIC);
+        host_image(&h, "b", "watchparty-web:2", "a", IMAGE_KIND_CLASSIC);
+        host_image(&h, "self", "watchparty-web:3", "self", IMAGE_KIND_CLASSIC);
+        assert_int_equal(image_set_index(&h.inventory.images), 0);
+
+        assert_int_equal(plan_suspects(&h.inventory, &h.config, &h.seen, &h.suspects), 0);
+        plan = host_plan(&h);
+        assert_true(deletes(&plan, "watchparty-web:1"));
+        assert_int_equal(plan_predict(&h.config, &plan, &h.suspects, &h.inventory), 0);
+        assert_null(image_set_find(&h.inventory.images, "sha256:00000000"));
         clear_plan_done(&plan);
         host_done(&h);
 }
@@ -331,9 +579,14 @@ static void test_claims(void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_names),
+                cmocka_unit_test(test_what_goes),
+                cmocka_unit_test(test_kept_stays_kept),
+                cmocka_unit_test(test_replaced_tags),
+                cmocka_unit_test(test_tag_that_lets_serve),
                 cmocka_unit_test(test_rollback_tags),
                 cmocka_unit_test(test_untagged),
                 cmocka_unit_test(test_suspects),
+                cmocka_unit_test(test_remembered),
                 cmocka_unit_test(test_records),
                 cmocka_unit_test(test_trash),
                 cmocka_unit_test(test_other_projects),
@@ -341,6 +594,7 @@ int main(void) {
                 cmocka_unit_test(test_running_untagged),
                 cmocka_unit_test(test_equal),
                 cmocka_unit_test(test_claims),
+                cmocka_unit_test(test_deep_and_circular),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

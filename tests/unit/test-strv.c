@@ -40,6 +40,23 @@ static void test_add(void **state) {
         assert_joined(&list, "again");
 }
 
+static void test_sorted(void **state) {
+        cleanup(strv_done) Strv list = STRV_NULL;
+
+        (void)state;
+        assert_false(strv_sorted_contains(&list, "a"));
+        strv_unique(&list);
+        assert_int_equal(strv_split(&list, "b,a,c,a,b,a"), 0);
+        strv_sort(&list);
+        strv_unique(&list);
+        assert_joined(&list, "a|b|c");
+        assert_true(strv_sorted_contains(&list, "a"));
+        assert_true(strv_sorted_contains(&list, "c"));
+        assert_false(strv_sorted_contains(&list, "bb"));
+        assert_int_equal(strv_add(&list, "d"), 0);
+        assert_joined(&list, "a|b|c|d");
+}
+
 static void test_split(void **state) {
         static const struct {
                 const char *text, *joined;
@@ -125,8 +142,11 @@ static void test_nearest(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_add),           cmocka_unit_test(test_split),
-                cmocka_unit_test(test_split_appends), cmocka_unit_test(test_copy_and_equal),
+                cmocka_unit_test(test_add),
+                cmocka_unit_test(test_sorted),
+                cmocka_unit_test(test_split),
+                cmocka_unit_test(test_split_appends),
+                cmocka_unit_test(test_copy_and_equal),
                 cmocka_unit_test(test_nearest),
         };
 

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Whose an image is, and what it stands on. Pure: no clock, no I/O. Every walk along parents is
+ * bounded, whatever an engine answers, and the cost of each function is at most N log N in the
+ * images. `suspects` should be indexed, see named_images_index().
+ */
+
+#include "janitor/inventory.h"
+#include "store/store.h"
+
+/* The parent of each image as an index, malloc'ed; PLAN_NO_PARENT where it has none or none that is
+ * there. */
+#define PLAN_NO_PARENT SIZE_MAX
+int plan_parents(const Inventory *inventory, size_t **ret) must_check;
+
+typedef enum Claim { CLAIM_NONE, CLAIM_OURS, CLAIM_FOREIGN } Claim;
+
+/*
+ * Who owns each image that has no name (the application owns all of them with dangling=all),
+ * malloc'ed; CLAIM_NONE for images that have a name. `parents` by plan_parents().
+ */
+int plan_claims(const Inventory *inventory, const Config *config, const NamedImages *suspects,
+                const size_t *parents, Claim **ret) must_check;
+
+/* What is remembered of each image, in the order of the inventory; malloc'ed. An element is NULL where
+ * nothing is, and borrowed from `seen` (which may be NULL) otherwise. */
+int plan_recall(const Inventory *inventory, const SeenImages *seen,
+                const SeenImage ***ret) must_check;
+
+/*
+ * Adds to `suspects` every image that a name in scope names (with that name) or that had one when last
+ * remembered and has none now (with the name ""), and the members of the parent chain of both (with
+ * the name ""), up to the image that the Dockerfile's FROM named. `seen` may be NULL. The list is indexed
+ * afterwards.
+ */
+int plan_suspects(const Inventory *inventory, const Config *config, const SeenImages *seen,
+                  NamedImages *suspects) must_check;
+
+/* The untagged images of the classic builder that nobody can be said to own, and from which a
+ * classic build of the application might still take steps. Borrowed ids. */
+typedef int (*UnclaimedImage)(void *userdata, const Image *image);
+int plan_unclaimed(const Inventory *inventory, const Config *config, const NamedImages *suspects,
+                   UnclaimedImage found, void *userdata) must_check;
+
+/*
+ * The name that an untagged image in use went by: a rebuild takes the name from a release that still
+ * runs, and its container remembers. NULL if it has none in scope; else malloc'ed into `*ret`.
+ */
+int plan_former_name(const Inventory *inventory, const Config *config, const Image *image,
+                     char **ret) must_check;
+
+/* Whether a name of the image matches [images] match or project, and is not a base image. */
+bool image_is_ours(const Config *config, const Image *image);
+
+/* The container that holds an image, or NULL; running ones first. */
+const Container *container_of_image(const Inventory *inventory, const char *image_id);

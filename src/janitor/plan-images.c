@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Which names a clear takes, and which images can be had back. The trap is that a clear looks several
+ * times, and that its own work changes what is newest: an image counts as a release of a repository by
+ * its rollback tag as well, and what an earlier round kept stays kept. No tag of the janitor's, and no
+ * time that such a tag moved, makes an image newer.
+ */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "docker/name.h"
+#include "janitor/plan.h"
+#include "janitor/releases.h"
+#include "janitor/source.h"
+
+/* What is known of an image besides its entry in the list. */
+typedef struct Candidate {
+        bool used;          /* by a container, or by a service as far as they could be read */
+        bool newest;        /* of a repository */
+        bool is_new;        /* made after the clear was asked for */
+        bool tagged;        /* the plan makes a rollback tag for it, or relies on one it has */
+        bool only_rollback; /* all its names are rollback tags */
+} Candidate;
+
+/* An image's place in a repository. */
+typedef struct Release {
+        const char *name; /* borrowed from the image */
+        size_t n;         /* of which the repository is so long */
+        size_t image;
+        bool rollback; /* the name is a rollback tag */
+} Release;
+
+/* What all rules read; `plan` is what they write. */
+typedef struct Draft {
+        const Inventory *inventory;
+        const Config *config;
+        const ClearOptions *options;
+        const ClearContext *context;
+        ClearPlan *plan;
+        bool pressure;
+        Source *sources;       /* one an image */
+        Candidate *candidates; /* one an image */
+        Releases order;        /* policy's: what is known of each image, and which is newer */
+        Release *releases;     /* sorted: repository after repository, newest first */
+        size_t n_releases, releases_size;
+} Draft;
+
+static void draft_donep(Draft *draft) {
+        free(draft->sources);
+        free(draft->candidates);
+        releases_done(&draft->order);
+        free(draft->releases);
+}
+
+/* Candidates */
+
+static bool disk_is_full(const Config *config, const Disk *disk) {
+        const Size inodes = { .percent = config->min_free_inodes_percent };
+
+        if (disk->total_bytes > 0 && !size_is_off(&config->min_free) &&
+            disk->free_bytes < size_of(&config->min_free, disk->total_bytes))
+                return true;
+        return disk->total_inodes > 0 && inodes.percent > 0 &&
+               disk->free_inodes < size_of(&inodes, disk->total_inodes);
+}
+
+/* The engine's times alone do not tell: a reproducible build gives its images any date. */
+static bool was_made_since(const Draft *draft, const Image *image) {
+        const ImageFacts *facts = fact_set_find(&draft->inventory->facts, image->id);
+        const int64_t asked_sec = draft->options->asked_sec;
+
+        if (draft->context->first && !strv_sorted_contains(draft->context->first, image->id))
+                return true;
+        return asked_sec > 0 &&
+               (image->created_sec > asked_sec || (facts && facts->last_tagged_sec > asked_sec));
+}
+
+static int find_candidates(Draft *draft) {
+        const Inventory *inventory = draft->inventory;
+
+        draft->candidates = calloc(inventory->images.n + 1, sizeof(*draft->candidates));
+        if (!draft->candidates)
+                return -ENOMEM;
+        for (size_t i = 0; i < inventory->images.n; i++) {
+                const Image *image = &inventory->images.v[i];
+                Candidate *candidate = &draft->candidates[i];
+
+                candidate->used = draft->order.facts[i].container || draft->order.facts[i].service;
+                candidate->is_new = was_made_since(draft, image);
+                candidate->only_rollback = image->names.n > 0;
+                for (size_t j = 0; j < image->names.n && candidate->only_rollback; j++)
+                        candidate->only_rollback =
+                                name_is_rollback(draft->config, image->names.v[j]);
+        }
+        for (size_t i = 0; i < inventory->disks.n; i++)
+                draft->pressure =
+                        draft->pressure || disk_is_full(draft->config, &inventory->disks.v[i]);
+        return 0;
+}
+
+/* Whether the image is used, or perhaps used, as by a container that can't be read: it must not be
+ * deleted. */
+static bool is_held(const Draft *draft, size_t i) {
+        return draft->order.facts[i].in_use || draft->inventory->containers.unreadable.n > 0;
+}
+
+/* Releases */
+
+static bool has_rollback_tag(const Draft *draft, const Image *image) {
+        for (size_t i = 0; i < image->names.n; i++)
+                if (name_is_rollback(draft->config, image->names.v[i]))
+                        return true;
+        return false;
+}
+
+/* A rollback tag that clears made for an image of the application. */
+static bool is_own_rollback(const Draft *draft, const Image *image, const char *name) {
+        const Config *config = draft->config;
+
+        return name_is_rollback(config, name) && !name_matches_any(&config->protect, name) &&
+               !name_matches_any(&config->base, name) &&
+               (name_matches_any(&config->match, name) ||
+                (config->project && image->project &&
+                 strcmp(config->project, image->project) == 0));
+}
+
+/* A rollback tag moved the time that the engine tells, and policy may not have read it since. */
+static void forget_own_tags(Draft *draft) {
+        for (size_t i = 0; i < draft->inventory->images.n; i++)
+                if (has_rollback_tag(draft, &draft->inventory->images.v[i]))
+                        releases_forget_tag(&draft->order.facts[i]);
+}
+
+static int compare_repositories(const Release *a, const Release *b) {
+        int c = strncmp(a->name, b->name, MIN(a->n, b->n));
+
+        return c != 0 ? c : (a->n > b->n) - (a->n < b->n);
+}
+
+static int compare_releases(const void *a, const void *b, void *userdata) {
+        const Release *x = a, *y = b;
+        const Draft *draft = userdata;
+        int c = compare_repositories(x, y);
+
+        return c != 0 ? c : releases_compare(&draft->order, x->image, y->image);
+}
+
+static int find_releases(Draft *draft) {
+        for (size_t i = 0; i < draft->inventory->images.n; i++) {
+                const Image *image = &draft->inventory->images.v[i];
+
+                for (size_t j = 0; j < image->names.n; j++) {
+                        const char *name = image->names.v[j];
+                        bool rollback = is_own_rollback(draft, image, name);
+
+                        if (!rollback && (!name_is_ours(draft->config, image, name) ||
+                                          name_matches_any(&draft->config->base, name)))
+                                continue;
+                        if (array_grow(draft->releases, draft->n_releases, draft->releases_size) <
+                            0)
+                                return -ENOMEM;
+                        draft->releases[draft->n_releases++] =
+                                (Release){ name, name_repository_length(name), i, rollback };
+                }
+        }
+        if (draft->n_releases > 0)
+                qsort_r(draft->releases, draft->n_releases, sizeof(*draft->releases),
+                        compare_releases, draft);
+        return 0;
+}
+
+/* How many releases from here on are of one repository. */
+static size_t group_length(const Draft *draft, size_t begin) {
+        size_t n = 1;
+
+        while (begin + n < draft->n_releases &&
+               compare_repositories(&draft->releases[begin], &draft->releases[begin + n]) == 0)
+                n++;
+        return n;
+}
+
+static void find_newest(Draft *draft) {
+        for (size_t i = 0; i < draft->n_releases; i += group_length(draft, i))
+                draft->candidates[draft->releases[i].image].newest = true;
+}
+
+/* Rollback tags */
+
+/* Whether no other image has an id that begins with the same `n` characters. */
+static bool is_unique(const ImageSet *images, const Image *image, size_t n) {
+        const IndexEntry *v = images->by_id.v, *at;
+
+        if (!images->indexed)
+                return true;
+        at = index_find(&images->by_id, image->id, NULL);
+        return !at || ((at == v || strncmp(at[-1].key, image->id, n) != 0) &&
+                       (at == v + images->by_id.n - 1 || strncmp(at[1].key, image->id, n) != 0));
+}
+
+/* "REPO:wpcache-rollback-<12 of the id>", longer where another image has that name, or might get it. */
+static int make_rollback_tag(Draft *draft, const Image *image, const char *name) {
+        const ImageSet *images = &draft->inventory->images;
+        const char *hex = strchr(image->id, ':');
+
+        hex = hex ? hex + 1 : image->id;
+        for (size_t digits = 12; digits <= 64; digits += 4) {
+                cleanup_free char *tag = NULL;
+
+                if (digits < 64 && !is_unique(images, image, (size_t)(hex - image->id) + digits))
+                        continue;
+                if (asprintf(&tag, "%.*s:%s-%.*s", (int)name_repository_length(name), name,
+                             draft->config->rollback_tag, (int)digits, hex) < 0)
+                        return -ENOMEM;
+                if (!image_set_find_name(images, tag))
+                        return named_images_add(&draft->plan->rollback_tags, tag, image->id);
+        }
+        return 0;
+}
+
+/* Whether an earlier round of this clear gave the image its rollback tag. */
+static bool is_made(const Draft *draft, const Image *image) {
+        return draft->context->made && named_images_contain_id(draft->context->made, image->id);
+}
+
+/* Whether an image is to have a rollback tag once its names are gone. */
+static bool wants_rollback_tag(const Draft *draft, size_t i, bool current) {
+        const Candidate *candidate = &draft->candidates[i];
+        const Source *source = &draft->sources[i];
+
+        if (is_held(draft, i))
+                return true;
+        if (source->serves_by_rollback_tag != SERVES_NOTHING)
+                return false;
+        return candidate->is_new || current || source->serves == SERVES_PERHAPS;
+}
+
+static int replace_tags(Draft *draft, const Image *image) {
+        NamedImages *replaced = &draft->plan->replaced_tags;
+
+        for (size_t i = 0; i < image->names.n; i++) {
+                if (!is_own_rollback(draft, image, image->names.v[i]))
+                        continue;
+                if (named_images_add(replaced, image->names.v[i], image->id) < 0)
+                        return -ENOMEM;
+                replaced->v[replaced->n - 1].deleted = true;
+        }
+        return 0;
+}
+
+/*
+ * Beside images in use, one image of a repository has a rollback tag: where this plan makes one, the
+ * tags of earlier clears end, but for the newest where this clear's are all of images in use.
+ */
+static int replace_older_tags(Draft *draft, const Release *releases, size_t n) {
+        bool tagged = false, spare = true;
+        int r = 0;
+
+        for (size_t i = 0; i < n; i++) {
+                const Candidate *candidate = &draft->candidates[releases[i].image];
+                const Image *image = &draft->inventory->images.v[releases[i].image];
+
+                tagged = tagged || candidate->tagged;
+                if (!is_held(draft, releases[i].image) &&
+                    (candidate->tagged || is_made(draft, image)))
+                        spare = false;
+        }
+        for (size_t i = 0; i < n && tagged && r >= 0; i++) {
+                const Image *image = &draft->inventory->images.v[releases[i].image];
+                const Candidate *candidate = &draft->candidates[releases[i].image];
+
+                if (!releases[i].rollback || !candidate->only_rollback ||
+                    is_held(draft, releases[i].image) ||
+                    draft->sources[releases[i].image].serves_by_rollback_tag != SERVES_NOTHING ||
+                    is_made(draft, image))
+                        continue;
+                if (spare) {
+                        spare = false;
+                        continue;
+                }
+                r = named_images_add(&draft->plan->replaced_tags, releases[i].name, image->id);
+                if (r >= 0)
+                        draft->plan->replaced_tags.v[draft->plan->replaced_tags.n - 1].deleted =
+                                image->names.n == 1;
+        }
+        return r;
+}
+
+static int replace_all_older_tags(Draft *draft) {
+        int r = 0;
+
+        for (size_t i = 0, n; i < draft->n_releases && r >= 0; i += n) {
+                n = group_length(draft, i);
+                r = replace_older_tags(draft, &draft->releases[i], n);
+        }
+        return r;
+}
+
+/* Names */
+
+static int keep_names(Draft *draft, const Image *image, KeptReason reason) {
+        KeptNames *kept = &draft->plan->kept;
+
+        for (size_t i = 0; i < image->names.n; i++) {
+                KeptName entry = { .reason = reason };
+
+                if (!name_in_scope(draft->config, image, image->names.v[i]))
+                        continue;
+                entry.name = strdup(image->names.v[i]);
+                if (!entry.name || array_grow(kept->v, kept->n, kept->size) < 0) {
+                        free(entry.name);
+                        return -ENOMEM;
+                }
+                strcpy(entry.id, image->id);
+                kept->v[kept->n++] = entry;
+        }
+        return 0;
+}
+
+/* Names that no clear takes keep the image, too. */
+static bool has_other_name(const Draft *draft, const Image *image) {
+        for (size_t i = 0; i < image->names.n; i++)
+                if (!name_in_scope(draft->config, image, image->names.v[i]) &&
+                    !name_is_rollback(draft->config, image->names.v[i]) &&
+                    !name_is_trash(image->names.v[i]))
+                        return true;
+        return false;
+}
+
+static int take_names(Draft *draft, const Image *image, bool deleted) {
+        NamedImages *names = &draft->plan->names;
+
+        for (size_t i = 0; i < image->names.n; i++) {
+                if (!name_in_scope(draft->config, image, image->names.v[i]))
+                        continue;
+                if (named_images_add(names, image->names.v[i], image->id) < 0)
+                        return -ENOMEM;
+                names->v[names->n - 1].deleted = deleted;
+        }
+        return 0;
+}
+
+/* `name`: the first in scope, or the one that the image went by. */
+static int take_image(Draft *draft, size_t i, const char *name, bool current) {
+        const Image *image = &draft->inventory->images.v[i];
+        Candidate *candidate = &draft->candidates[i];
+        bool wanted = wants_rollback_tag(draft, i, current);
+        bool has = has_rollback_tag(draft, image), deleted;
+        int r = 0;
+
+        if (wanted && !has && draft->pressure && !is_held(draft, i) && !candidate->is_new) {
+                draft->plan->no_room = true;
+                wanted = false;
+        }
+        candidate->tagged = wanted;
+        deleted = !wanted && !is_held(draft, i) && !has_other_name(draft, image);
+        if (wanted && !has)
+                r = make_rollback_tag(draft, image, name);
+        else if (has && draft->sources[i].serves_by_rollback_tag != SERVES_NOTHING &&
+                 !is_held(draft, i))
+                r = replace_tags(draft, image);
+        else if (has)
+                deleted = false;
+        return r < 0 ? r : take_names(draft, image, deleted);
+}
+
+static bool is_base(const Draft *draft, size_t i) {
+        const SeenImage *seen = draft->order.facts[i].seen;
+
+        return draft->sources[i].base && !draft->candidates[i].used &&
+               !(seen && seen->used_sec >= 0);
+}
+
+static int plan_names(Draft *draft, size_t i) {
+        const Image *image = &draft->inventory->images.v[i];
+        const Candidate *candidate = &draft->candidates[i];
+        const Strv *kept = draft->context->kept;
+        cleanup_free char *former = NULL;
+        const char *first = NULL;
+        bool current;
+        int r;
+
+        r = plan_former_name(draft->inventory, draft->config, image, &former);
+        if (r < 0)
+                return r;
+        if (former)
+                return take_image(draft, i, former, true);
+        for (size_t j = 0; j < image->names.n && !first; j++)
+                if (name_in_scope(draft->config, image, image->names.v[j]))
+                        first = image->names.v[j];
+        if (!first) {
+                /* An earlier clear gave it the tag since it was in use then. */
+                if (candidate->only_rollback && !is_held(draft, i) && !is_made(draft, image) &&
+                    draft->sources[i].serves_by_rollback_tag != SERVES_NOTHING)
+                        return replace_tags(draft, image);
+                return 0;
+        }
+        if (is_base(draft, i))
+                return keep_names(draft, image, KEPT_BASE);
+        current = candidate->used ||
+                  (candidate->newest && !(kept && strv_sorted_contains(kept, image->id)));
+        if (!current && draft->sources[i].serves == SERVES_NOTHING)
+                return keep_names(draft, image, KEPT_OLDER);
+        return take_image(draft, i, first, current);
+}
+
+/* The last name of an image in use is not the engine's to take. */
+static int plan_trash(Draft *draft, size_t i) {
+        const Image *image = &draft->inventory->images.v[i];
+        int r = 0;
+
+        if (image->names.n == 1 && container_of_image(draft->inventory, image->id))
+                return 0;
+        for (size_t j = 0; j < image->names.n && r >= 0; j++)
+                if (name_is_trash(image->names.v[j]))
+                        r = strv_add(&draft->plan->trash, image->names.v[j]);
+        return r;
+}
+
+static int plan_untagged(Draft *draft, size_t i) {
+        const Image *image = &draft->inventory->images.v[i];
+
+        if (!draft->sources[i].untagged_ours || is_held(draft, i) ||
+            image_has_children(draft->inventory, image))
+                return 0;
+        return strv_add(&draft->plan->untagged, image->id);
+}
+
+static bool matches(const Draft *draft, const Image *image) {
+        for (size_t i = 0; i < image->names.n; i++)
+                if (name_is_ours(draft->config, image, image->names.v[i]))
+                        return true;
+        return false;
+}
+
+static int plan_all(Draft *draft) {
+        int r = 0;
+
+        for (size_t i = 0; i < draft->inventory->images.n && r >= 0; i++) {
+                const ImageSet *images = &draft->inventory->images;
+
+                draft->plan->matches = draft->plan->matches || matches(draft, &images->v[i]);
+                /* What the engine lists, but can't describe, is remaining, and left alone. */
+                if (unreadable_contains(&images->unreadable, images->v[i].id))
+                        continue;
+                r = plan_names(draft, i);
+                if (r >= 0)
+                        r = plan_trash(draft, i);
+                if (r >= 0)
+                        r = plan_untagged(draft, i);
+        }
+        return r;
+}
+
+int plan_images(const Inventory *inventory, const Config *config, const ClearOptions *options,
+                const NamedImages *suspects, const ClearContext *context, ClearPlan *plan) {
+        static const ClearContext nothing_known = { 0 };
+        static const SeenImages nothing_seen = { 0 };
+        /* For the order alone: what is not remembered came after all that is. */
+        static const PolicyNow now = { .age_sec = INT64_MAX };
+        cleanup(draft_done) Draft draft = {
+                .inventory = inventory,
+                .config = config,
+                .options = options,
+                .context = context ?: &nothing_known,
+                .plan = plan,
+        };
+        int r;
+
+        r = sources_find(inventory, config, suspects, &draft.sources);
+        if (r >= 0)
+                r = releases_find(inventory, draft.context->seen ?: &nothing_seen, suspects, config,
+                                  &now, &draft.order);
+        if (r < 0)
+                return r;
+        forget_own_tags(&draft);
+        r = find_candidates(&draft);
+        if (r >= 0)
+                r = find_releases(&draft);
+        if (r < 0)
+                return r;
+        find_newest(&draft);
+        r = plan_all(&draft);
+        if (r >= 0)
+                r = replace_all_older_tags(&draft);
+        strv_sort(&plan->trash);
+        strv_sort(&plan->untagged);
+        return r;
+}

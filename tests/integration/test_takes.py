@@ -1,0 +1,313 @@
+"""Which names a clear takes, what it keeps, and that it can be undone."""
+from __future__ import annotations
+
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+import proxy as proxy_module
+from engine import Engine, rootfs
+from helpers import Daemon, Project, images, load, names, on, receipts, rollback_name, run, tag, untag
+from proxy import Proxy
+from scenarios import BACKEND, GRAPH, SLOW, Build, Row, Scenario, count
+
+proxy = proxy_module.proxy  # the fixture
+
+REPOSITORY = BACKEND.split(":")[0]
+BASE = "watchparty-base:latest"
+
+
+def dry_run(daemon: Daemon) -> str:
+    done = daemon.ctl("clear", "--dry-run")
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+# B1: only what may serve, and the current release
+
+def test_older_release_that_serves_no_build_stays(engine: Engine, daemon: Daemon, short_path: Path) -> None:
+    """Two that were imported stay by name, however often it is cleared; the newest release goes."""
+    older = {f"{REPOSITORY}:{release}": engine.import_base(f"{REPOSITORY}:{release}", release)
+             for release in ("40", "41")}
+    project = Project(engine, short_path / "project")
+    project.build(release="42")
+    newest = names(engine)[BACKEND]
+    plan = dry_run(daemon)
+    assert f"  untag     {BACKEND} (" in plan
+    for name in older:
+        assert f"  keep      {name} (kept: serves no build)\n" in plan
+    for _ in range(3):
+        clear = daemon.ctl("clear")
+        assert clear.returncode == 0, clear.stdout + clear.stderr
+        assert names(engine) == older | {rollback_name(newest): newest}
+        note, = (note for note in receipts(daemon)[-1]["notes"] if note.startswith("kept: "))
+        assert note.startswith("kept: serves no build: ") and all(name in note for name in older)
+    assert project.build(release="42").cached == 0
+
+
+def test_older_release_in_use_goes(engine: Engine, daemon: Daemon) -> None:
+    """A current release is the newest one, and each that a container has."""
+    ids = {}
+    for release in ("1", "2", "3"):
+        time.sleep(1.1)  # the engine lists seconds
+        ids[release] = engine.import_base(f"{REPOSITORY}:{release}", release)
+        if release == "1":
+            run(engine, f"{REPOSITORY}:1", "web")
+    assert daemon.ctl("clear").returncode == 0
+    assert names(engine) == {rollback_name(ids["1"]): ids["1"], f"{REPOSITORY}:2": ids["2"],
+                             rollback_name(ids["3"]): ids["3"]}
+    # the tag on the release that runs does not make it the newest
+    assert daemon.ctl("rollback").returncode == 0
+    untag(engine, rollback_name(ids["3"]))
+    assert "keep      watchparty-backend:2 (" in dry_run(daemon)
+
+
+# B2: every clear can be undone
+
+@pytest.mark.parametrize("in_use", [False, True], ids=["unused", "in-use"])
+def test_current_release_can_be_had_back(engine: Engine, daemon: Daemon, short_path: Path,
+                                         in_use: bool) -> None:
+    project = Project(engine, short_path / "project")
+    project.build(release="one")
+    image = names(engine)[BACKEND]
+    if in_use:
+        run(engine, BACKEND, "web")
+    assert f"  tag       {rollback_name(image)}" in dry_run(daemon)
+    clear = daemon.ctl("clear")
+    assert clear.returncode == 0, clear.stdout + clear.stderr
+    assert names(engine) == {rollback_name(image): image}
+    assert "cannot be rolled back" not in clear.stdout
+    done = daemon.ctl("rollback")
+    assert done.returncode == 0, done.stderr
+    assert names(engine)[BACKEND] == image
+    assert daemon.ctl("clear").returncode == 0
+    assert project.build(release="one").cached == 0
+
+
+def test_release_that_its_tag_would_let_serve_is_deleted(engine: Engine, daemon: Daemon,
+                                                         short_path: Path) -> None:
+    """The classic builder takes steps from an image whatever its name; one that nothing uses goes for
+    good, and that is said beforehand, meanwhile and afterwards."""
+    with Scenario(Row("classic", "", classic=True), engine) as scenario:
+        scenario.prepare()
+        said = f"delete {BACKEND} (cannot be rolled back)"
+        assert f"  delete    {BACKEND} (" in (plan := dry_run(daemon)) and "(cannot be rolled back)" in plan
+        clear = daemon.ctl("clear")
+        assert clear.returncode == 0, clear.stdout + clear.stderr
+        assert f"INFO: {said}\n" in clear.stdout and f"NOTE: {said}\n" in clear.stdout
+        assert names(engine) == {}
+        name, = receipts(daemon)[0]["names"]
+        assert name["deleted"]
+        assert scenario.rebuild().cached == 0
+
+
+def test_next_clear_replaces_the_rollback_tag(engine: Engine, daemon: Daemon, short_path: Path) -> None:
+    project = Project(engine, short_path / "project")
+    made = []
+    for release in ("1", "2", "3"):
+        project.build(release=release)
+        made.append(names(engine)[BACKEND])
+        plan = dry_run(daemon)
+        clear = daemon.ctl("clear")
+        assert clear.returncode == 0, clear.stdout + clear.stderr
+        assert names(engine) == {rollback_name(made[-1]): made[-1]}
+        replaced = [tag["imageId"] for tag in receipts(daemon)[-1]["replacedTags"]]
+        assert replaced == made[-2:-1]
+        assert all(f"delete    {rollback_name(image)} (" in plan for image in replaced)
+        assert daemon.ctl("clear").returncode == 0  # takes nothing, and so replaces nothing
+        assert names(engine) == {rollback_name(made[-1]): made[-1]}
+
+
+def test_rollback_tags_beside_one_in_use(engine: Engine, daemon: Daemon, short_path: Path) -> None:
+    """The release that runs has one, and of those that ran before it the newest."""
+    project = Project(engine, short_path / "project")
+    ids = []
+    for release in ("1", "2", "3"):
+        project.build(release=release)
+        ids.append(names(engine)[BACKEND])
+        engine.docker("rm", "--force", "web", check=False)
+        run(engine, BACKEND, "web")
+        assert daemon.ctl("clear").returncode == 0
+        assert names(engine) == {rollback_name(image): image for image in ids[-2:]}
+
+
+def test_full_disk_leaves_no_rollback_tag(engine: Engine, short_path: Path) -> None:
+    unused = engine.import_base(BACKEND, "unused")
+    used = engine.import_base("watchparty-web:1", "used")
+    run(engine, "watchparty-web:1", "web")
+    with Daemon(engine.socket, short_path / "daemon", "[disk]\nmin_free=99%\ntarget_free=99%\n") as daemon:
+        plan = dry_run(daemon)
+        assert f"  delete    {BACKEND} (" in plan and "no rollback tag" in plan
+        clear = daemon.ctl("clear")
+        assert clear.returncode == 0, clear.stdout + clear.stderr
+        assert "NOTE: the disk has less free than [disk] min_free" in clear.stdout
+        assert f"NOTE: delete {BACKEND} (cannot be rolled back)\n" in clear.stdout
+    assert names(engine) == {rollback_name(used, "watchparty-web"): used}
+    assert unused not in images(engine)
+
+
+def test_many_names_of_one_image(engine: Engine, daemon: Daemon) -> None:
+    """More than one batch of them, and one rollback tag."""
+    image, = load(engine, 1, "watchparty-backend")
+    for i in range(100):
+        tag(engine, image, REPOSITORY, f"release-{i}")
+    clear = daemon.ctl("clear")
+    assert clear.returncode == 0, clear.stdout + clear.stderr
+    assert names(engine) == {rollback_name(image): image}
+    assert len(receipts(daemon)[0]["names"]) == 101
+    assert daemon.ctl("rollback").returncode == 0
+    assert len(names(engine)) == 102
+
+
+def test_name_moves_before_its_batch(engine: Engine, proxy: Proxy, short_path: Path) -> None:
+    """Somebody gives a name to another image between the look and its removal: it is left alone then,
+    and judged anew; the receipt has both images."""
+    first = engine.import_base(BACKEND, "first")
+    second = engine.import_base("other/service:1", "second")
+    moved: list[str] = []
+
+    def race(method: str, path: str) -> None:
+        if method == "GET" and "filters" in path and "reference" in path and REPOSITORY in path \
+                and proxy.sent("POST", "/tag") and not moved:
+            moved.append(path)
+            tag(engine, second, REPOSITORY, "latest")
+
+    proxy.before = race
+    with Daemon(proxy.socket, short_path / "daemon") as daemon:
+        clear = daemon.ctl("clear")
+        assert clear.returncode == 0, clear.stdout + clear.stderr
+        assert moved
+        assert {name["imageId"] for name in receipts(daemon)[0]["names"]} == {second}
+    assert names(engine) == {rollback_name(first): first, rollback_name(second): second,
+                             "other/service:1": second}
+
+
+# B3: local base images
+
+BASE_DOCKERFILE = "FROM scratch\nCOPY rootfs /\n"
+CHILD = f"FROM {BASE}\nCOPY requirements.txt /app/\nRUN cp /app/requirements.txt /app/installed\n"
+
+
+def build(engine: Engine, directory: Path, name: str, dockerfile: str, classic: bool = False) -> Build:
+    if not directory.exists():
+        rootfs(directory / "rootfs")
+        (directory / "rootfs/unique").write_text(uuid.uuid4().hex)
+        (directory / "requirements.txt").write_text("django\n")
+    (directory / "Dockerfile").write_text(dockerfile)
+    options = () if classic else ("--progress", "plain")
+    done = engine.docker("build", "--network", "none", *options, "--tag", name, str(directory),
+                         env={"DOCKER_BUILDKIT": "0" if classic else "1"})
+    return count(done.stdout + done.stderr)
+
+
+def test_base_image_stays(engine: Engine, daemon: Daemon, short_path: Path) -> None:
+    project = short_path / "project"
+    build(engine, project, BASE, BASE_DOCKERFILE)
+    build(engine, project, BACKEND, CHILD)
+    base, image = names(engine)[BASE], names(engine)[BACKEND]
+    assert f"  keep      {BASE} (kept: local base image)\n" in dry_run(daemon)
+    for again in range(2):
+        clear = daemon.ctl("clear")
+        assert clear.returncode == 0, clear.stdout + clear.stderr
+        assert names(engine) == {BASE: base, rollback_name(image): image}, again
+    assert f"NOTE: kept: local base image: {BASE}\n" in clear.stdout
+    assert build(engine, project, BACKEND, CHILD).cached == 0
+
+
+def test_base_image_of_the_classic_builder_remains(engine: Engine, daemon: Daemon, short_path: Path) -> None:
+    """Its steps would serve, so the host is not fresh, but nothing breaks the next build."""
+    project = short_path / "project"
+    build(engine, project, BASE, BASE_DOCKERFILE, classic=True)
+    build(engine, project, BACKEND, CHILD, classic=True)
+    base = names(engine)[BASE]
+    plan = dry_run(daemon)
+    assert f"  keep      {BASE} (kept: local base image)\n" in plan and f"docker rmi {BASE}" in plan
+    clear = daemon.ctl("clear")
+    assert clear.returncode == 3, clear.stdout + clear.stderr
+    assert f"REMAINING: image {BASE}" in clear.stdout and f"docker rmi {BASE}" in clear.stdout
+    assert names(engine) == {BASE: base}
+    assert build(engine, project, BACKEND, CHILD, classic=True).cached == 0
+
+
+def test_base_that_a_container_used_is_a_release(engine: Engine, daemon: Daemon, short_path: Path) -> None:
+    project = short_path / "project"
+    build(engine, project, BASE, BASE_DOCKERFILE)
+    build(engine, project, BACKEND, CHILD)
+    base, image = names(engine)[BASE], names(engine)[BACKEND]
+    run(engine, BASE, "web")
+    assert daemon.ctl("clear").returncode == 0
+    assert names(engine) == {rollback_name(base, "watchparty-base"): base, rollback_name(image): image}
+
+
+# B10: dangling images of this application
+
+@on(*GRAPH)
+def test_releases_that_rebuilds_untagged_go(engine: Engine, daemon: Daemon, short_path: Path) -> None:
+    project = Project(engine, short_path / "project")
+    others = load(engine, 1)
+    ids = []
+    for release in ("1", "2", "3"):
+        project.build(release=release)
+        ids.append(names(engine)[BACKEND])
+        assert daemon.ctl("explain", ids[-1]).returncode == 0  # which makes wpcached look, and remember
+    assert set(ids) <= images(engine)
+    assert "2 untagged images: " in dry_run(daemon)
+    clear = daemon.ctl("clear")
+    assert clear.returncode == 0, clear.stdout + clear.stderr
+    assert images(engine) == {*others, ids[-1]}
+
+
+# B11: images made after the clear was asked for
+
+def test_build_that_the_clear_waited_for_can_be_had_back(engine: Engine, daemon: Daemon) -> None:
+    """So can the release that it took the name from."""
+    with Scenario(Row("building", "", building=SLOW), engine) as scenario:
+        scenario.prepare()
+        before = names(engine)[BACKEND]
+        clear = daemon.ctl("clear")
+        assert scenario.land() or scenario.engine_race
+        assert clear.returncode == 0, clear.stdout + clear.stderr
+        left = names(engine)
+        made, = set(left.values()) - {before}
+        assert left[rollback_name(made)] == made and BACKEND not in left
+        assert daemon.ctl("rollback").returncode == 0
+        assert names(engine)[BACKEND] == made
+
+
+def test_two_services(engine: Engine, daemon: Daemon, short_path: Path) -> None:
+    """As compose builds them, one repository each, one of them up."""
+    ids = {}
+    for service in ("backend", "frontend"):
+        name = f"watchparty-{service}"
+        ids[name] = Project(engine, short_path / service)
+        ids[name].build(name=f"{name}:latest", release=service)
+    run(engine, "watchparty-backend:latest", "backend")
+    before = names(engine)
+    clear = daemon.ctl("clear")
+    assert clear.returncode == 0, clear.stdout + clear.stderr
+    assert names(engine) == {rollback_name(image, name.split(":")[0]): image for name, image in before.items()}
+    assert daemon.ctl("rollback").returncode == 0
+    for name in ("backend", "frontend"):
+        engine.docker("rm", "--force", "up", check=False)
+        run(engine, f"watchparty-{name}:latest", "up")
+
+
+# B8: names that services of a swarm use
+
+def test_service_scaled_to_nothing_can_be_had_back(engine: Engine, daemon: Daemon) -> None:
+    image = engine.import_base(BACKEND, "service")
+    engine.import_base("watchparty-backend:next", "next")
+    engine.docker("swarm", "init", "--advertise-addr", "127.0.0.1", "--listen-addr", "127.0.0.1")
+    try:
+        engine.docker("service", "create", "--detach", "--name", "web", "--replicas", "0", "--no-resolve-image",
+                      "--network", "host", BACKEND, "/bin/sleep", "3600")
+        clear = daemon.ctl("clear")
+        assert clear.returncode == 0, clear.stdout + clear.stderr
+        assert names(engine)[rollback_name(image)] == image and BACKEND not in names(engine)
+        assert f"service web cannot start a task until {BACKEND} is named again: wpcachectl rollback\n" in clear.stdout
+        assert daemon.ctl("rollback").returncode == 0
+        assert names(engine)[BACKEND] == image
+    finally:
+        engine.docker("swarm", "leave", "--force")
