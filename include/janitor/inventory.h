@@ -102,7 +102,9 @@ typedef enum Observe {
 /*
  * Reads everything. One object that can't be read does not spoil the rest: the sets of images and
  * containers and `unreadable_records` name it, and whoever acts has to ask them. An image is
- * unreadable, though it is in the list, if the engine can't tell its details. `ret` must be INVENTORY_NULL or a former inventory of the same job, of which
+ * unreadable, though it is in the list, if the engine can't tell its details.
+ *
+ * `ret` must be INVENTORY_NULL or a former inventory of the same job, of which
  * only the facts are kept. On error it is empty but for the facts. `known` are images that were
  * steps of a finished image, or that one, when last looked at: without a name they are left-overs,
  * however young, and no sign of a build.

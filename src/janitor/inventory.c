@@ -24,8 +24,7 @@
 
 #define IMAGE_CONFIG_BYTES_MAX (4U * 1024U * 1024U)
 #define CONTAINERD_ROOT "/var/lib/containerd"
-/* Images and containers together that the engine may fail to tell the details of. Where there are
- * more, it is the engine that fails. */
+/* Unreadable images, or containers, past which the failure to describe one more is the engine's. */
 #define FAILURES_MAX 8
 
 int fact_set_index(FactSet *facts) {
