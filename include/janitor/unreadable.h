@@ -8,5 +8,5 @@
 
 #include "janitor/inventory.h"
 
-/* 0 or -ENOMEM. */
-int unreadable_remaining(const Inventory *inventory, RemainingList *list) must_check;
+/* Adds those that matter to a target; containers matter to all of Docker's. 0 or -ENOMEM. */
+int unreadable_remaining(const Inventory *inventory, Target target, RemainingList *list) must_check;

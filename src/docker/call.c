@@ -104,7 +104,7 @@ static Endpoint endpoint(const char *method, const char *path) {
         Endpoint ret;
 
         if (strncmp(path, "/v1.", strlen("/v1.")) == 0)
-                path = strchr(path + 1, '/') ?: path;
+                path += 1 + strcspn(path + 1, "/");
         snprintf(ret.text, sizeof(ret.text), "%s %.*s", method, (int)strcspn(path, "?"), path);
         return ret;
 }

@@ -219,7 +219,7 @@ static int judge(Clear *clear, RemainingList *ret_remaining, Strv *ret_assumes, 
                 r = proof_remaining(&clear->inventory, clear->config, clear->options,
                                     &clear->suspects.images, &clear->plan, ret_remaining);
         if (r >= 0 && clears_docker(clear))
-                r = unreadable_remaining(&clear->inventory, ret_remaining);
+                r = unreadable_remaining(&clear->inventory, clear->options->target, ret_remaining);
         if (r >= 0 && clear->options->target == TARGET_APPS && clear->config->apps.n == 0)
                 r = remaining_add(ret_remaining, REMAINING_APP, "apps",
                                   "no application is configured",

@@ -23,8 +23,7 @@
 #include "janitor/stages.h"
 
 #define CONTAINERD_ROOT "/var/lib/containerd"
-/* Images and containers together that the engine may fail to tell the details of. Where there are
- * more, it is the engine that fails. */
+/* Unreadable images, or containers, past which the failure to describe one more is the engine's. */
 #define FAILURES_MAX 8
 
 void disks_done(Disks *disks) {

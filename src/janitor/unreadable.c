@@ -24,15 +24,17 @@ static int add_all(RemainingList *list, RemainingKind kind, const UnreadableSet 
         return 0;
 }
 
-int unreadable_remaining(const Inventory *inventory, RemainingList *list) {
-        int r;
+int unreadable_remaining(const Inventory *inventory, Target target, RemainingList *list) {
+        int r = 0;
 
-        r = add_all(list, REMAINING_RECORD, &inventory->unreadable_records,
-                    "what it serves and whether a build uses it", "docker builder prune -af");
-        if (r >= 0)
+        if (target & TARGET_BUILDER)
+                r = add_all(list, REMAINING_RECORD, &inventory->unreadable_records,
+                            "what it serves and whether a build uses it",
+                            "docker builder prune -af");
+        if (r >= 0 && target & TARGET_IMAGES)
                 r = add_all(list, REMAINING_IMAGE, &inventory->images.unreadable, "what it serves",
                             "remove it with docker rmi, then clear again");
-        if (r >= 0)
+        if (r >= 0 && target & TARGET_DOCKER)
                 r = add_all(list, REMAINING_CONTAINER, &inventory->containers.unreadable,
                             "what it uses", "remove it with docker rm, then clear again");
         return r;

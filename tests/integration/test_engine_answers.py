@@ -206,6 +206,13 @@ def test_an_unreadable_image_is_the_reason_that_an_image_stays(stub: Stub, daemo
     assert any(image["remove"] for image in policy(daemon)["images"])
 
 
+def test_an_unreadable_image_is_nothing_to_the_builder(stub: Stub, daemon_of) -> None:
+    stub.records = Stub(Path("x"), 3).records
+    stub.say("GET /images/json", [{"Id": image_id(7), "Size": "x"}])
+    done = daemon_of(stub).ctl("clear", "--target", "builder", "--wait", "1s")
+    assert done.returncode == 0 and "POST /build/prune" in stub.calls, done.stdout + done.stderr
+
+
 UNREADABLE_CONTAINERS = {
     "not UTF-8": {"Id": "c" * 64, "Names": ["/web"], "ImageID": "sha256:RAW"},
     "mounts that are no list": {"Id": "c" * 64, "Mounts": {}},

@@ -307,7 +307,7 @@ typedef struct Pair {
 static void *interrupt_prune(void *userdata) {
         Pair *pair = userdata;
 
-        for (unsigned i = 0; i < 1000 && stub_n_requests(pair->stub) < 3; i++)
+        for (unsigned i = 0; i < 1000 && stub_n_requests(pair->stub) < 4; i++)
                 usleep(1000);
         docker_interrupt(pair->docker);
         return NULL;
