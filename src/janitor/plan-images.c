@@ -126,16 +126,18 @@ static bool is_own_rollback(const Draft *draft, const Image *image, const char *
                  strcmp(config->project, image->project) == 0));
 }
 
-/* A rollback tag moved the time that the engine tells, and policy may not have read it since. */
+/* A rollback tag moved the time that the engine tells, and policy may not have read it since. Of two
+ * releases of one second, the one without such a tag came later. */
 static void forget_own_tags(Draft *draft) {
         for (size_t i = 0; i < draft->inventory->images.n; i++) {
                 Fact *fact = &draft->order.facts[i];
+                int64_t sec = fact->created_sec;
 
                 if (!has_rollback_tag(draft, &draft->inventory->images.v[i]))
                         continue;
-                fact->engine_sec = fact->told_sec = fact->seen && fact->seen->tag_mark != 0
-                                                            ? fact->seen->tag_mark
-                                                            : fact->created_sec;
+                if (fact->seen && fact->seen->tag_mark != 0)
+                        sec = fact->seen->tag_mark;
+                fact->engine_sec = fact->told_sec = sec - 1;
         }
 }
 

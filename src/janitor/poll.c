@@ -166,18 +166,13 @@ static int describe(Memory *memory, const Config *config, Look *look, Summary *s
  * has to wait for it then. It fails with no consequence but that; during a build the engine has other
  * things to do.
  */
-static void learn(Docker *docker, const Config *config, Memory *memory, Look *look) {
-        const SeenTime now = { look->now.age_sec, look->now.steady_since_sec };
-        Inventory *inventory = &look->inventory;
-
+static void learn(Docker *docker, const Config *config, Memory *memory, Inventory *inventory) {
         if (memory->changed)
                 memory->learned = false;
         if (memory->learned || inventory_building(inventory))
                 return;
         image_facts_recall(memory->store, inventory);
-        /* When an image was last tagged is remembered with the image, not with its facts. */
-        memory->learned = image_facts_observe(docker, config, inventory, NULL) >= 0 &&
-                          seen_update(&memory->seen, inventory, config, &now, NULL) >= 0;
+        memory->learned = image_facts_observe(docker, config, inventory, NULL) >= 0;
         image_facts_remember(memory->store, inventory);
 }
 
@@ -192,7 +187,7 @@ int poll_run(Docker *docker, const Config *config, Memory *memory, const Surroun
         if (r < 0)
                 return r;
         count(&look.inventory, config, &summary);
-        learn(docker, config, memory, &look);
+        learn(docker, config, memory, &look.inventory);
         r = keep(memory, config, &look, &summary, &diag);
         memory_store_failed(memory, r, &diag);
         r = describe(memory, config, &look, &summary);
