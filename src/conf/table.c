@@ -143,7 +143,8 @@ const Key config_keys[] = {
                 .fallback = "report",
                 .about =
                         "A buildx builder in a container of its own has a cache that a clear does\n"
-                        "not reach: \"report\" it, and be not fresh, or \"ignore\" it.",
+                        "not reach, and may leave it in a volume: \"report\" it, and be not fresh, or\n"
+                        "\"ignore\" it.",
                 FIELD(external_builders_ignore),
                 .kind = KEY_FLAG,
                 .words = { "report", "ignore" },
