@@ -164,6 +164,20 @@ static int decide(Docker *docker, const Config *config, Observe what, Memory *me
         return r < 0 ? r : refresh_removed(docker, what, look, reterr_diag);
 }
 
+/* Facts that a poll or a clear learned do not tell when the image was last tagged: it is inspected once
+ * more where no look noted that yet. */
+static void recall_facts(Memory *memory, Inventory *inventory) {
+        image_facts_recall(memory->store, inventory);
+        for (size_t i = 0; i < memory->seen.n; i++) {
+                const SeenImage *seen = &memory->seen.v[i];
+                ImageFacts *facts =
+                        seen->tag_mark == 0 ? fact_set_find(&inventory->facts, seen->id) : NULL;
+
+                if (facts)
+                        facts->names_hash = 0;
+        }
+}
+
 int look_run(Docker *docker, const Config *config, Observe what, Memory *memory,
              const Surroundings *around, Look *ret, Diag *reterr_diag) {
         uint64_t wall_usec;
@@ -172,7 +186,7 @@ int look_run(Docker *docker, const Config *config, Observe what, Memory *memory,
         refresh(memory);
         ret->inventory.watch = &memory->builds;
         if (what == OBSERVE_ALL)
-                image_facts_recall(memory->store, &ret->inventory);
+                recall_facts(memory, &ret->inventory);
         r = inventory_observe(docker, config, what, &memory->suspects.images, &ret->inventory,
                               reterr_diag);
         image_facts_remember(memory->store, &ret->inventory);

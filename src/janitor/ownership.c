@@ -113,7 +113,7 @@ int plan_recall(const Inventory *inventory, const SeenImages *seen, const SeenIm
         for (size_t i = 0; i < images->n; i++) {
                 const IndexEntry *found = index_find(&index, images->v[i].id, NULL);
 
-                v[i] = found ? &seen->v[found->at] : NULL;
+                v[i] = found && seen ? &seen->v[found->at] : NULL;
         }
         *ret = TAKE_PTR(v);
         return 0;

@@ -127,11 +127,21 @@ static bool is_own_rollback(const Draft *draft, const Image *image, const char *
                  strcmp(config->project, image->project) == 0));
 }
 
-/* A rollback tag moved the time that the engine tells, and policy may not have read it since. */
+/* A rollback tag moved the time that the engine tells, and policy may not have read it since. Of two
+ * releases of one second, the one without such a tag came later. */
 static void forget_own_tags(Draft *draft) {
-        for (size_t i = 0; i < draft->inventory->images.n; i++)
-                if (has_rollback_tag(draft, &draft->inventory->images.v[i]))
-                        releases_forget_tag(&draft->order.facts[i]);
+        for (size_t i = 0; i < draft->inventory->images.n; i++) {
+                Fact *fact = &draft->order.facts[i];
+
+                if (!has_rollback_tag(draft, &draft->inventory->images.v[i]))
+                        continue;
+                releases_forget_tag(fact);
+                if (fact->seen && fact->seen->tag_rest_nsec != 0)
+                        continue;
+                /* Only the second is known. */
+                fact->engine_nsec -= NSEC_PER_SEC;
+                fact->told_nsec -= NSEC_PER_SEC;
+        }
 }
 
 static int compare_repositories(const Release *a, const Release *b) {

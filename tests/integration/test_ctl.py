@@ -273,7 +273,7 @@ def test_dry_run(peer):
     assert p.calls[0]["parameters"]["dryRun"] is True and "more" not in p.calls[0]
     assert done.stdout.splitlines() == [
         "Clearing 'all' would:", "  untag     a:1 (sha256:" + "b" * 12 + ")",
-        "  tag       a:wpcache-rollback-1, for its image is in use",
+        "  tag       a:wpcache-rollback-1, to roll back to",
         "  remove    1 untagged image: sha256:" + "c" * 12, "  prune     3 build cache records, 1.2kB",
         "In the way now:", "REMAINING: container web: it holds an image", "           end it: docker rm web",
         "NOTE: N", "ASSUMES: A"]

@@ -172,6 +172,7 @@ def test_name_moves_before_its_batch(engine: Engine, proxy: Proxy, short_path: P
         if method == "GET" and "filters" in path and "reference" in path and REPOSITORY in path \
                 and proxy.sent("POST", "/tag") and not moved:
             moved.append(path)
+            time.sleep(1.1)  # the engine tells seconds
             tag(engine, second, REPOSITORY, "latest")
 
     proxy.before = race
