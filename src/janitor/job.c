@@ -263,8 +263,8 @@ static JobEvent *done_event_new(const Job *job) {
         return event;
 }
 
-/* What the store lost is told with the job that found it. */
-static void take_damage(Worker *worker, JobEvent *done) {
+/* What the store lost, and how it stands, is told with each job that is done. */
+static void tell_store(Worker *worker, JobEvent *done) {
         Diag damage;
 
         if (store_take_damage(worker->store, &damage)) {
@@ -273,6 +273,8 @@ static void take_damage(Worker *worker, JobEvent *done) {
         }
         snprintf(done->damage, sizeof(done->damage), "%s", worker->damage.text);
         worker->damage = DIAG_NULL;
+        if (worker->kind == WORKER_JANITOR)
+                store_state(worker->store, &done->store);
 }
 
 /* A queued poll that can use the engine connection of the job in progress. After a reload that changed
@@ -294,13 +296,13 @@ static void run_queued_poll(Worker *worker, Job *job) {
         job->started_sec = now_realtime_sec();
         job->error = poll_run(worker->docker, job->config, &worker->memory, &job->around,
                               &job->summary, &job->diag);
-        take_damage(worker, done);
+        tell_store(worker, done);
         done->job = job;
         post(worker, done);
 }
 
-/* A clear may wait half an hour for a build to end, and polls go on meanwhile. They may: a clear
- * neither uses the memory of images nor is in the middle of a call while it pauses. */
+/* A clear may wait half an hour for a build to end, and polls go on meanwhile. They may: while it pauses
+ * a clear is in the middle of no call, and it reads what is remembered of images anew after each pause. */
 static int on_clear_pause(void *userdata, uint64_t usec) {
         uint64_t end_usec = now_boottime_usec() + usec, now_usec = end_usec - usec;
         Worker *worker = userdata;
@@ -515,9 +517,7 @@ static void run(Worker *worker, Job *job, bool stop) {
         }
         job->error = r;
         job->unwritten = store_keeps_run(worker->store, job->id);
-        take_damage(worker, done);
-        if (worker->kind == WORKER_JANITOR)
-                store_state(worker->store, &done->store);
+        tell_store(worker, done);
 
         pthread_mutex_lock(&worker->mutex);
         worker->running = NULL;

@@ -51,6 +51,11 @@ def names(engine: Engine) -> dict[str, str]:
             for name in image["RepoTags"] or () if name != "<none>:<none>"}
 
 
+def plain_names(engine: Engine) -> dict[str, str]:
+    """The same without rollback tags, which a clear gives to what can be had back."""
+    return {name: image for name, image in names(engine).items() if ":wpcache-rollback-" not in name}
+
+
 def images(engine: Engine) -> set[str]:
     return {image["Id"] for image in look(engine, "/v1.41/images/json?all=1")}
 
