@@ -10,7 +10,7 @@ from pathlib import Path
 
 import proxy as proxy_module
 from engine import Engine
-from helpers import ONE, Daemon, Project, names, plain_names, on, receipts, records, start, wait_until
+from helpers import ONE, Daemon, Project, on, plain_names, receipts, records, start, wait_until
 from policies import HASTY, hasty, polls, status
 from proxy import Exchange, Fault, Hook, Proxy, answer, error
 from scenarios import BACKEND
