@@ -219,7 +219,7 @@ static int is_unchanged(Pass *pass, const Image *image, Diag *reterr_diag) {
         if (r < 0)
                 return r;
         return same_names(&detail.names, &image->names) &&
-               (!facts || facts->last_tagged_sec == detail.last_tagged_sec);
+               (!facts || facts->last_tagged_nsec == detail.last_tagged_nsec);
 }
 
 /* 1 if the image still has this name, else 0; `now` is filled anew for the first of every few names. */

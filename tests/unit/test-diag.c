@@ -88,8 +88,9 @@ static void test_clean(void **state) {
                 /* what turns the text after it around, U+061C to U+2069, and separators of lines */
                 { "a\u061cb", "a?b" },
                 { "\u200e\u200f", "??" },
-                { "\u2028\u2029\u202a\u202b\u202c\u202d\u202e", "???????" },
-                { "\u2066\u2067\u2068\u2069", "????" },
+                { "\u2028\u2029\342\200\252\342\200\253\342\200\254\342\200\255\342\200\256",
+                  "???????" },
+                { "\342\201\246\342\201\247\342\201\250\342\201\251", "????" },
                 /* and their neighbours */
                 { "\u061b\u061d\u200d\u2010\u2027\u202f\u2065\u206a\ufeff",
                   "\u061b\u061d\u200d\u2010\u2027\u202f\u2065\u206a\ufeff" },
