@@ -158,7 +158,7 @@ static const char *impossible(const char *glob, const ImageGlob *parts) {
                 start |= HOST_START;
         at = follow(glob, end, start, REPOSITORY_MAX);
         if (!at && parts->tag)
-                at = follow(parts->tag, glob + strlen(glob), TAG_START, TAG_MAX);
+                at = follow(parts->tag, parts->tag + strlen(parts->tag), TAG_START, TAG_MAX);
         return at;
 }
 

@@ -17,7 +17,7 @@
 #include "wire/json.h"
 
 #define LABEL_PROJECT "com.docker.compose.project"
-#define LABELS_PROJECT "Labels/" LABEL_PROJECT
+#define LABELS_PROJECT "Labels/com.docker.compose.project"
 
 /* Two digits; `bad` is set where they are none. */
 static unsigned digits(const char *p, bool *bad) {

@@ -88,9 +88,11 @@ static void test_clean(void **state) {
                 /* what turns the text after it around, U+061C to U+2069, and separators of lines */
                 { "a\u061cb", "a?b" },
                 { "\u200e\u200f", "??" },
+                /* NOLINTBEGIN(misc-misleading-bidirectional) */
                 { "\u2028\u2029\342\200\252\342\200\253\342\200\254\342\200\255\342\200\256",
                   "???????" },
                 { "\342\201\246\342\201\247\342\201\250\342\201\251", "????" },
+                /* NOLINTEND(misc-misleading-bidirectional) */
                 /* and their neighbours */
                 { "\u061b\u061d\u200d\u2010\u2027\u202f\u2065\u206a\ufeff",
                   "\u061b\u061d\u200d\u2010\u2027\u202f\u2065\u206a\ufeff" },

@@ -60,6 +60,7 @@ static void test_lines(void **state) {
         /* one record, one line */
         (void)log_info("a\n<0>b\x1b[m\n");
         assert_written("<6>a <0>b?[m\n");
+        /* NOLINTNEXTLINE(misc-misleading-bidirectional) */
         (void)log_info("%s", "a\342\200\256b\342\201\246\u2028 <0>c");
         assert_written("<6>a?b?? <0>c\n");
 }
@@ -161,6 +162,7 @@ static void test_journal(void **state) {
         assert_true(has_field(record, (size_t)n, "WPCACHE_TARGET=all"));
         assert_null(memmem(record, (size_t)n, "CODE_FILE", 9));
 
+        /* NOLINTNEXTLINE(misc-misleading-bidirectional) */
         assert_int_equal(log_full(LOG_INFO, 0, "A=\342\200\256x\x1b[m\n\nB=2\n", "\342\200\256y"),
                          0);
         n = recv(fd, record, sizeof record, 0);
