@@ -33,7 +33,7 @@ CACHE = Path(os.environ.get("WPCACHE_TEST_CACHE", "/var/cache/wpcache-test"))
 TREES = {  # suite, or suite+purpose: packages on top of a minimal system
     "bookworm": ("docker.io", "containerd", "runc", "tini", "busybox-static"),
     "trixie": ("docker.io", "containerd", "runc", "tini"),
-    "testing": ("docker.io", "containerd", "runc", "tini"),
+    "testing": ("docker.io", "docker-buildx", "containerd", "runc", "tini"),
     # What test_systemd.py boots, with what the package depends on.
     "bookworm+systemd": ("systemd", "systemd-sysv", "dbus", "man-db", "libcjson1", "libcurl4",
                          "libinih1", "libsqlite3-0"),
@@ -68,6 +68,11 @@ def tree(suite: str) -> Path:
 def cli() -> Path:
     """Debian 12's docker: needs libc alone, and drives every engine without plugins."""
     return tree("bookworm") / "usr/bin/docker"
+
+
+def buildx() -> Path:
+    """Debian testing's plugin, of Go alone."""
+    return tree("testing") / "usr/libexec/docker/cli-plugins/docker-buildx"
 
 
 def busybox() -> Path:

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -11,15 +10,9 @@ import pytest
 
 from apps import section, write
 from daemon import Daemon
-from engine import Engine, tree
+from engine import Engine, buildx
 from helpers import Project, on
 from scenarios import BACKEND, Build, count
-
-PLUGIN = "docker/cli-plugins/docker-buildx"
-BUILDX = next((path for path in (Path("/usr/libexec") / PLUGIN, Path("/usr/lib") / PLUGIN,
-                                 tree("testing") / "usr/libexec" / PLUGIN,
-                                 Path(os.environ.get("WPCACHE_BUILDX", "/nonexistent"))) if path.is_file()), None)
-
 
 def cache(directory: Path) -> Path:
     """What buildx leaves in DIRECTORY: an OCI image layout."""
@@ -66,12 +59,11 @@ def test_no_directory_outside_of_the_root(short_path: Path, caches: str) -> None
 
 
 @on("28c")  # the docker driver writes such a cache with the containerd store alone
-@pytest.mark.skipif(BUILDX is None, reason="no docker-buildx here")
 def test_a_real_build_cache(engine: Engine, short_path: Path) -> None:
     """What no section names serves every step, which is what the ASSUMES line warns of; then it is named."""
     plugins = Path(engine.env["DOCKER_CONFIG"]) / "cli-plugins"
     plugins.mkdir(parents=True, exist_ok=True)
-    shutil.copy(BUILDX, plugins / "docker-buildx")
+    shutil.copy(buildx(), plugins / "docker-buildx")
     project = Project(engine, short_path / "backend")
     directory = project.dir / ".buildx-cache"
     write(project.dir, "manage.py")
