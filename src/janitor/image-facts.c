@@ -145,6 +145,37 @@ static int inspect_together(Docker *docker, Inspection *v, size_t n, Inventory *
         return r;
 }
 
+static bool all_failed(const Inspection *v, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                if (v[i].error == 0)
+                        return false;
+        return true;
+}
+
+/*
+ * No image that was inspected could be described. Whether the engine fails, or those images are odd,
+ * is told by an image that was described before: 0 if it still is, else the engine's error; where there
+ * is no such image, that of the inspection `failed`.
+ */
+static int ask_for_known(Docker *docker, const Inventory *inventory, const Inspection *failed,
+                         Diag *reterr_diag) {
+        const ImageSet *images = &inventory->images;
+        cleanup(image_detail_done) ImageDetail detail = { 0 };
+
+        for (size_t i = 0; i < images->n; i++) {
+                const ImageFacts *facts = fact_set_find(&inventory->facts, images->v[i].id);
+                int r;
+
+                if (!facts || facts->names_hash == 0 ||
+                    unreadable_contains(&images->unreadable, images->v[i].id))
+                        continue;
+                r = docker_image(docker, images->v[i].id, &detail, reterr_diag);
+                if (r != -ENOENT)
+                        return r;
+        }
+        return diag_set(reterr_diag, failed->error, "%s", images->unreadable.v[0].reason);
+}
+
 /* Returns how many were inspected. */
 static int inspect_marked(Docker *docker, Inventory *inventory, const bool *marks,
                           Diag *reterr_diag) {
@@ -172,10 +203,8 @@ static int inspect_marked(Docker *docker, Inventory *inventory, const bool *mark
         for (size_t i = 0; i < n && r >= 0; i += TOGETHER_MAX)
                 r = inspect_together(docker, &v[i], MIN(n - i, (size_t)TOGETHER_MAX), inventory,
                                      reterr_diag);
-        /* No image could ever be described: it is the engine that fails. */
-        if (r >= 0 && facts->n == 0 && n > 0 && v[n - 1].error < 0)
-                return diag_set(reterr_diag, v[n - 1].error, "%s",
-                                inventory->images.unreadable.v[0].reason);
+        if (r >= 0 && n > 0 && all_failed(v, n))
+                r = ask_for_known(docker, inventory, &v[n - 1], reterr_diag);
         if (r >= 0)
                 r = fact_set_index(facts);
         return r < 0 ? r : (int)n;

@@ -106,7 +106,7 @@ def test_image_made_elsewhere(engine: Engine, daemon: Daemon, tool: str) -> None
     assert engine.docker("inspect", "--format", "{{.State.Running}}", "web").stdout == "true\n"
 
 
-@ONE
+@on(*GRAPH)
 def test_assumptions_are_one_line(engine: Engine, daemon: Daemon, short_path: Path) -> None:
     for i in range(7):
         Project(engine, short_path / f"project{i}").build(*INLINE, name=f"ci/cache:{i}")
