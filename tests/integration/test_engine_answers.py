@@ -110,6 +110,11 @@ def test_volumes_absent(stub: Stub, daemon_of, short_path: Path) -> None:
 
 # --- what can't be read ---
 
+def tagged(stub: Stub) -> list[str]:
+    """The clear went as far as the rollback tag of a release; the stub does not take it."""
+    return [call for call in stub.calls if call.startswith("POST /images/") and call.endswith("/tag")]
+
+
 HARMLESS = {
     "NUL in a label": {"Labels": {"x": "a\0b"}},
     "NUL in a label's name": {"Labels": {"a\0b": "x", "com.docker.compose.project": "other"}},
@@ -165,8 +170,6 @@ def test_an_unreadable_image_keeps_all_images_and_is_remaining(stub: Stub, daemo
     new = json.dumps(stub.image(image_id(2), RepoTags=["watchparty-backend:new"])).encode()
     stub.records = Stub(Path("x"), 3).records
     stub.say("GET /images/json", b"[" + b",".join([old, broken(members), new]) + b"]")
-    stub.say("DELETE /images/watchparty-backend%3Aold", [{"Untagged": "watchparty-backend:old"}])
-    stub.say("DELETE /images/watchparty-backend%3Anew", [{"Untagged": "watchparty-backend:new"}])
     daemon = daemon_of(stub, FAST + "[images]\nkeep_last=1\nmin_age=0\nmax_age=1d\n")
     object = members.get("Id") if isinstance(members, dict) and isinstance(members.get("Id"), str) else "number 2 of the list"
 
@@ -186,7 +189,7 @@ def test_an_unreadable_image_keeps_all_images_and_is_remaining(stub: Stub, daemo
     assert object[:60] in done.stdout + done.stderr and "it can't be read" in done.stdout + done.stderr
     # everything else went on
     assert "POST /build/prune" in stub.calls
-    assert "DELETE /images/watchparty-backend%3Aold" in stub.calls
+    assert tagged(stub)
 
 
 def test_an_unreadable_image_is_the_reason_that_an_image_stays(stub: Stub, daemon_of) -> None:
@@ -231,7 +234,7 @@ def test_an_unreadable_container_may_use_any_image_and_cache(stub: Stub, daemon_
     stub.say("GET /images/json", listed)
     stub.say("GET /containers/json", b"[" + broken(members) + b"]")
     for n in range(1, 4):
-        stub.say(f"DELETE /images/watchparty-backend%3A{n}", [{"Untagged": "x"}])
+        stub.say(f"DELETE /images/watchparty-backend:{n}", [{"Untagged": "x"}])
     object = "c" * 12 if isinstance(members, dict) and "Id" in members else "number 1 of the list"
     daemon = daemon_of(stub, FAST + "[images]\nkeep_last=1\nmin_age=0\nmax_age=1d\n"
                        f"[app frontend]\nroot={root}\ncaches=.next\n[policy]\nmode=observe\n")
@@ -250,7 +253,7 @@ def test_an_unreadable_container_may_use_any_image_and_cache(stub: Stub, daemon_
     done = clear(daemon)
     assert done.returncode == 3, done.stdout + done.stderr
     assert object in done.stdout + done.stderr
-    assert "DELETE /images/watchparty-backend%3A1" in stub.calls
+    assert tagged(stub)
     assert daemon.ctl("clear", "--target", "frontend", "--include-mounted").returncode == 0
     assert not (root / ".next").exists()
 
@@ -294,14 +297,13 @@ def test_a_description_of_any_kind(stub: Stub, daemon_of) -> None:
 def test_an_image_that_the_engine_cannot_describe(stub: Stub, daemon_of, status: int, body: object) -> None:
     stub.say("GET /images/json", [stub.image(image_id(1), RepoTags=["watchparty-backend:1"]),
                                   stub.image(image_id(2), RepoTags=["watchparty-web:1"])])
-    for name in (image_id(2).replace(":", "%3A"), "watchparty-web%3A1"):
+    for name in (image_id(2), "watchparty-web:1"):
         stub.say(f"GET /images/{name}/json", body, status=status)
-    stub.say("DELETE /images/watchparty-backend%3A1", [{"Untagged": "x"}])
     daemon = daemon_of(stub)
     done = daemon.ctl("clear", "--target", "all", "--wait", "1s", timeout=120)
     assert done.returncode == 3, done.stdout + done.stderr
     assert image_id(2) in done.stdout + done.stderr
-    assert "DELETE /images/watchparty-backend%3A1" in stub.calls
+    assert tagged(stub)
 
 
 def commit(engine: Engine, container: str, name: str, config: dict[str, Any]) -> None:
@@ -404,7 +406,7 @@ def test_circular_parents_end(stub: Stub, daemon_of, size: int, named: str) -> N
         {"ID": id, " Parents": [ids[(n + 1) % size]], "Type": "exec.cachemount" if n == 0 else "regular", "Size": 1000 + n,
          "InUse": False, "Shared": False, "LastUsedAt": OLD, "UsageCount": 1} for n, id in enumerate(ids)]})
     for name in ("watchparty-backend", "watchparty-web"):
-        stub.say(f"DELETE /images/{name}%3A1", [{"Untagged": "x"}])
+        stub.say(f"DELETE /images/{name}:1", [{"Untagged": "x"}])
     stub.say("POST /build/prune", {"CachesDeleted": None, "SpaceReclaimed": 0})
     daemon = daemon_of(stub, FAST + "[builder]\nmax_size=1kB\nmax_age=1h\n")
     for verb in (("plan",), ("explain", "watchparty-web:1"), ("explain", ids[0]), ("clear", "--dry-run"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import daemon as daemon_module
 from engine import Engine, rootfs
-from helpers import ONE, Daemon, load, look, names, start, wait_until
+from helpers import ONE, Daemon, load, look, names, plain_names, start, wait_until
 from policies import ctl_json, hasty, polls, status
 from test_policy import AGED
 from varlink_client import Wire, message
@@ -50,7 +50,7 @@ def test_policy_rests_while_a_command_runs(engine: Engine, short_path: Path) -> 
         assert "deploy" in told, told
         go_on.touch()
         assert deploy.wait(30) == 42
-        wait_until(lambda: not names(engine))
+        wait_until(lambda: not plain_names(engine))
         assert held(daemon) == []
 
 
@@ -107,7 +107,7 @@ def test_clear_waits_for_inhibitors_of_others(engine: Engine, daemon: Daemon) ->
     end(deploy)
     out, err = waiting.communicate(timeout=60)
     assert waiting.returncode == 0, out + err
-    assert names(engine) == {}
+    assert plain_names(engine) == {}
 
 
 def test_inhibitors_can_be_overridden(engine: Engine, daemon: Daemon) -> None:
@@ -128,7 +128,7 @@ def test_clear_under_its_own_inhibitor(engine: Engine, daemon: Daemon) -> None:
     script = f"{ctl} inhibit --why inner -- {ctl} clear all --wait 5s"
     done = daemon.ctl("inhibit", "--why", "outer", "--", "/bin/sh", "-c", script)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert names(engine) == {}
+    assert plain_names(engine) == {}
 
 
 def test_no_deadlock_of_script_and_waiting_clear(engine: Engine, daemon: Daemon,
