@@ -83,9 +83,8 @@ int http_call(Http *http, const HttpRequest *request, HttpResponse *ret,
 /* Sleeps; -ECANCELED as soon as http_interrupt() is in force. */
 int http_wait(Http *http, uint64_t usec) must_check;
 
-/* From any thread; stays in force until http_resume(). */
+/* From any thread. It is final: every later call returns -ECANCELED. */
 void http_interrupt(Http *http);
-void http_resume(Http *http);
 bool http_interrupted(const Http *http);
 
 /* Percent-encodes everything but unreserved characters; malloc'ed or NULL. */
