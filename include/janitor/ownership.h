@@ -38,12 +38,6 @@ int plan_recall(const Inventory *inventory, const SeenImages *seen,
 int plan_suspects(const Inventory *inventory, const Config *config, const SeenImages *seen,
                   NamedImages *suspects) must_check;
 
-/* The untagged images of the classic builder that nobody can be said to own, and from which a
- * classic build of the application might still take steps. Borrowed ids. */
-typedef int (*UnclaimedImage)(void *userdata, const Image *image);
-int plan_unclaimed(const Inventory *inventory, const Config *config, const NamedImages *suspects,
-                   UnclaimedImage found, void *userdata) must_check;
-
 /*
  * The name that an untagged image in use went by: a rebuild takes the name from a release that still
  * runs, and its container remembers. NULL if it has none in scope; else malloc'ed into `*ret`.

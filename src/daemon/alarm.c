@@ -580,14 +580,6 @@ Json *alarms_json(const Manager *manager) {
         return TAKE_PTR(array);
 }
 
-size_t alarms_standing(const Manager *manager) {
-        size_t n = 0;
-
-        for (AlarmKind kind = 0; kind < ALARM_MAX; kind++)
-                n += manager->alarms.v[kind].standing;
-        return n;
-}
-
 void alarms_free(Manager *manager) {
         Alarms *alarms = &manager->alarms;
 

@@ -401,27 +401,3 @@ int plan_claims(const Inventory *inventory, const Config *config, const NamedIma
         *ret = TAKE_PTR(claims);
         return 0;
 }
-
-int plan_unclaimed(const Inventory *inventory, const Config *config, const NamedImages *suspects,
-                   UnclaimedImage found, void *userdata) {
-        cleanup_free size_t *parents = NULL;
-        cleanup_free Claim *claims = NULL;
-        int r;
-
-        r = plan_parents(inventory, &parents);
-        if (r >= 0)
-                r = plan_claims(inventory, config, suspects, parents, &claims);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < inventory->images.n; i++) {
-                const Image *image = &inventory->images.v[i];
-
-                if (!image_is_untagged(image) || !image_is_classic(inventory, image) ||
-                    image_has_children(inventory, image) || claims[i] != CLAIM_NONE)
-                        continue;
-                r = found(userdata, image);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
