@@ -14,7 +14,6 @@
 #include "docker/parse.h"
 #include "wire/json.h"
 
-#define NSEC_PER_SEC INT64_C(1000000000)
 #define SEC_MAX (INT64_MAX / NSEC_PER_SEC - 1)
 
 /* The engine takes an event of which both are named, and so do we. */
