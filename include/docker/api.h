@@ -46,8 +46,9 @@ uint64_t docker_call_deadline(Docker *docker);
 /*
  * GET /_ping, unversioned: agrees on the newest API version both know (1.40 to 1.55, or newer as
  * 1.55 if the engine still takes it), then GET /version, to refuse Podman, and GET /info. These two are
- * left out while the connection is the one that was agreed over. Every other call does the same before it sends anything on a new
- * connection, since the engine may have been replaced. `ret` is borrowed until the next call.
+ * left out while the connection is the one that was agreed over. Every other call does the same before
+ * it sends anything on a new connection, since the engine may have been replaced. `ret` is borrowed
+ * until the next call.
  */
 int docker_negotiate(Docker *docker, const EngineInfo **ret, Diag *reterr_diag) must_check;
 

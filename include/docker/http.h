@@ -68,8 +68,8 @@ typedef struct HttpResponse {
  *   -ESTALE      `same_connection` was asked for and that connection is gone; nothing was sent, or a
  *                GET of which not one byte was answered
  *   -ECONNRESET  cut off before the end, also a body shorter than announced
- *   -ETIMEDOUT   no whole answer in time; at once where somebody listens whose queue of connections
- *                is full (connect(2)'s EAGAIN), who is there and does not answer
+ *   -ETIMEDOUT   no complete answer in time, or the listener's connection queue is full (EAGAIN from
+ *                connect)
  *   -ECANCELED, -ENOMEM
  *   -EBADMSG     no HTTP, or headers past 64 KiB
  *   -EINVAL      a path that can't be sent

@@ -2,7 +2,8 @@
 #pragma once
 
 /*
- * Observe: one reading of everything a clear has to know, whole or not at all.
+ * Observe: one reading of everything a clear has to know. A list that can't be read fails the whole
+ * reading; single objects that can't be read are named as unreadable.
  *
  * Who built an image is not in the engine's list: see janitor/image-facts.h.
  */

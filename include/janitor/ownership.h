@@ -4,7 +4,7 @@
 /*
  * Whose an image is, and what it stands on. Pure: no clock, no I/O. Every walk along parents is
  * bounded, whatever an engine answers, and the cost of each function is at most N log N in the
- * images. `suspects` should be indexed, see named_images_index().
+ * images. `suspects` should be indexed by named_images_prepare().
  */
 
 #include "janitor/inventory.h"

@@ -461,8 +461,8 @@ static char *held_text(const Summary *summary, const char *span) {
                            n_held, span);
 }
 
-/* Records that no build holds are told apart from those of a build that hangs: the first stay as they
- * are while later builds come and go, and no end of a build ends them. */
+/* Leaked records and a hanging build raise separate messages: leaked records stay in use while later
+ * builds start and end. */
 static void look_at_records(Manager *manager) {
         const uint64_t limit_usec = ALARM_IN_USE_SEC * USEC_PER_SEC;
         const Summary *summary = &manager->summary;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The stream of events is one long answer: it is cut into events as bytes arrive. The trap is its end: an answer that ends in good order is a stream that was lost.
+ * The stream of events is one long answer: it is cut into events as bytes arrive. The trap is its end:
+ * an answer that ends in good order is a stream that was lost.
  */
 
 #include "docker/watch.h"

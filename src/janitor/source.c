@@ -197,8 +197,8 @@ static int find_claims(Finder *finder) {
         return 0;
 }
 
-/* What others made elsewhere and ours may stand on: not what BuildKit made here, which may be a stage of
- * a Dockerfile of ours. */
+/* Images of others that ours may be based on. Excludes images BuildKit built here: they may be stages of
+ * our Dockerfiles. */
 static bool may_be_common_base(const Image *image, const Source *source, const ImageFacts *facts) {
         if (!facts || facts->ours || source->ours || source->cleared)
                 return false;
