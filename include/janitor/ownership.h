@@ -45,7 +45,10 @@ int plan_suspects(const Inventory *inventory, const Config *config, const SeenIm
 int plan_former_name(const Inventory *inventory, const Config *config, const Image *image,
                      char **ret) must_check;
 
-/* Whether a name of the image matches [images] match or project, and is not a base image. */
+/* The first name of the image that matches [images] match or project and is not a base image, borrowed;
+ * NULL if there is none. */
+const char *image_name_of_ours(const Config *config, const Image *image);
+/* Whether the image has such a name. */
 bool image_is_ours(const Config *config, const Image *image);
 
 /* The container that holds an image, or NULL; running ones first. */

@@ -18,12 +18,16 @@ const Container *container_of_image(const Inventory *inventory, const char *imag
         return container_set_holder(&inventory->containers, image_id);
 }
 
-bool image_is_ours(const Config *config, const Image *image) {
+const char *image_name_of_ours(const Config *config, const Image *image) {
         for (size_t i = 0; i < image->names.n; i++)
                 if (name_is_ours(config, image, image->names.v[i]) &&
                     !name_matches_any(&config->base, image->names.v[i]))
-                        return true;
-        return false;
+                        return image->names.v[i];
+        return NULL;
+}
+
+bool image_is_ours(const Config *config, const Image *image) {
+        return image_name_of_ours(config, image);
 }
 
 /* Nobody but the janitor names it. (The containerd store lists a digest for every name; only a
