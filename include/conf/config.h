@@ -175,7 +175,3 @@ char *config_error_text(const ConfigError *error);
 /* Adds the names of keys that differ but only take effect after a restart ("[control] socket"). */
 int config_restart_keys(const Config *old_config, const Config *new_config,
                         Strv *ret_keys) must_check;
-
-/* The shipped etc/wpcached.conf: every key, commented out, with its default and what it does.
- * Malloc'ed or NULL. */
-char *config_listing(void);

@@ -35,8 +35,8 @@ typedef int (*KeyCheck)(char **text, Diag *reterr_diag);
 typedef struct Key {
         const char *section, *name;
         const char *fallback; /* as it would be written; NULL: the key is required */
-        const char *example;  /* for the listing, of a required key */
-        const char *about;    /* lines for the listing, without their '#' */
+        const char *example;  /* in the shipped file, of a required key */
+        const char *about;    /* its lines in the shipped file, without the '#' */
         KeyOwner owner;
         size_t offset; /* of the field in its owner */
         KeyKind kind;

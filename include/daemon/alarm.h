@@ -76,5 +76,4 @@ void alarms_update_store(Manager *manager);
 void alarms_poll_overdue(Manager *manager, uint64_t usec);
 /* Type Alarm[]. */
 Json *alarms_json(const Manager *manager);
-size_t alarms_standing(const Manager *manager);
 void alarms_free(Manager *manager);

@@ -35,10 +35,9 @@ int docker_new(const char *socket_path, uint64_t timeout_usec, uint64_t prune_ti
 Docker *docker_free(Docker *docker);
 DEFINE_CLEANUP(Docker *, docker_free);
 
-/* From any thread: calls in progress and later ones return -ECANCELED until docker_resume().
+/* From any thread: calls in progress and all later ones return -ECANCELED.
  * A prune that must not be cut (engine below 25, moby/buildkit#4399) is waited for. */
 void docker_interrupt(Docker *docker);
-void docker_resume(Docker *docker);
 
 /* From any thread: when the call in progress will have ended at the latest (CLOCK_BOOTTIME,
  * microseconds); 0 while there is none, or one without a deadline (docker_watch()). */
@@ -47,8 +46,9 @@ uint64_t docker_call_deadline(Docker *docker);
 /*
  * GET /_ping, unversioned: agrees on the newest API version both know (1.40 to 1.55, or newer as
  * 1.55 if the engine still takes it), then GET /version, to refuse Podman, and GET /info. These two are
- * left out while the connection is the one that was agreed over. Every other call does the same before it sends anything on a new
- * connection, since the engine may have been replaced. `ret` is borrowed until the next call.
+ * left out while the connection is the one that was agreed over. Every other call does the same before
+ * it sends anything on a new connection, since the engine may have been replaced. `ret` is borrowed
+ * until the next call.
  */
 int docker_negotiate(Docker *docker, const EngineInfo **ret, Diag *reterr_diag) must_check;
 

@@ -68,8 +68,8 @@ typedef struct HttpResponse {
  *   -ESTALE      `same_connection` was asked for and that connection is gone; nothing was sent, or a
  *                GET of which not one byte was answered
  *   -ECONNRESET  cut off before the end, also a body shorter than announced
- *   -ETIMEDOUT   no whole answer in time; at once where somebody listens whose queue of connections
- *                is full (connect(2)'s EAGAIN), who is there and does not answer
+ *   -ETIMEDOUT   no complete answer in time, or the listener's connection queue is full (EAGAIN from
+ *                connect)
  *   -ECANCELED, -ENOMEM
  *   -EBADMSG     no HTTP, or headers past 64 KiB
  *   -EINVAL      a path that can't be sent
@@ -83,9 +83,8 @@ int http_call(Http *http, const HttpRequest *request, HttpResponse *ret,
 /* Sleeps; -ECANCELED as soon as http_interrupt() is in force. */
 int http_wait(Http *http, uint64_t usec) must_check;
 
-/* From any thread; stays in force until http_resume(). */
+/* From any thread. It is final: every later call returns -ECANCELED. */
 void http_interrupt(Http *http);
-void http_resume(Http *http);
 bool http_interrupted(const Http *http);
 
 /* Percent-encodes everything but unreserved characters; malloc'ed or NULL. */

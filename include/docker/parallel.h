@@ -13,10 +13,13 @@
 typedef int (*DockerTask)(Docker *docker, size_t i, void *userdata, Diag *reterr_diag);
 
 /*
- * Does tasks 0 to n-1 in no order, as many at a time as there are connections (at most
- * DOCKER_PARALLEL_MAX, each of which costs two calls first), and returns when all threads
- * have ended. After the first task that failed no further one begins; its error is returned, with its
- * diag. Where no further connection can be had, all are done on `docker`. -ECANCELED by docker_interrupt(). -ESTALE: another engine answers than `docker` talked to.
+ * Runs tasks 0 to n-1 in no order, as many at a time as there are connections, and returns when all
+ * threads have ended. There are at most DOCKER_PARALLEL_MAX connections; each first makes three calls
+ * (/_ping, /version, /info). If no connection can be made, all tasks run on `docker`. After a task has
+ * failed no further task begins; its error is returned, with its diag.
+ *
+ * -ECANCELED by docker_interrupt(). -ESTALE: a connection reaches another engine than `docker` did. The
+ * engines are compared when a task begins, not between the calls of a task.
  */
 #define DOCKER_PARALLEL_MAX 4
 int docker_parallel(Docker *docker, size_t n, DockerTask task, void *userdata,

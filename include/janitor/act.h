@@ -7,7 +7,8 @@
  * engine keeps it if anybody tagged it meanwhile.
  *
  * What the engine refuses (in use, has children, gone by now) is no error: the next pass finds it
- * or not, and the proof names it. Other errors end the act. `receipt` gets each name as it goes.
+ * or not, and the proof names it. Other errors end the act. Each name that goes is in `receipt` before
+ * the engine is asked to remove it; names that the engine was not asked about are dropped again.
  */
 
 #include "janitor/clear.h"
@@ -26,7 +27,10 @@ int act_builder(Docker *docker, const ClearOptions *options, Receipt *receipt,
 int act_take_name(Docker *docker, const char *name, const char *id, bool *ret_sent,
                   Diag *reterr_diag) must_check;
 
-/* The same for a name that was seen on its image right before. */
+/*
+ * Removes a name that was seen on its image right before: 1 when it is gone, 0 when the engine refused
+ * or the name was gone already.
+ */
 int act_take_seen_name(Docker *docker, const char *name, Diag *reterr_diag) must_check;
 
 /*

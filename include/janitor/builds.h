@@ -34,8 +34,8 @@ typedef struct Builds {
         uint64_t leaked_since_usec; /* CLOCK_BOOTTIME: when the first of them was seen; 0: none */
 } Builds;
 
-/* What it is that looks like a build: the records in use that have not leaked, the running builds, or
- * that nothing is known. Another set has another hash; 0: nothing does. */
+/* Hash of everything that indicates a running build: unleaked records in use, running builds, an
+ * unreadable history. 0: no build. */
 uint64_t builds_held_hash(const Builds *builds);
 void builds_done(Builds *builds);
 

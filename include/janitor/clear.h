@@ -15,8 +15,9 @@
 #include "store/store.h"
 
 /*
- * Runs one clear, or with options->dry_run plans it. `seen`: what is remembered of images. Fills `receipt`, of which the caller has set
- * id, target, who, started_sec and keep_mounts, and writes it to `store`.
+ * Runs one clear, or with options->dry_run plans it. `seen`: what is remembered of images. Fills
+ * `receipt`, of which the caller has set id, target, who, started_sec and keep_mounts, and writes it to
+ * `store`.
  *
  * `watch` is what earlier jobs remember of builds, and is brought up to date.
  *

@@ -50,8 +50,8 @@ static inline ContainerSet *containers_of(Clear *clear) {
 
 /* Decides on the inventory of the last look, in the light of the plans before it. */
 int clear_plan(Clear *clear) must_check;
-/* Adds what the plans did to images and their lists of names do not tell; `last`: the plan of the last
- * look. */
+/* Adds notes on names that were deleted, kept or got no rollback tag. `last` is the plan of the final
+ * observation. */
 int clear_image_notes(const Clear *clear, const ClearPlan *last, Strv *notes) must_check;
 /* Reads which images earlier clears took names from, and adds them to clear->suspects. Where the store
  * fails, clear->not_read tells how, and record_ahead() tries again. 0 or -ENOMEM. */

@@ -6,8 +6,9 @@
  * instructions in its history, whether it has inline cache metadata.
  *
  * An image that the classic builder made here has a ParentId, but for the first step of a build FROM
- * scratch. Who made an image without a parent, the newest entry of its history tells. Facts about an id never change
- * (but for the time it was last tagged), so they are asked for once, and remembered.
+ * scratch. For an image without a parent, the newest history entry tells which builder made it. Facts
+ * about an id never change (but for the time it was last tagged), so they are asked for once, and
+ * remembered.
  */
 
 #include "janitor/inventory.h"

@@ -2,7 +2,8 @@
 #pragma once
 
 /*
- * Observe: one reading of everything a clear has to know, whole or not at all.
+ * Observe: one reading of everything a clear has to know. A list that can't be read fails the whole
+ * reading; single objects that can't be read are named as unreadable.
  *
  * Who built an image is not in the engine's list: see janitor/image-facts.h.
  */
@@ -134,6 +135,7 @@ bool inventory_building(const Inventory *inventory);
 #define TRASH_REPOSITORY "wpcache-trash"
 bool name_is_trash(const char *name);
 bool name_is_rollback(const Config *config, const char *name);
+bool image_has_rollback_tag(const Config *config, const Image *image);
 /* One of the two; `rollback_tag` is [images] rollback_tag. */
 bool name_is_own(const char *rollback_tag, const char *name);
 

@@ -4,7 +4,7 @@
 /*
  * Whose an image is, and what it stands on. Pure: no clock, no I/O. Every walk along parents is
  * bounded, whatever an engine answers, and the cost of each function is at most N log N in the
- * images. `suspects` should be indexed, see named_images_index().
+ * images. `suspects` should be indexed by named_images_prepare().
  */
 
 #include "janitor/inventory.h"
@@ -38,12 +38,6 @@ int plan_recall(const Inventory *inventory, const SeenImages *seen,
 int plan_suspects(const Inventory *inventory, const Config *config, const SeenImages *seen,
                   NamedImages *suspects) must_check;
 
-/* The untagged images of the classic builder that nobody can be said to own, and from which a
- * classic build of the application might still take steps. Borrowed ids. */
-typedef int (*UnclaimedImage)(void *userdata, const Image *image);
-int plan_unclaimed(const Inventory *inventory, const Config *config, const NamedImages *suspects,
-                   UnclaimedImage found, void *userdata) must_check;
-
 /*
  * The name that an untagged image in use went by: a rebuild takes the name from a release that still
  * runs, and its container remembers. NULL if it has none in scope; else malloc'ed into `*ret`.
@@ -51,7 +45,10 @@ int plan_unclaimed(const Inventory *inventory, const Config *config, const Named
 int plan_former_name(const Inventory *inventory, const Config *config, const Image *image,
                      char **ret) must_check;
 
-/* Whether a name of the image matches [images] match or project, and is not a base image. */
+/* The first name of the image that matches [images] match or project and is not a base image, borrowed;
+ * NULL if there is none. */
+const char *image_name_of_ours(const Config *config, const Image *image);
+/* Whether the image has such a name. */
 bool image_is_ours(const Config *config, const Image *image);
 
 /* The container that holds an image, or NULL; running ones first. */

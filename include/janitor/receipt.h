@@ -49,7 +49,6 @@ typedef enum Outcome {
 } Outcome;
 
 const char *outcome_to_string(Outcome outcome);
-Outcome outcome_from_string(const char *text); /* unknown text: OUTCOME_INTERRUPTED */
 
 /* Type Name[] of the interface, or NULL on out of memory. */
 Json *named_images_json(const NamedImages *list);

@@ -15,8 +15,9 @@
  * Brings the list up to an inventory, and in order of ids: adds what is new, updates names and use,
  * drops what is gone. Where the inventory has facts (OBSERVE_ALL), a LastTagTime that differs from the
  * mark counts as a new name, since a rebuild from the cache gives an image the name it has; on the
- * containerd store a later one, since there it goes back as names are taken away. Losing a name is no
- * naming, and neither is a tag of the janitor's own, however it moves LastTagTime. used_sec is exact here and as of the hour in the store. -ENOMEM leaves the list usable.
+ * containerd store a later one, since there it goes back as names are taken away. Losing a name does
+ * not count as being named; neither do the janitor's own tags. used_sec is exact in memory and rounded
+ * to the hour in the store. -ENOMEM leaves the list usable.
  *
  * `*ret_changed` (may be NULL): since the last time an image came, went, or got or lost a name; false
  * at the first observation of all. Not that one runs or no longer does: a container that restarts for

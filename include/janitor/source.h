@@ -31,7 +31,7 @@ typedef struct Source {
         bool cleared;                  /* a clear took a name from it, or from an image that stands
                                         * on it */
         bool untagged_ours;            /* untagged, and claimed for us (plan_claims()) */
-        bool unclaimed;       /* untagged, the classic builder's, and nothing tells whose */
+        bool unclaimed;       /* untagged, made by the classic builder, of unknown origin */
         bool configured_base; /* by [images] base */
         /*
          * It begins like an image of ours, present or remembered, so that the next build may well take

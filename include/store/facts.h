@@ -24,8 +24,8 @@ typedef enum ImageKind {
  * cache_from on the graphdriver store. The API does not tell. */
 typedef enum InlineCache { INLINE_CACHE_UNKNOWN, INLINE_CACHE_NO, INLINE_CACHE_YES } InlineCache;
 
-/* Of a list, the hash of its first element, of its first two, and so on. Two lists begin alike for as
- * long as these are equal. */
+/* Prefix hashes of a list: v[i] covers elements 0 to i. Two lists share a prefix of length k if their
+ * v[k-1] are equal. */
 typedef struct Prefixes {
         uint64_t *v;
         size_t n;

@@ -83,7 +83,7 @@ typedef struct Run {
  * and written by a later call of this or of store_write_kept(). */
 int store_write_run(Store *store, const Run *run, const Json *details,
                     Diag *reterr_diag) must_check;
-/* Whether the run of this id is in memory alone, in its last state. */
+/* Whether the latest state of this run is not yet written to the file. */
 bool store_keeps_run(const Store *store, const char *id);
 /* Writes the runs that are in memory alone. 0: there are none left. */
 int store_write_kept(Store *store, Diag *reterr_diag) must_check;

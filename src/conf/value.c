@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * A Config as a value: made with its defaults, copied, freed, compared, and written down as the file
- * that is shipped, all of it by the table of keys.
+ * A Config as a value: made with its defaults, copied, freed and compared, all of it by the table of
+ * keys.
  *
  * The trap is what is no key: the name of the file and those of the applications are in no table,
  * and go only where they are named here.
@@ -185,55 +185,4 @@ int config_restart_keys(const Config *old_config, const Config *new_config, Strv
                         return r;
         }
         return 0;
-}
-
-static const char first_app[] =
-        "# Applications, whose caches a clear removes: a section for each. These two are\n"
-        "# examples; as shipped there is none.\n"
-        "#[app frontend]\n";
-
-static const char second_app[] =
-        "\n"
-        "#[app backend]\n"
-        "#root=/srv/watch-party/backend\n"
-        "\n"
-        "# staticfiles is not among them: a running web server may be serving it, and\n"
-        "# collectstatic writes it anew; with --clear, from nothing.\n"
-        "#caches=__pycache__\n";
-
-char *config_listing(void) {
-        cleanup_free char *text = NULL;
-        const char *section = "";
-        size_t size;
-        FILE *stream;
-
-        stream = open_memstream(&text, &size);
-        if (!stream)
-                return NULL;
-        fputs("# wpcached.conf(5). Every key is shown with its default; wpcached.conf.d/"
-              "*.conf come after.\n"
-              "# A list goes on in further lines with the same key. Quotes are not removed.\n",
-              stream);
-        for (size_t i = 0; i < n_config_keys; i++) {
-                const Key *key = &config_keys[i];
-                bool app = key->owner == KEY_OF_APP;
-
-                fputc('\n', stream);
-                if (strcmp(section, key->section) != 0 && app)
-                        fputs(first_app, stream);
-                else if (strcmp(section, key->section) != 0)
-                        fprintf(stream, "[%s]\n", key->section);
-                section = key->section;
-                for (const char *line = key->about; *line;) {
-                        size_t n = strcspn(line, "\n");
-
-                        fprintf(stream, "# %.*s\n", (int)n, line);
-                        line += n + (line[n] == '\n');
-                }
-                fprintf(stream, "#%s=%s\n", key->name,
-                        key->fallback ? key->fallback : key->example);
-                if (app && (i + 1 == n_config_keys || config_keys[i + 1].owner != KEY_OF_APP))
-                        fputs(second_app, stream);
-        }
-        return fclose(stream) == 0 ? TAKE_PTR(text) : NULL;
 }

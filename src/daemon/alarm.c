@@ -461,8 +461,8 @@ static char *held_text(const Summary *summary, const char *span) {
                            n_held, span);
 }
 
-/* Records that no build holds are told apart from those of a build that hangs: the first stay as they
- * are while later builds come and go, and no end of a build ends them. */
+/* Leaked records and a hanging build raise separate messages: leaked records stay in use while later
+ * builds start and end. */
 static void look_at_records(Manager *manager) {
         const uint64_t limit_usec = ALARM_IN_USE_SEC * USEC_PER_SEC;
         const Summary *summary = &manager->summary;
@@ -578,14 +578,6 @@ Json *alarms_json(const Manager *manager) {
                         return NULL;
         }
         return TAKE_PTR(array);
-}
-
-size_t alarms_standing(const Manager *manager) {
-        size_t n = 0;
-
-        for (AlarmKind kind = 0; kind < ALARM_MAX; kind++)
-                n += manager->alarms.v[kind].standing;
-        return n;
 }
 
 void alarms_free(Manager *manager) {

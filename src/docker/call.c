@@ -89,12 +89,6 @@ void docker_interrupt(Docker *docker) {
                 http_interrupt(docker->grpc);
 }
 
-void docker_resume(Docker *docker) {
-        http_resume(docker->http);
-        if (docker->grpc)
-                http_resume(docker->grpc);
-}
-
 /* "GET /images/json" of "/v1.41/images/json?all=1". */
 typedef struct Endpoint {
         char text[96];

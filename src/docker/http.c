@@ -493,10 +493,6 @@ void http_interrupt(Http *http) {
         curl_multi_wakeup(http->multi);
 }
 
-void http_resume(Http *http) {
-        atomic_store(&http->interrupted, false);
-}
-
 bool http_interrupted(const Http *http) {
         return atomic_load(&http->interrupted);
 }

@@ -130,7 +130,8 @@ static size_t start_team(Docker *docker, Team *team, Member *members) {
         return n;
 }
 
-/* The tasks that no member took: there may be none who got a connection. */
+/* Runs the remaining tasks on the caller's connection, for example if no other connection could be
+ * made. */
 static int finish(Docker *docker, Team *team, Diag *reterr_diag) {
         int r = 0;
 

@@ -257,9 +257,9 @@ static int read_size(const Json *json, const char *name, uint64_t *ret) {
         return 0;
 }
 
-/* A list of strings without nulls and without the engine's word for "none": those with an '@', or those without. The
- * containerd store lists what was pulled by digest as "repo@sha256:…" among the tags, and a DELETE
- * of such a name takes every tag of the repository (28.5). */
+/* A list of strings without nulls and without the engine's word for "none": those with an '@', or those
+ * without. The containerd store lists what was pulled by digest as "repo@sha256:…" among the tags, and
+ * a DELETE of such a name takes every tag of the repository (28.5). */
 static int read_names(const Json *json, const char *name, const char *none, bool at, Strv *ret) {
         const Json *list = json_get(json, name);
         int r;

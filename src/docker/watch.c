@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The stream of events is one long answer: it is cut into events as bytes arrive. The trap is its end: an answer that ends in good order is a stream that was lost.
+ * The stream of events is one long answer: it is cut into events as bytes arrive. The trap is its end:
+ * an answer that ends in good order is a stream that was lost.
  */
 
 #include "docker/watch.h"
@@ -14,7 +15,6 @@
 #include "docker/parse.h"
 #include "wire/json.h"
 
-#define NSEC_PER_SEC INT64_C(1000000000)
 #define SEC_MAX (INT64_MAX / NSEC_PER_SEC - 1)
 
 /* The engine takes an event of which both are named, and so do we. */

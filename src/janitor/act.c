@@ -49,22 +49,6 @@ static int untag(Docker *docker, const char *name, size_t *ret_deleted, Diag *re
         return 1;
 }
 
-int act_take_name(Docker *docker, const char *name, const char *id, bool *ret_sent,
-                  Diag *reterr_diag) {
-        cleanup(image_detail_done) ImageDetail now = { 0 };
-        size_t deleted;
-        int r;
-
-        *ret_sent = false;
-        r = docker_image(docker, name, &now, reterr_diag);
-        if (r < 0)
-                return is_refusal(r) ? 0 : r;
-        if (strcmp(now.id, id) != 0)
-                return 0; /* another image's by now */
-        *ret_sent = true;
-        return untag(docker, name, &deleted, reterr_diag);
-}
-
 int act_take_seen_name(Docker *docker, const char *name, Diag *reterr_diag) {
         size_t deleted;
 

@@ -10,20 +10,13 @@
 #include "docker/parallel.h"
 #include "janitor/chains.h"
 #include "janitor/instruction.h"
+#include "janitor/ownership.h"
 
 /* Histories of ours that a run asks for, a repository: the newest images, whose Dockerfile the next
  * build is likely to have. */
 #define HISTORIES_PER_REPOSITORY 32
 /* Fewer are asked for one after the other. */
 #define TOGETHER_MIN 8
-
-static const char *name_of_ours(const Config *config, const Image *image) {
-        for (size_t i = 0; i < image->names.n; i++)
-                if (name_is_ours(config, image, image->names.v[i]) &&
-                    !name_matches_any(&config->base, image->names.v[i]))
-                        return image->names.v[i];
-        return NULL;
-}
 
 /* The entries of a history, newest first, as the engine gives them. */
 typedef struct Entries {
@@ -125,7 +118,7 @@ static int find_ours(const Config *config, Inventory *inventory, bool *wanted) {
                 return -ENOMEM;
         for (size_t i = 0; i < images->n; i++) {
                 const Image *image = &images->v[i];
-                const char *name = name_of_ours(config, image);
+                const char *name = image_name_of_ours(config, image);
                 ImageFacts *facts = name ? fact_set_find(&inventory->facts, image->id) : NULL;
 
                 if (!facts)

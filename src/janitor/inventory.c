@@ -168,6 +168,13 @@ bool name_is_rollback(const Config *config, const char *name) {
         return has_tag_prefix(name, config->rollback_tag);
 }
 
+bool image_has_rollback_tag(const Config *config, const Image *image) {
+        for (size_t i = 0; i < image->names.n; i++)
+                if (name_is_rollback(config, image->names.v[i]))
+                        return true;
+        return false;
+}
+
 bool name_is_own(const char *rollback_tag, const char *name) {
         return name_is_trash(name) || has_tag_prefix(name, rollback_tag);
 }

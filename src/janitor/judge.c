@@ -148,7 +148,7 @@ static void judge_by_age(const Judge *judge, const Image *image, ImageVerdict *v
                 decide(verdict, false, RULE_YOUNG, NULL);
 }
 
-/* NULL: nobody is known, but services cannot be read. */
+/* The user's name; NULL if the services could not be read. */
 static const char *user_of(const Fact *fact) {
         if (fact->container)
                 return fact->container->name;

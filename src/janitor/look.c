@@ -107,7 +107,7 @@ static void remember_disks(Memory *memory, const Look *look) {
         }
 }
 
-/* A poll looks closely at no image but those that the janitor tagged since the look before. */
+/* A poll inspects only images that the janitor has tagged since the previous poll. */
 static int read_own_marks(Docker *docker, Memory *memory, Diag *reterr_diag) {
         for (size_t i = 0; i < memory->seen.n; i++) {
                 cleanup(image_detail_done) ImageDetail detail = { 0 };
@@ -164,8 +164,8 @@ static int decide(Docker *docker, const Config *config, Observe what, Memory *me
         return r < 0 ? r : refresh_removed(docker, what, look, reterr_diag);
 }
 
-/* Facts that a poll or a clear learned do not tell when the image was last tagged: it is inspected once
- * more where no look noted that yet. */
+/* Facts learned by a poll or a clear lack LastTagTime; images whose tag time was never recorded are
+ * inspected again. */
 static void recall_facts(Memory *memory, Inventory *inventory) {
         image_facts_recall(memory->store, inventory);
         for (size_t i = 0; i < memory->seen.n; i++) {

@@ -18,12 +18,16 @@ const Container *container_of_image(const Inventory *inventory, const char *imag
         return container_set_holder(&inventory->containers, image_id);
 }
 
-bool image_is_ours(const Config *config, const Image *image) {
+const char *image_name_of_ours(const Config *config, const Image *image) {
         for (size_t i = 0; i < image->names.n; i++)
                 if (name_is_ours(config, image, image->names.v[i]) &&
                     !name_matches_any(&config->base, image->names.v[i]))
-                        return true;
-        return false;
+                        return image->names.v[i];
+        return NULL;
+}
+
+bool image_is_ours(const Config *config, const Image *image) {
+        return image_name_of_ours(config, image);
 }
 
 /* Nobody but the janitor names it. (The containerd store lists a digest for every name; only a
@@ -399,29 +403,5 @@ int plan_claims(const Inventory *inventory, const Config *config, const NamedIma
         for (size_t i = 0; i < n; i++)
                 claims[i] = final_claim(&owners, &inventory->images.v[i], claims[i]);
         *ret = TAKE_PTR(claims);
-        return 0;
-}
-
-int plan_unclaimed(const Inventory *inventory, const Config *config, const NamedImages *suspects,
-                   UnclaimedImage found, void *userdata) {
-        cleanup_free size_t *parents = NULL;
-        cleanup_free Claim *claims = NULL;
-        int r;
-
-        r = plan_parents(inventory, &parents);
-        if (r >= 0)
-                r = plan_claims(inventory, config, suspects, parents, &claims);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < inventory->images.n; i++) {
-                const Image *image = &inventory->images.v[i];
-
-                if (!image_is_untagged(image) || !image_is_classic(inventory, image) ||
-                    image_has_children(inventory, image) || claims[i] != CLAIM_NONE)
-                        continue;
-                r = found(userdata, image);
-                if (r < 0)
-                        return r;
-        }
         return 0;
 }

@@ -109,13 +109,6 @@ static bool is_held(const Draft *draft, size_t i) {
 
 /* Releases */
 
-static bool has_rollback_tag(const Draft *draft, const Image *image) {
-        for (size_t i = 0; i < image->names.n; i++)
-                if (name_is_rollback(draft->config, image->names.v[i]))
-                        return true;
-        return false;
-}
-
 /* A rollback tag that clears made for an image of the application. */
 static bool is_own_rollback(const Draft *draft, const Image *image, const char *name) {
         const Config *config = draft->config;
@@ -133,7 +126,7 @@ static void forget_own_tags(Draft *draft) {
         for (size_t i = 0; i < draft->inventory->images.n; i++) {
                 Fact *fact = &draft->order.facts[i];
 
-                if (!has_rollback_tag(draft, &draft->inventory->images.v[i]))
+                if (!image_has_rollback_tag(draft->config, &draft->inventory->images.v[i]))
                         continue;
                 releases_forget_tag(fact);
                 if (fact->seen && fact->seen->tag_rest_nsec != 0)
@@ -357,7 +350,7 @@ static int take_image(Draft *draft, size_t i, const char *name, bool current) {
         const Image *image = &draft->inventory->images.v[i];
         Candidate *candidate = &draft->candidates[i];
         bool wanted = wants_rollback_tag(draft, i, current);
-        bool has = has_rollback_tag(draft, image), deleted;
+        bool has = image_has_rollback_tag(draft->config, image), deleted;
         int r = 0;
 
         if (wanted && !has && draft->pressure && !is_held(draft, i) && !candidate->is_new) {

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/index.h"
 #include "docker/name.h"
 #include "janitor/plan.h"
 
@@ -55,67 +56,42 @@ static int plan_other_projects(const Inventory *inventory, const Config *config,
         return r;
 }
 
-/* Records by id, to follow parents. */
-static int compare_record_ids(const void *a, const void *b) {
-        const BuildRecord *const *x = a, *const *y = b;
-
-        return strcmp((*x)->id, (*y)->id);
-}
-
-static const BuildRecord *find_record(const BuildRecord *const *index, size_t n, const char *id) {
-        size_t low = 0;
-
-        while (n > 0) {
-                size_t half = n / 2;
-                int c = strcmp(index[low + half]->id, id);
-
-                if (c == 0)
-                        return index[low + half];
-                if (c < 0) {
-                        low += half + 1;
-                        n -= half + 1;
-                } else {
-                        n = half;
-                }
-        }
-        return NULL;
-}
-
-/* Marks `record` and all it stands on. Every record is pushed once at most. */
-static void mark_kept(const RecordSet *set, const BuildRecord *const *index, bool *kept,
-                      const BuildRecord **stack, const BuildRecord *record) {
+/* Marks the record at `at` and all it stands on. Every record is pushed once at most. */
+static void mark_kept(const RecordSet *set, const Index *by_id, bool *kept, size_t *stack,
+                      size_t at) {
         size_t n_stack = 0;
 
-        stack[n_stack++] = record;
-        kept[record - set->v] = true;
+        stack[n_stack++] = at;
+        kept[at] = true;
         while (n_stack > 0) {
-                const BuildRecord *top = stack[--n_stack];
+                const BuildRecord *top = &set->v[stack[--n_stack]];
 
                 for (size_t i = 0; i < top->n_parents; i++) {
-                        const BuildRecord *parent =
-                                find_record(index, set->n, set->parents[top->parents + i]);
+                        const IndexEntry *parent =
+                                index_find(by_id, set->parents[top->parents + i], NULL);
 
-                        if (parent && !kept[parent - set->v]) {
-                                kept[parent - set->v] = true;
-                                stack[n_stack++] = parent;
+                        if (parent && !kept[parent->at]) {
+                                kept[parent->at] = true;
+                                stack[n_stack++] = parent->at;
                         }
                 }
         }
 }
 
 static int plan_kept_mounts(const RecordSet *set, bool *kept, ClearPlan *plan) {
-        cleanup_free const BuildRecord **index = calloc(set->n, sizeof(*index));
-        cleanup_free const BuildRecord **stack = calloc(set->n, sizeof(*stack));
+        cleanup(index_done) Index by_id = { 0 };
+        cleanup_free size_t *stack = calloc(set->n, sizeof(*stack));
         int r = 0;
 
-        if (!index || !stack)
+        if (!stack)
                 return -ENOMEM;
         for (size_t i = 0; i < set->n; i++)
-                index[i] = &set->v[i];
-        qsort(index, set->n, sizeof(*index), compare_record_ids);
+                if (index_add(&by_id, set->v[i].id, i) < 0)
+                        return -ENOMEM;
+        index_sort(&by_id);
         for (size_t i = 0; i < set->n; i++)
                 if (set->v[i].type == RECORD_CACHE_MOUNT && !kept[i])
-                        mark_kept(set, index, kept, stack, &set->v[i]);
+                        mark_kept(set, &by_id, kept, stack, i);
         for (size_t i = 0; i < set->n && r >= 0; i++)
                 if (kept[i])
                         r = strv_add(&plan->kept_mounts, set->v[i].id);

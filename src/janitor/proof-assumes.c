@@ -49,8 +49,7 @@ int proof_assumes(const Inventory *inventory, const Config *config, const ClearO
                 "no build imports cache from a directory on this host (cache_from: type=local) "
                 "that is not in caches= of an [app NAME]: a clear removes the directories there, "
                 "and finds no others",
-                "base images are as fresh as they should be: whether a build pulls them is the "
-                "build's to say (--pull)",
+                "base images are not refreshed: build with --pull to do so",
                 "no static files are served from a named volume: volumes are never touched",
         };
 

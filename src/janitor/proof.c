@@ -146,7 +146,7 @@ static int judge_protected(Proof *proof, const Source *source, const char *name)
                    carries(source));
 }
 
-/* An untagged image of the classic builder that is ours, or whose owner nothing tells. */
+/* An untagged image of the classic builder that is ours, or of unknown origin. */
 static int judge_untagged(Proof *proof, size_t i) {
         const Image *image = &proof->inventory->images.v[i];
         const Container *container = container_of_image(proof->inventory, image->id);
@@ -159,7 +159,7 @@ static int judge_untagged(Proof *proof, size_t i) {
                      source->unclaimed ? "; or set [images] dangling=all" : "") < 0)
                 return -ENOMEM;
         return add(proof, REMAINING_IMAGE, image->id, remedy, "an untagged image %s%s",
-                   source->unclaimed ? "that nothing tells the owner of, " : "", classic_serves);
+                   source->unclaimed ? "of unknown origin, " : "", classic_serves);
 }
 
 /* An image of others that begins like ours. */

@@ -53,13 +53,6 @@ const char *outcome_to_string(Outcome outcome) {
         return outcome_names[outcome];
 }
 
-Outcome outcome_from_string(const char *text) {
-        for (Outcome outcome = 0; outcome < OUTCOME_MAX; outcome++)
-                if (strcmp(outcome_names[outcome], text) == 0)
-                        return outcome;
-        return OUTCOME_INTERRUPTED;
-}
-
 Json *named_images_json(const NamedImages *list) {
         cleanup(json_free) Json *array = json_new_array();
 

@@ -26,36 +26,6 @@ void releases_done(Releases *releases) {
         *releases = (Releases){ 0 };
 }
 
-static int compare_seen(const void *a, const void *b) {
-        const SeenImage *const *x = a, *const *y = b;
-
-        return strcmp((*x)->id, (*y)->id);
-}
-
-static int compare_seen_id(const void *id, const void *element) {
-        const SeenImage *const *seen = element;
-
-        return strcmp(id, (*seen)->id);
-}
-
-static int find_seen(const Releases *releases, const SeenImages *seen) {
-        const ImageSet *images = &releases->inventory->images;
-        cleanup_free const SeenImage **index = calloc(seen->n + 1, sizeof(*index));
-
-        if (!index)
-                return -ENOMEM;
-        for (size_t i = 0; i < seen->n; i++)
-                index[i] = &seen->v[i];
-        qsort(index, seen->n, sizeof(*index), compare_seen);
-        for (size_t i = 0; i < images->n && seen->n > 0; i++) {
-                const SeenImage **found =
-                        bsearch(images->v[i].id, index, seen->n, sizeof(*index), compare_seen_id);
-
-                releases->facts[i].seen = found ? *found : NULL;
-        }
-        return 0;
-}
-
 /* A time that is not before Docker; 0 where there is none. A script tags several releases in a second,
  * so the order needs more than that. */
 static int64_t nsec_of(int64_t sec, int64_t rest_nsec) {
@@ -120,13 +90,14 @@ static int find_facts(Releases *releases, const SeenImages *seen, const NamedIma
         const Inventory *inventory = releases->inventory;
         const size_t n = inventory->images.n;
         cleanup_free size_t *parents = NULL;
+        cleanup_free const SeenImage **recalled = NULL;
         cleanup_free Claim *claims = NULL;
         int r;
 
         releases->facts = calloc(n + 1, sizeof(*releases->facts));
         if (!releases->facts)
                 return -ENOMEM;
-        r = find_seen(releases, seen);
+        r = plan_recall(inventory, seen, &recalled);
         if (r >= 0)
                 r = plan_parents(inventory, &parents);
         if (r >= 0)
@@ -136,6 +107,7 @@ static int find_facts(Releases *releases, const SeenImages *seen, const NamedIma
         for (size_t i = 0; i < n; i++) {
                 const Image *image = &inventory->images.v[i];
 
+                releases->facts[i].seen = recalled[i];
                 releases->facts[i].container = container_of_image(inventory, image->id);
                 releases->facts[i].service = service_of_image(inventory, image);
                 releases->facts[i].in_use = image_in_use(inventory, image);

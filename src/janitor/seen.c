@@ -102,13 +102,6 @@ static bool update_names(SeenImage *seen, const Config *config, const Image *ima
         return true;
 }
 
-static bool has_rollback_tag(const Config *config, const Image *image) {
-        for (size_t i = 0; i < image->names.n; i++)
-                if (name_is_rollback(config, image->names.v[i]))
-                        return true;
-        return false;
-}
-
 static void update_own_names(SeenImage *seen, const Config *config, const Image *image,
                              int64_t age_now_sec) {
         uint64_t hash = hash_names(config, &image->names, true);
@@ -118,7 +111,7 @@ static void update_own_names(SeenImage *seen, const Config *config, const Image 
                 return;
         if (names_came(seen->own_hash, hash))
                 seen->own_mark = 0;
-        rollback = has_rollback_tag(config, image);
+        rollback = image_has_rollback_tag(config, image);
         if (rollback != (seen->rollback_since_sec >= 0))
                 seen->rollback_since_sec = rollback ? age_now_sec : -1;
         seen->own_hash = hash;

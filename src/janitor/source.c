@@ -61,14 +61,6 @@ static const ImageFacts *facts_of(const Finder *finder, size_t i) {
         return fact_set_find(&finder->inventory->facts, finder->inventory->images.v[i].id);
 }
 
-static bool has_name_of_ours(const Config *config, const Image *image) {
-        for (size_t i = 0; i < image->names.n; i++)
-                if (name_is_ours(config, image, image->names.v[i]) &&
-                    !name_matches_any(&config->base, image->names.v[i]))
-                        return true;
-        return false;
-}
-
 static bool is_configured_base(const Config *config, const Image *image) {
         for (size_t i = 0; i < image->names.n; i++)
                 if (name_matches_any(&config->base, image->names.v[i]))
@@ -114,7 +106,7 @@ static int find_ways(Finder *finder) {
                 Source *source = &finder->sources[i];
 
                 source->named_descendant = SOURCE_NO_IMAGE;
-                source->ours = has_name_of_ours(finder->config, &images->v[i]);
+                source->ours = image_is_ours(finder->config, &images->v[i]);
                 source->cleared = index_find(&cleared, images->v[i].id, NULL);
                 source->configured_base = is_configured_base(finder->config, &images->v[i]);
                 find_way(finder, i, source);
@@ -197,8 +189,8 @@ static int find_claims(Finder *finder) {
         return 0;
 }
 
-/* What others made elsewhere and ours may stand on: not what BuildKit made here, which may be a stage of
- * a Dockerfile of ours. */
+/* Images of others that ours may be based on. Excludes images BuildKit built here: they may be stages of
+ * our Dockerfiles. */
 static bool may_be_common_base(const Image *image, const Source *source, const ImageFacts *facts) {
         if (!facts || facts->ours || source->ours || source->cleared)
                 return false;

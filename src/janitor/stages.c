@@ -8,16 +8,9 @@
 #include "janitor/stages.h"
 
 #include "docker/name.h"
+#include "janitor/ownership.h"
 
 #define ASKED_MAX 64
-
-static bool names_ours(const Config *config, const Image *image) {
-        for (size_t i = 0; i < image->names.n; i++)
-                if (name_is_ours(config, image, image->names.v[i]) &&
-                    !name_matches_any(&config->base, image->names.v[i]))
-                        return true;
-        return false;
-}
 
 /* Named by somebody; a rollback or trash tag is of the janitor's and not of a build. */
 static bool is_named(const Config *config, const Image *image) {
@@ -61,7 +54,7 @@ int named_builds_find(const Inventory *inventory, const Config *config, NamedBui
                 NamedBuild build = {
                         .created_nsec = image->created_nsec ?: nsec_of(image->created_sec),
                         .image = i,
-                        .ours = names_ours(config, image),
+                        .ours = image_is_ours(config, image),
                 };
 
                 /* One from the future says nothing of what was before it. */

@@ -72,7 +72,7 @@ def test_stages_of_an_ended_build_go(engine: Engine, short_path: Path) -> None:
 @on("20", "28c")
 def test_build_without_a_tag(engine: Engine, short_path: Path) -> None:
     """Its last image looks like the newest step of a build under way: left alone for a minute. Then it is
-    named, since nothing tells whose it is; and goes once a build of ours has ended after it."""
+    named, since its origin is unknown; and goes once a build of ours has ended after it."""
     bases(engine)
     project = Project(engine, short_path / "project")
     with Daemon(engine.socket, short_path / "daemon") as daemon:
@@ -84,7 +84,7 @@ def test_build_without_a_tag(engine: Engine, short_path: Path) -> None:
         assert {left["kind"] for left in receipts(daemon)[-1]["remaining"]} >= {"build"}
         clear = daemon.ctl("clear", "--target", "all", "--wait", "120s")
         assert clear.returncode == 3, clear.stdout + clear.stderr
-        assert "an untagged image that nothing tells the owner of" in clear.stdout
+        assert "an untagged image of unknown origin" in clear.stdout
         assert images(engine) == before
         build(project, STAGES, "--tag", BACKEND)
         clear = daemon.ctl("clear", "--target", "all", "--wait", "120s")

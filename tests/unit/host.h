@@ -166,10 +166,6 @@ static inline ClearPlan host_plan(Host *h) {
         return plan;
 }
 
-static inline int host_add_unclaimed(void *userdata, const Image *image) {
-        return strv_add(userdata, image->id);
-}
-
 /* What is remembered of an image: as a new one if nothing is yet. */
 static inline SeenImage *host_seen(Host *h, const char *id) {
         SeenImage *seen = seen_images_find(&h->seen, host_id(id));
@@ -234,8 +230,12 @@ static inline const ImageVerdict *host_verdict(Host *h, const PolicyPlan *plan, 
         return &plan->images[host_index(h, id)];
 }
 
-static inline void host_unclaimed(Host *h, Strv *ret) {
-        assert_int_equal(
-                plan_unclaimed(&h->inventory, &h->config, &h->suspects, host_add_unclaimed, ret),
-                0);
+/* Who owns an image without a name. */
+static inline Claim host_claim(Host *h, const char *id) {
+        cleanup_free size_t *parents = NULL;
+        cleanup_free Claim *claims = NULL;
+
+        assert_int_equal(plan_parents(&h->inventory, &parents), 0);
+        assert_int_equal(plan_claims(&h->inventory, &h->config, &h->suspects, parents, &claims), 0);
+        return claims[host_index(h, id)];
 }

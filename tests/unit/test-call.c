@@ -348,8 +348,6 @@ static void test_prune_interrupt(void **state) {
                 assert_true(stub_now_usec() - begin < 10 * USEC_PER_SEC);
                 assert_int_equal(pthread_join(thread, NULL), 0);
                 assert_int_equal(docker_images(docker, &images, NULL), -ECANCELED);
-                docker_resume(docker);
-                assert_int_equal(docker_images(docker, &images, NULL), -ENOENT);
         }
 }
 
@@ -368,7 +366,8 @@ static void test_retry_interrupt(void **state) {
         assert_int_equal(pthread_create(&thread, NULL, interrupt_soon, docker), 0);
         assert_int_equal(docker_prune_build_cache(docker, NULL, &n, &bytes, NULL), -ECANCELED);
         assert_int_equal(pthread_join(thread, NULL), 0);
-        docker_resume(docker);
+        docker_free(docker);
+        docker = connect_to(stub);
         assert_int_equal(pthread_create(&thread, NULL, interrupt_soon, docker), 0);
         assert_int_equal(docker_build_cache(docker, keep_record, &seen, &seen.unreadable, NULL),
                          -ECANCELED);

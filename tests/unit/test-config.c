@@ -1893,6 +1893,59 @@ static void test_app_root_line(void **state) {
                             "be cleared");
 }
 
+static const char first_app[] =
+        "# Applications, whose caches a clear removes: a section for each. These two are\n"
+        "# examples; as shipped there is none.\n"
+        "#[app frontend]\n";
+
+static const char second_app[] =
+        "\n"
+        "#[app backend]\n"
+        "#root=/srv/watch-party/backend\n"
+        "\n"
+        "# staticfiles is not among them: a running web server may be serving it, and\n"
+        "# collectstatic writes it anew; with --clear, from nothing.\n"
+        "#caches=__pycache__\n";
+
+/* What etc/wpcached.conf should be: every key of the table, commented out, with its default and what it
+ * does. Malloc'ed or NULL. */
+static char *config_listing(void) {
+        cleanup_free char *text = NULL;
+        const char *section = "";
+        size_t size;
+        FILE *stream;
+
+        stream = open_memstream(&text, &size);
+        if (!stream)
+                return NULL;
+        fputs("# wpcached.conf(5). Every key is shown with its default; wpcached.conf.d/"
+              "*.conf come after.\n"
+              "# A list goes on in further lines with the same key. Quotes are not removed.\n",
+              stream);
+        for (size_t i = 0; i < n_config_keys; i++) {
+                const Key *key = &config_keys[i];
+                bool app = key->owner == KEY_OF_APP;
+
+                fputc('\n', stream);
+                if (strcmp(section, key->section) != 0 && app)
+                        fputs(first_app, stream);
+                else if (strcmp(section, key->section) != 0)
+                        fprintf(stream, "[%s]\n", key->section);
+                section = key->section;
+                for (const char *line = key->about; *line;) {
+                        size_t n = strcspn(line, "\n");
+
+                        fprintf(stream, "# %.*s\n", (int)n, line);
+                        line += n + (line[n] == '\n');
+                }
+                fprintf(stream, "#%s=%s\n", key->name,
+                        key->fallback ? key->fallback : key->example);
+                if (app && (i + 1 == n_config_keys || config_keys[i + 1].owner != KEY_OF_APP))
+                        fputs(second_app, stream);
+        }
+        return fclose(stream) == 0 ? TAKE_PTR(text) : NULL;
+}
+
 /* The shipped file is the listing, loads as it is, and with every key uncommented is the defaults and
  * the applications of the examples. */
 static void test_shipped_file(void **state) {

@@ -529,7 +529,8 @@ static void test_interrupt(void **state) {
                 docker_interrupt(docker);
                 assert_int_equal(docker_builds(docker, BUILDS_ALL, on_build, &seen, NULL),
                                  -ECANCELED);
-                docker_resume(docker);
+                docker_free(docker);
+                docker = client(stub, USEC_PER_HOUR);
                 assert_int_equal(pthread_create(&thread, NULL, interrupt_soon, docker), 0);
                 assert_int_equal(docker_builds(docker, BUILDS_ALL, on_build, &seen, NULL),
                                  -ECANCELED);

@@ -268,23 +268,28 @@ static void test_untagged(void **state) {
                 const char *project, *parent;
                 ImageKind kind;
                 bool all, suspect, container;
-                bool removed, unclaimed;
+                Claim claim;
+                bool removed;
         } table[] = {
-                { "nobody's", NULL, NULL, IMAGE_KIND_BUILDKIT },
-                { "ours by project", "watchparty", NULL, IMAGE_KIND_BUILDKIT, .removed = true },
-                { "another project's", "shop", NULL, IMAGE_KIND_BUILDKIT },
-                { "ours by a parent", NULL, "step1", IMAGE_KIND_CLASSIC, .removed = true },
-                { "held by a container", NULL, "step1", IMAGE_KIND_CLASSIC, .container = true },
-                { "on another's step", NULL, "shopstep", IMAGE_KIND_CLASSIC },
-                { "on the base image", NULL, "base", IMAGE_KIND_CLASSIC, .unclaimed = true },
+                { "of unknown origin", NULL, NULL, IMAGE_KIND_BUILDKIT },
+                { "ours by project", "watchparty", NULL, IMAGE_KIND_BUILDKIT, .claim = CLAIM_OURS,
+                  .removed = true },
+                { "another project's", "shop", NULL, IMAGE_KIND_BUILDKIT, .claim = CLAIM_FOREIGN },
+                { "ours by a parent", NULL, "step1", IMAGE_KIND_CLASSIC, .claim = CLAIM_OURS,
+                  .removed = true },
+                { "held by a container", NULL, "step1", IMAGE_KIND_CLASSIC, .container = true,
+                  .claim = CLAIM_OURS },
+                { "on another's step", NULL, "shopstep", IMAGE_KIND_CLASSIC,
+                  .claim = CLAIM_FOREIGN },
+                { "on the base image", NULL, "base", IMAGE_KIND_CLASSIC },
                 { "a suspect of an earlier clear", NULL, "base", IMAGE_KIND_CLASSIC,
-                  .suspect = true, .removed = true },
-                { "all of them", NULL, NULL, IMAGE_KIND_BUILDKIT, .all = true, .removed = true },
+                  .suspect = true, .claim = CLAIM_OURS, .removed = true },
+                { "all of them", NULL, NULL, IMAGE_KIND_BUILDKIT, .all = true, .claim = CLAIM_OURS,
+                  .removed = true },
         };
 
         (void)state;
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
-                cleanup(strv_done) Strv unclaimed = STRV_NULL;
                 Host h = host_new();
                 ClearPlan plan;
 
@@ -305,9 +310,8 @@ static void test_untagged(void **state) {
                 plan = host_plan(&h);
                 if (strv_contains(&plan.untagged, host_id("x")) != table[i].removed)
                         fail_msg("%s: removed is wrong", table[i].what);
-                host_unclaimed(&h, &unclaimed);
-                if (strv_contains(&unclaimed, host_id("x")) != table[i].unclaimed)
-                        fail_msg("%s: unclaimed is wrong", table[i].what);
+                if (host_claim(&h, "x") != table[i].claim)
+                        fail_msg("%s: the owner is wrong", table[i].what);
                 /* Steps go with the image that stands on them, never before it. */
                 assert_false(strv_contains(&plan.untagged, host_id("step1")));
                 clear_plan_done(&plan);
