@@ -132,6 +132,10 @@ bool image_in_use(const Inventory *inventory, const Image *image) {
                inventory->services.unread || service_of_image(inventory, image);
 }
 
+bool image_may_be_used(const Inventory *inventory, const Image *image) {
+        return image_in_use(inventory, image) || inventory->containers.unreadable.n > 0;
+}
+
 bool image_is_untagged(const Image *image) {
         return image->names.n == 0 && image->digests.n == 0;
 }
@@ -232,9 +236,13 @@ static int observe_records(Docker *docker, Observe what, Inventory *inventory, D
                               &inventory->builds);
 }
 
+bool failure_is_of_object(int error) {
+        return error == -EBADMSG || error == -EREMOTEIO;
+}
+
 int inventory_add_failure(UnreadableSet *set, const char *id, int error, const Diag *diag,
                           Diag *reterr_diag) {
-        if ((error != -EBADMSG && error != -EREMOTEIO) || set->n >= FAILURES_MAX) {
+        if (!failure_is_of_object(error) || set->n >= FAILURES_MAX) {
                 if (reterr_diag)
                         *reterr_diag = *diag;
                 return error;
