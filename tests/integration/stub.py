@@ -201,13 +201,12 @@ class Stub:
         """An image as the list has it; inspect answers for it from now on."""
         image = {"Id": id, "ParentId": "", "RepoTags": [], "RepoDigests": [], "Created": 1_700_000_000,
                  "Size": 1000, "Labels": None, **members}
-        self.say(f"GET /images/{id.replace(':', '%3A')}/json", {
+        self.say(f"GET /images/{id}/json", {
             "Id": id, "Parent": image["ParentId"], "Comment": "buildkit.dockerfile.v0", "RepoTags": image["RepoTags"],
             "Created": "2023-11-14T22:13:20Z", "Metadata": {"LastTagTime": "2023-11-14T22:13:20Z"}})
         for name in image["RepoTags"] if isinstance(image["RepoTags"], list) else []:
             if isinstance(name, str):
-                self.answers[f"GET /images/{name.replace(':', '%3A').replace('/', '%2F')}/json"] = \
-                    self.answers[f"GET /images/{id.replace(':', '%3A')}/json"]
+                self.answers[f"GET /images/{name}/json"] = self.answers[f"GET /images/{id}/json"]
         return image
 
     def removals(self) -> list[str]:
