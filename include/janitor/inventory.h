@@ -53,7 +53,8 @@ typedef struct Inventory {
         FactSet facts;
         Strv builder_volumes; /* of docker-container builders, with OBSERVE_ALL */
         bool builder_volumes_unknown;
-        Strv classic_builds; /* signs of a classic build under way, for a person */
+        UnreadableSet unreadable_volumes; /* which may be a builder's, with OBSERVE_ALL */
+        Strv classic_builds;              /* signs of a classic build under way, for a person */
         int64_t observed_sec;
         BuildWatch *watch; /* borrowed, or NULL; kept from one observation to the next */
 } Inventory;

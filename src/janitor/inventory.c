@@ -96,6 +96,7 @@ static void inventory_reset(Inventory *inventory) {
         container_set_done(&inventory->containers);
         service_images_done(&inventory->services);
         strv_done(&inventory->builder_volumes);
+        unreadable_done(&inventory->unreadable_volumes);
         strv_done(&inventory->classic_builds);
         builds_done(&inventory->builds);
         *inventory = INVENTORY_NULL;
@@ -427,7 +428,8 @@ static int observe_builder_volumes(Docker *docker, const Config *config, Invento
 
         if (config->external_builders_ignore)
                 return 0;
-        r = docker_builder_volumes(docker, &inventory->builder_volumes, reterr_diag);
+        r = docker_builder_volumes(docker, &inventory->builder_volumes,
+                                   &inventory->unreadable_volumes, reterr_diag);
         if (r != -EOPNOTSUPP)
                 return r;
         inventory->builder_volumes_unknown = true;
