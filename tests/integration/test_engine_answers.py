@@ -528,3 +528,17 @@ def test_a_pass_goes_on_past_an_image_that_became_unreadable(stub: Stub, daemon_
     daemon.clock.go_on(days=3)
     wait_until(lambda: len(removed) > 1)
     assert "is left for the next pass: it became unreadable" in daemon.log
+
+
+def test_a_poll_goes_on_past_images_that_it_would_inspect(stub: Stub, daemon_of) -> None:
+    """For the time of the janitor's own tag, and for the order of a stage and an image of one second."""
+    listed = [stub.image(image_id(1), ParentId=image_id(99), RepoTags=["watchparty-backend:1"]),
+              stub.image(image_id(2), ParentId=image_id(99)),
+              stub.image(image_id(3), RepoTags=["watchparty-backend:wpcache-rollback-3"])]
+    stub.say("GET /images/json", listed)
+    become_unreadable(stub, *map(image_id, (1, 2, 3)))
+    daemon = daemon_of(stub)
+    wait_until(lambda: json.loads(daemon.ctl("status", "--json").stdout).get("observedAt"))
+    assert json.loads(daemon.ctl("status", "--json").stdout)["engine"]["state"] == "ok"
+    assert {call for call in stub.calls if call.endswith("/json") and "sha256" in call} == {
+        f"GET /images/{image_id(n)}/json" for n in (1, 2, 3)}
