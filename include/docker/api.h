@@ -98,9 +98,11 @@ int docker_container(Docker *docker, const char *id, ContainerDetail *ret,
 int docker_volumes(Docker *docker, VolumeSet *ret, Diag *reterr_diag) must_check;
 
 /* Names of the volumes that docker-container builders of buildx keep their state in,
- * "buildx_buildkit_NAME0_state", whether or not the builder's container is there. -EOPNOTSUPP: a proxy
- * of the socket does not let volumes be listed (403 or 404). */
-int docker_builder_volumes(Docker *docker, Strv *ret, Diag *reterr_diag) must_check;
+ * "buildx_buildkit_NAME0_state", whether or not the builder's container is there. `unreadable`: volumes
+ * that can't be read and may be such. -EOPNOTSUPP: a proxy of the socket does not let volumes be listed
+ * (403 or 404). */
+int docker_builder_volumes(Docker *docker, Strv *ret, UnreadableSet *unreadable,
+                           Diag *reterr_diag) must_check;
 
 /*
  * POST /build/prune?all=1, of one type where `type` is not NULL (-EINVAL for one that

@@ -54,7 +54,8 @@ typedef struct Inventory {
         FactSet facts;
         Strv builder_volumes; /* of docker-container builders, with OBSERVE_ALL */
         bool builder_volumes_unknown;
-        Strv classic_builds; /* signs of a classic build under way, for a person */
+        UnreadableSet unreadable_volumes; /* which may be a builder's, with OBSERVE_ALL */
+        Strv classic_builds;              /* signs of a classic build under way, for a person */
         int64_t observed_sec;
         BuildWatch *watch; /* borrowed, or NULL; kept from one observation to the next */
 } Inventory;
@@ -111,8 +112,13 @@ bool image_has_children(const Inventory *inventory, const Image *image);
  * counts as in use.
  */
 bool image_in_use(const Inventory *inventory, const Image *image);
+/* The same, or some container can't be read, which may be made from it. */
+bool image_may_be_used(const Inventory *inventory, const Image *image);
 /* The reference of a service to the image, or NULL. */
 const ServiceImage *service_of_image(const Inventory *inventory, const Image *image);
+/* Whether a call that asked for one object failed because of that object: the engine answered with an
+ * error or in a form that can't be read, so other objects may still be readable. */
+bool failure_is_of_object(int error);
 /*
  * What the failure to inspect one object means: the object is unreadable, and is added to `set` (0),
  * where the engine answered with an error or in a form that can't be read; the observation fails

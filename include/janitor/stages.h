@@ -47,8 +47,8 @@ bool stage_is_ours(const NamedBuilds *builds, const Image *leaf);
 
 /*
  * Asks the engine for the exact time of leaves, and of images of ours that bear a name, where both were
- * made in one second: builds of compose follow each other quickly. An image that is gone, and those
- * past a few dozen, keep their seconds, and the leaf counts as the newer one.
+ * made in one second: builds of compose follow each other quickly. An image that is gone or
+ * can't be read, and those past a few dozen, keep their seconds, and the leaf counts as the newer one.
  */
 int stages_ask_times(Docker *docker, const Config *config, Inventory *inventory,
                      Diag *reterr_diag) must_check;

@@ -357,16 +357,29 @@ int docker_volumes(Docker *docker, VolumeSet *ret, Diag *reterr_diag) {
         return r;
 }
 
+typedef struct BuilderVolumes {
+        Strv *names;
+        UnreadableSet *unreadable;
+        uint64_t n; /* of the list so far */
+} BuilderVolumes;
+
 static int on_builder_volume(void *userdata, const char *text, size_t n, const char *defect,
                              Diag *reterr_diag) {
         static const char begin[] = "buildx_buildkit_", end[] = "_state";
         cleanup(volume_done) Volume volume = { 0 };
+        BuilderVolumes *volumes = userdata;
+        Diag diag = DIAG_NULL;
         size_t n_name;
-        int r;
+        int r = -EBADMSG;
 
-        if (defect)
-                return diag_set(reterr_diag, -EBADMSG, "a volume in the engine's list %s", defect);
-        r = parse_volume(text, n, &volume, reterr_diag);
+        (void)reterr_diag;
+
+        volumes->n++;
+        if (!defect)
+                r = parse_volume(text, n, &volume, &diag);
+        if (r == -EBADMSG)
+                return add_unreadable(volumes->unreadable, text, n, "Name", volumes->n, defect,
+                                      &diag);
         if (r < 0)
                 return r;
 
@@ -376,12 +389,14 @@ static int on_builder_volume(void *userdata, const char *text, size_t n, const c
             n_name <= strlen(begin) + strlen(end) ||
             strcmp(volume.name + n_name - strlen(end), end) != 0)
                 return 0;
-        return strv_add(userdata, volume.name);
+        return strv_add(volumes->names, volume.name);
 }
 
-int docker_builder_volumes(Docker *docker, Strv *ret, Diag *reterr_diag) {
+int docker_builder_volumes(Docker *docker, Strv *ret, UnreadableSet *unreadable,
+                           Diag *reterr_diag) {
         static const char *const paths[] = { "Volumes", NULL };
-        static const RecordsWant want = { paths, parse_volume_members, RECORDS_ELEMENT_MAX };
+        static const char *const keep[] = { "Name", NULL };
+        static const RecordsWant want = { paths, keep, RECORDS_ELEMENT_MAX };
         const Request request = {
                 .method = "GET",
                 /* {"driver":["local"],"name":["buildx_buildkit_"]} */
@@ -389,14 +404,18 @@ int docker_builder_volumes(Docker *docker, Strv *ret, Diag *reterr_diag) {
                         "%22name%22%3A%5B%22buildx_buildkit_%22%5D%7D",
                 .deadline_usec = docker_deadline(docker, false),
         };
+        BuilderVolumes volumes = { .names = ret, .unreadable = unreadable };
         HttpResponse response;
         int r;
 
         *ret = STRV_NULL;
-        r = docker_call_list(docker, &request, &want, on_builder_volume, NULL, ret, &response,
+        *unreadable = (UnreadableSet){ 0 };
+        r = docker_call_list(docker, &request, &want, on_builder_volume, NULL, &volumes, &response,
                              reterr_diag);
-        if (r < 0)
+        if (r < 0) {
                 strv_done(ret);
+                unreadable_done(unreadable);
+        }
         if (r == -ENOENT || (r == -EREMOTEIO && response.status == 403))
                 return -EOPNOTSUPP;
 

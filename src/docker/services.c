@@ -15,8 +15,6 @@
 #include "docker/name.h"
 #include "wire/json.h"
 
-#define INFO_MAX (8U * 1024U * 1024U)
-
 int service_images_add(ServiceImages *services, const char *service, const char *image, bool next) {
         cleanup_free char *service_copy = strdup(service), *image_copy = strdup(image);
 
@@ -73,7 +71,7 @@ static int parse_element(const char *text, size_t n, Json **ret) {
         cleanup(json_free) Json *json = NULL;
         int r;
 
-        r = json_parse(text, n, &json);
+        r = json_parse_foreign(text, n, &json);
         if (r < 0)
                 return r;
         if (!json_is_object(json))
@@ -233,7 +231,10 @@ static SwarmRole role_of_info(const Json *info) {
 }
 
 static int ask_role(Docker *docker, SwarmRole *ret, Diag *reterr_diag) {
-        cleanup(body_done) Body body = { .max = INFO_MAX };
+        static const char *const keep[] = { "Swarm/LocalNodeState", "Swarm/NodeID",
+                                            "Swarm/ControlAvailable", "Swarm/RemoteManagers/NodeID",
+                                            NULL };
+        cleanup(body_done) Body body = { 0 };
         cleanup(json_free) Json *info = NULL;
         const Request request = {
                 .method = "GET",
@@ -242,7 +243,7 @@ static int ask_role(Docker *docker, SwarmRole *ret, Diag *reterr_diag) {
         };
         int r;
 
-        r = docker_call_body(docker, &request, &body, reterr_diag);
+        r = docker_call_object(docker, &request, keep, &body, reterr_diag);
         if (r < 0)
                 return r;
         r = parse_element(body.text, body.n, &info);

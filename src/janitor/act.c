@@ -91,7 +91,7 @@ static int may_trash(Docker *docker, const char *id, int64_t since_sec, Diag *re
                 return 0;
         r = docker_image(docker, id, &now, reterr_diag);
         if (r < 0)
-                return is_refusal(r) ? 0 : r;
+                return is_refusal(r) || failure_is_of_object(r) ? 0 : r;
         return now.names.n == 0;
 }
 

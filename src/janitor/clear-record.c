@@ -261,7 +261,8 @@ static int trim_suspects(Clear *clear) {
 
 /* Of the names that the engine was asked to take, drops those that the last look still found on their
  * image, and marks those whose image is gone. An image that has a rollback tag should be there: where
- * somebody removed it meanwhile, its name is not announced as deleted, and a rollback fails. */
+ * somebody removed it meanwhile, its name is not announced as deleted, and a rollback fails. Where some
+ * image of the list can't be read, one that is not found may still be there: what was announced stays. */
 static int settle_names(Clear *clear) {
         NamedImages *names = &clear->receipt->names, *tags = &clear->receipt->rollback_tags;
         const ImageSet *images = &clear->inventory.images;
@@ -280,8 +281,9 @@ static int settle_names(Clear *clear) {
                         free(entry->name);
                         continue;
                 }
-                entry->deleted =
-                        !image_set_find(images, entry->id) && !index_find(&tagged, entry->id, NULL);
+                entry->deleted = (entry->deleted || images->unreadable.n == 0) &&
+                                 !image_set_find(images, entry->id) &&
+                                 !index_find(&tagged, entry->id, NULL);
                 names->v[n++] = *entry;
         }
         names->n = n;

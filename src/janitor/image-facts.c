@@ -70,7 +70,7 @@ static int inspect(Docker *docker, size_t i, void *userdata, Diag *reterr_diag) 
         inspection->gone = r == -ENOENT;
         if (r >= 0 || inspection->gone)
                 return 0;
-        if (r != -EBADMSG && r != -EREMOTEIO) {
+        if (!failure_is_of_object(r)) {
                 if (reterr_diag)
                         *reterr_diag = diag;
                 return r;
@@ -231,7 +231,7 @@ int image_facts_refresh(Docker *docker, Inventory *inventory, const bool *marks,
         for (size_t i = 0; i < images->n; i++) {
                 const ImageFacts *facts = fact_set_find(&inventory->facts, images->v[i].id);
 
-                stale[i] = marks[i] && facts && facts->names_hash != 0 && !facts->inspected;
+                stale[i] = marks[i] && facts && !facts->inspected;
         }
         return inspect_marked(docker, inventory, stale, reterr_diag);
 }

@@ -66,7 +66,7 @@ static int read_history(Docker *docker, const Image *image, ImageFacts *facts, D
         int r;
 
         r = docker_image_history(docker, image->id, on_entry, &entries, reterr_diag);
-        if (r == -ENOENT || r == -EBADMSG || r == -EREMOTEIO)
+        if (r == -ENOENT || failure_is_of_object(r))
                 return 0;
         if (r < 0)
                 return r;

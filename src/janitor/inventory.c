@@ -96,6 +96,7 @@ static void inventory_reset(Inventory *inventory) {
         container_set_done(&inventory->containers);
         service_images_done(&inventory->services);
         strv_done(&inventory->builder_volumes);
+        unreadable_done(&inventory->unreadable_volumes);
         strv_done(&inventory->classic_builds);
         builds_done(&inventory->builds);
         *inventory = INVENTORY_NULL;
@@ -130,6 +131,10 @@ const ServiceImage *service_of_image(const Inventory *inventory, const Image *im
 bool image_in_use(const Inventory *inventory, const Image *image) {
         return container_set_holder(&inventory->containers, image->id) ||
                inventory->services.unread || service_of_image(inventory, image);
+}
+
+bool image_may_be_used(const Inventory *inventory, const Image *image) {
+        return image_in_use(inventory, image) || inventory->containers.unreadable.n > 0;
 }
 
 bool image_is_untagged(const Image *image) {
@@ -239,9 +244,13 @@ static int observe_records(Docker *docker, Observe what, Inventory *inventory, D
                               &inventory->builds);
 }
 
+bool failure_is_of_object(int error) {
+        return error == -EBADMSG || error == -EREMOTEIO;
+}
+
 int inventory_add_failure(UnreadableSet *set, const char *id, int error, const Diag *diag,
                           Diag *reterr_diag) {
-        if ((error != -EBADMSG && error != -EREMOTEIO) || set->n >= FAILURES_MAX) {
+        if (!failure_is_of_object(error) || set->n >= FAILURES_MAX) {
                 if (reterr_diag)
                         *reterr_diag = *diag;
                 return error;
@@ -426,7 +435,8 @@ static int observe_builder_volumes(Docker *docker, const Config *config, Invento
 
         if (config->external_builders_ignore)
                 return 0;
-        r = docker_builder_volumes(docker, &inventory->builder_volumes, reterr_diag);
+        r = docker_builder_volumes(docker, &inventory->builder_volumes,
+                                   &inventory->unreadable_volumes, reterr_diag);
         if (r != -EOPNOTSUPP)
                 return r;
         inventory->builder_volumes_unknown = true;

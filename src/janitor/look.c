@@ -117,7 +117,7 @@ static int read_own_marks(Docker *docker, Memory *memory, Diag *reterr_diag) {
                 if (!seen_wants_own_mark(seen))
                         continue;
                 r = docker_image(docker, seen->id, &detail, reterr_diag);
-                if (r == -ENOENT)
+                if (r == -ENOENT || failure_is_of_object(r)) /* asked again by the next look */
                         continue;
                 if (r < 0)
                         return r;

@@ -198,7 +198,8 @@ static bool same_names(const Strv *a, const Strv *b) {
         return a->n == b->n;
 }
 
-/* 1 if all that the plan went by still holds for this image, else 0. */
+/* 1 if all that the plan went by still holds for this image, else 0. An error may be of this image
+ * alone. */
 static int is_unchanged(Pass *pass, const Image *image, Diag *reterr_diag) {
         const Inventory *before = &pass->look.inventory;
         const ImageFacts *facts = fact_set_find(&before->facts, image->id);
@@ -233,7 +234,7 @@ static int has_name(Pass *pass, const Image *image, const char *name, size_t n_t
                 image_detail_done(now);
                 r = docker_image(pass->docker, image->id, now, reterr_diag);
                 if (r < 0)
-                        return r == -ENOENT ? 0 : r;
+                        return r == -ENOENT || failure_is_of_object(r) ? 0 : r;
         }
         return strv_contains(&now->names, name);
 }
@@ -304,11 +305,12 @@ static int remove_image(Pass *pass, size_t i, Diag *reterr_diag) {
                 return say(pass, "The disk has room again: no more goes for it");
         if (r > 0)
                 r = is_unchanged(pass, image, reterr_diag);
-        if (r < 0)
+        if (r < 0 && !failure_is_of_object(r))
                 return r;
-        if (r == 0) {
-                r = say(pass, "%s is left for the next pass: it changed since it was looked at",
-                        image->names.n > 0 ? image->names.v[0] : image->id);
+        if (r <= 0) {
+                r = say(pass, "%s is left for the next pass: it %s since it was looked at",
+                        image->names.n > 0 ? image->names.v[0] : image->id,
+                        r < 0 ? "became unreadable" : "changed");
                 return r < 0 ? r : 1;
         }
         r = begin(pass);

@@ -101,10 +101,16 @@ static int find_candidates(Draft *draft) {
         return 0;
 }
 
-/* Whether the image is used, or perhaps used, as by a container that can't be read: it must not be
- * deleted. */
+/* image_may_be_used(), found once: such an image must not be deleted. */
 static bool is_held(const Draft *draft, size_t i) {
         return draft->order.facts[i].in_use || draft->inventory->containers.unreadable.n > 0;
+}
+
+/* An image that the engine lists, but can't describe, is remaining, and left alone. */
+static bool is_unreadable(const Draft *draft, size_t i) {
+        const ImageSet *images = &draft->inventory->images;
+
+        return unreadable_contains(&images->unreadable, images->v[i].id);
 }
 
 /* Releases */
@@ -267,6 +273,7 @@ static int replace_older_tags(Draft *draft, const Release *releases, size_t n) {
 
                 tagged = tagged || candidate->tagged;
                 if (!is_held(draft, releases[i].image) &&
+                    !is_unreadable(draft, releases[i].image) &&
                     (candidate->tagged || is_made(draft, image)))
                         spare = false;
         }
@@ -275,7 +282,7 @@ static int replace_older_tags(Draft *draft, const Release *releases, size_t n) {
                 const Candidate *candidate = &draft->candidates[releases[i].image];
 
                 if (!releases[i].rollback || !candidate->only_rollback ||
-                    is_held(draft, releases[i].image) ||
+                    is_held(draft, releases[i].image) || is_unreadable(draft, releases[i].image) ||
                     draft->sources[releases[i].image].serves_by_rollback_tag != SERVES_NOTHING ||
                     is_made(draft, image))
                         continue;
@@ -409,12 +416,12 @@ static int plan_names(Draft *draft, size_t i) {
         return take_image(draft, i, first, current);
 }
 
-/* The last name of an image in use is not the engine's to take. */
+/* The last name of an image that is used, or perhaps used, stays. */
 static int plan_trash(Draft *draft, size_t i) {
         const Image *image = &draft->inventory->images.v[i];
         int r = 0;
 
-        if (image->names.n == 1 && container_of_image(draft->inventory, image->id))
+        if (image->names.n == 1 && is_held(draft, i))
                 return 0;
         for (size_t j = 0; j < image->names.n && r >= 0; j++)
                 if (name_is_trash(image->names.v[j]))
@@ -445,8 +452,7 @@ static int plan_all(Draft *draft) {
                 const ImageSet *images = &draft->inventory->images;
 
                 draft->plan->matches = draft->plan->matches || matches(draft, &images->v[i]);
-                /* What the engine lists, but can't describe, is remaining, and left alone. */
-                if (unreadable_contains(&images->unreadable, images->v[i].id))
+                if (is_unreadable(draft, i))
                         continue;
                 r = plan_names(draft, i);
                 if (r >= 0)

@@ -69,7 +69,7 @@ static bool may_go(const Inventory *inventory, const ClearPlan *plan, const Remo
         const Image *image = &inventory->images.v[i];
 
         return removal->n_children[i] == 0 && image_is_untagged(image) &&
-               !container_of_image(inventory, image->id) &&
+               !image_may_be_used(inventory, image) &&
                (removal->claims[i] == CLAIM_OURS ||
                 strv_sorted_contains(&plan->untagged, image->id));
 }

@@ -214,7 +214,9 @@ static int judge_image(Proof *proof, size_t i) {
         return 0;
 }
 
+/* Images that can't be read are named by unreadable_remaining(). */
 static int judge_images(Proof *proof) {
+        const ImageSet *images = &proof->inventory->images;
         const ClearPlan *plan = proof->plan;
         int r = 0;
 
@@ -229,8 +231,9 @@ static int judge_images(Proof *proof) {
         if (r < 0)
                 return r;
         index_sort(&proof->planned);
-        for (size_t i = 0; i < proof->inventory->images.n && r >= 0; i++)
-                if (!index_find(&proof->planned, proof->inventory->images.v[i].id, NULL))
+        for (size_t i = 0; i < images->n && r >= 0; i++)
+                if (!index_find(&proof->planned, images->v[i].id, NULL) &&
+                    !unreadable_contains(&images->unreadable, images->v[i].id))
                         r = judge_image(proof, i);
         return r;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "docker/name.h"
+#include "janitor/inventory.h"
 #include "janitor/rollback.h"
 
 typedef struct Rollback {
@@ -34,33 +35,45 @@ static int skip(Rollback *rollback, const Wanted *wanted, const char *reason) {
         return r < 0 ? -ENOMEM : json_add(rollback->skipped, NULL, TAKE_PTR(entry));
 }
 
-static int restore(Rollback *rollback, const Wanted *wanted, Diag *reterr_diag) {
-        const char *name = wanted->name, *id = wanted->id, *tag = name_tag(name);
-        cleanup(image_detail_done) ImageDetail now = { 0 };
+/* Puts the name on its image where no image has it. -ENOENT: the image is gone. */
+static int restore_name(Rollback *rollback, const Wanted *wanted, Diag *reterr_diag) {
+        const char *tag = name_tag(wanted->name);
         cleanup_free char *repository = NULL;
+
+        repository = strndup(wanted->name, name_repository_length(wanted->name));
+        if (!repository)
+                return -ENOMEM;
+        return tag ? docker_tag(rollback->docker, wanted->id, repository, tag, reterr_diag)
+                   : -ENOENT;
+}
+
+/* Where the engine fails at one name, the names after it still have their turn. */
+static int restore(Rollback *rollback, const Wanted *wanted, Diag *reterr_diag) {
+        cleanup(image_detail_done) ImageDetail now = { 0 };
         cleanup(json_free) Json *entry = NULL;
+        Diag diag = DIAG_NULL;
         int r;
 
-        r = docker_image(rollback->docker, name, &now, reterr_diag);
-        if (r >= 0 && strcmp(now.id, id) != 0)
+        r = docker_image(rollback->docker, wanted->name, &now, &diag);
+        if (r >= 0 && strcmp(now.id, wanted->id) != 0)
                 return skip(rollback, wanted, "it names another image by now");
-        if (r < 0 && r != -ENOENT)
-                return r;
         if (r == -ENOENT) {
-                repository = strndup(name, name_repository_length(name));
-                if (!repository)
-                        return -ENOMEM;
-                r = tag ? docker_tag(rollback->docker, id, repository, tag, reterr_diag) : -ENOENT;
+                r = restore_name(rollback, wanted, &diag);
                 if (r == -ENOENT)
                         return skip(rollback, wanted,
                                     wanted->deleted ? "the clear deleted the image and said so"
                                                     : "the image is gone");
-                if (r < 0)
-                        return r;
+        }
+        if (failure_is_of_object(r))
+                return skip(rollback, wanted, diag_text(&diag, r));
+        if (r < 0) {
+                if (reterr_diag)
+                        *reterr_diag = diag;
+                return r;
         }
         entry = json_new_object();
-        r = json_add_string(entry, "name", name);
-        r |= json_add_string(entry, "imageId", id);
+        r = json_add_string(entry, "name", wanted->name);
+        r |= json_add_string(entry, "imageId", wanted->id);
         return r < 0 ? -ENOMEM : json_add(rollback->restored, NULL, TAKE_PTR(entry));
 }
 

@@ -112,7 +112,7 @@ bool stage_is_ours(const NamedBuilds *builds, const Image *leaf) {
                took_nsec <= STAGE_SEC * NSEC_PER_SEC;
 }
 
-/* 0 also where the image is gone. */
+/* 0 also where the image is gone or can't be read: its second is known. */
 static int ask_time(Docker *docker, Image *image, size_t *n_asked, Diag *reterr_diag) {
         cleanup(image_detail_done) ImageDetail detail = { 0 };
         int r;
@@ -122,7 +122,7 @@ static int ask_time(Docker *docker, Image *image, size_t *n_asked, Diag *reterr_
         (*n_asked)++;
         r = docker_image(docker, image->id, &detail, reterr_diag);
         if (r < 0)
-                return r == -ENOENT ? 0 : r;
+                return r == -ENOENT || failure_is_of_object(r) ? 0 : r;
         image->created_nsec = detail.created_nsec;
         return 0;
 }

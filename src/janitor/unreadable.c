@@ -31,6 +31,10 @@ int unreadable_remaining(const Inventory *inventory, Target target, RemainingLis
                 r = add_all(list, REMAINING_RECORD, &inventory->unreadable_records,
                             "what it serves and whether a build uses it",
                             "docker builder prune -af");
+        if (r >= 0 && target & TARGET_BUILDER)
+                r = add_all(list, REMAINING_BUILDER, &inventory->unreadable_volumes,
+                            "whether a buildx builder keeps its cache in it",
+                            "remove it with docker volume rm, then clear again");
         if (r >= 0 && target & TARGET_IMAGES)
                 r = add_all(list, REMAINING_IMAGE, &inventory->images.unreadable, "what it serves",
                             "remove it with docker rmi, then clear again");

@@ -7,6 +7,7 @@ import socketserver
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import unquote
@@ -94,6 +95,7 @@ class Handler(BaseHTTPRequestHandler):
         path = path.removeprefix(f"/v{stub.api}")
         stub.requests[path] += 1
         stub.calls.append(f"{self.command} {path}")
+        stub.before.get(f"{self.command} {path}", lambda: None)()
         if stub.hang and path.startswith(stub.hang):
             stub.hanging.set()
             stub.released.wait()
@@ -167,6 +169,7 @@ class Stub:
         self.headers: dict[str, str] = {}  # besides Api-Version
         # "GET /images/json": status and body of each answer, the last of them for good
         self.answers: dict[str, list[tuple[int, bytes]]] = {}
+        self.before: dict[str, Callable[[], None]] = {}  # called before that call is answered
         self.garbage = b""  # instead of any answer
         self.delay = 0.0    # seconds that /system/df takes
         self.hang = ""      # what begins with this gets no answer until release()
@@ -201,13 +204,12 @@ class Stub:
         """An image as the list has it; inspect answers for it from now on."""
         image = {"Id": id, "ParentId": "", "RepoTags": [], "RepoDigests": [], "Created": 1_700_000_000,
                  "Size": 1000, "Labels": None, **members}
-        self.say(f"GET /images/{id.replace(':', '%3A')}/json", {
+        self.say(f"GET /images/{id}/json", {
             "Id": id, "Parent": image["ParentId"], "Comment": "buildkit.dockerfile.v0", "RepoTags": image["RepoTags"],
             "Created": "2023-11-14T22:13:20Z", "Metadata": {"LastTagTime": "2023-11-14T22:13:20Z"}})
         for name in image["RepoTags"] if isinstance(image["RepoTags"], list) else []:
             if isinstance(name, str):
-                self.answers[f"GET /images/{name.replace(':', '%3A').replace('/', '%2F')}/json"] = \
-                    self.answers[f"GET /images/{id.replace(':', '%3A')}/json"]
+                self.answers[f"GET /images/{name}/json"] = self.answers[f"GET /images/{id}/json"]
         return image
 
     def removals(self) -> list[str]:

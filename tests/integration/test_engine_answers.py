@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from daemon import Daemon
 from engine import Engine, UnixHTTP
-from helpers import names, wait_until
+from helpers import names, receipts, wait_until
 from stub import Stub
 
 FIXTURES = Path(__file__).parents[1] / "unit/fixtures"
@@ -447,3 +448,99 @@ def test_podman_is_asked_for_once_a_connection(stub: Stub, daemon_of) -> None:
     for _ in range(5):
         assert daemon.ctl("plan").returncode == 0
     assert stub.requests["/version"] <= stub.requests["/info"] <= 3  # the janitor's, the watcher's, and one more
+
+
+# --- images that become unreadable while the daemon works ---
+
+ODD = (500, {"message": "oh no"})
+
+
+def become_unreadable(stub: Stub, *objects: str) -> None:
+    for object in objects:
+        stub.say(f"GET /images/{object}/json", ODD)
+
+
+def say_removed(stub: Stub, name: str, listed: list[dict[str, Any]]) -> None:
+    """NAME goes when the engine is asked to; the list is LISTED then."""
+    stub.say(f"DELETE /images/{name}", [{"Untagged": name}])
+    stub.before[f"DELETE /images/{name}"] = partial(stub.say, "GET /images/json", listed)
+
+
+@pytest.mark.parametrize("odd", [False, True])
+def test_an_image_that_is_gone_is_not_announced_beside_an_unreadable_one(stub: Stub, daemon_of, odd: bool) -> None:
+    """The clear took one of two names; that the list lacks the image then does not mean that it is deleted."""
+    image = stub.image(image_id(1), ParentId=image_id(99), RepoTags=["watchparty-backend:1", "other:1"])
+    others = [stub.image(image_id(99)), stub.image(image_id(2), RepoTags=["watchparty-backend:2"], Created=1_700_000_001)]
+    stub.say("GET /images/json", [image, *others])
+    say_removed(stub, "watchparty-backend:1", [{"Id": image_id(1), "Size": "x"}, *others] if odd else others)
+    daemon = daemon_of(stub)
+    clear(daemon)
+    receipt, = receipts(daemon)
+    name, = receipt["names"]
+    assert name["name"] == "watchparty-backend:1" and name.get("deleted", False) != odd, receipt
+
+
+def test_a_rollback_goes_on_past_a_name_that_the_engine_fails_at(stub: Stub, daemon_of) -> None:
+    listed = [stub.image(image_id(n), ParentId=image_id(99), RepoTags=[f"watchparty-backend:{n}", f"other:{n}"])
+              for n in (1, 2, 3)]
+    listed.append(stub.image(image_id(4), RepoTags=["watchparty-backend:4"], Created=1_700_000_001))
+    listed.append(stub.image(image_id(99)))
+    stub.say("GET /images/json", listed)
+
+    def take(n: int) -> None:
+        listed[n - 1] = {**listed[n - 1], "RepoTags": [f"other:{n}"]}
+        stub.say("GET /images/json", listed)
+    for n in (1, 2, 3):
+        stub.say(f"DELETE /images/watchparty-backend:{n}", [{"Untagged": "x"}])
+        stub.before[f"DELETE /images/watchparty-backend:{n}"] = partial(take, n)
+    daemon = daemon_of(stub)
+    clear(daemon)
+    become_unreadable(stub, "watchparty-backend:1")
+    stub.say("GET /images/watchparty-backend:2/json", (404, {"message": "No such image"}))
+    stub.say("GET /images/watchparty-backend:3/json", (404, {"message": "No such image"}))
+    stub.say(f"POST /images/{image_id(2)}/tag", (500, {"message": "no space left on device"}))
+    stub.say(f"POST /images/{image_id(3)}/tag", (201, ""))
+    done = daemon.ctl("rollback", "--json")
+    assert done.returncode != 0
+    reply = json.loads(done.stdout)
+    assert [entry["name"] for entry in reply["restored"]] == ["watchparty-backend:3"]
+    assert {entry["name"] for entry in reply["skipped"]} == {"watchparty-backend:1", "watchparty-backend:2"}
+    assert "no space left on device" in done.stdout and "oh no" in done.stdout
+
+
+def test_a_pass_goes_on_past_an_image_that_became_unreadable(stub: Stub, daemon_of) -> None:
+    listed = [stub.image(image_id(n), RepoTags=[f"watchparty-backend:{n}"], Created=1_700_000_000 + n)
+              for n in range(1, 5)]
+    stub.say("GET /images/json", listed)
+    removed = []
+
+    def take(n: int) -> None:
+        removed.append(n)
+        for other in {1, 2, 3} - set(removed):  # of two that are left, the next one can't be read any more
+            become_unreadable(stub, image_id(other))
+            break
+        stub.say("GET /images/json", [image for n, image in enumerate(listed, 1) if n not in removed])
+    for n in (1, 2, 3):
+        stub.say(f"DELETE /images/watchparty-backend:{n}", [{"Untagged": "x"}])
+        stub.before[f"DELETE /images/watchparty-backend:{n}"] = partial(take, n)
+    daemon = daemon_of(stub, "[policy]\ngrace=0\nquiet=0\n[poll]\ninterval=1s\nevents=no\nshare=50%\n"
+                       "[disk]\nmin_free=off\nmin_free_inodes=off\n"
+                       "[images]\nkeep_last=1\nmin_age=0\nmax_age=1d\n")
+    wait_until(lambda: json.loads(daemon.ctl("status", "--json").stdout)["engine"]["state"] == "ok")
+    daemon.clock.go_on(days=3)
+    wait_until(lambda: len(removed) > 1)
+    assert "is left for the next pass: it became unreadable" in daemon.log
+
+
+def test_a_poll_goes_on_past_images_that_it_would_inspect(stub: Stub, daemon_of) -> None:
+    """For the time of the janitor's own tag, and for the order of a stage and an image of one second."""
+    listed = [stub.image(image_id(1), ParentId=image_id(99), RepoTags=["watchparty-backend:1"]),
+              stub.image(image_id(2), ParentId=image_id(99)),
+              stub.image(image_id(3), RepoTags=["watchparty-backend:wpcache-rollback-3"])]
+    stub.say("GET /images/json", listed)
+    become_unreadable(stub, *map(image_id, (1, 2, 3)))
+    daemon = daemon_of(stub)
+    wait_until(lambda: json.loads(daemon.ctl("status", "--json").stdout).get("observedAt"))
+    assert json.loads(daemon.ctl("status", "--json").stdout)["engine"]["state"] == "ok"
+    assert {call for call in stub.calls if call.endswith("/json") and "sha256" in call} == {
+        f"GET /images/{image_id(n)}/json" for n in (1, 2, 3)}

@@ -205,6 +205,28 @@ def test_untagged_and_labelled_images_go_by_age(engine: Engine, short_path: Path
         assert images(engine) == {made[2], made[3]}, "the newest without a name, and the one with"
 
 
+@on("20", "28")  # the containerd store drops an image that loses its name
+def test_untagged_images_of_the_classic_builder_go_by_age(engine: Engine, short_path: Path) -> None:
+    """The daemon never saw them with a name; the engine still tells when they were tagged."""
+    project = Project(engine, short_path / "project")
+    (project.dir / "Dockerfile").write_text("FROM scratch\nCOPY rootfs /\nCOPY release /app/\n")
+    for i in range(3):
+        (project.dir / "release").write_text(str(i))
+        engine.docker("build", "--label", "com.docker.compose.project=watchparty", "--tag", BACKEND,
+                      str(project.dir), env={"DOCKER_BUILDKIT": "0"})
+        time.sleep(1)  # in the engine's list, times are whole seconds
+    untagged = {image["Id"] for image in look(engine, "/v1.41/images/json?all=1")
+                if image["ParentId"] and image["RepoTags"] in (None, [], ["<none>:<none>"])}
+    assert len(untagged) > 2
+    with hasty(engine, short_path / "daemon", "[images]\nkeep_last=1\n") as daemon:
+        polls(daemon)
+        daemon.clock.go_on(days=2)
+        wait_until(lambda: len(untagged & images(engine)) < len(untagged))
+        polls(daemon)
+        assert "changed since it was looked at" not in daemon.log
+        assert BACKEND in names(engine)
+
+
 @ONE
 @pytest.mark.parametrize("created", ["1970-01-01T00:00:00Z", "2099-01-01T00:00:00Z"])
 def test_creation_times_that_cannot_be(engine: Engine, short_path: Path, created: str) -> None:

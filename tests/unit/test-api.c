@@ -252,6 +252,7 @@ static void test_builder_volumes(void **state) {
                                "{\"Name\":\"my_buildx_buildkit_ci0_state\"},"
                                "{\"Name\":\"buildx_buildkit__state\"},"
                                "{\"Name\":\"buildx_buildkit_state\"},"
+                               "{\"Name\":\"buildx_buildkit_odd0_state\",\"Options\":7},{\"Name\":7},"
                                "{\"Name\":\"buildx_buildkit_ci0\"}],\"Warnings\":null}",
                                1 },
                              { "GET /v1.51/volumes", 200, "{\"Volumes\":null}", 1 },
@@ -261,21 +262,26 @@ static void test_builder_volumes(void **state) {
         };
         cleanup(stub_free) Stub *stub = stub_new(serve, &engine);
         cleanup(docker_free) Docker *docker = connect_to(stub);
+        UnreadableSet unreadable;
         Strv volumes;
 
         (void)state;
-        assert_int_equal(docker_builder_volumes(docker, &volumes, NULL), 0);
-        assert_int_equal(volumes.n, 1);
+        assert_int_equal(docker_builder_volumes(docker, &volumes, &unreadable, NULL), 0);
+        assert_int_equal(volumes.n, 2);
         assert_string_equal(volumes.v[0], "buildx_buildkit_ci0_state");
+        assert_string_equal(volumes.v[1], "buildx_buildkit_odd0_state");
         strv_done(&volumes);
+        assert_int_equal(unreadable.n, 1);
+        assert_string_equal(unreadable.v[0].object, "number 6 of the list");
+        unreadable_done(&unreadable);
         assert_int_equal(stub_count(stub, "GET /v1.51/volumes?filters="
                                           "%7B%22driver%22%3A%5B%22local%22%5D%2C"
                                           "%22name%22%3A%5B%22buildx_buildkit_%22%5D%7D"),
                          1);
-        assert_int_equal(docker_builder_volumes(docker, &volumes, NULL), 0);
-        assert_int_equal(docker_builder_volumes(docker, &volumes, NULL), -EOPNOTSUPP);
-        assert_int_equal(docker_builder_volumes(docker, &volumes, NULL), -EOPNOTSUPP);
-        assert_int_equal(docker_builder_volumes(docker, &volumes, NULL), -EREMOTEIO);
+        assert_int_equal(docker_builder_volumes(docker, &volumes, &unreadable, NULL), 0);
+        assert_int_equal(docker_builder_volumes(docker, &volumes, &unreadable, NULL), -EOPNOTSUPP);
+        assert_int_equal(docker_builder_volumes(docker, &volumes, &unreadable, NULL), -EOPNOTSUPP);
+        assert_int_equal(docker_builder_volumes(docker, &volumes, &unreadable, NULL), -EREMOTEIO);
         assert_int_equal(volumes.n, 0);
 }
 

@@ -207,6 +207,24 @@ static void test_replaced_tags(void **state) {
         host_done(&h);
 }
 
+/* What the engine can't describe is remaining; its tags stay. */
+static void test_tags_of_the_unreadable_stay(void **state) {
+        Host h = host_new();
+        ClearPlan plan;
+
+        (void)state;
+        host_release(&h, "1", "watchparty-web:wpcache-rollback-1", 40 * HOUR);
+        host_release(&h, "2", "watchparty-web:wpcache-rollback-2", 30 * HOUR);
+        host_release(&h, "4", "watchparty-web:latest", 10 * HOUR);
+        assert_int_equal(unreadable_add(&h.inventory.images.unreadable, host_id("2"), "odd"), 0);
+        plan = host_plan(&h);
+        assert_int_equal(plan.replaced_tags.n, 1);
+        assert_non_null(
+                named_images_find(&plan.replaced_tags, "watchparty-web:wpcache-rollback-1"));
+        clear_plan_done(&plan);
+        host_done(&h);
+}
+
 /* An image that was in use at an earlier clear, and would serve by the tag that it got. */
 static void test_tag_that_lets_serve(void **state) {
         Host h = host_new();
@@ -414,6 +432,18 @@ static void test_trash(void **state) {
         assert_int_equal(plan.trash.n, 1);
         assert_string_equal(plan.trash.v[0], "wpcache-trash:a");
         clear_plan_done(&plan);
+
+        /* Any image may be used: by a service, by a container. */
+        h.inventory.services.unread = strdup("locked");
+        plan = host_plan(&h);
+        assert_int_equal(plan.trash.n, 0);
+        clear_plan_done(&plan);
+        free(h.inventory.services.unread);
+        h.inventory.services.unread = NULL;
+        assert_int_equal(unreadable_add(&h.inventory.containers.unreadable, "c", "odd"), 0);
+        plan = host_plan(&h);
+        assert_int_equal(plan.trash.n, 0);
+        clear_plan_done(&plan);
         host_done(&h);
 }
 
@@ -514,6 +544,30 @@ static void test_predict(void **state) {
         host_done(&h);
 }
 
+/* A step may be held by a container that can't be read, so a dry run does not say that it goes. */
+static void test_predict_beside_the_unreadable(void **state) {
+        Host h = host_new();
+        ClearPlan plan;
+
+        (void)state;
+        host_image(&h, "base", "python:3", NULL, IMAGE_KIND_OTHER);
+        host_image(&h, "s1", NULL, "base", IMAGE_KIND_CLASSIC);
+        assert_int_equal(named_images_add(&h.suspects, "", host_id("s1")), 0);
+        assert_int_equal(unreadable_add(&h.inventory.containers.unreadable, "c", "odd"), 0);
+        plan = host_plan(&h);
+        assert_int_equal(plan.untagged.n, 0);
+        assert_int_equal(plan_predict(&h.config, &plan, &h.suspects, &h.inventory), 0);
+        clear_plan_done(&plan);
+        assert_int_equal(h.inventory.images.n, 2);
+
+        unreadable_done(&h.inventory.containers.unreadable);
+        plan = host_plan(&h);
+        assert_int_equal(plan_predict(&h.config, &plan, &h.suspects, &h.inventory), 0);
+        clear_plan_done(&plan);
+        assert_int_equal(h.inventory.images.n, 1);
+        host_done(&h);
+}
+
 /* A chain of thousands, one that is a circle, and an image that is its own parent. */
 static void test_deep_and_circular(void **state) {
         enum { DEPTH = 3000 };
@@ -586,6 +640,7 @@ int main(void) {
                 cmocka_unit_test(test_what_goes),
                 cmocka_unit_test(test_kept_stays_kept),
                 cmocka_unit_test(test_replaced_tags),
+                cmocka_unit_test(test_tags_of_the_unreadable_stay),
                 cmocka_unit_test(test_tag_that_lets_serve),
                 cmocka_unit_test(test_rollback_tags),
                 cmocka_unit_test(test_untagged),
@@ -595,6 +650,7 @@ int main(void) {
                 cmocka_unit_test(test_trash),
                 cmocka_unit_test(test_other_projects),
                 cmocka_unit_test(test_predict),
+                cmocka_unit_test(test_predict_beside_the_unreadable),
                 cmocka_unit_test(test_running_untagged),
                 cmocka_unit_test(test_equal),
                 cmocka_unit_test(test_claims),

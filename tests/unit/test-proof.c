@@ -174,6 +174,25 @@ static void test_builder_volumes(void **state) {
         host_done(&h);
 }
 
+/* unreadable_remaining() names it, and judges it by nothing that is not known. */
+static void test_the_unreadable_is_named_once(void **state) {
+        Host h = host_new();
+        RemainingList list;
+
+        (void)state;
+        host_image(&h, "1", NULL, NULL, IMAGE_KIND_CLASSIC);
+        assert_int_equal(named_images_add(&h.suspects, "", host_id("1")), 0);
+        list = judge(&h);
+        assert_int_equal(list.n, 1);
+        remaining_done(&list);
+
+        assert_int_equal(unreadable_add(&h.inventory.images.unreadable, host_id("1"), "odd"), 0);
+        list = judge(&h);
+        assert_int_equal(list.n, 0);
+        remaining_done(&list);
+        host_done(&h);
+}
+
 static void test_assumes(void **state) {
         cleanup(strv_done) Strv assumes = STRV_NULL;
         Host h = host_new();
@@ -291,6 +310,7 @@ int main(void) {
                 cmocka_unit_test(test_shared_step),
                 cmocka_unit_test(test_builder),
                 cmocka_unit_test(test_builder_volumes),
+                cmocka_unit_test(test_the_unreadable_is_named_once),
                 cmocka_unit_test(test_cleared_with_a_child),
                 cmocka_unit_test(test_assumes),
                 cmocka_unit_test(test_kept_mounts),

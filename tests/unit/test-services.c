@@ -67,6 +67,28 @@ static void test_services_of_a_manager(void **state) {
                                   "*web=watchparty-web:2 ");
 }
 
+/* Strings end at a NUL, which others may have put into a name. */
+static void test_nul_in_a_service(void **state) {
+        Engine engine = { "Docker/28.5.2 (linux)\r\nSwarm: active/manager", "1.51",
+                          INFO_SWARM("active", "true", "null"),
+                          .answers = { { "GET /v1.51/services", 200,
+                                         "[{\"ID\":\"s1\",\"Spec\":" SPEC("a\\u0000b") "}]", 0 },
+                                       { "GET /v1.51/tasks", 200,
+                                         "[{\"ServiceID\":\"\\u0000\",\"Spec\":{\"ContainerSpec\":{"
+                                         "\"Image\":\"other:1\"}}}]",
+                                         0 } } };
+        cleanup(stub_free) Stub *stub = stub_new(serve, &engine);
+        cleanup(docker_free) Docker *docker = connect_to(stub);
+        cleanup(service_images_done) ServiceImages list = { 0 };
+        const EngineInfo *info;
+
+        (void)state;
+        assert_int_equal(docker_negotiate(docker, &info, NULL), 0);
+        assert_int_equal(docker_services(docker, &list, NULL), 0);
+        assert_null(list.unread);
+        assert_int_equal(list.n, 2);
+}
+
 /* Who is asked, and what an answer that is no list means. */
 static void test_which_nodes_are_asked(void **state) {
         static const struct {
@@ -80,6 +102,11 @@ static void test_which_nodes_are_asked(void **state) {
                   NOT_A_MANAGER, 0, 2, NULL },
                 { "no swarm", "inactive", INFO_SWARM("inactive", "false", "null"), 503,
                   NOT_A_MANAGER, 0, 1, NULL },
+                { "NUL in what is not used", "",
+                  "{\"DockerRootDir\":\"/d\",\"Driver\":\"x\",\"Labels\":[\"a\\u0000b\"],"
+                  "\"Swarm\":{\"Error\":\"\\u0000\",\"LocalNodeState\":\"active\",\"NodeID\":\"n1\","
+                  "\"RemoteManagers\":[{\"NodeID\":\"n1\",\"Addr\":\"\\u0000\"}]}}",
+                  200, "[]", 0, 2, "not ready" },
                 { "nothing of a swarm in the answer", "",
                   "{\"DockerRootDir\":\"/d\",\"Driver\":\"x\"}", 404, "{}", 0, 2, NULL },
                 { "made a swarm under a kept connection", "active/manager",
@@ -224,6 +251,7 @@ static void test_what_new_tasks_need_comes_first(void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_services_of_a_manager),
+                cmocka_unit_test(test_nul_in_a_service),
                 cmocka_unit_test(test_which_nodes_are_asked),
                 cmocka_unit_test(test_lost_engine_is_an_error),
                 cmocka_unit_test(test_image_of_a_reference),
