@@ -120,6 +120,27 @@ def test_next_clear_replaces_the_rollback_tag(engine: Engine, daemon: Daemon, sh
         assert names(engine) == {rollback_name(made[-1]): made[-1]}
 
 
+def test_replaced_tag_is_in_the_receipt_before_it_goes(engine: Engine, proxy: Proxy, short_path: Path) -> None:
+    """As the names are: a daemon that dies meanwhile leaves a receipt which tells of it."""
+    project = Project(engine, short_path / "project")
+    stored: list[list[dict[str, object]]] = []
+
+    def look(method: str, path: str) -> None:
+        if method == "DELETE" and "wpcache-rollback" in path:
+            stored.append(receipts(daemon)[-1]["replacedTags"])
+
+    proxy.before = look
+    with Daemon(proxy.socket, short_path / "daemon") as daemon:
+        ids = []
+        for release in ("1", "2"):
+            project.build(release=release)
+            ids.append(names(engine)[BACKEND])
+            assert daemon.ctl("clear").returncode == 0
+        expected = [{"name": rollback_name(ids[0]), "imageId": ids[0], "deleted": True}]
+        assert stored == [expected]
+        assert receipts(daemon)[-1]["replacedTags"] == expected
+
+
 def test_rollback_tags_beside_one_in_use(engine: Engine, daemon: Daemon, short_path: Path) -> None:
     """The release that runs has one, and of those that ran before it the newest."""
     project = Project(engine, short_path / "project")
