@@ -126,7 +126,7 @@ static int note_plan(Clear *clear) {
         return r;
 }
 
-int clear_plan(Clear *clear) {
+static int make_plan(Clear *clear) {
         ClearContext context = {
                 .seen = clear->seen,
                 .first = &clear->first,
@@ -135,12 +135,56 @@ int clear_plan(Clear *clear) {
         };
         int r;
 
+        clear_plan_done(&clear->plan);
         r = note_first(clear);
         if (r >= 0)
                 r = named_images_prepare(&clear->receipt->rollback_tags);
-        if (r >= 0)
-                r = plan_clear(&clear->inventory, clear->config, clear->options,
-                               &clear->suspects.images, &context, &clear->plan);
+        return r < 0 ? r
+                     : plan_clear(&clear->inventory, clear->config, clear->options,
+                                  &clear->suspects.images, &context, &clear->plan);
+}
+
+int clear_plan(Clear *clear) {
+        int r = make_plan(clear);
+
+        return r < 0 ? r : note_plan(clear);
+}
+
+/*
+ * A build that came wholly from the cache gives an image the name that it has: the lists of before and
+ * after are equal, and only LastTagTime tells that somebody wants the image. So that is asked for right
+ * before names are taken, of the images that lose theirs. Nothing was tagged since the clear was asked
+ * for while it is still that second, and while a build is waited for no name is taken. Returns how many
+ * images were inspected: the plan is to be made again.
+ */
+static int refresh_taken(Clear *clear, Diag *reterr_diag) {
+        const int64_t asked_sec = clear->options->asked_sec;
+        const ImageSet *images = &clear->inventory.images;
+        const NamedImages *names = &clear->plan.names;
+        cleanup_free bool *marks = NULL;
+
+        if (asked_sec == 0 || now_realtime_sec() <= asked_sec || names->n == 0 || building(clear))
+                return 0;
+        marks = calloc(images->n + 1, sizeof(*marks));
+        if (!marks)
+                return -ENOMEM;
+        for (size_t i = 0; i < names->n; i++) {
+                const Image *image = image_set_find(images, names->v[i].id);
+
+                if (image)
+                        marks[image - images->v] = true;
+        }
+        return image_facts_refresh(clear->docker, &clear->inventory, marks, reterr_diag);
+}
+
+static int plan_docker(Clear *clear, Diag *reterr_diag) {
+        int r;
+
+        do {
+                r = make_plan(clear);
+                if (r >= 0)
+                        r = refresh_taken(clear, reterr_diag);
+        } while (r > 0);
         return r < 0 ? r : note_plan(clear);
 }
 
@@ -149,8 +193,8 @@ static int observe_docker(Clear *clear, Diag *reterr_diag) {
         uint64_t begin_usec = now_monotonic_usec();
         int r;
 
-        clear_plan_done(&clear->plan);
         image_facts_recall(clear->store, &clear->inventory);
+        image_facts_age(&clear->inventory);
         r = inventory_observe(clear->docker, clear->config, OBSERVE_ALL, &clear->suspects.images,
                               &clear->inventory, reterr_diag);
         image_facts_remember(clear->store, &clear->inventory);
@@ -168,7 +212,7 @@ static int observe_docker(Clear *clear, Diag *reterr_diag) {
                         return r;
                 clear->dirty |= clear->suspects.images.n != n;
         }
-        return clear_plan(clear);
+        return plan_docker(clear, reterr_diag);
 }
 
 static int spare_mounted(Clear *clear, Diag *reterr_diag) {

@@ -9,7 +9,7 @@ import pytest
 
 import proxy as proxy_module
 from engine import Engine, rootfs
-from helpers import Daemon, Project, images, load, names, on, receipts, rollback_name, run, tag, untag
+from helpers import Daemon, Project, images, load, names, on, receipts, rollback_name, run, start, tag, untag
 from proxy import Proxy
 from scenarios import BACKEND, GRAPH, SLOW, Build, Row, Scenario, count
 
@@ -296,6 +296,25 @@ def test_build_that_the_clear_waited_for_can_be_had_back(engine: Engine, daemon:
         assert left[rollback_name(made)] == made and BACKEND not in left
         assert daemon.ctl("rollback").returncode == 0
         assert names(engine)[BACKEND] == made
+
+
+@on(*GRAPH)
+def test_build_from_the_cache_can_be_had_back(engine: Engine, daemon: Daemon, short_path: Path) -> None:
+    """One that ends while the clear waits, and gives an older release the name that it has already."""
+    inline = ("--build-arg", "BUILDKIT_INLINE_CACHE=1")
+    older = f"{REPOSITORY}:1"
+    Project(engine, short_path / "older").build(*inline, name=older, release="1")
+    image = names(engine)[older]
+    with Scenario(Row("building", "", building=SLOW), engine) as scenario:
+        scenario.prepare()
+        assert daemon.ctl("explain", older).returncode == 0  # which makes wpcached look, and remember
+        assert f"  delete    {older} (" in dry_run(daemon)
+        clear = start(daemon, "clear")
+        time.sleep(1.5)  # the engine tells seconds
+        tag(engine, image, REPOSITORY, "1")
+        assert scenario.land() or scenario.engine_race
+        assert clear.wait(60) == 0, clear.communicate()
+        assert names(engine)[rollback_name(image)] == image
 
 
 def test_two_services(engine: Engine, daemon: Daemon, short_path: Path) -> None:
