@@ -32,6 +32,7 @@ def test_older_release_that_serves_no_build_stays(engine: Engine, daemon: Daemon
     older = {f"{REPOSITORY}:{release}": engine.import_base(f"{REPOSITORY}:{release}", release)
              for release in ("40", "41")}
     project = Project(engine, short_path / "project")
+    time.sleep(1.1)  # the engine lists seconds
     project.build(release="42")
     newest = names(engine)[BACKEND]
     plan = dry_run(daemon)
