@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* A clear in progress: what clear.c, which does it, and clear-record.c, which says so, share. */
+/* A clear in progress: what clear.c, which does it, clear-plan.c, which decides, and clear-record.c, which
+ * writes down what was done, share. */
 
 #include "janitor/apps.h"
 #include "janitor/clear.h"
@@ -48,7 +49,11 @@ static inline ContainerSet *containers_of(Clear *clear) {
         return clears_docker(clear) ? &clear->inventory.containers : &clear->containers;
 }
 
-/* Decides on the inventory of the last look, in the light of the plans before it. */
+/* Whether a build runs, or may run, that this clear has to wait for. */
+bool clear_waits_for_build(const Clear *clear);
+/* Decides on the inventory of the last look, in the light of the plans before it. The first also asks the
+ * engine whether images that are to lose their names were tagged since the clear was asked for. */
+int clear_plan_docker(Clear *clear, Diag *reterr_diag) must_check;
 int clear_plan(Clear *clear) must_check;
 /* Adds what the plans did to images and their lists of names do not tell; `last`: the plan of the last
  * look. */
