@@ -62,7 +62,8 @@ int clear_image_notes(const Clear *clear, const ClearPlan *last, Strv *notes) mu
  * fails, clear->not_read tells how, and record_ahead() tries again. 0 or -ENOMEM. */
 int record_recall(Clear *clear) must_check;
 /*
- * Written before the first name goes: every name, and the first caches, that may be gone after a crash.
+ * Written before the first name goes: every name and replaced rollback tag, and the first caches, that may
+ * be gone after a crash.
  * 1: they are stored. 0: the store failed, clear->not_recorded tells how; no name may be taken then.
  */
 int record_ahead(Clear *clear) must_check;
