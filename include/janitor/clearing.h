@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* A clear in progress: what clear.c, which does it, and clear-record.c, which says so, share. */
+/* A clear in progress: what clear.c, which does it, clear-plan.c, which decides, and clear-record.c, which
+ * writes down what was done, share. */
 
 #include "janitor/apps.h"
 #include "janitor/clear.h"
@@ -48,7 +49,11 @@ static inline ContainerSet *containers_of(Clear *clear) {
         return clears_docker(clear) ? &clear->inventory.containers : &clear->containers;
 }
 
-/* Decides on the inventory of the last look, in the light of the plans before it. */
+/* Whether a build runs, or may run, that this clear has to wait for. */
+bool clear_waits_for_build(const Clear *clear);
+/* Decides on the inventory of the last look, in the light of the plans before it. The first also asks the
+ * engine whether images that are to lose their names were tagged since the clear was asked for. */
+int clear_plan_docker(Clear *clear, Diag *reterr_diag) must_check;
 int clear_plan(Clear *clear) must_check;
 /* Adds notes on names that were deleted, kept or got no rollback tag. `last` is the plan of the final
  * observation. */
@@ -57,7 +62,8 @@ int clear_image_notes(const Clear *clear, const ClearPlan *last, Strv *notes) mu
  * fails, clear->not_read tells how, and record_ahead() tries again. 0 or -ENOMEM. */
 int record_recall(Clear *clear) must_check;
 /*
- * Written before the first name goes: every name, and the first caches, that may be gone after a crash.
+ * Written before the first name goes: every name and replaced rollback tag, and the first caches, that may
+ * be gone after a crash.
  * 1: they are stored. 0: the store failed, clear->not_recorded tells how; no name may be taken then.
  */
 int record_ahead(Clear *clear) must_check;

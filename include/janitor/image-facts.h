@@ -29,6 +29,9 @@ int image_facts_observe(Docker *docker, const Config *config, Inventory *invento
 void image_facts_recall(Store *store, Inventory *inventory);
 void image_facts_remember(Store *store, Inventory *inventory);
 
+/* A run that looks several times has image_facts_refresh() inspect images once more at each look. */
+void image_facts_age(Inventory *inventory);
+
 /*
  * Inspects those of the marked images that this run has not inspected yet, for their LastTagTime; the
  * marks are one for each image of the inventory. Returns how many it inspected, or an error.

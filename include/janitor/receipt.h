@@ -161,7 +161,7 @@ typedef struct Receipt {
         Json *not_reached;         /* type Volume[], or NULL */
         NamedImages names;         /* taken away; each is in here before the engine is asked */
         NamedImages rollback_tags; /* made */
-        NamedImages replaced_tags; /* rollback tags of earlier clears that were taken away */
+        NamedImages replaced_tags; /* rollback tags of earlier clears, taken away in the same way */
         Strv kept_mounts;
         char *error;
 } Receipt;

@@ -50,8 +50,8 @@ Unwritten *unwritten_free(Unwritten *unwritten);
 /* Takes `json` over. In the place of an earlier state of the run. */
 void unwritten_add(Unwritten *unwritten, const Run *run, char *json);
 void unwritten_remove(Unwritten *unwritten, const char *id);
-/* The oldest, borrowed; NULL: there are none. */
-const char *unwritten_first(const Unwritten *unwritten, Run *ret);
+/* The oldest run but the one with the id `except` (NULL: any), borrowed; NULL: there are none. */
+const char *unwritten_first(const Unwritten *unwritten, const char *except, Run *ret);
 bool unwritten_has(Unwritten *unwritten, const char *id);
 size_t unwritten_count(Unwritten *unwritten);
 /* Newest first; returns how many. */

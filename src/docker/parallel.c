@@ -78,34 +78,42 @@ static void *member_main(void *userdata) {
         return NULL;
 }
 
-/* False when all threads have done their last task; `*ret_next`: how far they are. */
-static bool is_working(Team *team, size_t *ret_next) {
+static bool is_working(Team *team) {
         bool working;
 
         pthread_mutex_lock(&team->mutex);
         working = team->n_working > 0;
-        *ret_next = team->next;
         pthread_mutex_unlock(&team->mutex);
         return working;
 }
 
-/* Waits for all threads, which end by themselves: each call of theirs has its deadline. */
-static void wait_for_team(Docker *docker, Team *team, Member *members, size_t n_members) {
-        size_t next, last = SIZE_MAX;
+/* A task may make several calls, so the caller's connection shows the deadline of the call that may
+ * last longest; between calls, that of the call before. */
+static void expect_latest(Docker *docker, const Member *members, size_t n_members) {
+        uint64_t latest_usec = 0;
 
-        while (is_working(team, &next)) {
-                if (next != last)
-                        docker_expect(docker, now_boottime_usec() + docker_timeout(docker));
-                last = next;
-                if (docker_wait(docker, WAIT_USEC) >= 0)
-                        continue;
-                for (size_t i = 0; i < n_members; i++)
-                        docker_interrupt(members[i].docker);
-                break;
+        for (size_t i = 0; i < n_members; i++)
+                latest_usec = MAX(latest_usec, docker_call_deadline(members[i].docker));
+        if (latest_usec > 0)
+                docker_expect(docker, latest_usec);
+}
+
+/* Waits for all threads, which end by themselves: each call of theirs has its deadline. A wait that
+ * fails (-ECANCELED, -ENOMEM) interrupts them. */
+static int wait_for_team(Docker *docker, Team *team, Member *members, size_t n_members) {
+        int r = 0;
+
+        docker_expect(docker, now_boottime_usec() + docker_timeout(docker));
+        while (r >= 0 && is_working(team)) {
+                expect_latest(docker, members, n_members);
+                r = docker_wait(docker, WAIT_USEC);
         }
+        for (size_t i = 0; i < n_members && r < 0; i++)
+                docker_interrupt(members[i].docker);
         for (size_t i = 0; i < n_members; i++)
                 pthread_join(members[i].thread, NULL);
         docker_expect(docker, 0);
+        return r;
 }
 
 static size_t start_team(Docker *docker, Team *team, Member *members) {
@@ -157,11 +165,13 @@ int docker_parallel(Docker *docker, size_t n, DockerTask task, void *userdata, D
         if (r < 0)
                 return r;
         n_members = start_team(docker, &team, members);
-        wait_for_team(docker, &team, members, n_members);
+        r = wait_for_team(docker, &team, members, n_members);
         for (size_t i = 0; i < n_members; i++)
                 docker_free(members[i].docker);
         if (docker_interrupted(docker))
                 return -ECANCELED;
+        if (r < 0) /* the threads' own -ECANCELED follows from it */
+                return r;
         if (team.error >= 0)
                 return finish(docker, &team, reterr_diag);
         if (reterr_diag)

@@ -137,12 +137,10 @@ typedef struct Act {
         int64_t since_sec;
         bool parallel;      /* the engine's image store gains by it */
         Index planned_tags; /* plan->rollback_tags by image id */
-        Index earlier;      /* names in the receipt before this round */
 } Act;
 
 static void act_donep(Act *act) {
         index_done(&act->planned_tags);
-        index_done(&act->earlier);
 }
 
 static void report(const Act *act, const char *message) {
@@ -315,11 +313,11 @@ static int make_tags(Act *act, Diag *reterr_diag) {
         return r < 0 ? r : k;
 }
 
-/* Each name is in the receipt before the engine is asked, so that nothing that fails afterwards loses
- * it. `*ret_added`: where it is, if it was not there before. */
-static int note_name(Act *act, const NamedImage *name, size_t *ret_added) {
-        NamedImages *names = &act->receipt->names;
-        NamedImage *entry = named_images_find_pair(names, &act->earlier, name->name, name->id);
+/* `earlier`: the names that a list of the receipt had before this round. `*ret_added`: where the name is,
+ * if it was not there before. */
+static int note_name(const NamedImage *name, const Index *earlier, NamedImages *names,
+                     size_t *ret_added) {
+        NamedImage *entry = named_images_find_pair(names, earlier, name->name, name->id);
 
         *ret_added = SIZE_MAX;
         if (!entry) {
@@ -348,6 +346,25 @@ static void drop_skipped(const Task *task, const size_t *added, NamedImages *nam
         names->n = n;
 }
 
+/* Each name is in a list of the receipt before the engine is asked, so that nothing that fails
+ * afterwards loses it. */
+static int run_noted_task(Task *task, NamedImages *list, Diag *reterr_diag) {
+        cleanup_free size_t *added = calloc(task->names->n + 1, sizeof(*added));
+        cleanup(index_done) Index earlier = { 0 };
+        int r;
+
+        r = added ? prepare_task(task) : -ENOMEM;
+        if (r >= 0)
+                r = named_images_index(list, &earlier);
+        for (size_t i = 0; i < task->names->n && r >= 0; i++)
+                r = note_name(&task->names->v[i], &earlier, list, &added[i]);
+        if (r < 0)
+                return r;
+        r = run_task(task, reterr_diag);
+        drop_skipped(task, added, list);
+        return r;
+}
+
 static int take_names(Act *act, Diag *reterr_diag) {
         cleanup(task_done) Task task = {
                 .act = act,
@@ -356,18 +373,10 @@ static int take_names(Act *act, Diag *reterr_diag) {
                 .call = untag_image,
                 .announced = true,
         };
-        cleanup_free size_t *added = calloc(task.names->n + 1, sizeof(*added));
-        size_t n_noted = 0;
         int r;
 
-        r = added ? prepare_task(&task) : -ENOMEM;
-        for (; n_noted < task.names->n && r >= 0; n_noted++)
-                r = note_name(act, &task.names->v[n_noted], &added[n_noted]);
-        if (r < 0)
-                return r;
-        r = run_task(&task, reterr_diag);
-        drop_skipped(&task, added, &act->receipt->names);
-        for (size_t i = 0; i < task.names->n; i++)
+        r = run_noted_task(&task, &act->receipt->names, reterr_diag);
+        for (size_t i = 0; task.outcomes && i < task.names->n; i++)
                 act->receipt->removed[REMOVED_NAMES].objects += task.outcomes[i] == NAME_DONE;
         return r;
 }
@@ -381,16 +390,12 @@ static int replace_tags(Act *act, Diag *reterr_diag) {
                 .call = untag_image,
                 .announced = true,
         };
-        int r, k;
+        int r;
 
-        r = prepare_task(&task);
-        if (r < 0)
-                return r;
-        r = run_task(&task, reterr_diag);
-        k = collect(&task, &act->receipt->replaced_tags);
-        for (size_t i = 0; i < task.names->n; i++)
+        r = run_noted_task(&task, &act->receipt->replaced_tags, reterr_diag);
+        for (size_t i = 0; task.deleted && i < task.names->n; i++)
                 act->receipt->removed[REMOVED_UNTAGGED].objects += task.deleted[i];
-        return r < 0 ? r : k;
+        return r;
 }
 
 static int take_trash(Act *act, Diag *reterr_diag) {
@@ -451,7 +456,7 @@ static int prepare(Act *act) {
                 if (index_add(&act->planned_tags, tags->v[i].id, i) < 0)
                         return -ENOMEM;
         index_sort(&act->planned_tags);
-        return named_images_index(&act->receipt->names, &act->earlier);
+        return 0;
 }
 
 int act_images(Docker *docker, const ClearPlan *plan, const Reporter *reporter, Receipt *receipt,

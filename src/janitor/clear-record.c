@@ -58,18 +58,28 @@ static Json *all_caches(const Clear *clear, const Json *taken) {
         return array && apps_add_caches(&clear->apps, array) >= 0 ? TAKE_PTR(array) : NULL;
 }
 
+/* Type Name[]: what was taken, and what is about to be. */
+static Json *all_names(const NamedImages *taken, const NamedImages *planned) {
+        NamedImages names = { 0 };
+        Json *json = NULL;
+
+        if (named_images_merge(&names, taken) >= 0 && named_images_merge(&names, planned) >= 0)
+                json = named_images_json(&names);
+        named_images_done(&names);
+        return json;
+}
+
 int record_ahead(Clear *clear) {
         cleanup(json_free) Json *json = receipt_json(clear->receipt);
-        NamedImages names = { 0 };
+        const Receipt *receipt = clear->receipt;
+        const ClearPlan *plan = &clear->plan;
         Diag diag = DIAG_NULL;
         int r;
 
-        r = named_images_merge(&names, &clear->receipt->names);
+        r = json ? json_replace(json, "names", all_names(&receipt->names, &plan->names)) : -ENOMEM;
         if (r >= 0)
-                r = named_images_merge(&names, &clear->plan.names);
-        if (r >= 0)
-                r = json ? json_replace(json, "names", named_images_json(&names)) : -ENOMEM;
-        named_images_done(&names);
+                r = json_replace(json, "replacedTags",
+                                 all_names(&receipt->replaced_tags, &plan->replaced_tags));
         if (r >= 0)
                 r = json_replace(json, "caches", all_caches(clear, json_get(json, "caches")));
         if (r >= 0 && clear->not_read.text[0])
@@ -290,6 +300,27 @@ static int settle_names(Clear *clear) {
         return 0;
 }
 
+/* The same of rollback tags that were to be replaced. */
+static void settle_replaced_tags(Clear *clear) {
+        NamedImages *tags = &clear->receipt->replaced_tags;
+        const ImageSet *images = &clear->inventory.images;
+        size_t n = 0;
+
+        for (size_t i = 0; i < tags->n; i++) {
+                NamedImage *entry = &tags->v[i];
+                const Image *bearer = image_set_find_name(images, entry->name);
+
+                if (bearer && strcmp(bearer->id, entry->id) == 0) {
+                        free(entry->name);
+                        continue;
+                }
+                if (images->unreadable.n == 0)
+                        entry->deleted = !image_set_find(images, entry->id);
+                tags->v[n++] = *entry;
+        }
+        tags->n = n;
+}
+
 int record_outcome(Clear *clear) {
         cleanup(json_free) Json *json = NULL;
         Receipt *receipt = clear->receipt;
@@ -299,6 +330,8 @@ int record_outcome(Clear *clear) {
 
         if (clears_docker(clear))
                 r = settle_names(clear);
+        if (r >= 0 && clears_docker(clear))
+                settle_replaced_tags(clear);
         if (r >= 0)
                 r = judge(clear, &receipt->remaining, &receipt->assumes, &receipt->notes);
         if (r < 0)

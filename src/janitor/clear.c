@@ -47,12 +47,6 @@ static void progress(const Clear *clear, const char *step, const char *message) 
                                   clear->receipt->removed[REMOVED_RECORDS].engine_bytes);
 }
 
-static bool building(const Clear *clear) {
-        if (clear->options->target & TARGET_IMAGES)
-                return inventory_building(&clear->inventory);
-        return inventory_buildkit_building(&clear->inventory);
-}
-
 /* What the receipt says of the engine, and where its disk is. */
 static int describe_engine(Clear *clear, Diag *reterr_diag) {
         const EngineInfo *engine;
@@ -99,58 +93,13 @@ static int observe_apps(Clear *clear) {
         return apps_look(clear->config, &options, clear->reporter, &clear->apps);
 }
 
-/* What the first look found: what comes later was made after the clear was asked for. */
-static int note_first(Clear *clear) {
-        if (clear->looked)
-                return 0;
-        for (size_t i = 0; i < clear->inventory.images.n; i++)
-                if (strv_add(&clear->first, clear->inventory.images.v[i].id) < 0)
-                        return -ENOMEM;
-        strv_sort(&clear->first);
-        clear->looked = true;
-        return 0;
-}
-
-/* What later plans have to know of this one, and the receipt. */
-static int note_plan(Clear *clear) {
-        const ClearPlan *plan = &clear->plan;
-        int r = 0;
-
-        for (size_t i = 0; i < plan->kept.n && r >= 0; i++)
-                r = strv_add(&clear->kept, plan->kept.v[i].id);
-        strv_sort(&clear->kept);
-        strv_unique(&clear->kept);
-        clear->no_room = clear->no_room || plan->no_room;
-        if (r >= 0 && plan->matches && !clear->suspects.ever_matched)
-                clear->suspects.ever_matched = clear->dirty = true;
-        return r;
-}
-
-int clear_plan(Clear *clear) {
-        ClearContext context = {
-                .seen = clear->seen,
-                .first = &clear->first,
-                .kept = &clear->kept,
-                .made = &clear->receipt->rollback_tags,
-        };
-        int r;
-
-        r = note_first(clear);
-        if (r >= 0)
-                r = named_images_prepare(&clear->receipt->rollback_tags);
-        if (r >= 0)
-                r = plan_clear(&clear->inventory, clear->config, clear->options,
-                               &clear->suspects.images, &context, &clear->plan);
-        return r < 0 ? r : note_plan(clear);
-}
-
 /* Looks at what is Docker's, and decides. */
 static int observe_docker(Clear *clear, Diag *reterr_diag) {
         uint64_t begin_usec = now_monotonic_usec();
         int r;
 
-        clear_plan_done(&clear->plan);
         image_facts_recall(clear->store, &clear->inventory);
+        image_facts_age(&clear->inventory);
         r = inventory_observe(clear->docker, clear->config, OBSERVE_ALL, &clear->suspects.images,
                               &clear->inventory, reterr_diag);
         image_facts_remember(clear->store, &clear->inventory);
@@ -168,7 +117,7 @@ static int observe_docker(Clear *clear, Diag *reterr_diag) {
                         return r;
                 clear->dirty |= clear->suspects.images.n != n;
         }
-        return clear_plan(clear);
+        return clear_plan_docker(clear, reterr_diag);
 }
 
 static int spare_mounted(Clear *clear, Diag *reterr_diag) {
@@ -194,7 +143,7 @@ static int observe(Clear *clear, Diag *reterr_diag) {
 }
 
 static int clear_images(Clear *clear, Diag *reterr_diag) {
-        if (!clears_docker(clear) || building(clear))
+        if (!clears_docker(clear) || clear_waits_for_build(clear))
                 return 0;
         return act_images(clear->docker, &clear->plan, clear->reporter, clear->receipt,
                           reterr_diag);
@@ -351,10 +300,10 @@ static int run_passes(Clear *clear, Diag *reterr_diag) {
                         r = sweep_left_overs(clear);
                 if (r < 0)
                         return r;
-                if (last_look || (nothing_to_do(clear) && !building(clear)))
+                if (last_look || (nothing_to_do(clear) && !clear_waits_for_build(clear)))
                         return 0;
                 now_usec = now_boottime_usec();
-                waiting = building(clear) && now_usec < deadline_usec;
+                waiting = clear_waits_for_build(clear) && now_usec < deadline_usec;
                 if (!waiting && clear->receipt->passes > 0 &&
                     clear_plan_equal(&clear->plan, &last) && clear->apps.hash == last_hash) {
                         if (++n_stuck > STUCK_PASSES_MAX ||
@@ -374,7 +323,7 @@ static int run_passes(Clear *clear, Diag *reterr_diag) {
                                 return r;
                         continue;
                 }
-                last_look = building(clear) ||
+                last_look = clear_waits_for_build(clear) ||
                             (now_usec >= deadline_usec && clear->receipt->passes >= PASSES_MAX);
                 if (n_stuck > 0) {
                         r = clear->reporter->pause(clear->reporter->userdata,

@@ -221,6 +221,11 @@ static int inspect_images(Docker *docker, Inventory *inventory, Diag *reterr_dia
         return inspect_marked(docker, inventory, marks, reterr_diag);
 }
 
+void image_facts_age(Inventory *inventory) {
+        for (size_t i = 0; i < inventory->facts.n; i++)
+                inventory->facts.v[i].inspected = false;
+}
+
 int image_facts_refresh(Docker *docker, Inventory *inventory, const bool *marks,
                         Diag *reterr_diag) {
         const ImageSet *images = &inventory->images;

@@ -312,31 +312,41 @@ static bool any_volume(const ContainerSet *containers) {
         return false;
 }
 
-static int resolve_mount(const VolumeSet *volumes, Mount *mount) {
-        for (size_t i = 0; mount->volume && i < volumes->n; i++) {
-                char *device;
+static int resolve_mount(const VolumeSet *volumes, const Index *by_name, Mount *mount) {
+        const IndexEntry *entry = mount->volume ? index_find(by_name, mount->volume, NULL) : NULL;
+        char *device;
 
-                if (strcmp(volumes->v[i].name, mount->volume) != 0)
-                        continue;
-                device = strdup(volumes->v[i].device);
-                if (!device)
+        if (!entry)
+                return 0;
+        device = strdup(volumes->v[entry->at].device);
+        if (!device)
+                return -ENOMEM;
+        free(mount->source);
+        mount->source = device;
+        return 0;
+}
+
+static int index_volumes(const VolumeSet *volumes, Index *ret) {
+        for (size_t i = 0; i < volumes->n; i++)
+                if (index_add(ret, volumes->v[i].name, i) < 0)
                         return -ENOMEM;
-                free(mount->source);
-                mount->source = device;
-        }
+        index_sort(ret);
         return 0;
 }
 
 int inventory_resolve_volumes(Docker *docker, ContainerSet *containers, Diag *reterr_diag) {
         cleanup(volume_set_done) VolumeSet volumes = { 0 };
+        cleanup(index_done) Index by_name = { 0 };
         int r;
 
         if (!any_volume(containers))
                 return 0;
         r = docker_volumes(docker, &volumes, reterr_diag);
+        if (r >= 0)
+                r = index_volumes(&volumes, &by_name);
         for (size_t i = 0; i < containers->n && r >= 0; i++)
                 for (size_t k = 0; k < containers->v[i].n_mounts && r >= 0; k++)
-                        r = resolve_mount(&volumes, &containers->v[i].mounts[k]);
+                        r = resolve_mount(&volumes, &by_name, &containers->v[i].mounts[k]);
         /* One that can't be read may be any path, of any container. */
         for (size_t i = 0; i < volumes.unreadable.n_named && r >= 0; i++) {
                 const Unreadable *volume = &volumes.unreadable.v[i];

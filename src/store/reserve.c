@@ -46,16 +46,24 @@ static bool lock_index(const Store *store, short type) {
         return fcntl(store->index_fd, F_OFD_SETLK, &lock) == 0;
 }
 
-static bool write_zeroes(int fd, size_t n) {
+static int write_zeroes(int fd, size_t n) {
         static const char zeroes[4096];
 
         for (size_t at = 0; at < n; at += sizeof(zeroes)) {
                 size_t part = MIN(n - at, sizeof(zeroes));
 
-                if (pwrite(fd, zeroes, part, (off_t)at) != (ssize_t)part)
-                        return false;
+                ssize_t n_written = pwrite(fd, zeroes, part, (off_t)at);
+
+                if (n_written < 0)
+                        return -errno;
+                if ((size_t)n_written < part)
+                        return -ENOSPC;
         }
-        return true;
+        return 0;
+}
+
+static bool is_full(int error) {
+        return error == -ENOSPC || error == -EDQUOT;
 }
 
 /* Closing a descriptor of the index drops the locks that SQLite holds on it: the descriptor is kept,
@@ -78,9 +86,9 @@ bool reserve_index(Store *store) {
         bool complete = true;
 
         if (!open_index(store))
-                return errno != ENOSPC;
+                return !is_full(-errno);
         if (lock_index(store, F_WRLCK))
-                complete = write_zeroes(store->index_fd, INDEX_BYTES) || errno != ENOSPC;
+                complete = !is_full(write_zeroes(store->index_fd, INDEX_BYTES));
         lock_index(store, F_RDLCK);
         return complete;
 }
@@ -100,7 +108,7 @@ void reserve_empty_log(const Store *store) {
                 return;
         fd = openat(store->dir_fd, LOG_FILE, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
         if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size >= LOG_HEADER_BYTES &&
-            write_zeroes(fd, LOG_HEADER_BYTES))
+            write_zeroes(fd, LOG_HEADER_BYTES) >= 0)
                 fsync(fd);
         lock_index(store, F_RDLCK);
 }

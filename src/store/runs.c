@@ -38,12 +38,13 @@ bool store_keeps_run(const Store *store, const char *id) {
         return unwritten_has(store->unwritten, id);
 }
 
-int store_write_kept(Store *store, Diag *reterr_diag) {
+/* `except`: the id of a run that is left out, or NULL. */
+static int write_kept(Store *store, const char *except, Diag *reterr_diag) {
         const char *json;
         Run run;
         int r;
 
-        while ((json = unwritten_first(store->unwritten, &run))) {
+        while ((json = unwritten_first(store->unwritten, except, &run))) {
                 r = store_wrote(
                         store,
                         guarded(store, reterr_diag, write_run(store, &run, json, reterr_diag)),
@@ -55,6 +56,10 @@ int store_write_kept(Store *store, Diag *reterr_diag) {
         return 0;
 }
 
+int store_write_kept(Store *store, Diag *reterr_diag) {
+        return write_kept(store, NULL, reterr_diag);
+}
+
 int store_write_run(Store *store, const Run *run, const Json *details, Diag *reterr_diag) {
         cleanup_free char *json = json_text(details);
         int r;
@@ -63,8 +68,9 @@ int store_write_run(Store *store, const Run *run, const Json *details, Diag *ret
                 return -ENOMEM;
         if (store->reader)
                 return diag_set(reterr_diag, -EROFS, "%s is open for reading", store->path);
-        unwritten_remove(store->unwritten, run->id);
-        r = store_write_kept(store, reterr_diag);
+        /* An earlier state of this run stays in memory, for the reader's thread, until the new state is
+         * in the file. */
+        r = write_kept(store, run->id, reterr_diag);
         if (r >= 0)
                 r = store_wrote(
                         store,
@@ -72,6 +78,8 @@ int store_write_run(Store *store, const Run *run, const Json *details, Diag *ret
                         reterr_diag);
         if (r < 0)
                 unwritten_add(store->unwritten, run, TAKE_PTR(json));
+        else
+                unwritten_remove(store->unwritten, run->id);
         return r;
 }
 

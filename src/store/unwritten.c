@@ -87,11 +87,15 @@ void unwritten_remove(Unwritten *unwritten, const char *id) {
         pthread_mutex_unlock(&unwritten->mutex);
 }
 
-const char *unwritten_first(const Unwritten *unwritten, Run *ret) {
-        if (unwritten->n == 0)
+const char *unwritten_first(const Unwritten *unwritten, const char *except, Run *ret) {
+        size_t i = 0;
+
+        while (i < unwritten->n && except && strcmp(unwritten->v[i].run.id, except) == 0)
+                i++;
+        if (i == unwritten->n)
                 return NULL;
-        *ret = unwritten->v[0].run;
-        return unwritten->v[0].json;
+        *ret = unwritten->v[i].run;
+        return unwritten->v[i].json;
 }
 
 bool unwritten_has(Unwritten *unwritten, const char *id) {

@@ -9,7 +9,7 @@ import pytest
 
 import proxy as proxy_module
 from engine import Engine, rootfs
-from helpers import Daemon, Project, images, load, names, on, receipts, rollback_name, run, tag, untag
+from helpers import Daemon, Project, images, load, names, on, receipts, rollback_name, run, start, tag, untag
 from proxy import Proxy
 from scenarios import BACKEND, GRAPH, SLOW, Build, Row, Scenario, count
 
@@ -32,6 +32,7 @@ def test_older_release_that_serves_no_build_stays(engine: Engine, daemon: Daemon
     older = {f"{REPOSITORY}:{release}": engine.import_base(f"{REPOSITORY}:{release}", release)
              for release in ("40", "41")}
     project = Project(engine, short_path / "project")
+    time.sleep(1.1)  # the engine lists seconds
     project.build(release="42")
     newest = names(engine)[BACKEND]
     plan = dry_run(daemon)
@@ -118,6 +119,27 @@ def test_next_clear_replaces_the_rollback_tag(engine: Engine, daemon: Daemon, sh
         assert all(f"delete    {rollback_name(image)} (" in plan for image in replaced)
         assert daemon.ctl("clear").returncode == 0  # takes nothing, and so replaces nothing
         assert names(engine) == {rollback_name(made[-1]): made[-1]}
+
+
+def test_replaced_tag_is_in_the_receipt_before_it_goes(engine: Engine, proxy: Proxy, short_path: Path) -> None:
+    """As the names are: a daemon that dies meanwhile leaves a receipt which tells of it."""
+    project = Project(engine, short_path / "project")
+    stored: list[list[dict[str, object]]] = []
+
+    def look(method: str, path: str) -> None:
+        if method == "DELETE" and "wpcache-rollback" in path:
+            stored.append(receipts(daemon)[-1]["replacedTags"])
+
+    proxy.before = look
+    with Daemon(proxy.socket, short_path / "daemon") as daemon:
+        ids = []
+        for release in ("1", "2"):
+            project.build(release=release)
+            ids.append(names(engine)[BACKEND])
+            assert daemon.ctl("clear").returncode == 0
+        expected = [{"name": rollback_name(ids[0]), "imageId": ids[0], "deleted": True}]
+        assert stored == [expected]
+        assert receipts(daemon)[-1]["replacedTags"] == expected
 
 
 def test_rollback_tags_beside_one_in_use(engine: Engine, daemon: Daemon, short_path: Path) -> None:
@@ -275,6 +297,25 @@ def test_build_that_the_clear_waited_for_can_be_had_back(engine: Engine, daemon:
         assert left[rollback_name(made)] == made and BACKEND not in left
         assert daemon.ctl("rollback").returncode == 0
         assert names(engine)[BACKEND] == made
+
+
+@on(*GRAPH)
+def test_build_from_the_cache_can_be_had_back(engine: Engine, daemon: Daemon, short_path: Path) -> None:
+    """One that ends while the clear waits, and gives an older release the name that it has already."""
+    inline = ("--build-arg", "BUILDKIT_INLINE_CACHE=1")
+    older = f"{REPOSITORY}:1"
+    Project(engine, short_path / "older").build(*inline, name=older, release="1")
+    image = names(engine)[older]
+    with Scenario(Row("building", "", building=SLOW), engine) as scenario:
+        scenario.prepare()
+        assert daemon.ctl("explain", older).returncode == 0  # which makes wpcached look, and remember
+        assert f"  delete    {older} (" in dry_run(daemon)
+        clear = start(daemon, "clear")
+        time.sleep(1.5)  # the engine tells seconds
+        tag(engine, image, REPOSITORY, "1")
+        assert scenario.land() or scenario.engine_race
+        assert clear.wait(60) == 0, clear.communicate()
+        assert names(engine)[rollback_name(image)] == image
 
 
 def test_two_services(engine: Engine, daemon: Daemon, short_path: Path) -> None:

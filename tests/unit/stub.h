@@ -6,6 +6,8 @@
  * handler of the test's own, and keeps what it was asked.
  */
 
+#include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -22,6 +24,7 @@
 
 #define STUB_REQUESTS_MAX 256
 #define STUB_REQUEST_MAX 512
+#define STUB_MORE_MAX 4
 
 typedef struct Stub Stub;
 
@@ -34,7 +37,8 @@ struct Stub {
         StubHandler handler;
         const void *_Atomic userdata;
         int listen_fd, stop_fd;
-        pthread_t thread;
+        pthread_t thread, more[STUB_MORE_MAX];
+        size_t n_more;
 
         pthread_mutex_t mutex;
         char requests[STUB_REQUESTS_MAX][STUB_REQUEST_MAX];
@@ -202,6 +206,8 @@ static inline void *stub_thread(void *userdata) {
                 if (poll(p, 2, -1) < 0 || p[1].revents)
                         return NULL;
                 fd = accept4(stub->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+                if (fd < 0 && errno == EAGAIN) /* another thread took it */
+                        continue;
                 if (fd < 0)
                         return NULL;
 
@@ -241,8 +247,18 @@ static inline void stub_run(Stub *stub, StubHandler handler) {
 static inline void stub_stop(Stub *stub) {
         assert_int_equal(eventfd_write(stub->stop_fd, 1), 0);
         assert_int_equal(pthread_join(stub->thread, NULL), 0);
+        while (stub->n_more > 0)
+                assert_int_equal(pthread_join(stub->more[--stub->n_more], NULL), 0);
         close(stub->listen_fd);
         close(stub->stop_fd);
+}
+
+/* Serves so many connections more at once, until stub_stop(). */
+static inline void stub_widen(Stub *stub, size_t n) {
+        assert_int_equal(fcntl(stub->listen_fd, F_SETFL, O_NONBLOCK), 0);
+        for (size_t i = 0; i < n; i++)
+                assert_int_equal(
+                        pthread_create(&stub->more[stub->n_more++], NULL, stub_thread, stub), 0);
 }
 
 static inline Stub *stub_new(StubHandler handler, const void *userdata) {

@@ -5,11 +5,13 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "store-scratch.h"
 
 #include "base/io.h"
+#include "store/sql.h"
 
 static bool write_text(const char *path, const char *text) {
         cleanup_close int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -385,6 +387,64 @@ static void set_call(const char *name, sqlite3_syscall_ptr call) {
         assert_int_equal(vfs->xSetSystemCall(vfs, name, call), SQLITE_OK);
 }
 
+static Store *watching; /* a reader that looks for run 2 at each write */
+static unsigned n_looked, n_missed;
+
+static ssize_t watched_pwrite(int fd, const void *data, size_t n, off_t at) {
+        if (watching) {
+                n_looked++;
+                n_missed += try_read(watching, 2, 200) < 0;
+        }
+        return failing_pwrite(fd, data, n, at);
+}
+
+/* The run is in memory until its new state is in the file, so that a reader always finds it. */
+static void test_kept_run_is_found_while_it_is_written(void **state) {
+        cleanup(scratch_done) Scratch scratch = scratch_new();
+        cleanup(store_close) Store *store = open_store(&scratch), *reader = NULL;
+        Diag diag = DIAG_NULL;
+
+        (void)state;
+        write_number(store, 1, 200);
+        assert_int_equal(store_open_reader(store, &reader), 0);
+        set_call("pwrite", (sqlite3_syscall_ptr)watched_pwrite);
+        set_call("pwrite64", (sqlite3_syscall_ptr)watched_pwrite);
+        disk_fails = true;
+        assert_int_equal(try_write(store, 2, 200, &diag), -EIO);
+        assert_int_equal(try_write(store, 3, 200, &diag), -EIO);
+        disk_fails = false;
+        watching = reader;
+        write_number(store, 2, 200);
+        watching = NULL;
+        assert_true(n_looked > 0);
+        assert_int_equal(n_missed, 0);
+        assert_int_equal(state_of(store).n_unwritten, 0);
+        assert_int_equal(count_runs(store), 3);
+        assert_int_equal(try_read(reader, 2, 200), 0);
+        set_call("pwrite", NULL);
+        set_call("pwrite64", NULL);
+}
+
+/* A write that ends early, as on a disk that becomes full in its midst, leaves no error number. */
+static void test_index_written_in_part(void **state) {
+        cleanup(scratch_done) Scratch scratch = scratch_new();
+        Store store = { .dir_fd = open(scratch.path, O_DIRECTORY | O_CLOEXEC), .index_fd = -EBADF };
+        struct rlimit before, limit;
+
+        (void)state;
+        assert_true(store.dir_fd >= 0);
+        assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+        limit = before;
+        limit.rlim_cur = 6 * 1024;
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+        errno = 0;
+        assert_false(reserve_index(&store));
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+        assert_true(reserve_index(&store));
+        close(store.index_fd);
+        close(store.dir_fd);
+}
+
 /* Its writes fail, and later it can't even be opened; then it is well again. */
 static void test_failing_disk(void **state) {
         cleanup(scratch_done) Scratch scratch = scratch_new();
@@ -448,6 +508,8 @@ int main(void) {
                 cmocka_unit_test(test_read_only_disk),
                 cmocka_unit_test(test_index_lost_on_a_full_disk),
                 cmocka_unit_test(test_left_by_an_older_version),
+                cmocka_unit_test(test_kept_run_is_found_while_it_is_written),
+                cmocka_unit_test(test_index_written_in_part),
                 cmocka_unit_test(test_failing_disk),
                 cmocka_unit_test(test_another_file),
         };
