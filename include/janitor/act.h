@@ -20,14 +20,6 @@ int act_builder(Docker *docker, const ClearOptions *options, Receipt *receipt,
                 Diag *reterr_diag) must_check;
 
 /*
- * Takes a name off this image if it still is its: 1 when it is off, 0 when the engine refused, or the
- * name is gone or another image's. `*ret_sent` tells whether the engine was asked: after an error the
- * name may be off then.
- */
-int act_take_name(Docker *docker, const char *name, const char *id, bool *ret_sent,
-                  Diag *reterr_diag) must_check;
-
-/*
  * Removes a name that was seen on its image right before: 1 when it is gone, 0 when the engine refused
  * or the name was gone already.
  */

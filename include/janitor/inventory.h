@@ -141,9 +141,9 @@ bool inventory_building(const Inventory *inventory);
 #define TRASH_REPOSITORY "wpcache-trash"
 bool name_is_trash(const char *name);
 bool name_is_rollback(const Config *config, const char *name);
-bool image_has_rollback_tag(const Config *config, const Image *image);
 /* One of the two; `rollback_tag` is [images] rollback_tag. */
 bool name_is_own(const char *rollback_tag, const char *name);
+bool image_has_rollback_tag(const Config *config, const Image *image);
 
 /* Whether clears and policy may take this name of this image away: it matches, and is neither
  * protected nor a base image, nor one of the janitor's own. */
