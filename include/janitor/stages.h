@@ -41,8 +41,8 @@ static inline void named_builds_donep(NamedBuilds *builds) {
 bool image_is_classic_leaf(const Inventory *inventory, const Image *image);
 /* Whether the build that a leaf is of has ended. */
 bool stage_has_ended(const NamedBuilds *builds, const Image *leaf);
-/* Whether it was a build of ours: the first image that was made and named since, within STAGE_SEC, is
- * ours. */
+/* Whether it was a build of ours: it may be a stage, and the first image that was made and named since,
+ * within STAGE_SEC, is ours. */
 bool stage_is_ours(const NamedBuilds *builds, const Image *leaf);
 
 /*
@@ -52,6 +52,15 @@ bool stage_is_ours(const NamedBuilds *builds, const Image *leaf);
  */
 int stages_ask_times(Docker *docker, const Config *config, Inventory *inventory,
                      Diag *reterr_diag) must_check;
+
+/*
+ * Sets may_be_stage of the leaves that came right before an image of ours: it never bore a name, no
+ * compose project labels it, and the newest entry of its history is the classic builder's. A release
+ * that lost its name, of another application perhaps, and what docker commit made are no stages. False
+ * where that can't be read, and for those past a few dozen: then an image stays.
+ */
+int stages_ask(Docker *docker, const Config *config, Inventory *inventory,
+               Diag *reterr_diag) must_check;
 
 /* Adds the stages of ours, and the untagged steps they stand on, to the images that a clear knows as
  * its own. 0 or -ENOMEM. */

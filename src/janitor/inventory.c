@@ -400,8 +400,9 @@ static void note_stages(const NamedBuilds *builds, Inventory *inventory) {
         }
 }
 
-static int observe_classic_builds(Docker *docker, const Config *config, const NamedImages *known,
-                                  Inventory *inventory, Diag *reterr_diag) {
+static int observe_classic_builds(Docker *docker, const Config *config, Observe what,
+                                  const NamedImages *known, Inventory *inventory,
+                                  Diag *reterr_diag) {
         cleanup(named_builds_done) NamedBuilds builds = { 0 };
         /* Not when the look began: a step may have been committed since. */
         int64_t now_sec = now_realtime_sec();
@@ -416,6 +417,8 @@ static int observe_classic_builds(Docker *docker, const Config *config, const Na
                         return r;
         }
         r = stages_ask_times(docker, config, inventory, reterr_diag);
+        if (r >= 0 && what == OBSERVE_ALL)
+                r = stages_ask(docker, config, inventory, reterr_diag);
         if (r >= 0)
                 r = named_builds_find(inventory, config, &builds);
         if (r < 0)
@@ -481,7 +484,7 @@ int inventory_observe(Docker *docker, const Config *config, Observe what, const 
         if (r >= 0)
                 r = service_images_resolve(&ret->services, &ret->images);
         if (r >= 0)
-                r = observe_classic_builds(docker, config, known, ret, reterr_diag);
+                r = observe_classic_builds(docker, config, what, known, ret, reterr_diag);
         if (r >= 0)
                 r = disks_observe(config, &ret->engine, &ret->disks);
         if (r < 0)

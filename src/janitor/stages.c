@@ -8,6 +8,7 @@
 #include "janitor/stages.h"
 
 #include "docker/name.h"
+#include "janitor/instruction.h"
 #include "janitor/ownership.h"
 
 #define ASKED_MAX 64
@@ -102,7 +103,8 @@ bool stage_has_ended(const NamedBuilds *builds, const Image *leaf) {
         return builds->newest_of_ours_nsec >= leaf_nsec(leaf);
 }
 
-bool stage_is_ours(const NamedBuilds *builds, const Image *leaf) {
+/* Whether the first image that was made and named since, within STAGE_SEC, is ours. */
+static bool ours_came_next(const NamedBuilds *builds, const Image *leaf) {
         size_t first = first_since(builds, leaf_nsec(leaf));
         int64_t took_nsec;
 
@@ -110,6 +112,10 @@ bool stage_is_ours(const NamedBuilds *builds, const Image *leaf) {
                !__builtin_sub_overflow(builds->v[first].created_nsec, leaf_nsec(leaf),
                                        &took_nsec) &&
                took_nsec <= STAGE_SEC * NSEC_PER_SEC;
+}
+
+bool stage_is_ours(const NamedBuilds *builds, const Image *leaf) {
+        return leaf->may_be_stage && ours_came_next(builds, leaf);
 }
 
 /* 0 also where the image is gone or can't be read: its second is known. */
@@ -150,6 +156,93 @@ int stages_ask_times(Docker *docker, const Config *config, Inventory *inventory,
                         if (r >= 0)
                                 r = ask_time(docker, named, &n_asked, reterr_diag);
                 }
+        }
+        return r;
+}
+
+/* The newest entry of a history is handed over first. */
+typedef struct Newest {
+        bool read, classic;
+} Newest;
+
+static int on_entry(void *userdata, const char *created_by, const char *comment) {
+        Newest *newest = userdata;
+
+        if (!newest->read)
+                *newest = (Newest){ true, instruction_is_classic(created_by, comment) };
+        return 0;
+}
+
+/*
+ * What bore a name was a release, and no stage. The graphdriver store keeps the time of the last tag for
+ * ever; the containerd store gives an image a name of its own where it has no other: a stage when it is
+ * made, a release when it loses its last name, which is after the image that follows it was made.
+ */
+static bool bore_a_name(const Inventory *inventory, const NamedBuilds *builds, const Image *leaf,
+                        const ImageDetail *detail) {
+        size_t first = first_since(builds, leaf_nsec(leaf));
+
+        if (inventory->image_store == IMAGE_STORE_GRAPHDRIVER)
+                return detail->last_tagged_nsec != 0;
+        return first == builds->n || detail->last_tagged_nsec > builds->v[first].created_nsec;
+}
+
+static int ask_leaf(Docker *docker, const Inventory *inventory, const NamedBuilds *builds,
+                    Image *leaf, Diag *reterr_diag) {
+        cleanup(image_detail_done) ImageDetail detail = { 0 };
+        Newest newest = { 0 };
+        int r;
+
+        r = docker_image(docker, leaf->id, &detail, reterr_diag);
+        if (r >= 0) {
+                leaf->created_nsec = detail.created_nsec;
+                if (bore_a_name(inventory, builds, leaf, &detail))
+                        return 0;
+                r = docker_image_history(docker, leaf->id, on_entry, &newest, reterr_diag);
+        }
+        if (r < 0)
+                return r == -ENOENT || failure_is_of_object(r) ? 0 : r;
+        leaf->may_be_stage = newest.classic;
+        return 0;
+}
+
+/* The image that was named first after a leaf has to be known to the nanosecond, too. */
+static int ask_next_times(Docker *docker, const NamedBuilds *builds, Inventory *inventory,
+                          Diag *reterr_diag) {
+        size_t n_asked = 0;
+        int r = 0;
+
+        for (size_t i = 0; i < inventory->images.n && r >= 0; i++) {
+                const Image *leaf = &inventory->images.v[i];
+
+                if (image_is_classic_leaf(inventory, leaf) && ours_came_next(builds, leaf))
+                        r = ask_time(
+                                docker,
+                                &inventory->images
+                                         .v[builds->v[first_since(builds, leaf_nsec(leaf))].image],
+                                &n_asked, reterr_diag);
+        }
+        return r;
+}
+
+int stages_ask(Docker *docker, const Config *config, Inventory *inventory, Diag *reterr_diag) {
+        cleanup(named_builds_done) NamedBuilds rough = { 0 }, builds = { 0 };
+        size_t n_asked = 0;
+        int r;
+
+        r = named_builds_find(inventory, config, &rough);
+        if (r >= 0)
+                r = ask_next_times(docker, &rough, inventory, reterr_diag);
+        if (r >= 0)
+                r = named_builds_find(inventory, config, &builds);
+        for (size_t i = 0; i < inventory->images.n && n_asked < ASKED_MAX && r >= 0; i++) {
+                Image *leaf = &inventory->images.v[i];
+
+                if (leaf->project || !image_is_classic_leaf(inventory, leaf) ||
+                    !ours_came_next(&builds, leaf))
+                        continue;
+                n_asked++;
+                r = ask_leaf(docker, inventory, &builds, leaf, reterr_diag);
         }
         return r;
 }

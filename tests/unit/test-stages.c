@@ -8,6 +8,7 @@
 static void step(Host *h, const char *id, const char *name, const char *parent, int64_t age_sec) {
         host_image(h, id, name, parent, IMAGE_KIND_CLASSIC);
         host_find(h, id)->created_sec = WALL_NOW - age_sec;
+        host_find(h, id)->may_be_stage = true;
 }
 
 static NamedBuilds builds_of(const Host *h) {
