@@ -162,7 +162,8 @@ typedef struct ImageDetail {
         char *comment;        /* "buildkit.dockerfile.v0" on what BuildKit built, or "" */
         char *docker_version; /* set by the classic builder and commit, or "" */
         Strv names;
-        Strv layers; /* RootFS.Layers: digests of the layers' content, the lowest first */
+        char *command; /* Config.Cmd, its words joined by blanks, or "" */
+        Strv layers;   /* RootFS.Layers: digests of the layers' content, the lowest first */
         int64_t created_sec;
         int64_t created_nsec;
         int64_t last_tagged_sec;  /* Metadata.LastTagTime; 0: never or not told */

@@ -304,6 +304,7 @@ void named_images_done(NamedImages *list) {
 void image_detail_done(ImageDetail *detail) {
         free(detail->comment);
         free(detail->docker_version);
+        free(detail->command);
         strv_done(&detail->names);
         strv_done(&detail->layers);
         *detail = (ImageDetail){ 0 };

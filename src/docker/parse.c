@@ -328,7 +328,22 @@ const char *const parse_image_detail_members[] = { "Id",
                                                    "Created",
                                                    "Metadata/LastTagTime",
                                                    "RootFS/Layers",
+                                                   "Config/Cmd",
                                                    NULL };
+
+/* What is no text in it is left out: nothing but a comparison hangs on it. */
+static int read_command(const Json *json, char **ret) {
+        cleanup(strv_done) Strv words = STRV_NULL;
+
+        json_foreach (item, json_get(json_get(json, "Config"), "Cmd")) {
+                const char *word = json_string(item);
+
+                if (word && strv_add(&words, word) < 0)
+                        return -ENOMEM;
+        }
+        *ret = strv_join(&words, " ");
+        return *ret ? 0 : -ENOMEM;
+}
 
 int parse_image_detail(const char *text, size_t n, ImageDetail *ret, Diag *reterr_diag) {
         cleanup(image_detail_done) ImageDetail detail = { 0 };
@@ -342,6 +357,7 @@ int parse_image_detail(const char *text, size_t n, ImageDetail *ret, Diag *reter
             (r = read_string(json, "DockerVersion", &detail.docker_version)) < 0 ||
             (r = read_names(json, "RepoTags", "<none>:<none>", false, &detail.names)) < 0 ||
             (r = read_names(json_get(json, "RootFS"), "Layers", "", false, &detail.layers)) < 0 ||
+            (r = read_command(json, &detail.command)) < 0 ||
             (r = read_time(json, "Created", &detail.created_sec)) < 0 ||
             (r = read_time_nsec(json, "Created", &detail.created_nsec)) < 0 ||
             (r = read_time(json_get(json, "Metadata"), "LastTagTime", &detail.last_tagged_sec)) <

@@ -7,6 +7,8 @@
 
 #include "janitor/stages.h"
 
+#include <string.h>
+
 #include "docker/name.h"
 #include "janitor/instruction.h"
 #include "janitor/ownership.h"
@@ -160,16 +162,22 @@ int stages_ask_times(Docker *docker, const Config *config, Inventory *inventory,
         return r;
 }
 
-/* The newest entry of a history is handed over first. */
+/* Of a history, whose newest entry is handed over first. */
 typedef struct Newest {
-        bool read, classic;
+        const ImageDetail *detail;
+        bool read, is_step;
 } Newest;
 
+/* docker commit writes the command of its container, which stays the image's own; a RUN step of a build
+ * leaves the image the command that it had before. */
 static int on_entry(void *userdata, const char *created_by, const char *comment) {
         Newest *newest = userdata;
 
-        if (!newest->read)
-                *newest = (Newest){ true, instruction_is_classic(created_by, comment) };
+        if (newest->read)
+                return 0;
+        newest->read = true;
+        newest->is_step = instruction_is_classic(created_by, comment) &&
+                          strcmp(created_by, newest->detail->command) != 0;
         return 0;
 }
 
@@ -190,7 +198,7 @@ static bool bore_a_name(const Inventory *inventory, const NamedBuilds *builds, c
 static int ask_leaf(Docker *docker, const Inventory *inventory, const NamedBuilds *builds,
                     Image *leaf, Diag *reterr_diag) {
         cleanup(image_detail_done) ImageDetail detail = { 0 };
-        Newest newest = { 0 };
+        Newest newest = { .detail = &detail };
         int r;
 
         r = docker_image(docker, leaf->id, &detail, reterr_diag);
@@ -202,7 +210,7 @@ static int ask_leaf(Docker *docker, const Inventory *inventory, const NamedBuild
         }
         if (r < 0)
                 return r == -ENOENT || failure_is_of_object(r) ? 0 : r;
-        leaf->may_be_stage = newest.classic;
+        leaf->may_be_stage = newest.is_step;
         return 0;
 }
 

@@ -69,6 +69,25 @@ def test_stages_of_an_ended_build_go(engine: Engine, short_path: Path) -> None:
         assert sorted(names(engine)) == ["base/one:1", "base/two:1"]
 
 
+@on("20", "28", "28c")
+def test_images_of_others_are_no_stages(engine: Engine, daemon: Daemon, short_path: Path) -> None:
+    """What docker commit made, and a release of another application that a rebuild left without a name: a
+    build of ours that came next claims neither."""
+    bases(engine)
+    engine.docker("run", "--name", "db", "--network", "none", "base/one:1", "/bin/sh", "-c", "echo precious >/data")
+    committed = engine.docker("commit", "db").stdout.strip()
+    engine.docker("rm", "db")
+    ours, other = Project(engine, short_path / "project"), Project(engine, short_path / "other")
+    build(other, "FROM base/one:1\nRUN echo 1 >/release\n", "--tag", "other/web:1")
+    released = names(engine)["other/web:1"]
+    build(ours, STAGES, "--tag", BACKEND)
+    build(other, "FROM base/one:1\nRUN echo 2 >/release\n", "--tag", "other/web:1")
+    clear = daemon.ctl("clear", "--target", "all", "--wait", "1s")
+    assert clear.returncode in (0, 3), clear.stdout
+    assert committed in images(engine)
+    assert released in images(engine) or engine.name == "28c"  # which drops it itself when it is rebuilt
+
+
 @on("20", "28c")
 def test_build_without_a_tag(engine: Engine, short_path: Path) -> None:
     """Its last image looks like the newest step of a build under way: left alone for a minute. Then it is
