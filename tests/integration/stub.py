@@ -123,6 +123,8 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(json.dumps(HISTORY).encode())
         elif path in ("/services", "/tasks"):
             self.answer(b"[]")
+        elif path == "/volumes":
+            self.answer(b'{"Volumes":null,"Warnings":null}')
         elif path == "/system/df":
             time.sleep(stub.delay)
             self.answer(b'{"LayersSize":0,"Images":null,"Containers":null,"Volumes":null,"BuildCache":['

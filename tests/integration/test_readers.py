@@ -157,7 +157,7 @@ def test_polls_go_on_while_a_clear_waits(engine: Engine, short_path: Path) -> No
         assert not status(daemon)["alarms"]
 
 
-IN_USE = (b'{"ID":"inuse","Type":"regular","Description":"d","InUse":true,"Shared":false,"Size":1,'
+IN_USE = (b'{"ID":"inuse","Type":"regular","Description":"local source for dockerfile","InUse":true,"Shared":false,"Size":1,'
           b'"CreatedAt":"2026-11-20T12:09:13.6Z","LastUsedAt":null,"UsageCount":1}')
 
 
