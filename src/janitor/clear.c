@@ -262,7 +262,7 @@ static void say_what_builds(const Inventory *inventory, char *ret, size_t size) 
 /* A build is not hurried by being looked at: the slower the engine's answer, the longer the pause. */
 static int wait_for_build(Clear *clear, uint64_t left_usec) {
         uint64_t pause_usec = MAX(500 * USEC_PER_MSEC, 10 * clear->observe_usec);
-        char text[256];
+        char text[320];
 
         say_what_builds(&clear->inventory, text, sizeof(text));
         progress(clear, "waiting", text);
