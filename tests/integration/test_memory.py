@@ -171,11 +171,11 @@ class AfterName:
 def test_allocations_after_a_name_is_gone(engine: Engine, proxy: Proxy, failing: Daemon,
                                           orders: Orders, short_path: Path) -> None:
     """From the moment at which the engine is asked for a name to the next request, each in turn; in
-    short runs, of the second and third name some."""
+    short runs, of the second name some."""
     daemon, project = failing, Project(engine, short_path / "project")
     image = project.deploy("one")
     ended: Counter[int] = Counter()
-    for nth in (1, 2, 3):
+    for nth in (1, 2):
         prepare(engine, project, image)
         proxy.before = hook = AfterName(orders, nth)
         orders.arm()
