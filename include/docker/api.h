@@ -18,7 +18,7 @@
  * nothing was added to the outputs that the caller could take for a whole answer: sets are empty then.
  *
  * One object of a list that can't be read does not spoil the list: it is in the set's `unreadable`,
- * and whoever decides by the list has to ask for that.
+ * and decisions that depend on the whole list must check that set.
  *
  * Facts about Docker that are not in its API reference were seen on engines 20.10, 26.1, 28.5 and
  * read in moby's source; each is named where it matters.

@@ -15,6 +15,7 @@
 #include "base/diag.h"
 #include "docker/records.h"
 #include "docker/watch.h"
+#include "wire/json.h"
 
 /* RFC 3339 as Go prints it, "2026-11-20T12:10:55.842172277Z" or with an offset; seconds since
  * 1970, 0 for anything earlier (Go's zero time is in the year 1). -EBADMSG for anything else. */
@@ -36,6 +37,10 @@ extern const char *const parse_event_members[];
 
 /* Room for the name of an object that could not be read. */
 #define PARSE_OBJECT_MAX 80
+
+/* One JSON object, with what an engine may send beside JSON proper; the caller frees it. -EBADMSG
+ * for anything else, -ENOMEM. */
+int parse_json_object(const char *text, size_t n, Json **ret) must_check;
 
 /* What to call an element that its parser refused: the string `member`, fit for a person and cut to
  * its room, or "number 3 of the list" where not even that can be read. */

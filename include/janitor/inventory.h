@@ -76,7 +76,7 @@ typedef enum Observe {
 
 /*
  * Reads everything. One object that can't be read does not spoil the rest: the sets of images and
- * containers and `unreadable_records` name it, and whoever acts has to ask them. An image is
+ * containers and `unreadable_records` name it, and callers must check them before they act. An image is
  * unreadable, though it is in the list, if the engine can't tell its details. `ret` must be
  * INVENTORY_NULL, perhaps with a `watch`, or a former inventory of the same job, of which only the
  * facts and the watch are kept. On error it is empty but for those. `known` are images that were

@@ -167,7 +167,7 @@ static int on_watchdog(sd_event_source *source, uint64_t usec, void *userdata) {
         return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
-/* A disk that can't be written to does not stop the start: the alarm tells of it. */
+/* A disk that can't be written to does not stop the start; it raises an alarm. */
 static int open_store(Manager *manager, const char *path) {
         Diag diag = DIAG_NULL, damage = DIAG_NULL;
         int r;

@@ -133,7 +133,7 @@ int parse_api_version(const char *text, unsigned *ret_major, unsigned *ret_minor
         return 0;
 }
 
-static int read_object(const char *text, size_t n, Json **ret) {
+int parse_json_object(const char *text, size_t n, Json **ret) {
         cleanup(json_free) Json *json = NULL;
         int r;
 
@@ -303,7 +303,7 @@ int parse_image(const char *text, size_t n, Image *ret, Diag *reterr_diag) {
         cleanup(json_free) Json *json = NULL;
         int r;
 
-        if ((r = read_object(text, n, &json)) < 0 ||
+        if ((r = parse_json_object(text, n, &json)) < 0 ||
             (r = read_id(json, "Id", true, image.id, sizeof(image.id))) < 0 ||
             (r = read_id(json, "ParentId", false, image.parent_id, sizeof(image.parent_id))) < 0 ||
             (r = read_names(json, "RepoTags", "<none>:<none>", false, &image.names)) < 0 ||
@@ -350,7 +350,7 @@ int parse_image_detail(const char *text, size_t n, ImageDetail *ret, Diag *reter
         cleanup(json_free) Json *json = NULL;
         int r;
 
-        if ((r = read_object(text, n, &json)) < 0 ||
+        if ((r = parse_json_object(text, n, &json)) < 0 ||
             (r = read_id(json, "Id", true, detail.id, sizeof(detail.id))) < 0 ||
             (r = read_id(json, "Parent", false, detail.parent_id, sizeof(detail.parent_id))) < 0 ||
             (r = read_string(json, "Comment", &detail.comment)) < 0 ||
@@ -379,7 +379,7 @@ int parse_history_entry(const char *text, size_t n, DockerHistory add, void *use
         cleanup(json_free) Json *json = NULL;
         int r;
 
-        r = read_object(text, n, &json);
+        r = parse_json_object(text, n, &json);
         if (r < 0 || json_read_string(json, "CreatedBy", &created_by) < 0 ||
             json_read_string(json, "Comment", &comment) < 0)
                 return diag_set(reterr_diag, r < 0 ? r : -EBADMSG,
@@ -475,7 +475,7 @@ int parse_container(const char *text, size_t n, Container *ret, Diag *reterr_dia
         cleanup(json_free) Json *json = NULL;
         int r;
 
-        if ((r = read_object(text, n, &json)) < 0 ||
+        if ((r = parse_json_object(text, n, &json)) < 0 ||
             (r = read_id(json, "Id", true, container.id, sizeof(container.id))) < 0 ||
             (r = read_id(json, "ImageID", false, container.image_id, sizeof(container.image_id))) <
                     0 ||
@@ -504,7 +504,7 @@ int parse_container_detail(const char *text, size_t n, ContainerDetail *ret, Dia
         const Json *state, *log;
         int r;
 
-        r = read_object(text, n, &json);
+        r = parse_json_object(text, n, &json);
         state = json_get(json, "State");
         log = json_get(json_get(json, "HostConfig"), "LogConfig");
         detail.exit_code = json_get_int(state, "ExitCode", 0);
@@ -562,7 +562,7 @@ int parse_volume(const char *text, size_t n, Volume *ret, Diag *reterr_diag) {
         cleanup(json_free) Json *json = NULL;
         int r;
 
-        if ((r = read_object(text, n, &json)) >= 0 &&
+        if ((r = parse_json_object(text, n, &json)) >= 0 &&
             (r = read_string(json, "Name", &volume.name)) >= 0)
                 r = *volume.name ? read_device(json, &volume.device) : -EBADMSG;
         if (r < 0)
@@ -584,7 +584,7 @@ int parse_info(const char *text, size_t n, EngineInfo *ret, Diag *reterr_diag) {
         EngineInfo info = { 0 };
         int r;
 
-        if ((r = read_object(text, n, &json)) < 0 ||
+        if ((r = parse_json_object(text, n, &json)) < 0 ||
             (r = read_string(json, "DockerRootDir", &root_dir)) < 0 ||
             (r = read_string(json, "Driver", &driver)) < 0 ||
             (r = read_string(json, "ServerVersion", &version)) < 0)
@@ -625,7 +625,7 @@ static int on_prune(void *userdata, const char *text, size_t n, const char *defe
 
         (void)reterr_diag;
 
-        r = defect ? -EBADMSG : read_object(text, n, &json);
+        r = defect ? -EBADMSG : parse_json_object(text, n, &json);
         return r < 0 ? r : read_size(json, "SpaceReclaimed", userdata);
 }
 
@@ -670,7 +670,7 @@ int parse_version(const char *text, size_t n, bool *ret_podman) {
         bool podman = false;
         int r;
 
-        r = read_object(text, n, &json);
+        r = parse_json_object(text, n, &json);
         if (r < 0)
                 return r;
 

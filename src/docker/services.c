@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "docker/call.h"
 #include "docker/name.h"
+#include "docker/parse.h"
 #include "wire/json.h"
 
 int service_images_add(ServiceImages *services, const char *service, const char *image, bool next) {
@@ -67,19 +68,6 @@ static int add_image(Reading *reading, const char *service, const char *image, b
         return image && *image ? service_images_add(&reading->images, service, image, next) : 0;
 }
 
-static int parse_element(const char *text, size_t n, Json **ret) {
-        cleanup(json_free) Json *json = NULL;
-        int r;
-
-        r = json_parse_foreign(text, n, &json);
-        if (r < 0)
-                return r;
-        if (!json_is_object(json))
-                return -EBADMSG;
-        *ret = TAKE_PTR(json);
-        return 0;
-}
-
 static int read_service(Reading *reading, const Json *json) {
         const Json *spec = json_get(json, "Spec"), *previous = json_get(json, "PreviousSpec");
         const char *id = json_get_string(json, "ID", NULL);
@@ -105,7 +93,7 @@ static int on_service(void *userdata, const char *text, size_t n, const char *de
         cleanup(json_free) Json *json = NULL;
         int r;
 
-        r = defect ? -EBADMSG : parse_element(text, n, &json);
+        r = defect ? -EBADMSG : parse_json_object(text, n, &json);
         if (r >= 0)
                 r = read_service(userdata, json);
         return r < 0 ? diag_set(reterr_diag, r, "the engine's list of services is malformed") : 0;
@@ -119,7 +107,7 @@ static int on_task(void *userdata, const char *text, size_t n, const char *defec
         const char *id;
         int r;
 
-        r = defect ? -EBADMSG : parse_element(text, n, &json);
+        r = defect ? -EBADMSG : parse_json_object(text, n, &json);
         if (r < 0)
                 return diag_set(reterr_diag, r, "the engine's list of tasks is malformed");
         id = json_get_string(json, "ServiceID", "");
@@ -246,7 +234,7 @@ static int ask_role(Docker *docker, SwarmRole *ret, Diag *reterr_diag) {
         r = docker_call_object(docker, &request, keep, &body, reterr_diag);
         if (r < 0)
                 return r;
-        r = parse_element(body.text, body.n, &info);
+        r = parse_json_object(body.text, body.n, &info);
         if (r < 0)
                 return diag_set(reterr_diag, r, "what the engine says of itself is malformed");
         *ret = role_of_info(info);

@@ -132,7 +132,7 @@ static void test_events(void **state) {
         assert_true(news.last_usec == begin);
 }
 
-/* The janitor's own tags are news to look at, but nobody is at work for them. */
+/* The janitor's own tags cause a poll, but do not restart the quiet time. */
 static void test_own_tags_leave_the_host_quiet(void **state) {
         Script own = { { ENGINE_28 }, { tagged_by_the_janitor }, 0 };
         Script others = { { ENGINE_28 }, { tagged_by_others }, 0 };
