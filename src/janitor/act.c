@@ -205,12 +205,30 @@ static bool is_free(const Act *act, const ImageSet *now, const NamedImage *name)
         return !image_set_find_name(now, name->name);
 }
 
+/* The rollback tag that the image of a name is to get before the name goes: that of the name's repository,
+ * which has one already where another repository's is planned. NULL: none is planned. */
+static const char *planned_tag(const Act *act, const NamedImage *name) {
+        const size_t n_repository = name_repository_length(name->name);
+        const NamedImages *tags = &act->plan->rollback_tags;
+        const IndexEntry *entries;
+        size_t n;
+
+        entries = index_find(&act->planned_tags, name->id, &n);
+        for (size_t i = 0; entries && i < n; i++) {
+                const char *tag = tags->v[entries[i].at].name;
+
+                if (name_repository_length(tag) == n_repository &&
+                    strncmp(tag, name->name, n_repository) == 0)
+                        return tag;
+        }
+        return NULL;
+}
+
 /* The name is still this image's, and the rollback tag that the image was to get first is on it. */
 static bool may_take(const Act *act, const ImageSet *now, const NamedImage *name) {
-        const IndexEntry *tag = index_find(&act->planned_tags, name->id, NULL);
+        const char *tag = planned_tag(act, name);
 
-        return bears(now, name->name, name->id) &&
-               (!tag || bears(now, act->plan->rollback_tags.v[tag->at].name, name->id));
+        return bears(now, name->name, name->id) && (!tag || bears(now, tag, name->id));
 }
 
 /* Asks the engine who bears these names now, and the rollback tags planned for their images. */
@@ -220,11 +238,11 @@ static int look_up(Docker *docker, const Act *act, const NamedImage *v, size_t n
         size_t n_names = 0;
 
         for (size_t i = 0; i < n; i++) {
-                const IndexEntry *tag = index_find(&act->planned_tags, v[i].id, NULL);
+                const char *tag = planned_tag(act, &v[i]);
 
                 names[n_names++] = v[i].name;
                 if (tag)
-                        names[n_names++] = act->plan->rollback_tags.v[tag->at].name;
+                        names[n_names++] = tag;
         }
         return docker_images_named(docker, names, n_names, ret, reterr_diag);
 }

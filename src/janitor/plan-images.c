@@ -210,7 +210,7 @@ static bool is_unique(const ImageSet *images, const Image *image, size_t n) {
 }
 
 /* "REPO:wpcache-rollback-<12 of the id>", longer where another image has that name, or might get it. */
-static int make_rollback_tag(Draft *draft, const Image *image, const char *name) {
+static int make_rollback_tag(Draft *draft, const Image *image, const char *repository) {
         const ImageSet *images = &draft->inventory->images;
         const char *hex = strchr(image->id, ':');
 
@@ -220,13 +220,38 @@ static int make_rollback_tag(Draft *draft, const Image *image, const char *name)
 
                 if (digits < 64 && !is_unique(images, image, (size_t)(hex - image->id) + digits))
                         continue;
-                if (asprintf(&tag, "%.*s:%s-%.*s", (int)name_repository_length(name), name,
-                             draft->config->rollback_tag, (int)digits, hex) < 0)
+                if (asprintf(&tag, "%s:%s-%.*s", repository, draft->config->rollback_tag,
+                             (int)digits, hex) < 0)
                         return -ENOMEM;
                 if (!image_set_find_name(images, tag))
                         return named_images_add(&draft->plan->rollback_tags, tag, image->id);
         }
         return 0;
+}
+
+/* A tag in each repository that the image loses a name of: the next clear of one repository replaces the
+ * tag there, and must not end what another repository rolls back to. `former`: the name that the image
+ * went by, or NULL. */
+static int make_rollback_tags(Draft *draft, const Image *image, const char *former) {
+        cleanup(strv_done) Strv wanted = STRV_NULL, tagged = STRV_NULL;
+        int r = former ? strv_addn(&wanted, former, name_repository_length(former)) : 0;
+
+        for (size_t i = 0; i < image->names.n && r >= 0; i++) {
+                const char *name = image->names.v[i];
+                size_t n = name_repository_length(name);
+
+                if (name_is_rollback(draft->config, name))
+                        r = strv_addn(&tagged, name, n);
+                else if (name_in_scope(draft->config, image, name))
+                        r = strv_addn(&wanted, name, n);
+        }
+        strv_sort(&tagged);
+        strv_sort(&wanted);
+        strv_unique(&wanted);
+        for (size_t i = 0; i < wanted.n && r >= 0; i++)
+                if (!strv_sorted_contains(&tagged, wanted.v[i]))
+                        r = make_rollback_tag(draft, image, wanted.v[i]);
+        return r;
 }
 
 /* Whether an earlier round of this clear gave the image its rollback tag. */
@@ -352,8 +377,8 @@ static int take_names(Draft *draft, const Image *image, bool deleted) {
         return 0;
 }
 
-/* `name`: the first in scope, or the one that the image went by. */
-static int take_image(Draft *draft, size_t i, const char *name, bool current) {
+/* `former`: the name that an image without a name in scope went by, or NULL. */
+static int take_image(Draft *draft, size_t i, const char *former, bool current) {
         const Image *image = &draft->inventory->images.v[i];
         Candidate *candidate = &draft->candidates[i];
         bool wanted = wants_rollback_tag(draft, i, current);
@@ -366,8 +391,8 @@ static int take_image(Draft *draft, size_t i, const char *name, bool current) {
         }
         candidate->tagged = wanted;
         deleted = !wanted && !is_held(draft, i) && !has_other_name(draft, image);
-        if (wanted && !has)
-                r = make_rollback_tag(draft, image, name);
+        if (wanted)
+                r = make_rollback_tags(draft, image, former);
         else if (has && draft->sources[i].serves_by_rollback_tag != SERVES_NOTHING &&
                  !is_held(draft, i))
                 r = replace_tags(draft, image);
@@ -388,8 +413,7 @@ static int plan_names(Draft *draft, size_t i) {
         const Candidate *candidate = &draft->candidates[i];
         const Strv *kept = draft->context->kept;
         cleanup_free char *former = NULL;
-        const char *first = NULL;
-        bool current;
+        bool current, named = false;
         int r;
 
         r = plan_former_name(draft->inventory, draft->config, image, &former);
@@ -397,10 +421,9 @@ static int plan_names(Draft *draft, size_t i) {
                 return r;
         if (former)
                 return take_image(draft, i, former, true);
-        for (size_t j = 0; j < image->names.n && !first; j++)
-                if (name_in_scope(draft->config, image, image->names.v[j]))
-                        first = image->names.v[j];
-        if (!first) {
+        for (size_t j = 0; j < image->names.n && !named; j++)
+                named = name_in_scope(draft->config, image, image->names.v[j]);
+        if (!named) {
                 /* An earlier clear gave it the tag since it was in use then. */
                 if (candidate->only_rollback && !is_held(draft, i) && !is_made(draft, image) &&
                     draft->sources[i].serves_by_rollback_tag != SERVES_NOTHING)
@@ -413,7 +436,7 @@ static int plan_names(Draft *draft, size_t i) {
                   (candidate->newest && !(kept && strv_sorted_contains(kept, image->id)));
         if (!current && draft->sources[i].serves == SERVES_NOTHING)
                 return keep_names(draft, image, KEPT_OLDER);
-        return take_image(draft, i, first, current);
+        return take_image(draft, i, NULL, current);
 }
 
 /* The last name of an image that is used, or perhaps used, stays. */

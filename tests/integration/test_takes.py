@@ -155,6 +155,25 @@ def test_rollback_tags_beside_one_in_use(engine: Engine, daemon: Daemon, short_p
         assert names(engine) == {rollback_name(image): image for image in ids[-2:]}
 
 
+def test_image_of_two_repositories(engine: Engine, daemon: Daemon, short_path: Path) -> None:
+    """Two services of one image: the next release of one of them leaves the other its way back."""
+    project = Project(engine, short_path / "project")
+    web = "watchparty-web:1"
+    project.build("--tag", web, name=f"{REPOSITORY}:1", release="1")
+    image = names(engine)[web]
+    assert daemon.ctl("clear").returncode == 0
+    assert names(engine) == {rollback_name(image): image, rollback_name(image, "watchparty-web"): image}
+    first = receipts(daemon)[-1]["id"]
+    time.sleep(1.1)  # the engine lists seconds
+    project.build(name=f"{REPOSITORY}:2", release="2")
+    assert daemon.ctl("clear").returncode == 0
+    assert names(engine)[rollback_name(image, "watchparty-web")] == image and rollback_name(image) not in names(engine)
+    done = daemon.ctl("rollback", first)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert names(engine)[web] == image
+    run(engine, web, "web")
+
+
 def test_full_disk_leaves_no_rollback_tag(engine: Engine, short_path: Path) -> None:
     unused = engine.import_base(BACKEND, "unused")
     used = engine.import_base("watchparty-web:1", "used")
