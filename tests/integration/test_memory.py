@@ -21,7 +21,7 @@ import pytest
 import proxy as proxy_module
 from daemon import BUILD as RUN_BUILD
 from engine import Engine
-from helpers import ONE, Daemon, Project, load, names, records, tag
+from helpers import ONE, Daemon, Project, build_records, load, names, records, tag
 from proxy import Proxy
 from scenarios import BACKEND
 from varlink_client import call
@@ -111,7 +111,7 @@ def known_ids(daemon: Daemon) -> set[str]:
     return newest | set(stored_ids(daemon))
 
 
-def prepare(engine: Engine, project: Project, image: str) -> dict[str, str]:
+def prepare(engine: Engine, image: str) -> dict[str, str]:
     """The same before each clear: records, and names; one image is in use, one is not."""
     for name in (BACKEND, SECOND):
         if name not in names(engine):
@@ -119,7 +119,7 @@ def prepare(engine: Engine, project: Project, image: str) -> dict[str, str]:
     if THIRD not in names(engine):
         load(engine, 1, "watchparty-frontend")
     if not records(engine):
-        project.build(name="elsewhere:1")
+        build_records(engine, "elsewhere:1")
     return names(engine)
 
 
@@ -142,6 +142,7 @@ def check_clear(engine: Engine, daemon: Daemon, orders: Orders, before: dict[str
         assert not records(engine) and all(name in kept for name in left), where
     else:
         assert failed, where
+    assert ": (and" not in done.stderr, where
     if done.returncode not in (0, 3):
         assert "annot allocate memory" in done.stderr or "out of memory" in done.stderr, where
     # A receipt of an earlier clear that was in memory may have been written as well.
@@ -160,9 +161,10 @@ def check_clear(engine: Engine, daemon: Daemon, orders: Orders, before: dict[str
 @pytest.mark.parametrize("span", [1, 3, 1000], ids=["one", "three", "all-that-follow"])
 def test_allocations_of_a_clear(engine: Engine, failing: Daemon, orders: Orders, short_path: Path,
                                 span: int) -> None:
-    daemon, project = failing, Project(engine, short_path / "project")
-    image = project.deploy("one")
-    prepare(engine, project, image)
+    daemon = failing
+    image = Project(engine, short_path / "project").deploy("one")
+    assert daemon.ctl("clear", "all").returncode == 0
+    prepare(engine, image)
     orders.arm()
     assert daemon.ctl("clear", "all").returncode == 0
     amount, _ = orders.disarm()
@@ -173,7 +175,7 @@ def test_allocations_of_a_clear(engine: Engine, failing: Daemon, orders: Orders,
         numbers = sorted(random.Random(SEED + span).sample(numbers, min(rounds, amount)))
     ended: Counter[int] = Counter()
     for number in numbers:
-        before = prepare(engine, project, image)
+        before = prepare(engine, image)
         orders.arm(number, number + span - 1)
         # The daemon begins no job before it has memory to tell its end, and asks for that ten times a second.
         back = threading.Timer(1, orders.disarm)
@@ -207,11 +209,11 @@ def test_allocations_after_a_name_is_gone(engine: Engine, proxy: Proxy, failing:
                                           orders: Orders, short_path: Path) -> None:
     """From the moment at which the engine is asked for a name to the next request, each in turn; in
     short runs, of the second name some."""
-    daemon, project = failing, Project(engine, short_path / "project")
-    image = project.deploy("one")
+    daemon = failing
+    image = Project(engine, short_path / "project").deploy("one")
     ended: Counter[int] = Counter()
     for nth in (1, 2):
-        prepare(engine, project, image)
+        prepare(engine, image)
         proxy.before = hook = AfterName(orders, nth)
         orders.arm()
         assert daemon.ctl("clear", "all").returncode == 0
@@ -220,7 +222,7 @@ def test_allocations_after_a_name_is_gone(engine: Engine, proxy: Proxy, failing:
         assert amount > 0
         for offset in range(1, amount + 1, 1 if nth == 1 or ROUNDS >= ALL else 7):
             proxy.before = lambda method, path: None
-            before = prepare(engine, project, image)
+            before = prepare(engine, image)
             proxy.before = AfterName(orders, nth, offset)
             orders.arm()
             where = f"allocation {offset} of {amount} after name {nth}"
@@ -243,8 +245,8 @@ def check_rollback(engine: Engine, daemon: Daemon, receipt: str, gone: dict[str,
 def test_allocations_of_a_rollback(engine: Engine, failing: Daemon, orders: Orders,
                                    short_path: Path) -> None:
     """One that fails can be done again."""
-    daemon, project = failing, Project(engine, short_path / "project")
-    image = project.deploy("one")
+    daemon = failing
+    image = Project(engine, short_path / "project").deploy("one")
     assert daemon.ctl("clear", "all").returncode == 0
     orders.arm()
     assert daemon.ctl("rollback").returncode == 0
