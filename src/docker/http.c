@@ -61,8 +61,39 @@ struct Http {
 static pthread_once_t global_once = PTHREAD_ONCE_INIT;
 static CURLcode global_result;
 
+/*
+ * curl does not tell every allocation that fails as such: a failure while it connects or stores a header
+ * ends in another of its results, and 7.88 gives CURLE_OUT_OF_MEMORY for a header line that is longer than
+ * it takes, too. So its allocations go through these functions, which note a failure for the thread.
+ */
+static _Thread_local bool allocation_failed;
+
+static void *noted(void *p) {
+        allocation_failed |= !p;
+        return p;
+}
+
+static void *noted_malloc(size_t size) {
+        return noted(malloc(size));
+}
+
+static void *noted_calloc(size_t n, size_t size) {
+        return noted(calloc(n, size));
+}
+
+static void *noted_realloc(void *p, size_t size) {
+        void *grown = realloc(p, size);
+
+        return size > 0 ? noted(grown) : grown;
+}
+
+static char *noted_strdup(const char *text) {
+        return noted(strdup(text));
+}
+
 static void global_init(void) {
-        global_result = curl_global_init(CURL_GLOBAL_NOTHING);
+        global_result = curl_global_init_mem(CURL_GLOBAL_NOTHING, noted_malloc, free, noted_realloc,
+                                             noted_strdup, noted_calloc);
 }
 
 static bool may_repeat(const Call *call) {
@@ -383,6 +414,8 @@ static int conclude(Http *http, CURLcode result, Diag *reterr_diag) {
                                         http->socket_path);
                 return -ESTALE;
         }
+        if (result != CURLE_OK && call->sink_error == 0 && allocation_failed)
+                return -ENOMEM;
 
         switch (result) {
         case CURLE_OK:
@@ -412,10 +445,7 @@ static int conclude(Http *http, CURLcode result, Diag *reterr_diag) {
         case CURLE_RECV_ERROR:
                 return diag_set(reterr_diag, -ECONNRESET, "the answer did not come whole: %s", why);
 
-        case CURLE_OUT_OF_MEMORY:
-                /* Also what curl 7.88 says of a header line that is longer than it takes. */
-                if (!call->sent || call->headers_complete)
-                        return -ENOMEM;
+        case CURLE_OUT_OF_MEMORY: /* no allocation failed */
                 return diag_set(reterr_diag, -EBADMSG, "the answer's headers are too long");
 
         default:
@@ -446,6 +476,7 @@ int http_call(Http *http, const HttpRequest *request, HttpResponse *ret, Diag *r
 
         http->call = (Call){ .request = request, .response = ret, .diag = reterr_diag };
         http->error[0] = '\0';
+        allocation_failed = false;
 
         r = set_request(http, request);
         if (r < 0)

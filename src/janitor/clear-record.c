@@ -414,12 +414,14 @@ void record_failure(Clear *clear, int error, Diag *reterr_diag) {
         Receipt *receipt = clear->receipt;
         cleanup(json_free) Json *json = NULL;
         Diag diag = DIAG_NULL;
+        int r;
 
         receipt->outcome = error == -ECANCELED ? OUTCOME_INTERRUPTED : OUTCOME_FAILED;
         receipt->finished_sec = now_realtime_sec();
         receipt->error = strdup(diag_text(reterr_diag, error));
         json = receipt_json(receipt);
-        if (store_receipt(clear, json, &diag) < 0)
-                diag_wrap(reterr_diag, error, "(and the receipt could not be written: %s)",
-                          diag_text(&diag, -ENOMEM));
+        r = store_receipt(clear, json, &diag);
+        if (r < 0)
+                diag_format(reterr_diag, "%s (and the receipt could not be written: %s)",
+                            diag_text(reterr_diag, error), diag_text(&diag, r));
 }
