@@ -87,7 +87,7 @@ static int may_trash(Docker *docker, const char *id, int64_t since_sec, Diag *re
                 return 0; /* it may hold this image */
         if (classic_build_began(&containers, since_sec))
                 return -EAGAIN;
-        if (container_set_holder(&containers, id))
+        if (container_set_holder(&containers, id) || containers_mount_id(&containers, id))
                 return 0;
         r = docker_image(docker, id, &now, reterr_diag);
         if (r < 0)
@@ -428,7 +428,8 @@ static int take_untagged(Act *act, char *const *ids, size_t n, Diag *reterr_diag
                 size_t deleted = 0;
 
                 if (!image || !image_is_untagged(image) ||
-                    container_set_holder(&containers, ids[i]))
+                    container_set_holder(&containers, ids[i]) ||
+                    containers_mount_id(&containers, ids[i]))
                         continue;
                 r = trash(act->docker, ids[i], NULL, &deleted, reterr_diag);
                 if (r >= 0)

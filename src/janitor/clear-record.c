@@ -8,6 +8,7 @@
 
 #include "base/span.h"
 #include "base/text.h"
+#include "docker/references.h"
 #include "janitor/clearing.h"
 #include "janitor/mounted.h"
 #include "janitor/proof.h"
@@ -135,7 +136,7 @@ static int add_service_notes(Clear *clear, Strv *notes) {
 
                 if (!entry->next || entry->id[0])
                         continue;
-                if (service_image_name(entry->image, &name) < 0)
+                if (reference_name(entry->image, &name) < 0)
                         return -ENOMEM;
                 taken = name ? named_images_find(&clear->suspects.images, name) : NULL;
                 if (taken &&
