@@ -67,14 +67,16 @@ char *reference_repository(const char *reference) {
         return strndup(name, name_repository_length(name));
 }
 
-/* The image whose id begins with these digits, if it is the only one. */
-static int find_by_digits(const References *references, const char *reference, const Image **ret) {
+/* The image of this id, or the only one whose id begins with these digits. */
+static int find_by_id(const References *references, const char *reference, const Image **ret) {
         const char *digits = id_digits(reference);
         const IndexEntry *entry;
         cleanup_free char *prefix = NULL;
         size_t n;
 
-        *ret = NULL;
+        *ret = image_set_find(references->images, reference);
+        if (*ret)
+                return 0;
         if (!digits)
                 return 0;
         prefix = text_format("%s%s", algorithm, digits);
@@ -117,7 +119,7 @@ int references_find(const References *references, const char *reference, const I
                 return r;
         *ret = name ? image_set_find_name(references->images, name) : NULL;
         *ret_by_name = *ret;
-        return *ret ? 0 : find_by_digits(references, reference, ret);
+        return *ret ? 0 : find_by_id(references, reference, ret);
 }
 
 int references_init(References *references, const ImageSet *images) {

@@ -46,9 +46,16 @@ static int printf_like(5, 6) add(Proof *proof, RemainingKind kind, const char *o
         return remaining_add(proof->list, kind, object, reason, remedy);
 }
 
+/* The container that keeps the engine from deleting the image, or may. */
+static const Container *holder_of_image(const Proof *proof, const Image *image) {
+        return container_of_image(proof->inventory, image->id)
+                       ?: container_that_may_mount(proof->inventory, image);
+}
+
 static int held_by_container(Proof *proof, const Image *image, const Container *container,
                              const char *what) {
         bool running = strcmp(container->state, "running") == 0;
+        bool certain = container_of_image(proof->inventory, image->id);
         cleanup_free char *remedy = NULL;
         int n;
 
@@ -63,7 +70,8 @@ static int held_by_container(Proof *proof, const Image *image, const Container *
         if (n < 0)
                 return -ENOMEM;
         return add(proof, REMAINING_CONTAINER, container->name, remedy,
-                   "the %s container %.12s holds %s (%.19s), %s", container->state, container->id,
+                   "the %s container %.12s %s %s (%.19s), %s", container->state, container->id,
+                   certain ? "holds" : "may have mounted",
                    image->names.n > 0 ? image->names.v[0] : "an untagged image", image->id, what);
 }
 
@@ -75,7 +83,7 @@ static int judge_cleared_classic(Proof *proof, size_t i) {
         const ImageSet *images = &proof->inventory->images;
         const Image *image = &images->v[i];
         const Source *source = &proof->sources[i];
-        const Container *container = container_of_image(proof->inventory, image->id);
+        const Container *container = holder_of_image(proof, image);
         size_t top = i;
         cleanup_free char *remedy = NULL;
 
@@ -149,7 +157,7 @@ static int judge_protected(Proof *proof, const Source *source, const char *name)
 /* An untagged image of the classic builder that is ours, or of unknown origin. */
 static int judge_untagged(Proof *proof, size_t i) {
         const Image *image = &proof->inventory->images.v[i];
-        const Container *container = container_of_image(proof->inventory, image->id);
+        const Container *container = holder_of_image(proof, image);
         const Source *source = &proof->sources[i];
         cleanup_free char *remedy = NULL;
 
@@ -165,7 +173,7 @@ static int judge_untagged(Proof *proof, size_t i) {
 /* An image of others that begins like ours. */
 static int judge_like_ours(Proof *proof, size_t i) {
         const Image *image = &proof->inventory->images.v[i];
-        const Container *container = container_of_image(proof->inventory, image->id);
+        const Container *container = holder_of_image(proof, image);
         const Source *source = &proof->sources[i];
         const char *name = image_any_name(image);
         cleanup_free char *remedy = NULL;
