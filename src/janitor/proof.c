@@ -290,77 +290,6 @@ static int judge_records(Proof *proof) {
         return 0;
 }
 
-/* The NAME in "buildx_buildkit_NAME0", or -1. */
-static int builder_name(const char *container, const char **ret) {
-        static const char prefix[] = "buildx_buildkit_";
-        size_t n;
-
-        if (strncmp(container, prefix, strlen(prefix)) != 0)
-                return -1;
-        *ret = container + strlen(prefix);
-        n = strlen(*ret);
-        while (n > 0 && (*ret)[n - 1] >= '0' && (*ret)[n - 1] <= '9')
-                n--;
-        return (int)n;
-}
-
-/* A docker-container builder of buildx is a container named buildx_buildkit_NAME0; its cache is in
- * its own volume and in no answer of the engine. */
-static int judge_builders(Proof *proof) {
-        for (size_t i = 0; i < proof->inventory->containers.n; i++) {
-                const Container *container = &proof->inventory->containers.v[i];
-                cleanup_free char *remedy = NULL;
-                const char *name;
-                int n = builder_name(container->name, &name), r;
-
-                if (n < 0)
-                        continue;
-                if (asprintf(&remedy,
-                             "docker buildx prune --builder %.*s -af; or set [builder] "
-                             "external_builders=ignore",
-                             n, name) < 0)
-                        return -ENOMEM;
-                r = add(proof, REMAINING_BUILDER, container->name, remedy,
-                        "the buildx builder '%.*s' has a build cache of its own", n, name);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
-/* A builder that was removed with --keep-state leaves its volume, and one that is made again under its
- * name goes on with that. */
-static int judge_builder_volumes(Proof *proof) {
-        const ContainerSet *containers = &proof->inventory->containers;
-        const Strv *volumes = &proof->inventory->builder_volumes;
-        cleanup(index_done) Index builders = { 0 };
-
-        for (size_t i = 0; i < containers->n; i++)
-                if (index_add(&builders, containers->v[i].name, i) < 0)
-                        return -ENOMEM;
-        index_sort(&builders);
-        for (size_t i = 0; i < volumes->n; i++) {
-                const char *volume = volumes->v[i], *name;
-                cleanup_free char *container = strndup(volume, strlen(volume) - strlen("_state"));
-                cleanup_free char *remedy = text_format(
-                        "docker volume rm %s; or set [builder] external_builders=ignore", volume);
-                int n, r;
-
-                if (!container || !remedy)
-                        return -ENOMEM;
-                n = builder_name(container, &name);
-                if (n < 0 || index_find(&builders, container, NULL))
-                        continue; /* named by its container */
-                r = add(proof, REMAINING_BUILDER, volume, remedy,
-                        "the volume keeps the build cache of the buildx builder '%.*s', whose "
-                        "container is gone",
-                        n, name);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
 /* A build that holds no record is named by nothing else. */
 static int judge_buildkit_builds(Proof *proof) {
         const Inventory *inventory = proof->inventory;
@@ -404,9 +333,7 @@ int proof_remaining(const Inventory *inventory, const Config *config, const Clea
         if (r >= 0 && options->target & TARGET_BUILDER) {
                 r = judge_records(&proof);
                 if (r >= 0 && !config->external_builders_ignore)
-                        r = judge_builders(&proof);
-                if (r >= 0 && !config->external_builders_ignore)
-                        r = judge_builder_volumes(&proof);
+                        r = proof_builders(inventory, &list);
         }
         if (r >= 0 && options->target & TARGET_IMAGES) {
                 r = judge_classic_builds(&proof);
