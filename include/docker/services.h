@@ -21,7 +21,7 @@ typedef struct ServiceImage {
 typedef struct ServiceImages {
         ServiceImage *v;
         size_t n, size;
-        Index by_id; /* by service_images_resolve() */
+        Index by_id;  /* by service_images_resolve() */
         char *unread; /* why the services are not known although there may be some; or NULL */
 } ServiceImages;
 

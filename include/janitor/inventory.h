@@ -50,8 +50,8 @@ typedef struct Inventory {
         UnreadableSet unreadable_records;
         Disks disks;
         ImageSet images;
-        ContainerSet containers; /* `image` is as at create, also where the list has an id */
-        ServiceImages services;  /* of the swarm, resolved to these images */
+        ContainerSet containers;  /* `image` is as at create, also where the list has an id */
+        ServiceImages services;   /* of the swarm, resolved to these images */
         ImageMounts image_mounts; /* of these containers and images */
         FactSet facts;
         Strv builder_volumes; /* of docker-container builders, with OBSERVE_ALL */

@@ -141,8 +141,9 @@ const ServiceImage *service_of_image(const Inventory *inventory, const Image *im
 }
 
 bool image_in_use(const Inventory *inventory, const Image *image) {
-        return container_of_image(inventory, image->id) || container_that_may_mount(inventory, image) ||
-               inventory->services.unread || service_of_image(inventory, image);
+        return container_of_image(inventory, image->id) ||
+               container_that_may_mount(inventory, image) || inventory->services.unread ||
+               service_of_image(inventory, image);
 }
 
 bool image_may_be_used(const Inventory *inventory, const Image *image) {

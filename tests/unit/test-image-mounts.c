@@ -76,9 +76,13 @@ static const char *holder(const Host *h, const char *hex, bool certain) {
 
 /* By an id or a digest there is nothing to guess. */
 static void test_by_id(void **state) {
-        static const char *const references[] = { "aa" HEX62, "sha256:aa" HEX62, "aa", "sha256:aa",
-                                                  "web@sha256:dada", "docker.io/library/web:9@"
-                                                                     "sha256:dada" };
+        static const char *const references[] = { "aa" HEX62,
+                                                  "sha256:aa" HEX62,
+                                                  "aa",
+                                                  "sha256:aa",
+                                                  "web@sha256:dada",
+                                                  "docker.io/library/web:9@"
+                                                  "sha256:dada" };
 
         (void)state;
         for (size_t i = 0; i < ELEMENTSOF(references); i++) {
@@ -188,12 +192,9 @@ static void test_many(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_by_id),
-                cmocka_unit_test(test_name_that_stayed),
-                cmocka_unit_test(test_name_that_moved),
-                cmocka_unit_test(test_name_that_is_gone),
-                cmocka_unit_test(test_mounted_by_id),
-                cmocka_unit_test(test_many),
+                cmocka_unit_test(test_by_id),           cmocka_unit_test(test_name_that_stayed),
+                cmocka_unit_test(test_name_that_moved), cmocka_unit_test(test_name_that_is_gone),
+                cmocka_unit_test(test_mounted_by_id),   cmocka_unit_test(test_many),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
