@@ -25,6 +25,8 @@
 #define CONTAINERD_ROOT "/var/lib/containerd"
 /* Unreadable images, or containers, past which the failure to describe one more is the engine's. */
 #define FAILURES_MAX 8
+/* Young leaves past this many count as steps of a build. */
+#define LEAVES_ASKED_MAX 64
 
 void disks_done(Disks *disks) {
         for (size_t i = 0; i < disks->n; i++)
@@ -420,6 +422,7 @@ static int observe_classic_builds(Docker *docker, const Config *config, Observe 
         /* Not when the look began: a step may have been committed since. */
         int64_t now_sec = now_realtime_sec();
         cleanup(strv_done) Strv failed_ids = STRV_NULL;
+        size_t n_asked = 0;
         char text[160];
         int r;
 
@@ -441,10 +444,17 @@ static int observe_classic_builds(Docker *docker, const Config *config, Observe 
         for (size_t i = 0; i < inventory->images.n; i++) {
                 const Image *image = &inventory->images.v[i];
                 int64_t age_sec = now_sec - image->created_sec;
+                bool is_step = true;
 
                 if (!image_is_classic_leaf(inventory, image) || age_sec < 0 ||
                     age_sec > CLASSIC_QUIET_SEC || strv_sorted_contains(&failed_ids, image->id) ||
                     stage_has_ended(&builds, image) || named_images_contain_id(known, image->id))
+                        continue;
+                if (n_asked++ < LEAVES_ASKED_MAX)
+                        r = leaf_is_step(docker, image, &is_step, reterr_diag);
+                if (r < 0)
+                        return r;
+                if (!is_step)
                         continue;
                 snprintf(text, sizeof(text), "image %.19s of a classic build is %llds old",
                          image->id, (long long)age_sec);
