@@ -181,6 +181,22 @@ def test_never_any_room_but_the_reserve(engine: Engine, short_path: Path, state:
             check_never_any_room(engine, short_path, daemon, disk, Disk.empty)
 
 
+def plan_of(daemon: Daemon, target: str = "all") -> dict[str, Any]:
+    """What a dry run says."""
+    return ctl_json(daemon, "clear", "--dry-run", "--target", target)
+
+
+def check_remedies(receipt: dict[str, Any], planned: dict[str, Any], state: Path,
+                   name: str = BACKEND) -> None:
+    """No image lost a name, since the disk of the state directory fails: that is the reason and the remedy
+    of each, and the dry run said so."""
+    assert planned["names"] == [] and planned["rollbackTags"] == []
+    left = [(left["kind"], left["object"], left["remedy"]) for left in receipt["remaining"]]
+    assert left == [(left["kind"], left["object"], left["remedy"]) for left in planned["remaining"]]
+    assert ("image", name) in [entry[:2] for entry in left]
+    assert len({remedy for _, _, remedy in left}) == 1 and str(state) in left[0][2]
+
+
 def check_never_any_room(engine: Engine, directory: Path, daemon: Daemon, disk: Disk,
                          mend: Change) -> None:
     """It has memory alone, says so, and clears the build cache; and it goes over to the file once it
@@ -194,8 +210,7 @@ def check_never_any_room(engine: Engine, directory: Path, daemon: Daemon, disk: 
     assert done.returncode == 8 and "Store: in memory alone" in done.stdout, done.stdout
     assert str(daemon.state) in done.stdout
 
-    planned = ctl_json(daemon, "plan", "--target", "all")["plan"]
-    assert any(left["kind"] == "store" for left in planned["remaining"])
+    planned = plan_of(daemon)
     clear = daemon.ctl("clear", "--target", "all")
     assert clear.returncode == 3 and "SUCCESS" not in clear.stdout, clear.stdout + clear.stderr
     assert f"REMAINING: store {daemon.state}: images were left alone" in clear.stdout
@@ -203,6 +218,7 @@ def check_never_any_room(engine: Engine, directory: Path, daemon: Daemon, disk: 
     receipt = receipt_of(daemon, "all", 3)
     assert "names are taken only once" in store_remains(receipt, daemon.state)
     assert receipt["names"] == [] and receipt["rollbackTags"] == []
+    check_remedies(receipt, planned, daemon.state)
     assert any("in memory alone" in note for note in receipt["notes"])
     assert f"Receipt {receipt['id']}, part 1: {{" in daemon.log
     Project(engine, directory / "another").build(name="elsewhere:1")
@@ -268,9 +284,14 @@ def test_read_only_while_it_runs(engine: Engine, short_path: Path, state: Path) 
         assert status(daemon)["store"]["state"] == "unwritable"
         load(engine, 1, "watchparty-frontend")
         before = names(engine)
-        assert "images were left alone" in store_remains(receipt_of(daemon, "all", 3), state)
+        for target in ("all", "images"):
+            planned = plan_of(daemon, target)
+            receipt = receipt_of(daemon, target, 3)
+            assert "images were left alone" in store_remains(receipt, state)
+            check_remedies(receipt, planned, state, "watchparty-frontend:0")
+            assert "writable" in receipt["remaining"][0]["remedy"]
         assert names(engine) == before
-        assert len(ctl_json(daemon, "history")["runs"]) == 2
+        assert len(ctl_json(daemon, "history")["runs"]) == 3
         assert receipt_of(daemon, "builder", 0)["outcome"] == "cleared"
         disk.remount("rw")
         wait_until(lambda: not alarms(daemon))
