@@ -21,7 +21,7 @@ from daemon import BUILD
 from engine import Engine
 from helpers import ONE, Daemon, Project, load, names, receipts, records, wait_until
 from policies import HASTY, ctl_json, fill, polls, private_bytes, status
-from proxy import Proxy
+from proxy import Exchange, Fault, Proxy, answer
 from scenarios import BACKEND
 from test_apps_user import USER, own
 
@@ -270,6 +270,38 @@ def test_build_cache_first(engine: Engine, proxy: Proxy, short_path: Path, state
             assert pruned[0] < taken[0]
             assert receipts(daemon)[-1]["names"] == receipt["names"]
             assert receipt_of(daemon, "all", 0)["outcome"] == "fresh"
+
+
+def test_build_cache_on_the_same_disk(engine: Engine, proxy: Proxy, short_path: Path,
+                                      state: Path) -> None:
+    """A dry run then says that the names go if the build cache makes room. (The engine's data root is
+    made one on that disk by the proxy.)"""
+    def data_root(exchange: Exchange) -> None:
+        body = exchange.forward()[1]
+        info = json.loads(body[body.index(b"{"):body.rindex(b"}") + 1])  # it comes in chunks
+        info["DockerRootDir"] = str(state)
+        exchange.client.sendall(answer(200, json.dumps(info).encode()))
+
+    def before(method: str, path: str) -> Fault | None:
+        if method == "POST" and path.startswith("/build/prune"):
+            disk.empty()
+        return data_root if path == "/info" else None
+
+    proxy.before = before
+    with tmpfs(state, "size=1m") as disk:
+        daemon = daemon_of_user(proxy.socket, short_path)
+        disk.fill()
+        with daemon:
+            Project(engine, short_path / "project").build()
+            wait_until(lambda: alarms(daemon) == {"storeFailed"})
+            planned = plan_of(daemon, "images")
+            assert planned["names"] == [] and planned["remaining"]
+            planned = plan_of(daemon)
+            assert [name["name"] for name in planned["names"]] == [BACKEND]
+            assert planned["remaining"] == []
+            assert any("if removing the build cache makes room" in note for note in planned["notes"])
+            assert receipt_of(daemon, "all", 0)["remaining"] == []
+            assert not records(engine) and BACKEND not in names(engine)
 
 
 def test_read_only_while_it_runs(engine: Engine, short_path: Path, state: Path) -> None:
