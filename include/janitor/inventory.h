@@ -9,6 +9,7 @@
  */
 
 #include "conf/config.h"
+#include "docker/image-mounts.h"
 #include "docker/services.h"
 #include "janitor/builds.h"
 #include "janitor/receipt.h"
@@ -49,8 +50,9 @@ typedef struct Inventory {
         UnreadableSet unreadable_records;
         Disks disks;
         ImageSet images;
-        ContainerSet containers; /* `image` is as at create, also where the list has an id */
-        ServiceImages services;  /* of the swarm, resolved to these images */
+        ContainerSet containers;  /* `image` is as at create, also where the list has an id */
+        ServiceImages services;   /* of the swarm, resolved to these images */
+        ImageMounts image_mounts; /* of these containers and images */
         FactSet facts;
         Strv builder_volumes; /* of docker-container builders, with OBSERVE_ALL */
         bool builder_volumes_unknown;
@@ -108,8 +110,13 @@ bool image_is_untagged(const Image *image);
 /* Whether another image was made from it by the classic builder or commit. */
 bool image_has_children(const Inventory *inventory, const Image *image);
 
+/* The container that was made from an image or has it mounted, or NULL; running ones first. */
+const Container *container_of_image(const Inventory *inventory, const char *image_id);
+/* A container that may have the image mounted, by a name that may have moved since; or NULL. */
+const Container *container_that_may_mount(const Inventory *inventory, const Image *image);
+
 /*
- * Whether a container of any state has the image, or a service of the swarm needs it: its spec, its
+ * Whether a container of any state has the image or may have it mounted, or a service of the swarm needs it: its spec, its
  * previous spec or one of its tasks names it. Such an image keeps a name through a clear (a rollback
  * tag) and is no candidate of policy. Where the services of a manager cannot be read, every image
  * counts as in use.

@@ -90,6 +90,9 @@ int plan_images(const Inventory *inventory, const Config *config, const ClearOpt
 int plan_predict(const Config *config, const ClearPlan *plan, const NamedImages *suspects,
                  Inventory *inventory) must_check;
 
+/* Drops what the plan would do to images and their names. */
+void clear_plan_leave_images(ClearPlan *plan);
+
 /* Nothing to remove. */
 bool clear_plan_empty(const ClearPlan *plan);
 /* Two passes that plan the same make no progress. */

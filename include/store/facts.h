@@ -17,7 +17,7 @@ typedef struct Store Store;
 typedef enum ImageKind {
         IMAGE_KIND_BUILDKIT, /* built by BuildKit: the classic builder never matches it */
         IMAGE_KIND_CLASSIC,  /* built by the classic builder, here or elsewhere */
-        IMAGE_KIND_OTHER,    /* imported, or made by another tool */
+        IMAGE_KIND_OTHER,    /* imported, committed with a comment, or made by another tool */
 } ImageKind;
 
 /* Whether an image carries BuildKit's inline cache metadata, which makes it a source for

@@ -74,8 +74,7 @@ static int read_history(Docker *docker, const Image *image, ImageFacts *facts, D
         for (size_t i = entries.n; i > 0; i--)
                 if (prefixes_add(&facts->steps, entries.v[i - 1].hash) < 0)
                         return -ENOMEM;
-        if (facts->kind == IMAGE_KIND_CLASSIC && !image->parent_id[0] &&
-            !(entries.n > 0 && entries.v[0].classic))
+        if (facts->kind == IMAGE_KIND_CLASSIC && !(entries.n > 0 && entries.v[0].classic))
                 facts->kind = IMAGE_KIND_OTHER;
         facts->n_base = count_base_entries(&entries, facts->kind);
         facts->n_history = (int64_t)entries.n;

@@ -168,6 +168,11 @@ static int mark_on_cleared(Finder *finder) {
         return 0;
 }
 
+/* docker commit made it, with a comment: it has a parent, but can be no stage of ours. */
+static bool is_committed(const ImageFacts *facts) {
+        return facts && facts->kind == IMAGE_KIND_OTHER;
+}
+
 static int find_claims(Finder *finder) {
         const Inventory *inventory = finder->inventory;
         cleanup_free size_t *parents = NULL;
@@ -187,7 +192,8 @@ static int find_claims(Finder *finder) {
                 finder->sources[i].untagged_ours = claims[i] == CLAIM_OURS;
                 finder->sources[i].unclaimed = claims[i] == CLAIM_NONE &&
                                                image_is_classic(inventory, image) &&
-                                               !image_has_children(inventory, image);
+                                               !image_has_children(inventory, image) &&
+                                               !is_committed(facts_of(finder, i));
         }
         return 0;
 }

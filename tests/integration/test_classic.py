@@ -106,6 +106,29 @@ def test_images_of_others_are_no_stages(engine: Engine, daemon: Daemon, short_pa
     assert released in images(engine) or engine.name == "28c"  # which drops it itself when it is rebuilt
 
 
+@on("20", "28", "28c")
+@pytest.mark.parametrize("options", [(), ("--message", "a backup")], ids=["plain", "with-comment"])
+def test_unnamed_commit_is_no_build(engine: Engine, daemon: Daemon, short_path: Path,
+                                    options: tuple[str, ...]) -> None:
+    """Where BuildKit alone builds, a clear neither waits for it nor takes it. Without a comment it may as well
+    be the step of a build."""
+    bases(engine)
+    Project(engine, short_path / "project").build()
+    engine.docker("run", "--name", "db", "--network", "none", "base/one:1", "/bin/sh", "-c", "echo precious >/data")
+    committed = engine.docker("commit", *options, "db").stdout.strip()
+    engine.docker("rm", "db")
+    begin = time.monotonic()
+    clear = daemon.ctl("clear", "--target", "all", "--wait", "120s")
+    assert time.monotonic() - begin < 30, clear.stdout
+    assert clear.returncode == (0 if options else 3), clear.stdout + clear.stderr
+    assert "of a classic build" not in clear.stdout
+    if options:
+        assert committed[:19] in "".join(line for line in clear.stdout.splitlines() if line.startswith("ASSUMES"))
+    else:
+        assert "an untagged image of unknown origin" in clear.stdout
+    assert committed in images(engine)
+
+
 @on("20", "28c")
 def test_build_without_a_tag(engine: Engine, short_path: Path) -> None:
     """Its last image looks like the newest step of a build under way: left alone for a minute. Then it is

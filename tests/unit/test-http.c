@@ -588,6 +588,36 @@ static void test_dies_after_request(void **state) {
         }
 }
 
+/* Closes each connection once the second request has come, and does not read it. */
+static bool serve_and_not_read(Stub *stub, int fd, const char *request) {
+        struct pollfd p[] = { { fd, POLLIN, 0 }, { stub->stop_fd, POLLIN, 0 } };
+
+        if (serve_plain(stub, fd, request))
+                poll(p, ELEMENTSOF(p), -1);
+        return false;
+}
+
+/* Nothing was done of what was not read. Far more often than libcurl tries again on its own. */
+static void test_closes_unread(void **state) {
+        static const char *const methods[] = { "GET", "POST", "DELETE" };
+        cleanup(stub_free) Stub *stub = stub_new(serve_and_not_read, NULL);
+        cleanup(http_free) Http *http = client(stub);
+        HttpResponse response;
+
+        (void)state;
+        assert_int_equal(ask(http, "GET", false, &response), 0);
+        for (size_t i = 0; i < 30; i++) {
+                const char *method = methods[i % ELEMENTSOF(methods)];
+
+                assert_int_equal(ask(http, method, i % 2 > 0, &response), i % 2 > 0 ? -ESTALE : 0);
+                assert_int_equal(response.new_connection, i % 2 == 0);
+                if (i % 2 > 0)
+                        assert_int_equal(ask(http, "GET", false, &response), 0);
+        }
+        assert_int_equal(stub_n_requests(stub), 31);
+        assert_int_equal(stub_n_connections(stub), 31);
+}
+
 #if !defined(__SANITIZE_ADDRESS__) && \
         !defined(__SANITIZE_THREAD__) /* they have an allocator of their own */
 
@@ -719,6 +749,7 @@ int main(void) {
                 cmocka_unit_test(test_wait),
                 cmocka_unit_test(test_closed_meanwhile),
                 cmocka_unit_test(test_dies_after_request),
+                cmocka_unit_test(test_closes_unread),
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
                 cmocka_unit_test(test_no_memory),
 #endif

@@ -70,7 +70,7 @@ static RemainingList judge(Host *h) {
         ClearPlan plan = host_plan(h);
 
         assert_int_equal(
-                proof_remaining(&h->inventory, &h->config, &h->options, &h->suspects, &plan, &list),
+                proof_remaining(&h->inventory, &h->config, &h->options, &h->suspects, &plan, NULL, &list),
                 0);
         clear_plan_done(&plan);
         return list;
