@@ -12,8 +12,8 @@
 
 #define IGNORE "; or set [builder] external_builders=ignore"
 
-/* The NAME in "buildx_buildkit_NAME0", and its length, or -1. The last digit alone is the node's, which
- * buildx appends: a NAME may end in digits. */
+/* The NAME in "buildx_buildkit_NAME0", and its length, or -1. The digit is the node's, which buildx appends;
+ * a NAME may end in digits, too. */
 static int builder_name(const char *container, const char **ret) {
         static const char prefix[] = "buildx_buildkit_";
         size_t n;
