@@ -69,9 +69,9 @@ static RemainingList judge(Host *h) {
         RemainingList list = { 0 };
         ClearPlan plan = host_plan(h);
 
-        assert_int_equal(
-                proof_remaining(&h->inventory, &h->config, &h->options, &h->suspects, &plan, NULL, &list),
-                0);
+        assert_int_equal(proof_remaining(&h->inventory, &h->config, &h->options, &h->suspects,
+                                         &plan, NULL, &list),
+                         0);
         clear_plan_done(&plan);
         return list;
 }
