@@ -81,17 +81,18 @@ static const char classic_serves[] = "which the classic builder takes cached ste
  * same Dockerfile that others named, or a base image that the classic builder made. Nothing tells which. */
 static int judge_below_cleared(Proof *proof, const Image *image) {
         const char *name = image_any_name(image);
-        cleanup_free char *remedy =
-                text_format("if a FROM names it, add it to [images] base; if not, docker rmi %s, then "
-                            "clear again",
-                            name);
+        cleanup_free char *remedy = text_format(
+                "if a FROM names it, add it to [images] base; if not, docker rmi %s, then "
+                "clear again",
+                name);
 
         if (!remedy)
                 return -ENOMEM;
-        return add(proof, REMAINING_IMAGE, name, remedy,
-                   "an image that was cleared was built upon %.19s: if that is a stage of the same "
-                   "Dockerfile, and not its base image, the classic builder takes cached steps from it",
-                   image->id);
+        return add(
+                proof, REMAINING_IMAGE, name, remedy,
+                "an image that was cleared was built upon %.19s: if that is a stage of the same "
+                "Dockerfile, and not its base image, the classic builder takes cached steps from it",
+                image->id);
 }
 
 /* A cleared image of the classic builder, with a name or without. A step that has none is left out where

@@ -193,10 +193,9 @@ static int find_claims(Finder *finder) {
                 if (!image_is_untagged(image))
                         continue;
                 finder->sources[i].untagged_ours = claims[i] == CLAIM_OURS;
-                finder->sources[i].unclaimed = claims[i] == CLAIM_NONE &&
-                                               image_is_classic(inventory, image) &&
-                                               !image_has_children(inventory, image) &&
-                                               !is_committed(facts_of(finder, i));
+                finder->sources[i].unclaimed =
+                        claims[i] == CLAIM_NONE && image_is_classic(inventory, image) &&
+                        !image_has_children(inventory, image) && !is_committed(facts_of(finder, i));
         }
         return 0;
 }
