@@ -58,6 +58,9 @@ typedef struct Inventory {
         bool builder_volumes_unknown;
         UnreadableSet unreadable_volumes; /* which may be a builder's, with OBSERVE_ALL */
         Strv classic_builds;              /* signs of a classic build under way, for a person */
+        /* When the newest image of ours was made that the classic builder named, in this observation or
+         * a former one of the job: builds up to then have ended, also once the clear took that image. */
+        int64_t ours_ended_nsec;
         int64_t observed_sec;
         BuildWatch *watch; /* borrowed, or NULL; kept from one observation to the next */
 } Inventory;
@@ -81,9 +84,9 @@ typedef enum Observe {
  * containers and `unreadable_records` name it, and callers must check them before they act. An image is
  * unreadable, though it is in the list, if the engine can't tell its details. `ret` must be
  * INVENTORY_NULL, perhaps with a `watch`, or a former inventory of the same job, of which only the
- * facts and the watch are kept. On error it is empty but for those. `known` are images that were
- * steps of a finished image, or that one, when last looked at: without a name they are left-overs,
- * however young, and no sign of a build.
+ * facts, the watch and ours_ended_nsec are kept. On error it is empty but for those. `known` are images
+ * that were steps of a finished image, or that one, when last looked at: without a name they are
+ * left-overs, however young, and no sign of a build.
  */
 int inventory_observe(Docker *docker, const Config *config, Observe what, const NamedImages *known,
                       Inventory *ret, Diag *reterr_diag) must_check;

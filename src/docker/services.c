@@ -93,7 +93,8 @@ static int on_service(void *userdata, const char *text, size_t n, const char *de
         r = defect ? -EBADMSG : parse_json_object(text, n, &json);
         if (r >= 0)
                 r = read_service(userdata, json);
-        return r < 0 ? diag_set(reterr_diag, r, "the engine's list of services is malformed") : 0;
+        return r < 0 ? parse_failed(reterr_diag, r, "the engine's list of services is malformed")
+                     : 0;
 }
 
 static int on_task(void *userdata, const char *text, size_t n, const char *defect,
@@ -106,7 +107,7 @@ static int on_task(void *userdata, const char *text, size_t n, const char *defec
 
         r = defect ? -EBADMSG : parse_json_object(text, n, &json);
         if (r < 0)
-                return diag_set(reterr_diag, r, "the engine's list of tasks is malformed");
+                return parse_failed(reterr_diag, r, "the engine's list of tasks is malformed");
         id = json_get_string(json, "ServiceID", "");
         service = index_find(&reading->by_id, id, NULL);
         return add_image(reading, service ? reading->names.v[service->at] : id,
@@ -233,7 +234,7 @@ static int ask_role(Docker *docker, SwarmRole *ret, Diag *reterr_diag) {
                 return r;
         r = parse_json_object(body.text, body.n, &info);
         if (r < 0)
-                return diag_set(reterr_diag, r, "what the engine says of itself is malformed");
+                return parse_failed(reterr_diag, r, "what the engine says of itself is malformed");
         *ret = role_of_info(info);
         return 0;
 }

@@ -85,8 +85,9 @@ int disks_observe(const Config *config, const EngineInfo *engine, Disks *ret) {
         return 0;
 }
 
-/* Empties all but the facts and the watch. */
+/* Empties all but the facts, the watch and the end of our builds. */
 static void inventory_reset(Inventory *inventory) {
+        const int64_t ours_ended_nsec = inventory->ours_ended_nsec;
         BuildWatch *watch = inventory->watch;
         FactSet facts = inventory->facts;
 
@@ -103,6 +104,7 @@ static void inventory_reset(Inventory *inventory) {
         strv_done(&inventory->classic_builds);
         builds_done(&inventory->builds);
         *inventory = INVENTORY_NULL;
+        inventory->ours_ended_nsec = ours_ended_nsec;
         inventory->facts = facts;
         inventory->watch = watch;
 }
@@ -441,6 +443,8 @@ static int observe_classic_builds(Docker *docker, const Config *config, Observe 
         if (r < 0)
                 return r;
         note_stages(&builds, inventory);
+        inventory->ours_ended_nsec = MAX(inventory->ours_ended_nsec, builds.newest_of_ours_nsec);
+        builds.newest_of_ours_nsec = inventory->ours_ended_nsec;
         for (size_t i = 0; i < inventory->images.n; i++) {
                 const Image *image = &inventory->images.v[i];
                 int64_t age_sec = now_sec - image->created_sec;

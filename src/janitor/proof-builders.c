@@ -12,7 +12,8 @@
 
 #define IGNORE "; or set [builder] external_builders=ignore"
 
-/* The NAME in "buildx_buildkit_NAME0", and its length, or -1. */
+/* The NAME in "buildx_buildkit_NAME0", and its length, or -1. The digit is the node's, which buildx appends;
+ * a NAME may end in digits, too. */
 static int builder_name(const char *container, const char **ret) {
         static const char prefix[] = "buildx_buildkit_";
         size_t n;
@@ -21,7 +22,7 @@ static int builder_name(const char *container, const char **ret) {
                 return -1;
         *ret = container + strlen(prefix);
         n = strlen(*ret);
-        while (n > 0 && (*ret)[n - 1] >= '0' && (*ret)[n - 1] <= '9')
+        if (n > 1 && (*ret)[n - 1] >= '0' && (*ret)[n - 1] <= '9')
                 n--;
         return (int)n;
 }

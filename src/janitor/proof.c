@@ -23,6 +23,7 @@ typedef struct Proof {
         const Inventory *inventory;
         const Config *config;
         const ClearPlan *plan;
+        const char *store_remedy; /* not NULL: no name goes, since no receipt can be stored */
         Source *sources;
         Index planned; /* ids of images that the plan takes a name from */
         RemainingList *list;
@@ -242,6 +243,17 @@ static int judge_image(Proof *proof, size_t i) {
         return 0;
 }
 
+/* A name that the clear would take, and did not. */
+static int judge_name(Proof *proof, const char *name) {
+        if (inventory_building(proof->inventory))
+                return add(proof, REMAINING_IMAGE, name, "clear again",
+                           "left alone while a build is under way");
+        if (proof->store_remedy)
+                return add(proof, REMAINING_IMAGE, name, proof->store_remedy,
+                           "left alone, since the receipt that would have it cannot be stored");
+        return add(proof, REMAINING_IMAGE, name, "clear again", "the name could not be taken away");
+}
+
 /* Images that can't be read are named by unreadable_remaining(). */
 static int judge_images(Proof *proof) {
         const ImageSet *images = &proof->inventory->images;
@@ -249,10 +261,7 @@ static int judge_images(Proof *proof) {
         int r = 0;
 
         for (size_t i = 0; i < plan->names.n && r >= 0; i++) {
-                r = add(proof, REMAINING_IMAGE, plan->names.v[i].name, "clear again", "%s",
-                        inventory_building(proof->inventory)
-                                ? "left alone while a build is under way"
-                                : "the name could not be taken away");
+                r = judge_name(proof, plan->names.v[i].name);
                 if (r >= 0)
                         r = index_add(&proof->planned, plan->names.v[i].id, i);
         }
@@ -338,12 +347,14 @@ static int judge_classic_builds(Proof *proof) {
 }
 
 int proof_remaining(const Inventory *inventory, const Config *config, const ClearOptions *options,
-                    const NamedImages *suspects, const ClearPlan *plan, RemainingList *ret) {
+                    const NamedImages *suspects, const ClearPlan *plan, const char *store_remedy,
+                    RemainingList *ret) {
         cleanup(remaining_done) RemainingList list = { 0 };
         cleanup(proof_done) Proof proof = {
                 .inventory = inventory,
                 .config = config,
                 .plan = plan,
+                .store_remedy = store_remedy,
                 .list = &list,
         };
         int r = 0;

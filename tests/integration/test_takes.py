@@ -324,6 +324,22 @@ def test_base_that_a_container_used_is_a_release(engine: Engine, daemon: Daemon,
     assert names(engine) == {rollback_name(base, "watchparty-base"): base, rollback_name(image): image}
 
 
+@pytest.mark.parametrize("classic", [False, True], ids=["buildkit", "classic"])
+def test_release_that_lost_its_last_instruction_is_no_base(engine: Engine, daemon: Daemon, short_path: Path,
+                                                          classic: bool) -> None:
+    """Its layers are the beginning of the release before it, as those of a base image would be."""
+    project = short_path / "project"
+    dockerfile = BASE_DOCKERFILE + "COPY requirements.txt /app/\nRUN cp /app/requirements.txt /app/installed\n"
+    build(engine, project, BACKEND, dockerfile, classic)
+    assert BACKEND in dry_run(daemon)  # this image is known to have that name
+    assert build(engine, project, BACKEND, dockerfile[:dockerfile.index("RUN")], classic).cached == 2
+    image = names(engine)[BACKEND]
+    daemon.clock.go_on(minutes=2)  # the release before it could be a step of a build under way for a minute
+    clear = daemon.ctl("clear")
+    assert clear.returncode == 0, clear.stdout + clear.stderr
+    assert names(engine) == ({} if classic else {rollback_name(image): image})
+
+
 # B10: dangling images of this application
 
 @on(*GRAPH)
