@@ -48,6 +48,3 @@ bool likeness_of_classic(const Likeness *likeness, const ImageFacts *facts);
  * only goes on from.
  */
 bool likeness_of_buildkit(const Likeness *likeness, const ImageFacts *facts, bool pulled);
-
-/* The image's layers, one at least, are fewer than those of an image of ours that begins with them. */
-bool likeness_is_beginning(const Likeness *likeness, const ImageFacts *facts);

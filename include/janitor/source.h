@@ -39,11 +39,8 @@ typedef struct Source {
          * this is false, an image of others is only named among the assumptions.
          */
         bool like_ours;
-        /*
-         * A local base image: ours by a name in scope, with at least one layer, all its layers the
-         * beginning of another image of ours that has more, and no container uses it now. (What is
-         * remembered of containers is for the caller to ask.)
-         */
+        /* A local base image by local_bases_find() that no container uses now. (What is remembered of
+         * containers is for the caller to ask.) */
         bool base;
         /* Position of an image with a name that stands on this one, by the classic builder's
          * parents, the image itself included; SOURCE_NO_IMAGE: there is none. */

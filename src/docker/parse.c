@@ -424,6 +424,8 @@ static int read_mount(const Json *json, Container *container) {
 
         if (json_read_string(json, "Type", &type) < 0 || json_read_string(json, "Name", &name) < 0)
                 return -EBADMSG;
+        if (strcmp(type, "image") == 0)
+                return *name ? strv_add(&container->image_mounts, name) : -EBADMSG;
         is_volume = strcmp(type, "volume") == 0 || (!*type && *name);
         if (!is_volume && *type && strcmp(type, "bind") != 0)
                 return 0;

@@ -8,6 +8,7 @@
 
 #include "base/span.h"
 #include "base/text.h"
+#include "docker/references.h"
 #include "janitor/clearing.h"
 #include "janitor/mounted.h"
 #include "janitor/proof.h"
@@ -52,7 +53,7 @@ static int add_service_notes(Clear *clear, Strv *notes) {
 
                 if (!entry->next || entry->id[0])
                         continue;
-                if (service_image_name(entry->image, &name) < 0)
+                if (reference_name(entry->image, &name) < 0)
                         return -ENOMEM;
                 taken = name ? named_images_find(&clear->suspects.images, name) : NULL;
                 if (taken &&
@@ -65,20 +66,35 @@ static int add_service_notes(Clear *clear, Strv *notes) {
         return 0;
 }
 
+/* Tells what the scope is where no image was ever in it. */
+static int add_scope_note(const Config *config, Strv *notes) {
+        cleanup_free char *match = strv_join(&config->match, ", ");
+
+        if (!match)
+                return -ENOMEM;
+        if (config->match.n == 0) /* then the configuration has a project */
+                return note(
+                        notes,
+                        "NO IMAGE EVER MATCHED [images] project=%s: does an image on this host "
+                        "have the label com.docker.compose.project=%s? Compose gives it to what "
+                        "it builds; [images] match= takes images by name",
+                        config->project, config->project);
+        return note(notes,
+                    "NO IMAGE EVER MATCHED [images] match=%s%s%s: is that what this host's images "
+                    "are called? Compose names them PROJECT-SERVICE or PROJECT_SERVICE where the "
+                    "file gives no image; [images] project= takes a compose project",
+                    match, config->project ? " or project=" : "", config->project ?: "");
+}
+
 static int add_notes(Clear *clear, Strv *notes) {
-        cleanup_free char *match = strv_join(&clear->config->match, ", ");
         cleanup_free char *others = strv_join(&clear->plan.other_projects, ", ");
         int r = 0;
 
-        if (!match || !others)
+        if (!others)
                 return -ENOMEM;
         if (clear->options->target & TARGET_IMAGES && !clear->suspects.ever_matched &&
             !clear->not_read.text[0])
-                r = note(notes,
-                         "NO IMAGE EVER MATCHED [images] match=%s: is that what this host's images "
-                         "are called? Compose names them PROJECT-SERVICE or PROJECT_SERVICE where "
-                         "the file gives no image; [images] project= takes a compose project",
-                         match);
+                r = add_scope_note(clear->config, notes);
         if (r >= 0 && clear->plan.other_projects.n > 0)
                 r = note(notes, "the build cache is the whole host's: builds of %s start cold, too",
                          others);

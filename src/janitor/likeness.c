@@ -107,8 +107,3 @@ bool likeness_of_buildkit(const Likeness *likeness, const ImageFacts *facts, boo
                         return true;
         return !pulled && contains(&likeness->beginnings, layers->v[layers->n - 1]);
 }
-
-bool likeness_is_beginning(const Likeness *likeness, const ImageFacts *facts) {
-        return facts && facts->layers.n > 0 &&
-               contains(&likeness->beginnings, facts->layers.v[facts->layers.n - 1]);
-}

@@ -14,6 +14,7 @@
 #include "docker/name.h"
 #include "janitor/chains.h"
 #include "janitor/likeness.h"
+#include "janitor/local-base.h"
 #include "janitor/plan.h"
 
 typedef struct Finder {
@@ -23,12 +24,14 @@ typedef struct Finder {
         ImageChain *chains;
         Source *sources;
         Likeness likeness;
+        bool *bases; /* one an image */
 } Finder;
 
 static void finder_donep(Finder *finder) {
         free(finder->chains);
         free(finder->sources);
         likeness_done(&finder->likeness);
+        free(finder->bases);
 }
 
 const char *source_cache_name(const Inventory *inventory, const Config *config,
@@ -165,6 +168,11 @@ static int mark_on_cleared(Finder *finder) {
         return 0;
 }
 
+/* docker commit made it, with a comment: it has a parent, but can be no stage of ours. */
+static bool is_committed(const ImageFacts *facts) {
+        return facts && facts->kind == IMAGE_KIND_OTHER;
+}
+
 static int find_claims(Finder *finder) {
         const Inventory *inventory = finder->inventory;
         cleanup_free size_t *parents = NULL;
@@ -184,7 +192,8 @@ static int find_claims(Finder *finder) {
                 finder->sources[i].untagged_ours = claims[i] == CLAIM_OURS;
                 finder->sources[i].unclaimed = claims[i] == CLAIM_NONE &&
                                                image_is_classic(inventory, image) &&
-                                               !image_has_children(inventory, image);
+                                               !image_has_children(inventory, image) &&
+                                               !is_committed(facts_of(finder, i));
         }
         return 0;
 }
@@ -221,8 +230,7 @@ static void compare_with_ours(Finder *finder, size_t i) {
         const ImageFacts *facts = facts_of(finder, i);
         Source *source = &finder->sources[i];
 
-        source->base = source->ours && likeness_is_beginning(&finder->likeness, facts) &&
-                       !container_of_image(inventory, image->id);
+        source->base = finder->bases[i] && !container_of_image(inventory, image->id);
         if (source->way == SOURCE_INLINE)
                 source->like_ours =
                         likeness_of_buildkit(&finder->likeness, facts, image->digests.n > 0);
@@ -254,6 +262,8 @@ int sources_find(const Inventory *inventory, const Config *config, const NamedIm
                 r = find_claims(&finder);
         if (r >= 0)
                 r = learn_ours(&finder);
+        if (r >= 0)
+                r = local_bases_find(inventory, config, &finder.bases);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < inventory->images.n; i++)

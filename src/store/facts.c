@@ -61,6 +61,20 @@ ImageFacts *fact_set_add(FactSet *facts, const char *id) {
         return entry;
 }
 
+void facts_add_name(ImageFacts *facts, uint64_t name_hash) {
+        if (facts->n_names == FACTS_NAMES_MAX || facts_know_name(facts, name_hash))
+                return;
+        facts->names[facts->n_names++] = name_hash;
+        facts->dirty = true;
+}
+
+bool facts_know_name(const ImageFacts *facts, uint64_t name_hash) {
+        for (size_t i = 0; i < facts->n_names; i++)
+                if (facts->names[i] == name_hash)
+                        return true;
+        return false;
+}
+
 int fact_set_index(FactSet *facts) {
         facts->indexed = false;
         index_done(&facts->by_id);
@@ -92,11 +106,11 @@ void fact_set_done(FactSet *facts) {
         *facts = (FactSet){ 0 };
 }
 
-static char *prefixes_text(const Prefixes *prefixes) {
-        char *text = calloc(prefixes->n * HASH_DIGITS + 1, 1);
+static char *hashes_text(const uint64_t *hashes, size_t n) {
+        char *text = calloc(n * HASH_DIGITS + 1, 1);
 
-        for (size_t i = 0; text && i < prefixes->n; i++)
-                snprintf(text + i * HASH_DIGITS, HASH_DIGITS + 1, "%016" PRIx64, prefixes->v[i]);
+        for (size_t i = 0; text && i < n; i++)
+                snprintf(text + i * HASH_DIGITS, HASH_DIGITS + 1, "%016" PRIx64, hashes[i]);
         return text;
 }
 
@@ -118,26 +132,43 @@ static bool hash_from_text(const char *text, uint64_t *ret) {
         return true;
 }
 
-/* What is not such a text, in a file that somebody changed, is no list. */
-static int prefixes_from_text(const char *text, size_t n, Prefixes *ret) {
-        size_t n_hashes = n / HASH_DIGITS;
+/* Reads at most `max` hashes from a text of `n` characters; returns how many. A text in a file that
+ * somebody changed may be no such list, and then holds none. */
+static size_t hashes_from_text(const char *text, size_t n, uint64_t *ret, size_t max) {
+        const size_t n_hashes = n / HASH_DIGITS;
 
-        if (n_hashes == 0 || n_hashes > PREFIXES_MAX || n % HASH_DIGITS != 0)
+        if (n_hashes > max || n % HASH_DIGITS != 0)
                 return 0;
-        ret->v = calloc(n_hashes, sizeof(*ret->v));
-        if (!ret->v)
-                return -ENOMEM;
         for (size_t i = 0; i < n_hashes; i++)
-                if (!hash_from_text(text + i * HASH_DIGITS, &ret->v[i]))
+                if (!hash_from_text(text + i * HASH_DIGITS, &ret[i]))
                         return 0;
-        ret->n = n_hashes;
-        return 0;
+        return n_hashes;
 }
 
 static int read_prefixes(Statement *row, int column, Prefixes *ret) {
         const char *text = column_borrow(row, column);
 
-        return text ? prefixes_from_text(text, column_length(row, column), ret) : -ENOMEM;
+        size_t n = text ? column_length(row, column) : 0, n_hashes = n / HASH_DIGITS;
+
+        if (!text)
+                return -ENOMEM;
+        if (n_hashes == 0 || n_hashes > PREFIXES_MAX)
+                return 0;
+        ret->v = calloc(n_hashes, sizeof(*ret->v));
+        if (!ret->v)
+                return -ENOMEM;
+        ret->n = hashes_from_text(text, n, ret->v, n_hashes);
+        return 0;
+}
+
+static int read_names(Statement *row, int column, ImageFacts *facts) {
+        const char *text = column_borrow(row, column);
+
+        if (!text)
+                return -ENOMEM;
+        facts->n_names =
+                hashes_from_text(text, column_length(row, column), facts->names, FACTS_NAMES_MAX);
+        return 0;
 }
 
 static int facts_of_row(Statement *row, FactSet *facts) {
@@ -159,7 +190,9 @@ static int facts_of_row(Statement *row, FactSet *facts) {
         entry->n_base = column_uint(row, 5);
         entry->names_hash = column_uint(row, 6);
         r = read_prefixes(row, 7, &entry->layers);
-        return r < 0 ? r : read_prefixes(row, 8, &entry->steps);
+        if (r >= 0)
+                r = read_prefixes(row, 8, &entry->steps);
+        return r < 0 ? r : read_names(row, 9, entry);
 }
 
 static int read_facts(Store *store, FactSet *ret, Diag *reterr_diag) {
@@ -169,7 +202,7 @@ static int read_facts(Store *store, FactSet *ret, Diag *reterr_diag) {
 
         r = sql_query(store,
                       "SELECT id, kind, inline_cache, ours, n_history, n_base, names_hash,"
-                      " layers, steps FROM image_facts",
+                      " layers, steps, names FROM image_facts",
                       NO_VALUES, &statement, reterr_diag);
         while (r >= 0 && (r = sql_step(store, statement, reterr_diag)) > 0)
                 r = facts_of_row(statement, &facts);
@@ -188,16 +221,17 @@ int store_read_facts(Store *store, FactSet *ret, Diag *reterr_diag) {
 
 static int write_image_facts(Store *store, Statement *statement, const ImageFacts *facts,
                              Diag *reterr_diag) {
-        cleanup_free char *layers = prefixes_text(&facts->layers);
-        cleanup_free char *steps = prefixes_text(&facts->steps);
+        cleanup_free char *layers = hashes_text(facts->layers.v, facts->layers.n);
+        cleanup_free char *steps = hashes_text(facts->steps.v, facts->steps.n);
+        cleanup_free char *names = hashes_text(facts->names, facts->n_names);
         int r;
 
-        if (!layers || !steps)
+        if (!layers || !steps || !names)
                 return -ENOMEM;
         r = sql_bind(store, statement,
                      VALUES(TEXT(facts->id), INT(facts->kind), INT(facts->inline_cache),
                             INT(facts->ours), INT(facts->n_history), INT(facts->n_base),
-                            INT(facts->names_hash), TEXT(layers), TEXT(steps)),
+                            INT(facts->names_hash), TEXT(layers), TEXT(steps), TEXT(names)),
                      reterr_diag);
         return r < 0 ? r : sql_step(store, statement, reterr_diag);
 }
@@ -210,8 +244,8 @@ static int write_facts(Store *store, const FactSet *facts, Diag *reterr_diag) {
         if (r >= 0)
                 r = sql_query(store,
                               "REPLACE INTO image_facts (id, kind, inline_cache, ours,"
-                              " n_history, n_base, names_hash, layers, steps)"
-                              " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                              " n_history, n_base, names_hash, layers, steps, names)"
+                              " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                               NO_VALUES, &statement, reterr_diag);
         for (size_t i = 0; i < facts->n && r >= 0; i++)
                 if (facts->v[i].dirty)

@@ -25,6 +25,8 @@ static ImageFacts *add_facts(FactSet *facts, unsigned number) {
                 assert_int_equal(prefixes_add(&entry->layers, i), 0);
         for (unsigned i = 0; i < number % 11; i++)
                 assert_int_equal(prefixes_add(&entry->steps, number + i), 0);
+        for (unsigned i = 0; i < number % 13; i++)
+                facts_add_name(entry, UINT64_MAX - number - i % 9);
         return entry;
 }
 
@@ -45,6 +47,8 @@ static void assert_facts_equal(const ImageFacts *stored, const ImageFacts *facts
         assert_true(stored->names_hash == facts->names_hash);
         assert_prefixes_equal(&stored->layers, &facts->layers);
         assert_prefixes_equal(&stored->steps, &facts->steps);
+        assert_int_equal(stored->n_names, facts->n_names);
+        assert_memory_equal(stored->names, facts->names, sizeof(facts->names));
         assert_false(stored->dirty);
         assert_false(stored->inspected);
         assert_int_equal(stored->last_tagged_sec, 0);
@@ -78,6 +82,25 @@ static void test_facts(void **state) {
         assert_int_equal(store_read_facts(store, &again, &diag), 0);
         assert_int_not_equal(fact_set_find(&again, back.v[0].id)->n_base, 1234);
         assert_int_equal(fact_set_find(&again, back.v[1].id)->n_base, 1234);
+}
+
+static void test_names(void **state) {
+        ImageFacts facts = { 0 };
+
+        (void)state;
+        for (uint64_t i = 0; i < FACTS_NAMES_MAX; i++) {
+                assert_false(facts_know_name(&facts, i));
+                facts.dirty = false;
+                facts_add_name(&facts, i);
+                assert_true(facts.dirty);
+                assert_true(facts_know_name(&facts, i));
+        }
+        /* A name that is known, or for which there is no room, costs no write at each look. */
+        facts.dirty = false;
+        for (uint64_t i = 0; i < 2 * FACTS_NAMES_MAX; i++)
+                facts_add_name(&facts, i);
+        assert_false(facts.dirty);
+        assert_false(facts_know_name(&facts, FACTS_NAMES_MAX));
 }
 
 /* The oldest go; what was written anew is young. */
@@ -116,9 +139,10 @@ static void test_odd_lists(void **state) {
                 char sql[256];
 
                 store = store_close(store);
-                snprintf(sql, sizeof(sql),
-                         "REPLACE INTO image_facts VALUES (1, 'a', 99, -1, 1, 1, -1, 0, '%s', '')",
-                         texts[i]);
+                snprintf(
+                        sql, sizeof(sql),
+                        "REPLACE INTO image_facts VALUES (1, 'a', 99, -1, 1, 1, -1, 0, '%s', '', '%s')",
+                        texts[i], texts[i]);
                 raw(&scratch, sql);
                 store = open_store(&scratch);
                 assert_int_equal(store_read_facts(store, &back, &diag), 0);
@@ -126,6 +150,7 @@ static void test_odd_lists(void **state) {
                 assert_in_range(back.v[0].kind, 0, IMAGE_KIND_OTHER);
                 assert_in_range(back.v[0].inline_cache, 0, INLINE_CACHE_YES);
                 assert_int_equal(back.v[0].layers.n, 0);
+                assert_int_equal(back.v[0].n_names, 0);
         }
 }
 
@@ -146,9 +171,8 @@ static void test_prefixes(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_facts),
-                cmocka_unit_test(test_trim),
-                cmocka_unit_test(test_odd_lists),
+                cmocka_unit_test(test_facts),    cmocka_unit_test(test_names),
+                cmocka_unit_test(test_trim),     cmocka_unit_test(test_odd_lists),
                 cmocka_unit_test(test_prefixes),
         };
 
