@@ -320,9 +320,11 @@ def test_base_image_of_the_classic_builder_remains(engine: Engine, daemon: Daemo
     base = names(engine)[BASE]
     plan = dry_run(daemon)
     assert f"  keep      {BASE} (kept: local base image)\n" in plan and f"docker rmi {BASE}" in plan
+    assert "was cleared" not in plan
     clear = daemon.ctl("clear")
     assert clear.returncode == 3, clear.stdout + clear.stderr
-    assert f"REMAINING: image {BASE}" in clear.stdout and f"docker rmi {BASE}" in clear.stdout
+    assert f"REMAINING: image {BASE}: a local base image, which the classic builder takes" in clear.stdout
+    assert f"docker rmi {BASE}, then clear again" in clear.stdout
     assert names(engine) == {BASE: base}
     assert build(engine, project, BACKEND, CHILD, classic=True).cached == 0
 
