@@ -25,8 +25,9 @@ void index_sort(Index *index) {
                 qsort(index->v, index->n, sizeof(*index->v), compare_entries);
 }
 
-const IndexEntry *index_find(const Index *index, const char *key, size_t *ret_n) {
-        size_t low = 0, n = index->n, end;
+/* The position of the first entry whose key is not less than `key`. */
+static size_t lower_bound(const Index *index, const char *key) {
+        size_t low = 0, n = index->n;
 
         while (n > 0) {
                 size_t half = n / 2;
@@ -38,11 +39,26 @@ const IndexEntry *index_find(const Index *index, const char *key, size_t *ret_n)
                         n = half;
                 }
         }
-        for (end = low; end < index->n && strcmp(index->v[end].key, key) == 0;)
+        return low;
+}
+
+const IndexEntry *index_find(const Index *index, const char *key, size_t *ret_n) {
+        size_t low = lower_bound(index, key), end = low;
+
+        /* Thousands may have one key: they are counted only if the caller asks for it. */
+        while (end < index->n && (ret_n || end == low) && strcmp(index->v[end].key, key) == 0)
                 end++;
         if (ret_n)
                 *ret_n = end - low;
         return end > low ? &index->v[low] : NULL;
+}
+
+const IndexEntry *index_find_prefix(const Index *index, const char *prefix) {
+        size_t low = lower_bound(index, prefix);
+
+        if (low == index->n || strncmp(index->v[low].key, prefix, strlen(prefix)) != 0)
+                return NULL;
+        return &index->v[low];
 }
 
 void index_done(Index *index) {

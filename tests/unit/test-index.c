@@ -44,6 +44,23 @@ static void test_a_key_without_an_element_is_not_found(void **state) {
         assert_null(index_find(&index, "bb", NULL));
 }
 
+static void test_first_key_with_a_prefix(void **state) {
+        cleanup(index_done) Index index = { 0 };
+
+        (void)state;
+        assert_null(index_find_prefix(&index, "a"));
+        assert_int_equal(index_add(&index, "/srv/web", 0), 0);
+        assert_int_equal(index_add(&index, "/srv/web-2/x", 1), 0);
+        assert_int_equal(index_add(&index, "/srv/web/b", 2), 0);
+        assert_int_equal(index_add(&index, "/srv/web/a", 3), 0);
+        index_sort(&index);
+        assert_int_equal(index_find_prefix(&index, "/srv/web/")->at, 3);
+        assert_int_equal(index_find_prefix(&index, "/srv/web")->at, 0);
+        assert_null(index_find_prefix(&index, "/srv/web/c"));
+        assert_null(index_find_prefix(&index, "/a"));
+        assert_null(index_find_prefix(&index, "/z"));
+}
+
 static void test_many_keys(void **state) {
         enum { N = 5000 };
         static char keys[N][16];
@@ -67,6 +84,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_every_key_is_found_with_all_its_elements),
                 cmocka_unit_test(test_a_key_without_an_element_is_not_found),
+                cmocka_unit_test(test_first_key_with_a_prefix),
                 cmocka_unit_test(test_many_keys),
         };
 
