@@ -89,6 +89,7 @@ Job *job_free(Job *job) {
                 free(job->object);
                 free(job->text);
                 json_free(job->result);
+                json_free(job->told);
                 json_free(job->apps);
                 strv_done(&job->swept_left);
                 summary_done(&job->summary);
@@ -375,7 +376,9 @@ static int run_rollback(Worker *worker, Job *job) {
         json_foreach (name, json_get(job->result, "skipped"))
                 run.n_remaining += !json_get_bool(name, "deleted", false);
         strcpy(run.outcome, run.n_remaining > 0 ? "left" : "done");
-        r = store_write_run(worker->store, &run, job->result, &job->diag);
+        r = json_add_int(job->result, "failed", (int64_t)run.n_remaining);
+        if (r >= 0)
+                r = store_write_run(worker->store, &run, job->result, &job->diag);
         if (r == -ENOMEM) {
                 job->local_failure = true;
                 return diag_wrap(&job->diag, r,
@@ -502,6 +505,18 @@ static int run_job(Worker *worker, Job *job, Receipt *receipt) {
         return -EINVAL;
 }
 
+/* What has no room in a reply is only left out of the reply: the record is stored whole. Without memory for
+ * that the server answers with an error. */
+static void shorten(Job *job) {
+        cleanup_free char *text = job->result ? json_text(job->result) : NULL;
+
+        if (!text || strlen(text) <= JOB_TOLD_BYTES_MAX)
+                return;
+        job->told = json_copy(job->result);
+        if (job->told && json_shorten(job->told, JOB_TOLD_BYTES_MAX) < 0)
+                job->told = json_free(job->told);
+}
+
 static void run(Worker *worker, Job *job, bool stop) {
         cleanup(receipt_done) Receipt receipt = { 0 };
         JobEvent *done = done_event_new(job);
@@ -516,6 +531,7 @@ static void run(Worker *worker, Job *job, bool stop) {
                 r = run_job(worker, job, &receipt);
         }
         job->error = r;
+        shorten(job);
         job->unwritten = store_keeps_run(worker->store, job->id);
         tell_store(worker, done);
 

@@ -91,6 +91,18 @@ static bool same_names(const Strv *a, const Strv *b) {
         return a->n == b->n;
 }
 
+/* Whether the image was given a name, perhaps one that it has, since the time of that was last read: by
+ * the look, if it inspected the image, or else by an earlier one. */
+static bool was_tagged(const Batch *batch, size_t i, const ImageDetail *now) {
+        const Inventory *before = &batch->pass->look.inventory;
+        const ImageFacts *facts = fact_set_find(&before->facts, before->images.v[i].id);
+
+        if (facts && facts->inspected)
+                return facts->last_tagged_nsec != now->last_tagged_nsec;
+        return !batch->seen[i] || seen_was_tagged(batch->seen[i], before->image_store,
+                                                  now->last_tagged_sec, now->last_tagged_nsec);
+}
+
 /* 1 if all that the plan went by still holds for this image, else 0. An error may be of this image
  * alone. */
 static int is_unchanged(const Batch *batch, Docker *docker, size_t i, Diag *reterr_diag) {
@@ -114,9 +126,7 @@ static int is_unchanged(const Batch *batch, Docker *docker, size_t i, Diag *rete
                 return 0;
         if (r < 0)
                 return r;
-        return same_names(&detail.names, &image->names) && batch->seen[i] &&
-               !seen_was_tagged(batch->seen[i], before->image_store, detail.last_tagged_sec,
-                                detail.last_tagged_nsec);
+        return same_names(&detail.names, &image->names) && !was_tagged(batch, i, &detail);
 }
 
 /* 1 if the image still has this name, else 0; `now` is filled anew for the first of every few names. */

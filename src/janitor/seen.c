@@ -181,7 +181,7 @@ static bool move_mark(SeenImage *seen, const Inventory *inventory, int64_t tagge
 bool seen_was_tagged(const SeenImage *seen, ImageStore store, int64_t sec, int64_t nsec) {
         int64_t rest_nsec = nsec % NSEC_PER_SEC;
 
-        if (sec == 0 || sec == seen->own_mark)
+        if (sec == 0 || seen->tag_mark == 0 || sec == seen->own_mark)
                 return false;
         if (store == IMAGE_STORE_GRAPHDRIVER)
                 return sec != seen->tag_mark || rest_nsec != seen->tag_rest_nsec;

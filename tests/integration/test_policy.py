@@ -387,17 +387,21 @@ class Moment:
             self.done.set()
 
 
+def tagged(engine: Engine, name: str) -> str:
+    """An image NAME:0 that was tagged, which to be loaded is not. Its name is new, so that polls ask when."""
+    image, = load(engine, 1, "elsewhere/loaded")
+    tag(engine, image, name, "0")
+    engine.docker("rmi", "elsewhere/loaded:0")
+    return image
+
+
 def test_image_named_or_used_between_plan_and_act_survives(engine: Engine, proxy: Proxy,
                                                            short_path: Path) -> None:
     with hasty(engine, short_path / "daemon", AGED, proxy.socket) as daemon:
-        for what in ("another", "again", "foreign", "container"):
-            if what == "again" and engine.name == "28c":
-                continue  # that engine keeps no time of it
+        for what in ("another", "foreign", "container"):
             name = f"watchparty-{what}"
-            image, = load(engine, 1, name)
-            tag(engine, image, name, "0")  # to load an image is not to tag it
+            image = tagged(engine, name)
             acts: dict[str, Callable[[], object]] = {
-                "again": lambda: tag(engine, image, name, "0"),
                 "another": lambda: tag(engine, image, name, "wanted"),
                 "foreign": lambda: tag(engine, image, f"elsewhere/{what}", "1"),
                 "container": lambda: engine.docker("create", "--name", name, f"{name}:0", "/x"),
@@ -411,23 +415,21 @@ def test_image_named_or_used_between_plan_and_act_survives(engine: Engine, proxy
         proxy.before = lambda method, path: None
 
 
-@ONE
-def test_image_tagged_again_unseen_is_left_once_and_remembered(engine: Engine, proxy: Proxy,
-                                                               short_path: Path) -> None:
-    """A name that is given again moves LastTagTime alone, which no list tells. The pass finds it when it
-    inspects the image, leaves the image, and does not try again until it has aged anew."""
+@on("20", "26", "28")  # 28c keeps no time of it
+def test_image_tagged_again_unseen_is_left_once(engine: Engine, proxy: Proxy, short_path: Path) -> None:
+    """A name that is given again moves LastTagTime alone, which no list tells. The pass finds that when it
+    inspects the image, leaves the image, and remembers the time: by the engine's clock, which the test does
+    not move, the tag is 31 days old as well, and the next pass removes the image."""
     with hasty(engine, short_path / "daemon", AGED, proxy.socket) as daemon:
-        image, = load(engine, 1, "watchparty-again")
-        tag(engine, image, "watchparty-again", "0")
+        image = tagged(engine, "watchparty-again")
         polls(daemon, 2)
         proxy.before = moment = Moment(image, lambda: tag(engine, image, "watchparty-again", "0"))
         daemon.clock.go_on(days=31)
         assert moment.done.wait(60)
-        polls(daemon, 4)
-        assert daemon.log.count("is left for the next pass: it changed") == 1, daemon.log
+        wait_until(lambda: "is left for the next pass: it changed" in daemon.log)
         assert names(engine) == {"watchparty-again:0": image}
-        daemon.clock.go_on(days=31)
         wait_until(lambda: not names(engine))
+        assert daemon.log.count("is left for the next pass: it changed") == 1
 
 
 def test_name_that_moves_while_names_are_taken_stays(engine: Engine, proxy: Proxy,

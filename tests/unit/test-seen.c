@@ -442,6 +442,8 @@ static void test_tag_since_the_last_look(void **state) {
         assert_false(seen_was_tagged(&image, IMAGE_STORE_CONTAINERD, sec - 9, nsec));
         seen_set_own_mark(&image, sec + 5);
         assert_false(seen_was_tagged(&image, IMAGE_STORE_GRAPHDRIVER, sec + 5, nsec));
+        image.tag_mark = 0; /* untagged images of the classic builder are not inspected */
+        assert_false(seen_was_tagged(&image, IMAGE_STORE_GRAPHDRIVER, sec, nsec));
         host_done(&h);
 }
 
