@@ -84,11 +84,17 @@ int pass_may_go_on(Pass *pass, Diag *reterr_diag) {
         return 1;
 }
 
+/* In any order. Without memory to tell, they differ, and the image is left. */
 static bool same_names(const Strv *a, const Strv *b) {
-        for (size_t i = 0; i < a->n; i++)
-                if (!strv_contains(b, a->v[i]))
-                        return false;
-        return a->n == b->n;
+        cleanup(strv_done) Strv x = STRV_NULL, y = STRV_NULL;
+
+        if (a->n != b->n || strv_equal(a, b))
+                return a->n == b->n;
+        if (strv_copy(&x, a) < 0 || strv_copy(&y, b) < 0)
+                return false;
+        strv_sort(&x);
+        strv_sort(&y);
+        return strv_equal(&x, &y);
 }
 
 /* Whether the image was given a name, perhaps one that it has, since the time of that was last read: by
@@ -141,8 +147,9 @@ static int has_name(Docker *docker, const Image *image, const char *name, size_t
                 r = docker_image(docker, image->id, now, reterr_diag);
                 if (r < 0)
                         return r == -ENOENT || failure_is_of_object(r) ? 0 : r;
+                strv_sort(&now->names);
         }
-        return strv_contains(&now->names, name);
+        return strv_sorted_contains(&now->names, name);
 }
 
 static int take_names(const Pass *pass, Docker *docker, const Image *image,

@@ -131,7 +131,7 @@ static bool is_still_there(const Pass *pass, size_t i) {
 
                 if (!policy_takes_name(pass->config, &pass->look.plan.images[i], name))
                         alone = true;
-                else if (now && strv_contains(&now->names, name))
+                else if (now && image_set_find_name(&pass->again.images, name) == now)
                         return true;
         }
         return now && !alone;
