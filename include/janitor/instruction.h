@@ -13,7 +13,7 @@
  *   ENV A=1                                     /bin/sh -c #(nop)  ENV A=1
  *   EXPOSE map[8000/tcp:{}], EXPOSE [8000/tcp]  /bin/sh -c #(nop)  EXPOSE 8000
  *
- * and an import has no text at all. The other tools that write "/bin/sh -c #(nop)", such as buildah,
+ * BuildKit has no entry for ONBUILD, and an import has no text at all. The other tools that write "/bin/sh -c #(nop)", such as buildah,
  * count as the classic builder: it would take their steps for its own.
  */
 
@@ -22,10 +22,13 @@
 /* Whether the classic builder wrote this entry of a history. BuildKit's entries have a comment. */
 bool instruction_is_classic(const char *created_by, const char *comment);
 
+/* The form of an ONBUILD instruction, for which BuildKit writes no entry. */
+#define INSTRUCTION_ONBUILD "ONBUILD"
+
 /*
  * One form for the texts of both builders, malloc'ed; NULL on out of memory. Left out is what one
- * builder does not tell (the sources of COPY and ADD, how EXPOSE and HEALTHCHECK were written) and what
- * changes while the Dockerfile stays: hashes of contents, values of ARG, version numbers, which a base
- * image has in its ENV.
+ * builder does not tell (the sources of COPY and ADD, how EXPOSE and HEALTHCHECK were written, what
+ * ONBUILD says) and what changes from one release to the next: hashes of contents, values of ARG, ENV and
+ * LABEL, version numbers.
  */
 char *instruction_normal(const char *created_by);

@@ -96,11 +96,12 @@ static int add_facts(const Inspection *inspection, FactSet *facts) {
         if (entry->n_history == FACTS_NO_HISTORY)
                 entry->kind = image->parent_id[0] ? IMAGE_KIND_CLASSIC
                                                   : kind_from_comment(detail->comment);
-        prefixes_done(&entry->layers);
+        hash_list_done(&entry->layers);
         for (size_t i = 0; i < detail->layers.n; i++)
                 if (prefixes_add(&entry->layers, text_hash(detail->layers.v[i])) < 0)
                         return -ENOMEM;
         entry->last_tagged_sec = detail->last_tagged_sec;
+        entry->tagged_here = detail->last_tagged_sec != 0;
         entry->last_tagged_nsec = detail->last_tagged_nsec;
         entry->inspected = true;
         entry->names_hash = hash_names(image);

@@ -8,7 +8,7 @@
 #include "base/text.h"
 #include "docker/name.h"
 #include "docker/parallel.h"
-#include "janitor/chains.h"
+#include "janitor/image-base.h"
 #include "janitor/instruction.h"
 #include "janitor/ownership.h"
 
@@ -70,9 +70,9 @@ static int read_history(Docker *docker, const Image *image, ImageFacts *facts, D
                 return 0;
         if (r < 0)
                 return r;
-        prefixes_done(&facts->steps);
+        hash_list_done(&facts->steps);
         for (size_t i = entries.n; i > 0; i--)
-                if (prefixes_add(&facts->steps, entries.v[i - 1].hash) < 0)
+                if (hash_list_add(&facts->steps, entries.v[i - 1].hash) < 0)
                         return -ENOMEM;
         if (facts->kind == IMAGE_KIND_CLASSIC && !image->parent_id[0] &&
             !(entries.n > 0 && entries.v[0].classic))
@@ -221,28 +221,9 @@ static int read_histories(Docker *docker, const Config *config, Inventory *inven
         return r;
 }
 
-/* Where the chain of an image of ours tells where its base image ends, that is remembered with it. */
-static int find_bases(const Config *config, Inventory *inventory) {
-        cleanup_free ImageChain *chains = NULL;
-        int r = chains_find(inventory, config, &chains);
-
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < inventory->images.n; i++) {
-                ImageFacts *facts = fact_set_find(&inventory->facts, inventory->images.v[i].id);
-                size_t n_base = facts ? image_base_entries(facts, &chains[i]) : 0;
-
-                if (!facts || facts->n_base == n_base)
-                        continue;
-                facts->n_base = n_base;
-                facts->dirty = true;
-        }
-        return 0;
-}
-
 int image_histories_observe(Docker *docker, const Config *config, Inventory *inventory,
                             Diag *reterr_diag) {
         int r = read_histories(docker, config, inventory, reterr_diag);
 
-        return r < 0 ? r : find_bases(config, inventory);
+        return r < 0 ? r : image_bases_note(config, inventory);
 }

@@ -73,18 +73,19 @@ static void keep_destination(char *text) {
                 text[--n] = '\0';
 }
 
-/* "ARG A=1 B": the names alone. */
-static void keep_arg_names(char *text) {
-        char *to = text;
-        bool value = false;
+/* "ARG A=1 B": the names alone. A word without "=" is a name as well (`all`), or part of the value before
+ * it, as in "ENV A=two words". */
+static void keep_names(char *text, bool all) {
+        char *to = text + strcspn(text, " "), *word = to;
 
-        for (const char *p = text; *p; p++) {
-                if (*p == ' ')
-                        value = false;
-                else if (*p == '=')
-                        value = true;
-                if (!value)
-                        *to++ = *p;
+        while (*word) {
+                size_t n = strcspn(word + 1, " "), n_name = strcspn(word + 1, " =");
+
+                if (all || n_name < n) {
+                        memmove(to, word, 1 + n_name);
+                        to += 1 + n_name;
+                }
+                word += 1 + n;
         }
         *to = '\0';
 }
@@ -136,8 +137,11 @@ char *instruction_normal(const char *created_by) {
         if (has_word(text, "COPY") || has_word(text, "ADD"))
                 keep_destination(text);
         else if (has_word(text, "ARG"))
-                keep_arg_names(text);
-        else if (has_word(text, "EXPOSE") || has_word(text, "HEALTHCHECK"))
+                keep_names(text, true);
+        else if (has_word(text, "ENV") || has_word(text, "LABEL"))
+                keep_names(text, false);
+        else if (has_word(text, "EXPOSE") || has_word(text, "HEALTHCHECK") ||
+                 has_word(text, INSTRUCTION_ONBUILD))
                 *strchrnul(text, ' ') = '\0';
         loosen_numbers(text);
         return text;

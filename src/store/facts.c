@@ -17,34 +17,52 @@
 
 #define HASH_DIGITS 16
 
-int prefixes_add(Prefixes *prefixes, uint64_t element_hash) {
-        uint64_t hash = prefixes->n > 0 ? prefixes->v[prefixes->n - 1] : 0;
+int hash_list_add(HashList *list, uint64_t hash) {
         uint64_t *v;
 
-        if (prefixes->n == PREFIXES_MAX)
+        if (list->n == HASHES_MAX)
                 return 0;
-        if ((prefixes->n & (prefixes->n - 1)) == 0) { /* room doubles at each power of two */
-                v = reallocarray(prefixes->v, prefixes->n > 0 ? 2 * prefixes->n : 1, sizeof(*v));
+        if ((list->n & (list->n - 1)) == 0) { /* room doubles at each power of two */
+                v = reallocarray(list->v, list->n > 0 ? 2 * list->n : 1, sizeof(*v));
                 if (!v)
                         return -ENOMEM;
-                prefixes->v = v;
+                list->v = v;
         }
-        /* The splitmix64 finalizer, so that order counts. */
-        hash += element_hash + UINT64_C(0x9e3779b97f4a7c15);
-        hash = (hash ^ (hash >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-        hash = (hash ^ (hash >> 27)) * UINT64_C(0x94d049bb133111eb);
-        prefixes->v[prefixes->n++] = hash ^ (hash >> 31);
+        list->v[list->n++] = hash;
         return 0;
 }
 
-void prefixes_done(Prefixes *prefixes) {
-        free(prefixes->v);
-        *prefixes = (Prefixes){ 0 };
+bool hash_list_contains(const HashList *list, uint64_t hash) {
+        for (size_t i = 0; i < list->n; i++)
+                if (list->v[i] == hash)
+                        return true;
+        return false;
+}
+
+void hash_list_done(HashList *list) {
+        free(list->v);
+        *list = (HashList){ 0 };
+}
+
+uint64_t hash_prefix(uint64_t prefix, uint64_t element_hash) {
+        /* The splitmix64 finalizer, so that order counts. */
+        uint64_t hash = prefix + element_hash + UINT64_C(0x9e3779b97f4a7c15);
+
+        hash = (hash ^ (hash >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+        hash = (hash ^ (hash >> 27)) * UINT64_C(0x94d049bb133111eb);
+        return hash ^ (hash >> 31);
+}
+
+int prefixes_add(HashList *prefixes, uint64_t element_hash) {
+        uint64_t hash = prefixes->n > 0 ? prefixes->v[prefixes->n - 1] : 0;
+
+        return hash_list_add(prefixes, hash_prefix(hash, element_hash));
 }
 
 static void image_facts_done(ImageFacts *facts) {
-        prefixes_done(&facts->layers);
-        prefixes_done(&facts->steps);
+        hash_list_done(&facts->layers);
+        hash_list_done(&facts->steps);
+        hash_list_done(&facts->bases);
 }
 
 ImageFacts *fact_set_add(FactSet *facts, const char *id) {
@@ -92,11 +110,11 @@ void fact_set_done(FactSet *facts) {
         *facts = (FactSet){ 0 };
 }
 
-static char *prefixes_text(const Prefixes *prefixes) {
-        char *text = calloc(prefixes->n * HASH_DIGITS + 1, 1);
+static char *hash_list_text(const HashList *list) {
+        char *text = calloc(list->n * HASH_DIGITS + 1, 1);
 
-        for (size_t i = 0; text && i < prefixes->n; i++)
-                snprintf(text + i * HASH_DIGITS, HASH_DIGITS + 1, "%016" PRIx64, prefixes->v[i]);
+        for (size_t i = 0; text && i < list->n; i++)
+                snprintf(text + i * HASH_DIGITS, HASH_DIGITS + 1, "%016" PRIx64, list->v[i]);
         return text;
 }
 
@@ -119,10 +137,10 @@ static bool hash_from_text(const char *text, uint64_t *ret) {
 }
 
 /* What is not such a text, in a file that somebody changed, is no list. */
-static int prefixes_from_text(const char *text, size_t n, Prefixes *ret) {
+static int hash_list_from_text(const char *text, size_t n, HashList *ret) {
         size_t n_hashes = n / HASH_DIGITS;
 
-        if (n_hashes == 0 || n_hashes > PREFIXES_MAX || n % HASH_DIGITS != 0)
+        if (n_hashes == 0 || n_hashes > HASHES_MAX || n % HASH_DIGITS != 0)
                 return 0;
         ret->v = calloc(n_hashes, sizeof(*ret->v));
         if (!ret->v)
@@ -134,10 +152,10 @@ static int prefixes_from_text(const char *text, size_t n, Prefixes *ret) {
         return 0;
 }
 
-static int read_prefixes(Statement *row, int column, Prefixes *ret) {
+static int read_hash_list(Statement *row, int column, HashList *ret) {
         const char *text = column_borrow(row, column);
 
-        return text ? prefixes_from_text(text, column_length(row, column), ret) : -ENOMEM;
+        return text ? hash_list_from_text(text, column_length(row, column), ret) : -ENOMEM;
 }
 
 static int facts_of_row(Statement *row, FactSet *facts) {
@@ -158,8 +176,12 @@ static int facts_of_row(Statement *row, FactSet *facts) {
         entry->n_history = column_int(row, 4);
         entry->n_base = column_uint(row, 5);
         entry->names_hash = column_uint(row, 6);
-        r = read_prefixes(row, 7, &entry->layers);
-        return r < 0 ? r : read_prefixes(row, 8, &entry->steps);
+        entry->made_amid_ours = column_int(row, 7);
+        entry->tagged_here = column_int(row, 8);
+        r = read_hash_list(row, 9, &entry->layers);
+        if (r >= 0)
+                r = read_hash_list(row, 10, &entry->steps);
+        return r < 0 ? r : read_hash_list(row, 11, &entry->bases);
 }
 
 static int read_facts(Store *store, FactSet *ret, Diag *reterr_diag) {
@@ -169,7 +191,7 @@ static int read_facts(Store *store, FactSet *ret, Diag *reterr_diag) {
 
         r = sql_query(store,
                       "SELECT id, kind, inline_cache, ours, n_history, n_base, names_hash,"
-                      " layers, steps FROM image_facts",
+                      " made_amid_ours, tagged_here, layers, steps, bases FROM image_facts",
                       NO_VALUES, &statement, reterr_diag);
         while (r >= 0 && (r = sql_step(store, statement, reterr_diag)) > 0)
                 r = facts_of_row(statement, &facts);
@@ -188,16 +210,18 @@ int store_read_facts(Store *store, FactSet *ret, Diag *reterr_diag) {
 
 static int write_image_facts(Store *store, Statement *statement, const ImageFacts *facts,
                              Diag *reterr_diag) {
-        cleanup_free char *layers = prefixes_text(&facts->layers);
-        cleanup_free char *steps = prefixes_text(&facts->steps);
+        cleanup_free char *layers = hash_list_text(&facts->layers);
+        cleanup_free char *steps = hash_list_text(&facts->steps);
+        cleanup_free char *bases = hash_list_text(&facts->bases);
         int r;
 
-        if (!layers || !steps)
+        if (!layers || !steps || !bases)
                 return -ENOMEM;
         r = sql_bind(store, statement,
                      VALUES(TEXT(facts->id), INT(facts->kind), INT(facts->inline_cache),
                             INT(facts->ours), INT(facts->n_history), INT(facts->n_base),
-                            INT(facts->names_hash), TEXT(layers), TEXT(steps)),
+                            INT(facts->names_hash), INT(facts->made_amid_ours),
+                            INT(facts->tagged_here), TEXT(layers), TEXT(steps), TEXT(bases)),
                      reterr_diag);
         return r < 0 ? r : sql_step(store, statement, reterr_diag);
 }
@@ -210,8 +234,9 @@ static int write_facts(Store *store, const FactSet *facts, Diag *reterr_diag) {
         if (r >= 0)
                 r = sql_query(store,
                               "REPLACE INTO image_facts (id, kind, inline_cache, ours,"
-                              " n_history, n_base, names_hash, layers, steps)"
-                              " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                              " n_history, n_base, names_hash, made_amid_ours, tagged_here,"
+                              " layers, steps, bases)"
+                              " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                               NO_VALUES, &statement, reterr_diag);
         for (size_t i = 0; i < facts->n && r >= 0; i++)
                 if (facts->v[i].dirty)

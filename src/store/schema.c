@@ -57,6 +57,12 @@ static const char *const schema[] = {
         " kind INTEGER NOT NULL, inline_cache INTEGER NOT NULL, ours INTEGER NOT NULL,"
         " n_history INTEGER NOT NULL, n_base INTEGER NOT NULL, names_hash INTEGER NOT NULL,"
         " layers TEXT NOT NULL, steps TEXT NOT NULL) STRICT;",
+
+        /* steps were prefix hashes, which the base image's entries went into: they are read again */
+        "ALTER TABLE image_facts ADD COLUMN made_amid_ours INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE image_facts ADD COLUMN tagged_here INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE image_facts ADD COLUMN bases TEXT NOT NULL DEFAULT '';"
+        "UPDATE image_facts SET n_history = -1, n_base = 0, names_hash = 0, steps = '';",
 };
 
 const int64_t schema_version = (int64_t)ELEMENTSOF(schema);

@@ -19,16 +19,20 @@ static ImageFacts *add_facts(FactSet *facts, unsigned number) {
         entry->n_history = (int64_t)number % 5 - 1;
         entry->n_base = number % 7;
         entry->names_hash = UINT64_MAX - number;
+        entry->made_amid_ours = number % 13 == 0;
+        entry->tagged_here = number % 17 == 0;
         entry->inspected = true;
         entry->last_tagged_sec = 7;
         for (unsigned i = 0; i < number % 300; i++)
                 assert_int_equal(prefixes_add(&entry->layers, i), 0);
         for (unsigned i = 0; i < number % 11; i++)
-                assert_int_equal(prefixes_add(&entry->steps, number + i), 0);
+                assert_int_equal(hash_list_add(&entry->steps, number + i), 0);
+        for (unsigned i = 0; i < number % 9; i++)
+                assert_int_equal(hash_list_add(&entry->bases, UINT64_MAX - i), 0);
         return entry;
 }
 
-static void assert_prefixes_equal(const Prefixes *a, const Prefixes *b) {
+static void assert_hash_lists_equal(const HashList *a, const HashList *b) {
         assert_int_equal(a->n, b->n);
         if (a->n > 0)
                 assert_memory_equal(a->v, b->v, a->n * sizeof(*a->v));
@@ -43,8 +47,11 @@ static void assert_facts_equal(const ImageFacts *stored, const ImageFacts *facts
         assert_int_equal(stored->n_history, facts->n_history);
         assert_int_equal(stored->n_base, facts->n_base);
         assert_true(stored->names_hash == facts->names_hash);
-        assert_prefixes_equal(&stored->layers, &facts->layers);
-        assert_prefixes_equal(&stored->steps, &facts->steps);
+        assert_hash_lists_equal(&stored->layers, &facts->layers);
+        assert_int_equal(stored->made_amid_ours, facts->made_amid_ours);
+        assert_int_equal(stored->tagged_here, facts->tagged_here);
+        assert_hash_lists_equal(&stored->steps, &facts->steps);
+        assert_hash_lists_equal(&stored->bases, &facts->bases);
         assert_false(stored->dirty);
         assert_false(stored->inspected);
         assert_int_equal(stored->last_tagged_sec, 0);
@@ -117,7 +124,8 @@ static void test_odd_lists(void **state) {
 
                 store = store_close(store);
                 snprintf(sql, sizeof(sql),
-                         "REPLACE INTO image_facts VALUES (1, 'a', 99, -1, 1, 1, -1, 0, '%s', '')",
+                         "REPLACE INTO image_facts VALUES (1, 'a', 99, -1, 1, 1, -1, 0, '%s', '',"
+                         " 0, 0, '')",
                          texts[i]);
                 raw(&scratch, sql);
                 store = open_store(&scratch);
@@ -130,18 +138,18 @@ static void test_odd_lists(void **state) {
 }
 
 static void test_prefixes(void **state) {
-        Prefixes a = { 0 }, b = { 0 };
+        HashList a = { 0 }, b = { 0 };
 
         (void)state;
-        for (unsigned i = 0; i < 2 * PREFIXES_MAX; i++) {
+        for (unsigned i = 0; i < 2 * HASHES_MAX; i++) {
                 assert_int_equal(prefixes_add(&a, i), 0);
                 assert_int_equal(prefixes_add(&b, i == 3 ? 4 : i == 4 ? 3 : i), 0);
         }
-        assert_int_equal(a.n, PREFIXES_MAX);
+        assert_int_equal(a.n, HASHES_MAX);
         for (size_t i = 0; i < a.n; i++)
                 assert_int_equal(a.v[i] == b.v[i], i < 3);
-        prefixes_done(&a);
-        prefixes_done(&b);
+        hash_list_done(&a);
+        hash_list_done(&b);
 }
 
 int main(void) {
