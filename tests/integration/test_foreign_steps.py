@@ -1,0 +1,154 @@
+"""Images of others whose Dockerfile is like ours, but not the same: which of them give steps to the next build,
+and which are only named among the assumptions."""
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine import Engine, rootfs
+from helpers import Daemon, on
+from scenarios import BACKEND, GRAPH, Build, count
+from test_foreign import INLINE, assumed, remaining
+
+DEV = "scratchpad:dev"
+FROM_BASE = "FROM pybase:1\n"
+STEPS = "RUN echo requirements >/installed\nCOPY src /app/src\n"
+
+
+class App:
+    """A directory with a Dockerfile, which both builders build."""
+
+    def __init__(self, engine: Engine, directory: Path):
+        self.engine, self.dir = engine, directory
+        rootfs(directory / "rootfs")
+        (directory / "rootfs/unique").write_text(uuid.uuid4().hex)
+        self.change()
+
+    def change(self) -> None:
+        (self.dir / "src").write_text(uuid.uuid4().hex)
+
+    def build(self, dockerfile: str, name: str = BACKEND, *options: str, classic: bool = True) -> Build:
+        (self.dir / "Dockerfile").write_text(dockerfile)
+        done = self.engine.docker("build", "--network", "none", "--tag", name, *options,
+                                  *(() if classic else ("--progress", "plain")), str(self.dir),
+                                  env={"DOCKER_BUILDKIT": "0" if classic else "1"})
+        return count(done.stdout + done.stderr)
+
+
+@pytest.fixture
+def app(engine: Engine, short_path: Path) -> App:
+    return App(engine, short_path / "app")
+
+
+@pytest.fixture
+def other(engine: Engine, short_path: Path) -> App:
+    return App(engine, short_path / "other")
+
+
+def serves(daemon: Daemon, name: str = DEV) -> None:
+    """The clear names the image. (That it serves is for the test to show: it is for the next build to say.)"""
+    clear = daemon.ctl("clear", "all")
+    assert clear.returncode == 3, clear.stdout
+    assert name in remaining(clear.stdout), clear.stdout
+
+
+def serves_nothing(daemon: Daemon, name: str = DEV) -> None:
+    clear = daemon.ctl("clear", "all")
+    assert clear.returncode == 0, clear.stdout
+    assert name in assumed(clear.stdout), clear.stdout
+
+
+# The base image
+
+def newer_base(engine: Engine, app: App) -> None:
+    """pybase:1 in a version with more entries in its history."""
+    engine.import_base("pybase:next", uuid.uuid4().hex)
+    app.build("FROM pybase:next\nENV A=1\nRUN echo newer >/newer\n", "pybase:1")
+
+
+@pytest.mark.parametrize("ours", ["classic", "buildkit"])
+@pytest.mark.parametrize("seen", ["by a look", "not before the clear", "ours removed after a look"])
+def test_newer_version_of_the_base(engine: Engine, daemon: Daemon, app: App, other: App, ours: str,
+                                   seen: str) -> None:
+    engine.import_base("pybase:1", uuid.uuid4().hex)
+    app.build(FROM_BASE + STEPS, classic=ours == "classic")
+    if seen != "not before the clear":
+        assert daemon.ctl("clear", "--dry-run").returncode == 0
+    newer_base(engine, other)
+    app.change()
+    app.build(FROM_BASE + STEPS, DEV)
+    if seen == "ours removed after a look":
+        engine.docker("rmi", BACKEND)
+    serves(daemon)
+    assert app.build(FROM_BASE + STEPS).cached == 2
+
+
+@pytest.mark.parametrize("ours", ["classic", "buildkit"])
+def test_another_tag_of_the_base(engine: Engine, daemon: Daemon, app: App, ours: str) -> None:
+    """The Dockerfile of the next release may name a newer tag of the base image."""
+    engine.import_base("pybase:1", uuid.uuid4().hex)
+    engine.import_base("pybase:2", uuid.uuid4().hex)
+    app.build("FROM pybase:2\nENV A=1\nRUN echo newer >/newer\n", "pybase:2")
+    app.build(FROM_BASE + STEPS, classic=ours == "classic")
+    app.build("FROM pybase:2\n" + STEPS, DEV)
+    serves(daemon)
+    assert app.build("FROM pybase:2\n" + STEPS).cached == 2
+
+
+def test_another_base(engine: Engine, daemon: Daemon, app: App, other: App) -> None:
+    """The same first step on another base image, which has another history, too."""
+    engine.import_base("pybase:1", uuid.uuid4().hex)
+    engine.import_base("node:1", uuid.uuid4().hex)
+    other.build("FROM node:1\nENV A=1\nRUN echo newer >/newer\n", "node:2")
+    app.build(FROM_BASE + STEPS)
+    other.build("FROM node:2\n" + STEPS, DEV)
+    serves_nothing(daemon)
+    assert app.build(FROM_BASE + STEPS).cached == 0
+
+
+def test_others_on_the_same_base(engine: Engine, daemon: Daemon, app: App, other: App) -> None:
+    """Applications of others on a pulled base image are the usual case on engine 20."""
+    engine.import_base("pybase:1", uuid.uuid4().hex)
+    app.build(FROM_BASE + STEPS)
+    newer_base(engine, other)
+    for i in range(3):
+        other.build(FROM_BASE + f"RUN echo {i} >/other\n" + STEPS, f"other/app:{i}")
+    clear = daemon.ctl("clear", "all")
+    assert clear.returncode == 0, clear.stdout
+    assert app.build(FROM_BASE + STEPS).cached == 0
+
+
+# Values
+
+@pytest.mark.parametrize("instruction", ["ENV RELEASE={}", "LABEL release={} of=us", "ENV RELEASE {} or so",
+                                         "ARG RELEASE={}"])
+@pytest.mark.parametrize("ours", ["classic", "buildkit"])
+def test_first_step_with_another_value(engine: Engine, daemon: Daemon, app: App, instruction: str,
+                                       ours: str) -> None:
+    def dockerfile(value: str) -> str:
+        return f"FROM scratch\n{instruction.format(value)}\nCOPY rootfs /\n"
+
+    app.build(dockerfile("one"), classic=ours == "classic")
+    app.build(dockerfile("two"), DEV)
+    serves(daemon)
+    assert app.build(dockerfile("two")).cached == 2
+
+
+@pytest.mark.parametrize("ours", ["classic", "buildkit"])
+def test_first_step_is_onbuild(engine: Engine, daemon: Daemon, app: App, ours: str) -> None:
+    """BuildKit writes no entry for it."""
+    dockerfile = "FROM scratch\nONBUILD COPY . /app\nCOPY rootfs /\n"
+    app.build(dockerfile, classic=ours == "classic")
+    app.build(dockerfile, DEV)
+    serves(daemon)
+    assert app.build(dockerfile).cached == 2
+
+
+def test_onbuild_alone_is_a_cached_step(engine: Engine, daemon: Daemon, app: App) -> None:
+    app.build("FROM scratch\nONBUILD COPY . /app\nCOPY rootfs /\n")
+    app.build("FROM scratch\nONBUILD COPY . /app\nLABEL of=others\n", DEV)
+    serves(daemon)
+    assert app.build("FROM scratch\nONBUILD COPY . /app\nCOPY rootfs /\n").cached == 1
