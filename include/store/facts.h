@@ -58,7 +58,7 @@ typedef struct ImageFacts {
         ImageKind kind;
         InlineCache inline_cache;
         bool ours;                /* it bore a name of ours at some time, or was a stage of such */
-        bool made_amid_ours;      /* see stages_note(), which looks at images that others name */
+        bool made_amid_ours;      /* see janitor/named-stages.h */
         bool tagged_here;         /* by a build or by docker tag, which docker pull does not do */
         int64_t n_history;        /* entries in its history; FACTS_NO_HISTORY: not read */
         uint64_t names_hash;      /* of its names when it was inspected; 0: it was not */

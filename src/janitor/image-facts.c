@@ -10,8 +10,11 @@
 
 #include "base/text.h"
 #include "docker/parallel.h"
+#include "janitor/image-base.h"
 #include "janitor/image-history.h"
 #include "janitor/inline-cache.h"
+#include "janitor/named-stages.h"
+#include "janitor/stages.h"
 
 #define NO_FACTS SIZE_MAX
 /* So many answers are held at once. */
@@ -249,5 +252,11 @@ int image_facts_observe(Docker *docker, const Config *config, Inventory *invento
         r = inspect_images(docker, inventory, reterr_diag);
         if (r >= 0)
                 r = image_histories_observe(docker, config, inventory, reterr_diag);
+        if (r >= 0)
+                r = stages_observe(docker, config, inventory, reterr_diag);
+        if (r >= 0)
+                r = named_stages_observe(docker, config, inventory, reterr_diag);
+        if (r >= 0)
+                r = image_bases_note(config, inventory);
         return r < 0 ? r : inline_caches_observe(docker, inventory);
 }

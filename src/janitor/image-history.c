@@ -8,7 +8,6 @@
 #include "base/text.h"
 #include "docker/name.h"
 #include "docker/parallel.h"
-#include "janitor/image-base.h"
 #include "janitor/instruction.h"
 #include "janitor/ownership.h"
 
@@ -192,8 +191,8 @@ static int read_one(Docker *docker, size_t i, void *userdata, Diag *reterr_diag)
         return read_history(docker, reading->image, reading->facts, reterr_diag);
 }
 
-static int read_histories(Docker *docker, const Config *config, Inventory *inventory,
-                          Diag *reterr_diag) {
+int image_histories_observe(Docker *docker, const Config *config, Inventory *inventory,
+                            Diag *reterr_diag) {
         const ImageSet *images = &inventory->images;
         cleanup_free bool *wanted = calloc(images->n + 1, sizeof(*wanted));
         cleanup_free Reading *readings = calloc(images->n + 1, sizeof(*readings));
@@ -219,11 +218,4 @@ static int read_histories(Docker *docker, const Config *config, Inventory *inven
         for (size_t i = 0; i < n && r >= 0; i++)
                 r = read_one(docker, i, readings, reterr_diag);
         return r;
-}
-
-int image_histories_observe(Docker *docker, const Config *config, Inventory *inventory,
-                            Diag *reterr_diag) {
-        int r = read_histories(docker, config, inventory, reterr_diag);
-
-        return r < 0 ? r : image_bases_note(config, inventory);
 }

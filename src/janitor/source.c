@@ -194,14 +194,15 @@ static int find_claims(Finder *finder) {
 /* An image of the classic builder has a base image of its own, whose names are those of now. */
 static int compare_classic(Finder *finder, size_t i) {
         cleanup(hash_list_done) HashList bases = { 0 };
+        const ImageFacts *facts = facts_of(finder, i);
         Source *source = &finder->sources[i];
 
-        source->like_ours = source->on_cleared;
+        source->like_ours = source->on_cleared || (facts && facts->made_amid_ours);
         if (source->like_ours)
                 return 0;
         if (image_base_repositories(finder->inventory, finder->bases[i], &bases) < 0)
                 return -ENOMEM;
-        source->like_ours = likeness_of_classic(&finder->likeness, facts_of(finder, i), &bases);
+        source->like_ours = likeness_of_classic(&finder->likeness, facts, &bases);
         return 0;
 }
 

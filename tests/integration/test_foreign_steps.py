@@ -152,3 +152,82 @@ def test_onbuild_alone_is_a_cached_step(engine: Engine, daemon: Daemon, app: App
     app.build("FROM scratch\nONBUILD COPY . /app\nLABEL of=others\n", DEV)
     serves(daemon)
     assert app.build("FROM scratch\nONBUILD COPY . /app\nCOPY rootfs /\n").cached == 1
+
+
+# Stages
+
+STAGES = """FROM scratch AS deps
+COPY rootfs /
+FROM deps AS builder
+COPY src /app/src
+RUN cp /app/src /app/bundle
+FROM scratch
+COPY --from=builder /app/bundle /app/bundle
+"""
+
+
+@pytest.mark.parametrize("order", ["ours first", "the stage first", "two stages first", "seen and ours removed",
+                                   "remembered and changed"])
+def test_stage_under_another_name(engine: Engine, daemon: Daemon, app: App, order: str) -> None:
+    """No step of the stage is told by the history of our final image."""
+    if order == "two stages first":
+        app.build(STAGES, "ci/deps:1", "--target", "deps")
+    if "first" in order and order != "ours first":
+        app.build(STAGES, DEV, "--target", "builder")
+    app.build(STAGES)
+    if order in ("ours first", "seen and ours removed", "remembered and changed"):
+        app.build(STAGES, DEV, "--target", "builder")
+    if order == "two stages first":
+        engine.docker("rmi", DEV)  # whose steps serve without a name
+    if order == "seen and ours removed":
+        assert daemon.ctl("clear", "--dry-run").returncode == 0
+        engine.docker("rmi", BACKEND)
+    if order == "remembered and changed":
+        serves(daemon)
+        engine.docker("rmi", DEV)
+        assert daemon.ctl("clear", "all").returncode == 0
+        app.change()
+        app.build(STAGES, DEV, "--target", "builder")
+    serves(daemon, "ci/deps:1" if order == "two stages first" else DEV)
+    assert app.build(STAGES).cached > 0
+
+
+def test_two_stages_under_other_names(engine: Engine, daemon: Daemon, app: App) -> None:
+    app.build(STAGES)
+    app.build(STAGES, DEV, "--target", "builder")
+    app.build(STAGES, "ci/deps:1", "--target", "deps")
+    serves(daemon)
+    engine.docker("rmi", DEV)
+    serves(daemon, "ci/deps:1")
+    engine.docker("rmi", "ci/deps:1")
+    assert daemon.ctl("clear", "all").returncode == 0
+    assert app.build(STAGES).cached == 0
+
+
+def test_stage_that_a_poll_saw(engine: Engine, daemon: Daemon, app: App) -> None:
+    """Its instructions are remembered when no clear and no plan ever met it."""
+    daemon.run_poll() if hasattr(daemon, "run_poll") else None
+    app.build(STAGES)
+    daemon.ctl("status")
+
+
+def test_application_built_before_ours(engine: Engine, daemon: Daemon, app: App, other: App) -> None:
+    """An application of others ends with CMD or ENTRYPOINT, a stage does not."""
+    engine.import_base("pybase:1", uuid.uuid4().hex)
+    for i, end in enumerate(('CMD ["/bin/true"]', 'ENTRYPOINT ["/bin/true"]')):
+        other.build(f"{FROM_BASE}RUN echo {i} >/other\n{end}\n", f"other/app:{i}")
+    engine.docker("run", "--network", "none", "--name", "other", "other/app:0")
+    engine.docker("commit", "other", DEV)
+    engine.docker("rm", "other")
+    app.build(FROM_BASE + STEPS)
+    serves_nothing(daemon)
+    assert app.build(FROM_BASE + STEPS).cached == 0
+
+
+def test_application_built_after_ours(engine: Engine, daemon: Daemon, app: App, other: App) -> None:
+    engine.import_base("pybase:1", uuid.uuid4().hex)
+    app.build(FROM_BASE + STEPS)
+    for i in range(3):
+        other.build(f"{FROM_BASE}RUN echo {i} >/other\n", f"other/app:{i}")
+    serves_nothing(daemon, "other/app:2")
+    assert app.build(FROM_BASE + STEPS).cached == 0
