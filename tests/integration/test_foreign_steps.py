@@ -2,14 +2,15 @@
 and which are only named among the assumptions."""
 from __future__ import annotations
 
+import sqlite3
 import uuid
-from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from engine import Engine, rootfs
-from helpers import Daemon, on
+from helpers import Daemon, on, wait_until
 from scenarios import BACKEND, GRAPH, Build, count
 from test_foreign import INLINE, assumed, remaining
 
@@ -204,11 +205,24 @@ def test_two_stages_under_other_names(engine: Engine, daemon: Daemon, app: App) 
     assert app.build(STAGES).cached == 0
 
 
-def test_stage_that_a_poll_saw(engine: Engine, daemon: Daemon, app: App) -> None:
-    """Its instructions are remembered when no clear and no plan ever met it."""
-    daemon.run_poll() if hasattr(daemon, "run_poll") else None
-    app.build(STAGES)
-    daemon.ctl("status")
+def facts_of_ours(daemon: Daemon) -> int:
+    with closing(sqlite3.connect(f"{(daemon.state / 'wpcache.db').absolute().as_uri()}?mode=ro", uri=True)) as store:
+        return store.execute("SELECT count(*) FROM image_facts WHERE ours AND n_history > 0").fetchone()[0]
+
+
+def test_stage_that_only_polls_saw(engine: Engine, app: App, short_path: Path) -> None:
+    """Its instructions are remembered, though it was gone at the first clear."""
+    engine.import_base("pybase:1", uuid.uuid4().hex)
+    dockerfile = STAGES.replace("FROM scratch\nCOPY --from", "FROM pybase:1\nCOPY --from")
+    with Daemon(engine.socket, short_path / "daemon", "[poll]\ninterval=5s\n") as daemon:
+        app.build(dockerfile)
+        wait_until(lambda: facts_of_ours(daemon) == 2)
+        engine.docker("rmi", BACKEND)
+        engine.docker("image", "prune", "--force")
+        app.change()
+        app.build(dockerfile, DEV, "--target", "builder")
+        serves(daemon)
+    assert app.build(dockerfile).cached > 0
 
 
 def test_application_built_before_ours(engine: Engine, daemon: Daemon, app: App, other: App) -> None:
