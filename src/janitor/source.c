@@ -11,6 +11,7 @@
 
 #include "janitor/source.h"
 
+#include "base/text.h"
 #include "docker/name.h"
 #include "janitor/image-base.h"
 #include "janitor/likeness.h"
@@ -22,6 +23,7 @@ typedef struct Finder {
         const NamedImages *cleared;
         ImageChain *chains;
         size_t *bases;
+        Index projects; /* compose projects that have an image of ours */
         Source *sources;
         Likeness likeness;
 } Finder;
@@ -29,6 +31,7 @@ typedef struct Finder {
 static void finder_donep(Finder *finder) {
         free(finder->chains);
         free(finder->bases);
+        index_done(&finder->projects);
         free(finder->sources);
         likeness_done(&finder->likeness);
 }
@@ -240,6 +243,33 @@ static int learn_bases(Finder *finder) {
         return r;
 }
 
+/* Compose names an image PROJECT-SERVICE if nothing else is said. 1, 0 or -ENOMEM. */
+static int is_of_our_project(const Finder *finder, const Image *image) {
+        cleanup_free char *name = NULL;
+
+        if (!image->project)
+                return 0;
+        if (index_find(&finder->projects, image->project, NULL))
+                return 1;
+        name = text_format("%s-service:latest", image->project);
+        return !name ? -ENOMEM : name_matches_any(&finder->config->match, name);
+}
+
+static int compare_projects(Finder *finder) {
+        int r;
+
+        r = plan_projects(finder->inventory, finder->config, &finder->projects);
+        for (size_t i = 0; i < finder->inventory->images.n && r >= 0; i++) {
+                Source *source = &finder->sources[i];
+
+                if (source->serves != SERVES_CERTAINLY || source->like_ours)
+                        continue;
+                r = is_of_our_project(finder, &finder->inventory->images.v[i]);
+                source->like_ours = source->of_our_project = r > 0;
+        }
+        return r < 0 ? r : 0;
+}
+
 static int compare_with_ours(Finder *finder) {
         const Inventory *inventory = finder->inventory;
         const size_t n = inventory->images.n;
@@ -262,7 +292,7 @@ static int compare_with_ours(Finder *finder) {
                         source->like_ours = likeness_of_buildkit(&finder->likeness, facts,
                                                                  image_may_be_base(image, facts));
         }
-        return r;
+        return r < 0 ? r : compare_projects(finder);
 }
 
 int sources_find(const Inventory *inventory, const Config *config, const NamedImages *cleared,

@@ -11,6 +11,7 @@ import pytest
 
 from engine import Engine, rootfs
 from helpers import Daemon, on, wait_until
+from registry import registry
 from scenarios import BACKEND, GRAPH, Build, count
 from test_foreign import INLINE, assumed, remaining
 
@@ -245,3 +246,41 @@ def test_application_built_after_ours(engine: Engine, daemon: Daemon, app: App, 
         other.build(f"{FROM_BASE}RUN echo {i} >/other\n", f"other/app:{i}")
     serves_nothing(daemon, "other/app:2")
     assert app.build(FROM_BASE + STEPS).cached == 0
+
+
+# Images that were pushed
+
+ON_DEPS = """FROM pybase:1 AS deps
+RUN echo requirements >/installed
+FROM deps
+COPY src /app/src
+"""
+
+
+@on(*GRAPH)
+def test_pushed_stage_is_no_common_base(engine: Engine, daemon: Daemon, app: App) -> None:
+    """What was pushed from here has a digest, as what was pulled has."""
+    engine.import_base("pybase:1", uuid.uuid4().hex)
+    app.build(ON_DEPS, BACKEND, *INLINE, classic=False)
+    with registry(engine) as address:
+        app.build(ON_DEPS, f"{address}/ci/deps:1", "--target", "deps", classic=False)
+        engine.docker("push", f"{address}/ci/deps:1")
+    app.change()
+    app.build(ON_DEPS, DEV, *INLINE, classic=False)
+    serves(daemon)
+    assert app.build(ON_DEPS, BACKEND, "--cache-from", DEV, classic=False).cached > 0
+
+
+@on(*GRAPH)
+def test_pulled_image_is_a_common_base(engine: Engine, daemon: Daemon, app: App, other: App) -> None:
+    engine.import_base("pybase:1", uuid.uuid4().hex)
+    with registry(engine) as address:
+        base = f"{address}/library/python:3"
+        app.build("FROM pybase:1\nRUN echo python >/python\n", base, classic=False)
+        engine.docker("push", base)
+        engine.docker("rmi", base)
+        engine.docker("builder", "prune", "--all", "--force")
+        engine.docker("pull", base)
+        app.build(f"FROM {base}\n{STEPS}", classic=False)
+        other.build(f"FROM {base}\nCOPY src /other\n", DEV, *INLINE, classic=False)
+    serves_nothing(daemon)

@@ -137,6 +137,31 @@ static void test_odd_lists(void **state) {
         }
 }
 
+/* Version 4 of the schema kept other hashes of steps: they are read again, and so are the names. */
+static void test_steps_of_version_4(void **state) {
+        cleanup(scratch_done) Scratch scratch = scratch_new();
+        cleanup(store_close) Store *store = open_store(&scratch);
+        cleanup(fact_set_done) FactSet facts = { 0 }, back = { 0 };
+        const ImageFacts *entry;
+        Diag diag = DIAG_NULL;
+
+        (void)state;
+        entry = add_facts(&facts, 31);
+        assert_int_equal(store_write_facts(store, &facts, &diag), 0);
+        store = store_close(store);
+        raw(&scratch, "ALTER TABLE image_facts DROP COLUMN made_amid_ours;"
+                      "ALTER TABLE image_facts DROP COLUMN tagged_here;"
+                      "ALTER TABLE image_facts DROP COLUMN bases; PRAGMA user_version = 4");
+        store = open_store(&scratch);
+        assert_int_equal(store_read_facts(store, &back, &diag), 0);
+        assert_int_equal(back.n, 1);
+        assert_true(back.v[0].ours);
+        assert_hash_lists_equal(&back.v[0].layers, &entry->layers);
+        assert_int_equal(back.v[0].n_history, FACTS_NO_HISTORY);
+        assert_int_equal(back.v[0].steps.n, 0);
+        assert_true(back.v[0].names_hash == 0);
+}
+
 static void test_prefixes(void **state) {
         HashList a = { 0 }, b = { 0 };
 
@@ -157,6 +182,7 @@ int main(void) {
                 cmocka_unit_test(test_facts),
                 cmocka_unit_test(test_trim),
                 cmocka_unit_test(test_odd_lists),
+                cmocka_unit_test(test_steps_of_version_4),
                 cmocka_unit_test(test_prefixes),
         };
 
