@@ -32,3 +32,12 @@ bool instruction_is_classic(const char *created_by, const char *comment);
  * LABEL, version numbers.
  */
 char *instruction_normal(const char *created_by);
+
+/*
+ * The hash of one instruction of a Dockerfile in that form, by the name that BuildKit's record of a build gives its
+ * step: "[builder 2/3] RUN make"; of FROM, that of instruction_hash_of_from(). Returns 1; 0 where the step
+ * is no instruction, or makes no layer; or -ENOMEM.
+ */
+int instruction_hash_of_step(const char *name, uint64_t *ret) must_check;
+/* `repository` is the text_hash() of the name of a base image. */
+uint64_t instruction_hash_of_from(uint64_t repository);

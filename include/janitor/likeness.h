@@ -27,6 +27,7 @@ typedef struct Likeness {
         HashSet on_named;    /* the first step, with a repository of the base image, */
         HashSet on_nameless; /* … with the first instruction of a base image that has no name, */
         HashSet on_unknown;  /* … with the last one of a base image of which no more is known */
+        HashSet stages;      /* the instructions of all stages, of builds that BuildKit told of */
         HashSet beginnings;  /* beginnings of the layers: fewer than all of them */
         HashSet wholes;      /* all of the layers */
 
@@ -51,7 +52,7 @@ bool likeness_of_classic(const Likeness *likeness, const ImageFacts *facts, cons
 
 /*
  * An image of BuildKit's. Where it is known to carry inline cache metadata: it shares a layer with ours
- * beyond a common base. Where that is unknown: one of the two has all layers of the other, since a
+ * beyond a common base, or all instructions of its build are among those of the stages of ours. Where that is unknown: one of the two has all layers of the other, since a
  * shorter beginning in common is taken for a common base; so is an image that was pulled and that ours
  * only goes on from.
  */

@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 #include "docker/parallel.h"
+#include "janitor/built-stages.h"
 #include "janitor/image-base.h"
 #include "janitor/image-history.h"
 #include "janitor/inline-cache.h"
@@ -258,5 +259,7 @@ int image_facts_observe(Docker *docker, const Config *config, Inventory *invento
                 r = named_stages_observe(docker, config, inventory, reterr_diag);
         if (r >= 0)
                 r = image_bases_note(config, inventory);
-        return r < 0 ? r : inline_caches_observe(docker, inventory);
+        if (r >= 0)
+                r = inline_caches_observe(docker, inventory);
+        return r < 0 ? r : built_stages_observe(docker, inventory);
 }

@@ -111,6 +111,8 @@ int likeness_add_ours(Likeness *likeness, const ImageFacts *facts) {
         r = add_beginnings(likeness, facts);
         if (r >= 0)
                 r = add_first_steps(likeness, facts);
+        for (size_t i = 0; i < facts->stages.n && r >= 0; i++)
+                r = add(&likeness->stages, facts->stages.v[i]);
         for (size_t i = 0; i + 1 < facts->layers.n && r >= 0; i++)
                 r = add(&likeness->beginnings, facts->layers.v[i]);
         if (facts->layers.n > 0 && r >= 0)
@@ -129,6 +131,7 @@ void likeness_sort(Likeness *likeness) {
         sort(&likeness->on_named);
         sort(&likeness->on_nameless);
         sort(&likeness->on_unknown);
+        sort(&likeness->stages);
         sort(&likeness->beginnings);
         sort(&likeness->wholes);
         sort(&likeness->bases);
@@ -139,6 +142,7 @@ void likeness_done(Likeness *likeness) {
         free(likeness->on_named.v);
         free(likeness->on_nameless.v);
         free(likeness->on_unknown.v);
+        free(likeness->stages.v);
         free(likeness->beginnings.v);
         free(likeness->wholes.v);
         free(likeness->bases.v);
@@ -169,12 +173,34 @@ static bool has_first_step_of_ours(const Likeness *likeness, const ImageFacts *f
                          contains(&likeness->on_unknown, pair(facts->steps.v[i - 1], step)));
 }
 
+/* A base image that FROM of some stage of ours named, or none. */
+static bool has_base_of_ours(const Likeness *likeness, const HashList *bases) {
+        for (size_t i = 0; i < bases->n; i++)
+                if (bases->v[i] == text_hash(BASE_SCRATCH) ||
+                    contains(&likeness->stages, instruction_hash_of_from(bases->v[i])))
+                        return true;
+        return false;
+}
+
+/* BuildKit's records tell no instruction that makes no layer, so that the first one may be missing there. */
+static bool is_stage_of_ours(const Likeness *likeness, const ImageFacts *facts,
+                             const HashList *bases) {
+        size_t n = 0;
+
+        if (facts->n_base >= facts->steps.n || !has_base_of_ours(likeness, bases))
+                return false;
+        for (size_t i = facts->n_base; i < facts->steps.n; i++)
+                n += contains(&likeness->stages, facts->steps.v[i]);
+        return contains(&likeness->stages, facts->steps.v[facts->n_base]) ||
+               2 * n > facts->steps.n - facts->n_base;
+}
+
 bool likeness_of_classic(const Likeness *likeness, const ImageFacts *facts, const HashList *bases) {
         if (!likeness->histories_known || !facts || facts->n_history == FACTS_NO_HISTORY)
                 return true;
         if (facts->n_base >= HASHES_MAX) /* its own steps are beyond what is kept */
                 return true;
-        if (has_beginning_of_ours(likeness, facts))
+        if (has_beginning_of_ours(likeness, facts) || is_stage_of_ours(likeness, facts, bases))
                 return true;
         /* No build stands on what has no name any more. */
         if (bases->n == 0 || hash_list_contains(bases, text_hash(BASE_NAMELESS)))
@@ -202,13 +228,22 @@ static bool shares_layers(const Likeness *likeness, const HashList *layers) {
         return n_common > n_base;
 }
 
+/* All that its build did, builds of ours do. */
+static bool is_built_like_ours(const Likeness *likeness, const HashList *stages) {
+        for (size_t i = 0; i < stages->n; i++)
+                if (!contains(&likeness->stages, stages->v[i]))
+                        return false;
+        return stages->n > 0;
+}
+
 bool likeness_of_buildkit(const Likeness *likeness, const ImageFacts *facts, bool pulled) {
         const HashList *layers = facts ? &facts->layers : NULL;
 
         if (!layers || layers->n == 0)
                 return false;
         if (facts->inline_cache == INLINE_CACHE_YES)
-                return shares_layers(likeness, layers);
+                return shares_layers(likeness, layers) ||
+                       is_built_like_ours(likeness, &facts->stages);
         for (size_t i = 0; i < layers->n; i++)
                 if (contains(&likeness->wholes, layers->v[i]))
                         return true;

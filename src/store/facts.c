@@ -63,6 +63,7 @@ static void image_facts_done(ImageFacts *facts) {
         hash_list_done(&facts->layers);
         hash_list_done(&facts->steps);
         hash_list_done(&facts->bases);
+        hash_list_done(&facts->stages);
 }
 
 ImageFacts *fact_set_add(FactSet *facts, const char *id) {
@@ -181,7 +182,9 @@ static int facts_of_row(Statement *row, FactSet *facts) {
         r = read_hash_list(row, 9, &entry->layers);
         if (r >= 0)
                 r = read_hash_list(row, 10, &entry->steps);
-        return r < 0 ? r : read_hash_list(row, 11, &entry->bases);
+        if (r >= 0)
+                r = read_hash_list(row, 11, &entry->bases);
+        return r < 0 ? r : read_hash_list(row, 12, &entry->stages);
 }
 
 static int read_facts(Store *store, FactSet *ret, Diag *reterr_diag) {
@@ -191,7 +194,7 @@ static int read_facts(Store *store, FactSet *ret, Diag *reterr_diag) {
 
         r = sql_query(store,
                       "SELECT id, kind, inline_cache, ours, n_history, n_base, names_hash,"
-                      " made_amid_ours, tagged_here, layers, steps, bases FROM image_facts",
+                      " made_amid_ours, tagged_here, layers, steps, bases, stages FROM image_facts",
                       NO_VALUES, &statement, reterr_diag);
         while (r >= 0 && (r = sql_step(store, statement, reterr_diag)) > 0)
                 r = facts_of_row(statement, &facts);
@@ -213,15 +216,17 @@ static int write_image_facts(Store *store, Statement *statement, const ImageFact
         cleanup_free char *layers = hash_list_text(&facts->layers);
         cleanup_free char *steps = hash_list_text(&facts->steps);
         cleanup_free char *bases = hash_list_text(&facts->bases);
+        cleanup_free char *stages = hash_list_text(&facts->stages);
         int r;
 
-        if (!layers || !steps || !bases)
+        if (!layers || !steps || !bases || !stages)
                 return -ENOMEM;
         r = sql_bind(store, statement,
                      VALUES(TEXT(facts->id), INT(facts->kind), INT(facts->inline_cache),
                             INT(facts->ours), INT(facts->n_history), INT(facts->n_base),
                             INT(facts->names_hash), INT(facts->made_amid_ours),
-                            INT(facts->tagged_here), TEXT(layers), TEXT(steps), TEXT(bases)),
+                            INT(facts->tagged_here), TEXT(layers), TEXT(steps), TEXT(bases),
+                            TEXT(stages)),
                      reterr_diag);
         return r < 0 ? r : sql_step(store, statement, reterr_diag);
 }
@@ -235,8 +240,8 @@ static int write_facts(Store *store, const FactSet *facts, Diag *reterr_diag) {
                 r = sql_query(store,
                               "REPLACE INTO image_facts (id, kind, inline_cache, ours,"
                               " n_history, n_base, names_hash, made_amid_ours, tagged_here,"
-                              " layers, steps, bases)"
-                              " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                              " layers, steps, bases, stages)"
+                              " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                               NO_VALUES, &statement, reterr_diag);
         for (size_t i = 0; i < facts->n && r >= 0; i++)
                 if (facts->v[i].dirty)

@@ -284,3 +284,35 @@ def test_pulled_image_is_a_common_base(engine: Engine, daemon: Daemon, app: App,
         app.build(f"FROM {base}\n{STEPS}", classic=False)
         other.build(f"FROM {base}\nCOPY src /other\n", DEV, *INLINE, classic=False)
     serves_nothing(daemon)
+
+
+# Stages of BuildKit
+
+@on("26", "28", "28c")
+@pytest.mark.parametrize("base", ["scratch", "pybase"])
+def test_stage_of_an_image_by_buildkit(engine: Engine, daemon: Daemon, app: App, base: str) -> None:
+    """BuildKit's record of our build tells the instructions of all stages."""
+    engine.import_base("pybase:1", uuid.uuid4().hex)
+    dockerfile = STAGES if base == "scratch" else STAGES.replace("FROM scratch", "FROM pybase:1")
+    app.build(dockerfile, classic=False)
+    app.build(dockerfile, DEV, "--target", "builder")
+    serves(daemon)
+    assert app.build(dockerfile).cached > 0
+
+
+@on("26", "28")
+def test_stage_with_inline_cache(engine: Engine, daemon: Daemon, app: App, other: App) -> None:
+    app.build(STAGES, BACKEND, *INLINE, classic=False)
+    app.build(STAGES, DEV, *INLINE, "--target", "builder", classic=False)
+    other.build(STAGES.replace("/app", "/other"), "other/app:1", *INLINE, classic=False)
+    serves(daemon)
+    engine.docker("rmi", DEV)
+    serves_nothing(daemon, "other/app:1")
+
+
+@on("26", "28", "28c")
+def test_application_like_no_stage_of_ours(engine: Engine, daemon: Daemon, app: App, other: App) -> None:
+    engine.import_base("pybase:1", uuid.uuid4().hex)
+    app.build(STAGES.replace("FROM scratch", "FROM pybase:1"), classic=False)
+    other.build(FROM_BASE + "RUN echo other >/other\nRUN echo two >/two\nCOPY src /app/src\n", DEV)
+    serves_nothing(daemon)

@@ -29,6 +29,8 @@ static ImageFacts *add_facts(FactSet *facts, unsigned number) {
                 assert_int_equal(hash_list_add(&entry->steps, number + i), 0);
         for (unsigned i = 0; i < number % 9; i++)
                 assert_int_equal(hash_list_add(&entry->bases, UINT64_MAX - i), 0);
+        for (unsigned i = 0; i < number % 8; i++)
+                assert_int_equal(hash_list_add(&entry->stages, i), 0);
         return entry;
 }
 
@@ -52,6 +54,7 @@ static void assert_facts_equal(const ImageFacts *stored, const ImageFacts *facts
         assert_int_equal(stored->tagged_here, facts->tagged_here);
         assert_hash_lists_equal(&stored->steps, &facts->steps);
         assert_hash_lists_equal(&stored->bases, &facts->bases);
+        assert_hash_lists_equal(&stored->stages, &facts->stages);
         assert_false(stored->dirty);
         assert_false(stored->inspected);
         assert_int_equal(stored->last_tagged_sec, 0);
@@ -125,7 +128,7 @@ static void test_odd_lists(void **state) {
                 store = store_close(store);
                 snprintf(sql, sizeof(sql),
                          "REPLACE INTO image_facts VALUES (1, 'a', 99, -1, 1, 1, -1, 0, '%s', '',"
-                         " 0, 0, '')",
+                         " 0, 0, '', '')",
                          texts[i]);
                 raw(&scratch, sql);
                 store = open_store(&scratch);
@@ -151,7 +154,8 @@ static void test_steps_of_version_4(void **state) {
         store = store_close(store);
         raw(&scratch, "ALTER TABLE image_facts DROP COLUMN made_amid_ours;"
                       "ALTER TABLE image_facts DROP COLUMN tagged_here;"
-                      "ALTER TABLE image_facts DROP COLUMN bases; PRAGMA user_version = 4");
+                      "ALTER TABLE image_facts DROP COLUMN bases;"
+                      "ALTER TABLE image_facts DROP COLUMN stages; PRAGMA user_version = 4");
         store = open_store(&scratch);
         assert_int_equal(store_read_facts(store, &back, &diag), 0);
         assert_int_equal(back.n, 1);
@@ -179,10 +183,8 @@ static void test_prefixes(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_facts),
-                cmocka_unit_test(test_trim),
-                cmocka_unit_test(test_odd_lists),
-                cmocka_unit_test(test_steps_of_version_4),
+                cmocka_unit_test(test_facts),     cmocka_unit_test(test_trim),
+                cmocka_unit_test(test_odd_lists), cmocka_unit_test(test_steps_of_version_4),
                 cmocka_unit_test(test_prefixes),
         };
 
