@@ -30,6 +30,7 @@ typedef struct Likeness {
         HashSet stages;      /* the instructions of all stages, of builds that BuildKit told of */
         HashSet beginnings;  /* beginnings of the layers: fewer than all of them */
         HashSet wholes;      /* all of the layers */
+        HashSet projects;    /* the compose projects that label them */
 
         HashSet bases; /* all layers of each image that is known to be no build of ours */
 } Likeness;
@@ -47,8 +48,9 @@ static inline void likeness_donep(Likeness *likeness) {
 }
 
 /* An image of the classic builder, and the repositories that name its base image now; true as well where
- * its history or every history of ours is unknown. `facts` may be NULL. */
-bool likeness_of_classic(const Likeness *likeness, const ImageFacts *facts, const HashList *bases);
+ * its history or every history of ours is unknown. `facts` may be NULL; `exact`: its n_base is. */
+bool likeness_of_classic(const Likeness *likeness, const ImageFacts *facts, const HashList *bases,
+                         bool exact);
 
 /*
  * An image of BuildKit's. Where it is known to carry inline cache metadata: it shares a layer with ours
@@ -57,6 +59,9 @@ bool likeness_of_classic(const Likeness *likeness, const ImageFacts *facts, cons
  * only goes on from.
  */
 bool likeness_of_buildkit(const Likeness *likeness, const ImageFacts *facts, bool pulled);
+
+/* An image with the label of this compose project, which labels or labelled an image of ours. */
+bool likeness_of_project(const Likeness *likeness, const char *project);
 
 /* The image's layers, one at least, are fewer than those of an image of ours that begins with them. */
 bool likeness_is_beginning(const Likeness *likeness, const ImageFacts *facts);

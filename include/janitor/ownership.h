@@ -24,9 +24,6 @@ typedef enum Claim { CLAIM_NONE, CLAIM_OURS, CLAIM_FOREIGN } Claim;
 int plan_claims(const Inventory *inventory, const Config *config, const NamedImages *suspects,
                 const size_t *parents, Claim **ret) must_check;
 
-/* Adds the compose projects that have an image of ours; the index is sorted. 0 or -ENOMEM. */
-int plan_projects(const Inventory *inventory, const Config *config, Index *ret) must_check;
-
 /* What is remembered of each image, in the order of the inventory; malloc'ed. An element is NULL where
  * nothing is, and borrowed from `seen` (which may be NULL) otherwise. */
 int plan_recall(const Inventory *inventory, const SeenImages *seen,

@@ -67,6 +67,7 @@ typedef struct ImageFacts {
         size_t n_base;            /* so many of its entries, at least, are its base image's */
         HashList bases;           /* of an image of ours: the repositories that its base image is or
                                    * was named by; empty: not known */
+        uint64_t project_hash;    /* of an image of ours: its compose project; 0: none */
         HashList stages;          /* the instructions of all stages of its build: built-stages.h */
         bool build_asked;         /* in this run: the build history does not tell of it */
         bool inspected;           /* in this run */

@@ -124,6 +124,10 @@ static int find_ours(const Config *config, Inventory *inventory, bool *wanted) {
                         continue;
                 facts->dirty |= !facts->ours;
                 facts->ours = true;
+                if (image->project && facts->project_hash != text_hash(image->project)) {
+                        facts->project_hash = text_hash(image->project);
+                        facts->dirty = true;
+                }
                 if (facts->kind != IMAGE_KIND_OTHER)
                         releases[n++] = (Release){ name, name_repository_length(name), i,
                                                    image->created_sec };

@@ -111,6 +111,8 @@ int likeness_add_ours(Likeness *likeness, const ImageFacts *facts) {
         r = add_beginnings(likeness, facts);
         if (r >= 0)
                 r = add_first_steps(likeness, facts);
+        if (r >= 0 && facts->project_hash != 0)
+                r = add(&likeness->projects, facts->project_hash);
         for (size_t i = 0; i < facts->stages.n && r >= 0; i++)
                 r = add(&likeness->stages, facts->stages.v[i]);
         for (size_t i = 0; i + 1 < facts->layers.n && r >= 0; i++)
@@ -132,6 +134,7 @@ void likeness_sort(Likeness *likeness) {
         sort(&likeness->on_nameless);
         sort(&likeness->on_unknown);
         sort(&likeness->stages);
+        sort(&likeness->projects);
         sort(&likeness->beginnings);
         sort(&likeness->wholes);
         sort(&likeness->bases);
@@ -143,6 +146,7 @@ void likeness_done(Likeness *likeness) {
         free(likeness->on_nameless.v);
         free(likeness->on_unknown.v);
         free(likeness->stages.v);
+        free(likeness->projects.v);
         free(likeness->beginnings.v);
         free(likeness->wholes.v);
         free(likeness->bases.v);
@@ -195,7 +199,8 @@ static bool is_stage_of_ours(const Likeness *likeness, const ImageFacts *facts,
                2 * n > facts->steps.n - facts->n_base;
 }
 
-bool likeness_of_classic(const Likeness *likeness, const ImageFacts *facts, const HashList *bases) {
+bool likeness_of_classic(const Likeness *likeness, const ImageFacts *facts, const HashList *bases,
+                         bool exact) {
         if (!likeness->histories_known || !facts || facts->n_history == FACTS_NO_HISTORY)
                 return true;
         if (facts->n_base >= HASHES_MAX) /* its own steps are beyond what is kept */
@@ -203,11 +208,14 @@ bool likeness_of_classic(const Likeness *likeness, const ImageFacts *facts, cons
         if (has_beginning_of_ours(likeness, facts) || is_stage_of_ours(likeness, facts, bases))
                 return true;
         /* No build stands on what has no name any more. */
-        if (bases->n == 0 || hash_list_contains(bases, text_hash(BASE_NAMELESS)))
+        if (hash_list_contains(bases, text_hash(BASE_NAMELESS)))
                 return false;
-        for (size_t i = facts->n_base; i < facts->steps.n && !is_past_first_step(facts, i); i++)
+        for (size_t i = facts->n_base; i < facts->steps.n; i++) {
+                if (exact && is_past_first_step(facts, i))
+                        break;
                 if (has_first_step_of_ours(likeness, facts, bases, i))
                         return true;
+        }
         return false;
 }
 
@@ -248,6 +256,10 @@ bool likeness_of_buildkit(const Likeness *likeness, const ImageFacts *facts, boo
                 if (contains(&likeness->wholes, layers->v[i]))
                         return true;
         return !pulled && contains(&likeness->beginnings, layers->v[layers->n - 1]);
+}
+
+bool likeness_of_project(const Likeness *likeness, const char *project) {
+        return contains(&likeness->projects, text_hash(project));
 }
 
 bool likeness_is_beginning(const Likeness *likeness, const ImageFacts *facts) {

@@ -306,15 +306,15 @@ static void mark_owners(Owners *owners) {
         }
 }
 
-int plan_projects(const Inventory *inventory, const Config *config, Index *ret) {
-        for (size_t i = 0; i < inventory->images.n; i++) {
-                const Image *image = &inventory->images.v[i];
+static int find_projects(Owners *owners) {
+        for (size_t i = 0; i < owners->inventory->images.n; i++) {
+                const Image *image = &owners->inventory->images.v[i];
 
-                if (image->project && image_is_ours(config, image) &&
-                    index_add(ret, image->project, i) < 0)
+                if (image->project && image_is_ours(owners->config, image) &&
+                    index_add(&owners->projects, image->project, i) < 0)
                         return -ENOMEM;
         }
-        index_sort(ret);
+        index_sort(&owners->projects);
         return 0;
 }
 
@@ -393,7 +393,7 @@ int plan_claims(const Inventory *inventory, const Config *config, const NamedIma
         r = owners.marks && claims ? find_chains(inventory, config, parents, &owners.next)
                                    : -ENOMEM;
         if (r >= 0)
-                r = plan_projects(inventory, config, &owners.projects);
+                r = find_projects(&owners);
         if (r < 0)
                 return r;
         mark_owners(&owners);

@@ -23,7 +23,6 @@ typedef struct Finder {
         const NamedImages *cleared;
         ImageChain *chains;
         size_t *bases;
-        Index projects; /* compose projects that have an image of ours */
         Source *sources;
         Likeness likeness;
 } Finder;
@@ -31,7 +30,6 @@ typedef struct Finder {
 static void finder_donep(Finder *finder) {
         free(finder->chains);
         free(finder->bases);
-        index_done(&finder->projects);
         free(finder->sources);
         likeness_done(&finder->likeness);
 }
@@ -205,7 +203,8 @@ static int compare_classic(Finder *finder, size_t i) {
                 return 0;
         if (image_base_repositories(finder->inventory, finder->bases[i], &bases) < 0)
                 return -ENOMEM;
-        source->like_ours = likeness_of_classic(&finder->likeness, facts, &bases);
+        source->like_ours = likeness_of_classic(&finder->likeness, facts, &bases,
+                                                chain_tells_base(&finder->chains[i]));
         return 0;
 }
 
@@ -249,16 +248,15 @@ static int is_of_our_project(const Finder *finder, const Image *image) {
 
         if (!image->project)
                 return 0;
-        if (index_find(&finder->projects, image->project, NULL))
+        if (likeness_of_project(&finder->likeness, image->project))
                 return 1;
         name = text_format("%s-service:latest", image->project);
         return !name ? -ENOMEM : name_matches_any(&finder->config->match, name);
 }
 
 static int compare_projects(Finder *finder) {
-        int r;
+        int r = 0;
 
-        r = plan_projects(finder->inventory, finder->config, &finder->projects);
         for (size_t i = 0; i < finder->inventory->images.n && r >= 0; i++) {
                 Source *source = &finder->sources[i];
 

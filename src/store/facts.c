@@ -179,12 +179,13 @@ static int facts_of_row(Statement *row, FactSet *facts) {
         entry->names_hash = column_uint(row, 6);
         entry->made_amid_ours = column_int(row, 7);
         entry->tagged_here = column_int(row, 8);
-        r = read_hash_list(row, 9, &entry->layers);
+        entry->project_hash = column_uint(row, 9);
+        r = read_hash_list(row, 10, &entry->layers);
         if (r >= 0)
-                r = read_hash_list(row, 10, &entry->steps);
+                r = read_hash_list(row, 11, &entry->steps);
         if (r >= 0)
-                r = read_hash_list(row, 11, &entry->bases);
-        return r < 0 ? r : read_hash_list(row, 12, &entry->stages);
+                r = read_hash_list(row, 12, &entry->bases);
+        return r < 0 ? r : read_hash_list(row, 13, &entry->stages);
 }
 
 static int read_facts(Store *store, FactSet *ret, Diag *reterr_diag) {
@@ -194,7 +195,8 @@ static int read_facts(Store *store, FactSet *ret, Diag *reterr_diag) {
 
         r = sql_query(store,
                       "SELECT id, kind, inline_cache, ours, n_history, n_base, names_hash,"
-                      " made_amid_ours, tagged_here, layers, steps, bases, stages FROM image_facts",
+                      " made_amid_ours, tagged_here, project_hash, layers, steps, bases, stages"
+                      " FROM image_facts",
                       NO_VALUES, &statement, reterr_diag);
         while (r >= 0 && (r = sql_step(store, statement, reterr_diag)) > 0)
                 r = facts_of_row(statement, &facts);
@@ -225,8 +227,8 @@ static int write_image_facts(Store *store, Statement *statement, const ImageFact
                      VALUES(TEXT(facts->id), INT(facts->kind), INT(facts->inline_cache),
                             INT(facts->ours), INT(facts->n_history), INT(facts->n_base),
                             INT(facts->names_hash), INT(facts->made_amid_ours),
-                            INT(facts->tagged_here), TEXT(layers), TEXT(steps), TEXT(bases),
-                            TEXT(stages)),
+                            INT(facts->tagged_here), INT(facts->project_hash), TEXT(layers),
+                            TEXT(steps), TEXT(bases), TEXT(stages)),
                      reterr_diag);
         return r < 0 ? r : sql_step(store, statement, reterr_diag);
 }
@@ -240,8 +242,8 @@ static int write_facts(Store *store, const FactSet *facts, Diag *reterr_diag) {
                 r = sql_query(store,
                               "REPLACE INTO image_facts (id, kind, inline_cache, ours,"
                               " n_history, n_base, names_hash, made_amid_ours, tagged_here,"
-                              " layers, steps, bases, stages)"
-                              " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                              " project_hash, layers, steps, bases, stages)"
+                              " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                               NO_VALUES, &statement, reterr_diag);
         for (size_t i = 0; i < facts->n && r >= 0; i++)
                 if (facts->v[i].dirty)

@@ -61,6 +61,7 @@ static const char *const schema[] = {
         /* steps were prefix hashes, which the base image's entries went into: they are read again */
         "ALTER TABLE image_facts ADD COLUMN made_amid_ours INTEGER NOT NULL DEFAULT 0;"
         "ALTER TABLE image_facts ADD COLUMN tagged_here INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE image_facts ADD COLUMN project_hash INTEGER NOT NULL DEFAULT 0;"
         "ALTER TABLE image_facts ADD COLUMN bases TEXT NOT NULL DEFAULT '';"
         "ALTER TABLE image_facts ADD COLUMN stages TEXT NOT NULL DEFAULT '';"
         "UPDATE image_facts SET n_history = -1, n_base = 0, names_hash = 0, steps = '';",

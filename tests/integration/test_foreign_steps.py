@@ -3,6 +3,7 @@ and which are only named among the assumptions."""
 from __future__ import annotations
 
 import sqlite3
+import subprocess
 import uuid
 from contextlib import closing
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, rootfs
-from helpers import Daemon, on, wait_until
+from helpers import ONE, Daemon, on, run, wait_until
 from registry import registry
 from scenarios import BACKEND, GRAPH, Build, count
 from test_foreign import INLINE, assumed, remaining
@@ -316,3 +317,57 @@ def test_application_like_no_stage_of_ours(engine: Engine, daemon: Daemon, app: 
     app.build(STAGES.replace("FROM scratch", "FROM pybase:1"), classic=False)
     other.build(FROM_BASE + "RUN echo other >/other\nRUN echo two >/two\nCOPY src /app/src\n", DEV)
     serves_nothing(daemon)
+
+
+# The state an image of others is in
+
+@on(*GRAPH)
+def test_newer_base_loaded_and_named_in_cache_from(engine: Engine, daemon: Daemon, app: App, other: App) -> None:
+    engine.import_base("pybase:1", uuid.uuid4().hex)
+    app.build(FROM_BASE + STEPS)
+    assert daemon.ctl("clear", "--dry-run").returncode == 0
+    newer_base(engine, other)
+    app.build(FROM_BASE + STEPS, DEV)
+    saved = subprocess.run([engine.cli, "save", DEV], check=True, env=engine.env, capture_output=True).stdout
+    engine.docker("rmi", DEV, BACKEND)
+    engine.docker("load", "--quiet", input=saved)
+    serves(daemon)
+    assert app.build(FROM_BASE + STEPS, BACKEND, "--cache-from", DEV).cached == 2
+
+
+def test_stage_in_use(engine: Engine, daemon: Daemon, app: App) -> None:
+    app.build(STAGES)
+    app.build(STAGES, DEV, "--target", "builder")
+    run(engine, DEV, "debugging")
+    clear = daemon.ctl("clear", "all")
+    assert clear.returncode == 3, clear.stdout
+    assert "container debugging" in remaining(clear.stdout), clear.stdout
+    assert engine.docker("inspect", "--format", "{{.State.Running}}", "debugging").stdout == "true\n"
+    assert app.build(STAGES).cached > 0
+
+
+@ONE
+def test_stage_that_is_a_base_image(engine: Engine, short_path: Path, app: App) -> None:
+    """[images] base exempts."""
+    app.build(STAGES)
+    app.build(STAGES, DEV, "--target", "builder")
+    with Daemon(engine.socket, short_path / "daemon", "[images]\nbase=scratchpad\n") as daemon:
+        clear = daemon.ctl("clear", "all")
+    assert clear.returncode == 0, clear.stdout
+    assert DEV not in clear.stdout
+
+
+@pytest.mark.parametrize("project", ["watchparty", "party", "other"])
+def test_service_that_never_had_a_name_of_ours(engine: Engine, daemon: Daemon, app: App, other: App,
+                                               project: str) -> None:
+    """Compose labels what it builds with its project."""
+    label = ("--label", f"com.docker.compose.project={project}")
+    engine.import_base("pybase:1", uuid.uuid4().hex)
+    app.build(FROM_BASE + STEPS, BACKEND, "--label", "com.docker.compose.project=party")
+    dockerfile = FROM_BASE + "RUN echo frontend >/frontend\nCMD [\"/bin/sh\"]\n"
+    other.build(dockerfile, DEV, *label)
+    if project == "other":
+        serves_nothing(daemon)
+    else:
+        serves(daemon)
+        assert other.build(dockerfile, "watchparty-frontend:latest").cached == 2

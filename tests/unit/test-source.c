@@ -489,7 +489,7 @@ static void test_projects(void **state) {
                 host_image(&h, "a", "watchparty-a:1", "base", IMAGE_KIND_CLASSIC);
                 host_history(&h, "a", "bA");
                 host_facts(&h, "a")->ours = true;
-                host_project(&h, "a", "party");
+                host_facts(&h, "a")->project_hash = text_hash("party");
                 host_image(&h, "x", "scratchpad:x",
                            cases[i].kind == IMAGE_KIND_CLASSIC ? "base" : NULL, cases[i].kind);
                 host_facts(&h, "x")->inline_cache = cases[i].inline_cache;

@@ -21,6 +21,7 @@ static ImageFacts *add_facts(FactSet *facts, unsigned number) {
         entry->names_hash = UINT64_MAX - number;
         entry->made_amid_ours = number % 13 == 0;
         entry->tagged_here = number % 17 == 0;
+        entry->project_hash = UINT64_MAX - number;
         entry->inspected = true;
         entry->last_tagged_sec = 7;
         for (unsigned i = 0; i < number % 300; i++)
@@ -52,6 +53,7 @@ static void assert_facts_equal(const ImageFacts *stored, const ImageFacts *facts
         assert_hash_lists_equal(&stored->layers, &facts->layers);
         assert_int_equal(stored->made_amid_ours, facts->made_amid_ours);
         assert_int_equal(stored->tagged_here, facts->tagged_here);
+        assert_true(stored->project_hash == facts->project_hash);
         assert_hash_lists_equal(&stored->steps, &facts->steps);
         assert_hash_lists_equal(&stored->bases, &facts->bases);
         assert_hash_lists_equal(&stored->stages, &facts->stages);
@@ -128,7 +130,7 @@ static void test_odd_lists(void **state) {
                 store = store_close(store);
                 snprintf(sql, sizeof(sql),
                          "REPLACE INTO image_facts VALUES (1, 'a', 99, -1, 1, 1, -1, 0, '%s', '',"
-                         " 0, 0, '', '')",
+                         " 0, 0, 0, '', '')",
                          texts[i]);
                 raw(&scratch, sql);
                 store = open_store(&scratch);
@@ -154,6 +156,7 @@ static void test_steps_of_version_4(void **state) {
         store = store_close(store);
         raw(&scratch, "ALTER TABLE image_facts DROP COLUMN made_amid_ours;"
                       "ALTER TABLE image_facts DROP COLUMN tagged_here;"
+                      "ALTER TABLE image_facts DROP COLUMN project_hash;"
                       "ALTER TABLE image_facts DROP COLUMN bases;"
                       "ALTER TABLE image_facts DROP COLUMN stages; PRAGMA user_version = 4");
         store = open_store(&scratch);
