@@ -30,6 +30,7 @@ typedef struct Likeness {
         HashSet stages;      /* the instructions of all stages, of builds that BuildKit told of */
         HashSet beginnings;  /* beginnings of the layers: fewer than all of them */
         HashSet wholes;      /* all of the layers */
+        HashSet builds;      /* the same, all of a build in one hash */
         HashSet projects;    /* the compose projects that label them */
 
         HashSet bases; /* all layers of each image that is known to be no build of ours */
@@ -54,7 +55,7 @@ bool likeness_of_classic(const Likeness *likeness, const ImageFacts *facts, cons
 
 /*
  * An image of BuildKit's. Where it is known to carry inline cache metadata: it shares a layer with ours
- * beyond a common base, or all instructions of its build are among those of the stages of ours. Where that is unknown: one of the two has all layers of the other, since a
+ * beyond a common base, or its build did what stages of ours do, and less than a whole build of ours. Where that is unknown: one of the two has all layers of the other, since a
  * shorter beginning in common is taken for a common base; so is an image that was pulled and that ours
  * only goes on from.
  */

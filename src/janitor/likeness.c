@@ -104,6 +104,15 @@ static int add_first_steps(Likeness *likeness, const ImageFacts *facts) {
         return r;
 }
 
+/* In any order. */
+static uint64_t hash_of_all(const HashList *list) {
+        uint64_t sum = 0;
+
+        for (size_t i = 0; i < list->n; i++)
+                sum += hash_prefix(0, list->v[i]);
+        return sum;
+}
+
 int likeness_add_ours(Likeness *likeness, const ImageFacts *facts) {
         int r;
 
@@ -113,6 +122,8 @@ int likeness_add_ours(Likeness *likeness, const ImageFacts *facts) {
                 r = add_first_steps(likeness, facts);
         if (r >= 0 && facts->project_hash != 0)
                 r = add(&likeness->projects, facts->project_hash);
+        if (r >= 0 && facts->stages.n > 0)
+                r = add(&likeness->builds, hash_of_all(&facts->stages));
         for (size_t i = 0; i < facts->stages.n && r >= 0; i++)
                 r = add(&likeness->stages, facts->stages.v[i]);
         for (size_t i = 0; i + 1 < facts->layers.n && r >= 0; i++)
@@ -134,6 +145,7 @@ void likeness_sort(Likeness *likeness) {
         sort(&likeness->on_nameless);
         sort(&likeness->on_unknown);
         sort(&likeness->stages);
+        sort(&likeness->builds);
         sort(&likeness->projects);
         sort(&likeness->beginnings);
         sort(&likeness->wholes);
@@ -146,6 +158,7 @@ void likeness_done(Likeness *likeness) {
         free(likeness->on_nameless.v);
         free(likeness->on_unknown.v);
         free(likeness->stages.v);
+        free(likeness->builds.v);
         free(likeness->projects.v);
         free(likeness->beginnings.v);
         free(likeness->wholes.v);
@@ -236,12 +249,13 @@ static bool shares_layers(const Likeness *likeness, const HashList *layers) {
         return n_common > n_base;
 }
 
-/* All that its build did, builds of ours do. */
-static bool is_built_like_ours(const Likeness *likeness, const HashList *stages) {
+/* All that its build did, builds of ours do. Where a build of ours does no more than that, it is no stage
+ * but the same Dockerfile, perhaps with other contents: then the layers tell. */
+static bool is_built_like_stage(const Likeness *likeness, const HashList *stages) {
         for (size_t i = 0; i < stages->n; i++)
                 if (!contains(&likeness->stages, stages->v[i]))
                         return false;
-        return stages->n > 0;
+        return stages->n > 0 && !contains(&likeness->builds, hash_of_all(stages));
 }
 
 bool likeness_of_buildkit(const Likeness *likeness, const ImageFacts *facts, bool pulled) {
@@ -251,7 +265,7 @@ bool likeness_of_buildkit(const Likeness *likeness, const ImageFacts *facts, boo
                 return false;
         if (facts->inline_cache == INLINE_CACHE_YES)
                 return shares_layers(likeness, layers) ||
-                       is_built_like_ours(likeness, &facts->stages);
+                       is_built_like_stage(likeness, &facts->stages);
         for (size_t i = 0; i < layers->n; i++)
                 if (contains(&likeness->wholes, layers->v[i]))
                         return true;

@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "janitor/image-base.h"
+#include "janitor/instruction.h"
 #include "janitor/source.h"
 
 /* An image of others beside one of ours. */
@@ -467,6 +468,53 @@ static void test_common_base(void **state) {
         }
 }
 
+static void add_stages(Host *h, const char *id, const char *stages) {
+        for (; *stages; stages++)
+                assert_int_equal(hash_list_add(&host_facts(h, id)->stages,
+                                               *stages == '^'
+                                                       ? instruction_hash_of_from(text_hash("base"))
+                                                       : (uint64_t)(*stages | 32)),
+                                 0);
+}
+
+/* What BuildKit's records tell of builds: a letter is an instruction, "^" is FROM base. */
+static void test_built_stages(void **state) {
+        static const struct {
+                const char *what;
+                ImageKind kind;
+                InlineCache inline_cache;
+                const char *ours, *stages, *history;
+                bool like_ours;
+        } cases[] = {
+                { "classic, the first instruction", CLASSIC, "^ABC", "", "bBX", true },
+                { "classic, most of them", CLASSIC, "^ABC", "", "bXBC", true },
+                { "classic, one of many", CLASSIC, "^ABC", "", "bXYB", false },
+                { "classic, another base image", CLASSIC, "ABC", "", "bBX", false },
+                { "inline, a stage", BUILDKIT_YES, "^ABC", "^BA", "b", true },
+                { "inline, more than ours", BUILDKIT_YES, "^ABC", "^BAX", "b", false },
+                { "inline, the same Dockerfile", BUILDKIT_YES, "^ABC", "^CBA", "b", false },
+                { "inline, nothing is known of its build", BUILDKIT_YES, "^ABC", "", "b", false },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Host h = host_new();
+
+                host_image(&h, "base", "base:1", NULL, IMAGE_KIND_OTHER);
+                host_image(&h, "x", "other:x", cases[i].kind == IMAGE_KIND_CLASSIC ? "base" : NULL,
+                           cases[i].kind);
+                host_facts(&h, "x")->inline_cache = cases[i].inline_cache;
+                host_history(&h, "x", cases[i].history);
+                host_layers(&h, "x", "XY");
+                add_stages(&h, "x", cases[i].stages);
+                add_remembered(&h, "Z", "bZ");
+                add_stages(&h, "ours", cases[i].ours);
+                if (source_of(&h, "x").like_ours != cases[i].like_ours)
+                        fail_msg("%s", cases[i].what);
+                host_done(&h);
+        }
+}
+
 /* Nothing in common but the label of compose. */
 static void test_projects(void **state) {
         static const struct {
@@ -515,6 +563,7 @@ int main(void) {
                 cmocka_unit_test(test_repositories_of_the_base),
                 cmocka_unit_test(test_common_base),
                 cmocka_unit_test(test_projects),
+                cmocka_unit_test(test_built_stages),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
