@@ -87,9 +87,12 @@ static void complete(Walk *walk, size_t i) {
 
                 chain->whole = !image_is_untagged(parent) || below->whole;
                 chain->n_own = 1;
-                if (is_step(walk, parent))
+                chain->base = chain->parent;
+                if (is_step(walk, parent)) {
                         chain->n_own =
                                 below->n_own == CHAIN_BROKEN ? CHAIN_BROKEN : below->n_own + 1;
+                        chain->base = below->base;
+                }
         }
         walk->visits[i] = VISITED;
 }
@@ -103,6 +106,7 @@ static void follow(Walk *walk, size_t image) {
              i = walk->chains[i].parent) {
                 walk->visits[i] = VISITING;
                 walk->chains[i].n_own = CHAIN_BROKEN;
+                walk->chains[i].base = CHAIN_NO_IMAGE;
                 walk->path[n++] = i;
         }
         while (n > 0)
@@ -132,8 +136,8 @@ int chains_find(const Inventory *inventory, const Config *config, ImageChain **r
 }
 
 size_t image_base_entries(const ImageFacts *facts, const ImageChain *chain) {
-        if (facts->n_history == FACTS_NO_HISTORY || chain->n_own == 0 ||
-            chain->n_own == CHAIN_BROKEN || chain->n_own > (size_t)facts->n_history)
+        if (facts->n_history == FACTS_NO_HISTORY || !chain_tells_base(chain) ||
+            chain->n_own > (size_t)facts->n_history)
                 return facts->n_base;
         return (size_t)facts->n_history - chain->n_own;
 }

@@ -10,8 +10,12 @@
 
 #include "base/text.h"
 #include "docker/parallel.h"
+#include "janitor/built-stages.h"
+#include "janitor/image-base.h"
 #include "janitor/image-history.h"
 #include "janitor/inline-cache.h"
+#include "janitor/named-stages.h"
+#include "janitor/stages.h"
 
 #define NO_FACTS SIZE_MAX
 /* So many answers are held at once. */
@@ -110,11 +114,12 @@ static int add_facts(const Inspection *inspection, Inventory *inventory) {
         if (entry->n_history == FACTS_NO_HISTORY && entry->kind == IMAGE_KIND_CLASSIC &&
             came_with_its_name(inventory, image, detail))
                 entry->kind = IMAGE_KIND_LOADED;
-        prefixes_done(&entry->layers);
+        hash_list_done(&entry->layers);
         for (size_t i = 0; i < detail->layers.n; i++)
                 if (prefixes_add(&entry->layers, text_hash(detail->layers.v[i])) < 0)
                         return -ENOMEM;
         entry->last_tagged_sec = detail->last_tagged_sec;
+        entry->tagged_here = detail->last_tagged_sec != 0;
         entry->last_tagged_nsec = detail->last_tagged_nsec;
         entry->inspected = true;
         entry->names_hash = hash_names(image);
@@ -262,5 +267,13 @@ int image_facts_observe(Docker *docker, const Config *config, Inventory *invento
         r = inspect_images(docker, inventory, reterr_diag);
         if (r >= 0)
                 r = image_histories_observe(docker, config, inventory, reterr_diag);
-        return r < 0 ? r : inline_caches_observe(docker, inventory);
+        if (r >= 0)
+                r = stages_observe(docker, config, inventory, reterr_diag);
+        if (r >= 0)
+                r = named_stages_observe(docker, config, inventory, reterr_diag);
+        if (r >= 0)
+                r = image_bases_note(config, inventory);
+        if (r >= 0)
+                r = inline_caches_observe(docker, inventory);
+        return r < 0 ? r : built_stages_observe(docker, inventory);
 }

@@ -212,7 +212,16 @@ static int judge_untagged(Proof *proof, size_t i) {
                    source->unclaimed ? "of unknown origin, " : "", classic_serves);
 }
 
-/* An image of others that begins like ours. */
+static const char *likeness_text(const Source *source) {
+        if (source->of_our_project)
+                return "has the label of a compose project of this application";
+        if (source->way == SOURCE_INLINE)
+                return "has layers or a stage of this application";
+        return source->on_cleared ? "stands on a step of an image that was cleared"
+                                  : "begins like one of this application, as far as is known";
+}
+
+/* An image of others that is like ours. */
 static int judge_like_ours(Proof *proof, size_t i) {
         const Image *image = &proof->inventory->images.v[i];
         const Container *container = holder_of_image(proof, image);
@@ -232,14 +241,11 @@ static int judge_like_ours(Proof *proof, size_t i) {
         if (source->way == SOURCE_INLINE)
                 return add(
                         proof, REMAINING_IMAGE, name, remedy,
-                        "an image outside [images] match that has layers of this application and "
-                        "%s inline cache metadata, which a build naming it in cache_from takes "
-                        "cached steps from",
-                        carries(source));
+                        "an image outside [images] match that %s and %s inline cache metadata, which a "
+                        "build naming it in cache_from takes cached steps from",
+                        likeness_text(source), carries(source));
         return add(proof, REMAINING_IMAGE, name, remedy,
-                   "an image outside [images] match that %s, %s%s",
-                   source->on_cleared ? "stands on a step of an image that was cleared"
-                                      : "begins like one of this application, as far as is known",
+                   "an image outside [images] match that %s, %s%s", likeness_text(source),
                    classic_serves,
                    source->way == SOURCE_CLASSIC_NAME ? " if a build names it in cache_from" : "");
 }
