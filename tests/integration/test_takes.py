@@ -12,6 +12,7 @@ from engine import Engine, rootfs
 from helpers import Daemon, Project, images, load, names, on, receipts, rollback_name, run, start, tag, untag
 from proxy import Proxy
 from scenarios import BACKEND, FRONTEND, GRAPH, SLOW, Build, Row, Scenario, count
+from test_swarm import make_swarm
 
 proxy = proxy_module.proxy  # the fixture
 
@@ -432,7 +433,7 @@ def test_two_services(engine: Engine, daemon: Daemon, short_path: Path) -> None:
 def test_service_scaled_to_nothing_can_be_had_back(engine: Engine, daemon: Daemon) -> None:
     image = engine.import_base(BACKEND, "service")
     engine.import_base("watchparty-backend:next", "next")
-    engine.docker("swarm", "init", "--advertise-addr", "127.0.0.1", "--listen-addr", "127.0.0.1")
+    make_swarm(engine)
     try:
         engine.docker("service", "create", "--detach", "--name", "web", "--replicas", "0", "--no-resolve-image",
                       "--network", "host", BACKEND, "/bin/sleep", "3600")
