@@ -63,6 +63,3 @@ bool likeness_of_buildkit(const Likeness *likeness, const ImageFacts *facts, boo
 
 /* An image with the label of this compose project, which labels or labelled an image of ours. */
 bool likeness_of_project(const Likeness *likeness, const char *project);
-
-/* The image's layers, one at least, are fewer than those of an image of ours that begins with them. */
-bool likeness_is_beginning(const Likeness *likeness, const ImageFacts *facts);

@@ -40,11 +40,8 @@ typedef struct Source {
          */
         bool like_ours;
         bool of_our_project; /* like_ours, because it has the label of a compose project of ours */
-        /*
-         * A local base image: ours by a name in scope, with at least one layer, all its layers the
-         * beginning of another image of ours that has more, and no container uses it now. (What is
-         * remembered of containers is for the caller to ask.)
-         */
+        /* A local base image by local_bases_find() that no container uses now. (What is remembered of
+          * containers is for the caller to ask.) */
         bool base;
         /* Position of an image with a name that stands on this one, by the classic builder's
          * parents, the image itself included; SOURCE_NO_IMAGE: there is none. */

@@ -39,6 +39,9 @@ static inline void named_builds_donep(NamedBuilds *builds) {
 
 /* An untagged image of the classic builder without children: a stage, or the newest step of a build. */
 bool image_is_classic_leaf(const Inventory *inventory, const Image *image);
+/* Asks the engine whether a step of a build made the leaf, by the newest entry of its history: docker commit
+ * leaves its comment there, or the command of its container. True where that can't be read. */
+int leaf_is_step(Docker *docker, const Image *leaf, bool *ret, Diag *reterr_diag) must_check;
 /* Whether the build that a leaf is of has ended. */
 bool stage_has_ended(const NamedBuilds *builds, const Image *leaf);
 /* Whether it was a build of ours: it may be a stage, and the first image that was made and named since,

@@ -17,7 +17,7 @@ typedef struct Store Store;
 typedef enum ImageKind {
         IMAGE_KIND_BUILDKIT, /* built by BuildKit: the classic builder never matches it */
         IMAGE_KIND_CLASSIC,  /* built by the classic builder, here or elsewhere */
-        IMAGE_KIND_OTHER,    /* imported, or made by another tool */
+        IMAGE_KIND_OTHER,    /* imported, committed with a comment, or made by another tool */
 } ImageKind;
 
 /* Whether an image carries BuildKit's inline cache metadata, which makes it a source for
@@ -53,22 +53,28 @@ int prefixes_add(HashList *prefixes, uint64_t element_hash) must_check;
 /* Repositories of a base image that are kept. */
 #define BASES_MAX 8
 
+/* So many names of an image are remembered. */
+#define FACTS_NAMES_MAX 8
+
 typedef struct ImageFacts {
         char id[IMAGE_ID_MAX];
         ImageKind kind;
         InlineCache inline_cache;
-        bool ours;                /* it bore a name of ours at some time, or was a stage of such */
-        bool made_amid_ours;      /* see janitor/named-stages.h */
-        bool tagged_here;         /* by a build or by docker tag, which docker pull does not do */
-        int64_t n_history;        /* entries in its history; FACTS_NO_HISTORY: not read */
-        uint64_t names_hash;      /* of its names when it was inspected; 0: it was not */
-        HashList layers;          /* prefixes of the contents of its layers, the lowest first */
-        HashList steps;           /* the instructions in its history, the oldest first */
-        size_t n_base;            /* so many of its entries, at least, are its base image's */
-        HashList bases;           /* of an image of ours: the repositories that its base image is or
-                                   * was named by; empty: not known */
-        uint64_t project_hash;    /* of an image of ours: its compose project; 0: none */
-        HashList stages;          /* the instructions of all stages of its build: built-stages.h */
+        bool ours;           /* it bore a name of ours at some time, or was a stage of such */
+        bool made_amid_ours; /* see janitor/named-stages.h */
+        bool tagged_here;    /* by a build or by docker tag, which docker pull does not do */
+        int64_t n_history;   /* entries in its history; FACTS_NO_HISTORY: not read */
+        uint64_t names_hash; /* of its names when it was inspected; 0: it was not */
+        HashList layers;     /* prefixes of the contents of its layers, the lowest first */
+        HashList steps;      /* the instructions in its history, the oldest first */
+        size_t n_base;       /* so many of its entries, at least, are its base image's */
+        HashList bases;      /* of an image of ours: the repositories that its base image is or was
+                              * named by; empty: not known */
+        HashList stages;     /* the instructions of all stages of its build: built-stages.h */
+        uint64_t project_hash; /* of an image of ours: its compose project; 0: none */
+        uint64_t names
+                [FACTS_NAMES_MAX]; /* hashes of names of ours that it was seen with, the first ones */
+        size_t n_names;
         bool build_asked;         /* in this run: the build history does not tell of it */
         bool inspected;           /* in this run */
         int64_t last_tagged_sec;  /* as inspected in this run; 0: not told */
@@ -88,6 +94,9 @@ ImageFacts *fact_set_add(FactSet *facts, const char *id);
 /* Makes fact_set_find() fast; to be called again after a change. */
 int fact_set_index(FactSet *facts) must_check;
 ImageFacts *fact_set_find(const FactSet *facts, const char *id);
+/* Remembers a name of ours, by its text_hash(), unless it is known or there is no room. */
+void facts_add_name(ImageFacts *facts, uint64_t name_hash);
+bool facts_know_name(const ImageFacts *facts, uint64_t name_hash);
 void fact_set_done(FactSet *facts);
 static inline void fact_set_donep(FactSet *facts) {
         fact_set_done(facts);

@@ -73,8 +73,7 @@ static int read_history(Docker *docker, const Image *image, ImageFacts *facts, D
         for (size_t i = entries.n; i > 0; i--)
                 if (hash_list_add(&facts->steps, entries.v[i - 1].hash) < 0)
                         return -ENOMEM;
-        if (facts->kind == IMAGE_KIND_CLASSIC && !image->parent_id[0] &&
-            !(entries.n > 0 && entries.v[0].classic))
+        if (facts->kind == IMAGE_KIND_CLASSIC && !(entries.n > 0 && entries.v[0].classic))
                 facts->kind = IMAGE_KIND_OTHER;
         facts->n_base = count_base_entries(&entries, facts->kind);
         facts->n_history = (int64_t)entries.n;
@@ -106,6 +105,13 @@ static bool same_repository(const Release *a, const Release *b) {
         return a->n_repository == b->n_repository && memcmp(a->name, b->name, a->n_repository) == 0;
 }
 
+static void note_names(const Config *config, const Image *image, ImageFacts *facts) {
+        for (size_t i = 0; i < image->names.n; i++)
+                if (name_is_ours(config, image, image->names.v[i]) &&
+                    !name_is_rollback(config, image->names.v[i]))
+                        facts_add_name(facts, text_hash(image->names.v[i]));
+}
+
 /* Marks in `wanted` the newest images of ours of each repository, and notes in the facts which images
  * are ours. */
 static int find_ours(const Config *config, Inventory *inventory, bool *wanted) {
@@ -124,6 +130,7 @@ static int find_ours(const Config *config, Inventory *inventory, bool *wanted) {
                         continue;
                 facts->dirty |= !facts->ours;
                 facts->ours = true;
+                note_names(config, image, facts);
                 if (image->project && facts->project_hash != text_hash(image->project)) {
                         facts->project_hash = text_hash(image->project);
                         facts->dirty = true;

@@ -275,8 +275,3 @@ bool likeness_of_buildkit(const Likeness *likeness, const ImageFacts *facts, boo
 bool likeness_of_project(const Likeness *likeness, const char *project) {
         return contains(&likeness->projects, text_hash(project));
 }
-
-bool likeness_is_beginning(const Likeness *likeness, const ImageFacts *facts) {
-        return facts && facts->layers.n > 0 &&
-               contains(&likeness->beginnings, facts->layers.v[facts->layers.n - 1]);
-}

@@ -159,6 +159,14 @@ void clear_plan_done(ClearPlan *plan) {
         *plan = (ClearPlan){ 0 };
 }
 
+void clear_plan_leave_images(ClearPlan *plan) {
+        named_images_done(&plan->rollback_tags);
+        named_images_done(&plan->names);
+        named_images_done(&plan->replaced_tags);
+        strv_done(&plan->untagged);
+        strv_done(&plan->trash);
+}
+
 bool clear_plan_empty(const ClearPlan *plan) {
         return plan->rollback_tags.n == 0 && plan->names.n == 0 && plan->replaced_tags.n == 0 &&
                plan->untagged.n == 0 && plan->trash.n == 0 && plan->n_records == 0;

@@ -203,7 +203,8 @@ static void update_use(SeenImage *seen, const Inventory *inventory, const Image 
         const Container *container = container_of_image(inventory, seen->id);
         bool running = container && strcmp(container->state, "running") == 0;
 
-        if (container || service_of_image(inventory, image)) {
+        if (container || container_that_may_mount(inventory, image) ||
+            service_of_image(inventory, image)) {
                 if (seen->used_sec < 0 ||
                     seen->used_sec / SEEN_USED_COARSE_SEC != age_now_sec / SEEN_USED_COARSE_SEC)
                         seen->dirty = true;

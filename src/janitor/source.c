@@ -15,6 +15,7 @@
 #include "docker/name.h"
 #include "janitor/image-base.h"
 #include "janitor/likeness.h"
+#include "janitor/local-base.h"
 #include "janitor/plan.h"
 
 typedef struct Finder {
@@ -25,6 +26,7 @@ typedef struct Finder {
         size_t *bases;
         Source *sources;
         Likeness likeness;
+        bool *local_bases; /* one an image */
 } Finder;
 
 static void finder_donep(Finder *finder) {
@@ -32,6 +34,7 @@ static void finder_donep(Finder *finder) {
         free(finder->bases);
         free(finder->sources);
         likeness_done(&finder->likeness);
+        free(finder->local_bases);
 }
 
 const char *source_cache_name(const Inventory *inventory, const Config *config,
@@ -168,6 +171,11 @@ static int mark_on_cleared(Finder *finder) {
         return 0;
 }
 
+/* docker commit made it, with a comment: it has a parent, but can be no stage of ours. */
+static bool is_committed(const ImageFacts *facts) {
+        return facts && facts->kind == IMAGE_KIND_OTHER;
+}
+
 static int find_claims(Finder *finder) {
         const Inventory *inventory = finder->inventory;
         cleanup_free size_t *parents = NULL;
@@ -185,9 +193,9 @@ static int find_claims(Finder *finder) {
                 if (!image_is_untagged(image))
                         continue;
                 finder->sources[i].untagged_ours = claims[i] == CLAIM_OURS;
-                finder->sources[i].unclaimed = claims[i] == CLAIM_NONE &&
-                                               image_is_classic(inventory, image) &&
-                                               !image_has_children(inventory, image);
+                finder->sources[i].unclaimed =
+                        claims[i] == CLAIM_NONE && image_is_classic(inventory, image) &&
+                        !image_has_children(inventory, image) && !is_committed(facts_of(finder, i));
         }
         return 0;
 }
@@ -284,8 +292,7 @@ static int compare_with_ours(Finder *finder) {
                 const ImageFacts *facts = facts_of(finder, i);
                 Source *source = &finder->sources[i];
 
-                source->base = source->ours && likeness_is_beginning(&finder->likeness, facts) &&
-                               !container_of_image(inventory, image->id);
+                source->base = finder->local_bases[i] && !container_of_image(inventory, image->id);
                 if (source->way == SOURCE_INLINE)
                         source->like_ours = likeness_of_buildkit(&finder->likeness, facts,
                                                                  image_may_be_base(image, facts));
@@ -316,6 +323,8 @@ int sources_find(const Inventory *inventory, const Config *config, const NamedIm
         r = mark_on_cleared(&finder);
         if (r >= 0)
                 r = find_claims(&finder);
+        if (r >= 0)
+                r = local_bases_find(inventory, config, &finder.local_bases);
         if (r >= 0)
                 r = compare_with_ours(&finder);
         if (r < 0)

@@ -195,6 +195,21 @@ static bool bore_a_name(const Inventory *inventory, const NamedBuilds *builds, c
         return first == builds->n || detail->last_tagged_nsec > builds->v[first].created_nsec;
 }
 
+int leaf_is_step(Docker *docker, const Image *leaf, bool *ret, Diag *reterr_diag) {
+        cleanup(image_detail_done) ImageDetail detail = { 0 };
+        Newest newest = { .detail = &detail };
+        int r;
+
+        *ret = true;
+        r = docker_image(docker, leaf->id, &detail, reterr_diag);
+        if (r >= 0)
+                r = docker_image_history(docker, leaf->id, on_entry, &newest, reterr_diag);
+        if (r < 0)
+                return r == -ENOENT || failure_is_of_object(r) ? 0 : r;
+        *ret = newest.is_step;
+        return 0;
+}
+
 static int ask_leaf(Docker *docker, const Inventory *inventory, const NamedBuilds *builds,
                     Image *leaf, Diag *reterr_diag) {
         cleanup(image_detail_done) ImageDetail detail = { 0 };

@@ -93,6 +93,15 @@ ONBUILD COPY . /app
 COPY rootfs /
 COPY src /app/src
 """
+BASE = "watchparty-base:1"
+BASE_DOCKERFILE = """FROM scratch
+COPY rootfs /
+"""
+ON_LOCAL_BASE = f"""FROM {BASE}
+COPY requirements.txt /app/
+RUN cp /app/requirements.txt /app/installed
+COPY src /app/src
+"""
 SLOW = PLAIN + WAIT              # all of the sample's steps, and one more
 SLOW_BRANCH = HEAD + WAIT + "COPY src /app/src\n"  # the step in flight is not on a tagged image
 FAILING = HEAD + "RUN false\n"
@@ -126,6 +135,8 @@ class Row:
     remains_on: tuple[str, ...] = ALL
     engines: tuple[str, ...] = ALL
     assumes: str = ""  # what a clear has to name among its assumptions
+    keeps: tuple[str, ...] = ()  # images in scope that it has to leave
+    needless: str = ""  # why the next build is fresh although the clear can't say so
 
     def expect(self, engine: str) -> int:
         """Exit status of an honest and able clear."""
@@ -224,6 +235,16 @@ ROWS = {row.name: row for row in (
     Row("foreign-inline-stage", "… a stage of ours (`--target`)", inline=True, image=FRONTEND,
         dockerfile=OWN_STAGE, cache_from=("stage:dev",), steps="build IMAGE\nstage builder stage:dev",
         remains=("stage:dev",), engines=("26", "28")),
+    Row("older-release", "an older release made by `docker import`", keeps=(SECOND,),
+        steps=f"import {SECOND}\nbuild IMAGE"),
+    Row("local-base", "built on a local base image of ours", dockerfile=ON_LOCAL_BASE, keeps=(BASE,),
+        steps=f"other BASE_DOCKERFILE {BASE}\nbuild IMAGE"),
+    Row("classic-local-base", "… by the classic builder", dockerfile=ON_LOCAL_BASE, classic=True,
+        steps=f"other BASE_DOCKERFILE {BASE}\nbuild IMAGE", keeps=(BASE,), remains=(BASE,),
+        needless="the base image would serve a build of its own Dockerfile"),
+    Row("builder-state", "a buildx builder's volume, its container removed (`--keep-state`)",
+        steps="volume buildx_buildkit_ci0_state\nbuild IMAGE", remains=("buildx_buildkit_ci0_state",),
+        needless="a builder made again under that name has the cache"),
     Row("app-cache", "app cache copied in by the build context", image=FRONTEND, dockerfile=CONTEXT,
         app_cache=True),
     Row("app-cache-ignored", "… and excluded by `.dockerignore`", image=FRONTEND, dockerfile=CONTEXT,
@@ -320,6 +341,11 @@ class Scenario:
                 return self._build(globals()[args[0]], name=args[1])
             case "base":
                 self.engine.import_base("pybase:1", uuid.uuid4().hex)
+            case "import":
+                self.engine.import_base(args[0], uuid.uuid4().hex)
+                time.sleep(1.1)  # the engine lists seconds
+            case "volume":
+                docker("volume", "create", args[0])
             case "change":
                 (project / "src/app.py").write_text(uuid.uuid4().hex)
                 (project / "requirements.txt").write_text(uuid.uuid4().hex)

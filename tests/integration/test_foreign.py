@@ -151,6 +151,33 @@ def test_facts_are_remembered(engine: Engine, proxy: Proxy, short_path: Path) ->
 
 
 @ONE
+@pytest.mark.parametrize("running", [False, True], ids=["stopped", "running"])
+def test_state_of_a_renamed_builder(engine: Engine, daemon: Daemon, running: bool) -> None:
+    """Its volume is not left over: the container has it, under whatever name, and has to go first. The volume
+    of a builder under its own name, and what a service has mounted, is not named."""
+    engine.import_base("other/service:1")
+    for builder, container in (("ci0", "renamed"), ("keep0", "buildx_buildkit_keep0")):
+        engine.docker("create", "--name", container, "--network", "none", "--stop-timeout", "0",
+                      "--volume", f"buildx_buildkit_{builder}_state:/state", "other/service:1",
+                      "/bin/sleep", "3600")
+    if running:
+        engine.docker("start", "renamed")
+    clear = daemon.ctl("clear", "all")
+    assert clear.returncode == 3, clear.stdout
+    assert len(remaining(clear.stdout).splitlines()) == 2, clear.stdout
+    assert "is gone" not in clear.stdout
+    assert ("REMAINING: builder buildx_buildkit_ci0_state: the volume keeps the build cache of the buildx builder "
+            "'ci', and the container renamed has it mounted\n") in clear.stdout
+    remedy = f"docker rm {'-f ' if running else ''}renamed && docker volume rm buildx_buildkit_ci0_state"
+    assert remedy in clear.stdout
+    for part in remedy.split(" && "):
+        engine.docker(*part.split()[1:])
+    engine.docker("rm", "buildx_buildkit_keep0")
+    engine.docker("volume", "rm", "buildx_buildkit_keep0_state")
+    assert daemon.ctl("clear", "all").returncode == 0
+
+
+@ONE
 @pytest.mark.parametrize("container", [False, True])
 def test_state_of_a_removed_builder(engine: Engine, short_path: Path, container: bool) -> None:
     """`docker buildx rm --keep-state` leaves the builder's volume, with its cache."""

@@ -188,11 +188,19 @@ static void test_base(void **state) {
         static const struct {
                 const char *layers, *of_child;
                 bool gone, used, base;
+                const char *bore; /* a name that the child bore */
         } cases[] = {
-                { "b", "bA", false, false, true },    { "b", "bA", true, false, true },
-                { "b", "bA", false, true, false },    { "b", "b", false, false, false },
-                { "bAB", "bA", false, false, false }, { "b", "cA", false, false, false },
+                { "b", "bA", false, false, true },
+                { "b", "bA", true, false, true },
+                { "b", "bA", false, true, false },
+                { "b", "b", false, false, false },
+                { "bAB", "bA", false, false, false },
+                { "b", "cA", false, false, false },
                 { "", "bA", false, false, false },
+                { "bA", "bAB", true, false, true, "watchparty-base:2" },
+                /* A release whose Dockerfile became shorter. */
+                { "bA", "bAB", true, false, false, "watchparty-base:1" },
+                { "bA", "bAB", false, false, false, "watchparty-base:1" },
         };
 
         (void)state;
@@ -205,6 +213,8 @@ static void test_base(void **state) {
                 host_image(&h, "child", "watchparty-a:1", NULL, IMAGE_KIND_BUILDKIT);
                 host_layers(&h, "child", cases[i].of_child);
                 host_facts(&h, "child")->ours = true;
+                if (cases[i].bore)
+                        facts_add_name(host_facts(&h, "child"), text_hash(cases[i].bore));
                 if (cases[i].gone)
                         image_done(&h.inventory.images.v[--h.inventory.images.n]);
                 if (cases[i].used)
@@ -213,6 +223,28 @@ static void test_base(void **state) {
                         fail_msg("case %zu", i);
                 host_done(&h);
         }
+}
+
+/* A longer image that bore its name does not hide another one that is built upon it. */
+static void test_base_of_one_of_several(void **state) {
+        Host h = host_new();
+
+        (void)state;
+        host_image(&h, "b", "watchparty-base:1", NULL, IMAGE_KIND_BUILDKIT);
+        host_layers(&h, "b", "bA");
+        for (unsigned i = 0; i < 3; i++) {
+                char id[8];
+
+                snprintf(id, sizeof(id), "c%u", i);
+                host_image(&h, id, "watchparty-a:1", NULL, IMAGE_KIND_BUILDKIT);
+                host_layers(&h, id, "bAB");
+                host_facts(&h, id)->ours = true;
+                facts_add_name(host_facts(&h, id), text_hash("watchparty-base:1"));
+                assert_false(source_of(&h, "b").base);
+        }
+        host_facts(&h, "c1")->n_names = 0;
+        assert_true(source_of(&h, "b").base);
+        host_done(&h);
 }
 
 /* How long a chain is does not matter, nor what an engine answers: a circle is no chain. */
@@ -556,6 +588,7 @@ int main(void) {
                 cmocka_unit_test(test_rows),
                 cmocka_unit_test(test_containerd),
                 cmocka_unit_test(test_base),
+                cmocka_unit_test(test_base_of_one_of_several),
                 cmocka_unit_test(test_ownership),
                 cmocka_unit_test(test_chains),
                 cmocka_unit_test(test_own_steps),
