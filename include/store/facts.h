@@ -16,9 +16,15 @@ typedef struct Store Store;
 /* Who made an image, as far as caches are concerned. */
 typedef enum ImageKind {
         IMAGE_KIND_BUILDKIT, /* built by BuildKit: the classic builder never matches it */
-        IMAGE_KIND_CLASSIC,  /* built by the classic builder, here or elsewhere */
+        IMAGE_KIND_CLASSIC,  /* built by the classic builder, here as far as is known */
         IMAGE_KIND_OTHER,    /* imported, committed with a comment, or made by another tool */
+        IMAGE_KIND_LOADED,   /* built by the classic builder, and loaded or pulled here */
+        IMAGE_KIND_MAX
 } ImageKind;
+
+static inline bool image_kind_is_classic(ImageKind kind) {
+        return kind == IMAGE_KIND_CLASSIC || kind == IMAGE_KIND_LOADED;
+}
 
 /* Whether an image carries BuildKit's inline cache metadata, which makes it a source for
  * cache_from on the graphdriver store. The API does not tell. */

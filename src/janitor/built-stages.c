@@ -87,7 +87,7 @@ static int find_wanted(const Inventory *inventory, Index *ret) {
 
                 if (!facts || image_is_untagged(image))
                         continue;
-                others |= !facts->ours && (is_inline || facts->kind == IMAGE_KIND_CLASSIC);
+                others |= !facts->ours && (is_inline || image_kind_is_classic(facts->kind));
                 if (facts->kind == IMAGE_KIND_BUILDKIT && facts->stages.n == 0 &&
                     (facts->ours || is_inline) && index_add(ret, image->id, i) < 0)
                         return -ENOMEM;

@@ -38,13 +38,21 @@ static int find_parents(Walk *walk) {
         return 0;
 }
 
+/* Whether the engine's classic builder takes no step from what it did not build itself: 25.0.2 and later
+ * (CVE-2024-24557, IsBuiltLocally in moby's image/cache), so all of API 1.45. */
+static bool asks_who_built(const EngineInfo *engine) {
+        return engine->api_major > 1 || (engine->api_major == 1 && engine->api_minor >= 45);
+}
+
 /* The first step of a build FROM scratch: it has no parent, and a history of one entry. What has more
  * was made elsewhere and loaded: the classic builder does not reach it. */
 static bool is_first_step(const Inventory *inventory, const Image *image) {
         const ImageFacts *facts = fact_set_find(&inventory->facts, image->id);
 
-        return !image->parent_id[0] && facts && facts->kind == IMAGE_KIND_CLASSIC &&
-               facts->n_history <= 1;
+        if (image->parent_id[0] || !facts || facts->n_history > 1)
+                return false;
+        return facts->kind == IMAGE_KIND_CLASSIC ||
+               (facts->kind == IMAGE_KIND_LOADED && !asks_who_built(&inventory->engine));
 }
 
 /* Whether a step may stand on this image as on another step of the same Dockerfile. Where not, it is the

@@ -49,6 +49,16 @@ static ImageKind kind_from_comment(const char *comment) {
         return *comment ? IMAGE_KIND_OTHER : IMAGE_KIND_CLASSIC;
 }
 
+/*
+ * The graphdriver store notes each tag of an image, and that of a build is one; what came with a name by
+ * load or pull has none until others tag it. The containerd store notes a time for those as well.
+ */
+static bool came_with_its_name(const Inventory *inventory, const Image *image,
+                               const ImageDetail *detail) {
+        return inventory->image_store == IMAGE_STORE_GRAPHDRIVER && !image->parent_id[0] &&
+               image->names.n > 0 && detail->last_tagged_nsec == 0;
+}
+
 /* An image that is inspected. */
 typedef struct Inspection {
         const Image *image;
@@ -84,7 +94,8 @@ static int inspect(Docker *docker, size_t i, void *userdata, Diag *reterr_diag) 
         return inspection->reason ? 0 : -ENOMEM;
 }
 
-static int add_facts(const Inspection *inspection, FactSet *facts) {
+static int add_facts(const Inspection *inspection, Inventory *inventory) {
+        FactSet *facts = &inventory->facts;
         const ImageDetail *detail = &inspection->detail;
         const Image *image = inspection->image;
         ImageFacts *entry = inspection->at != NO_FACTS ? &facts->v[inspection->at] : NULL;
@@ -100,6 +111,9 @@ static int add_facts(const Inspection *inspection, FactSet *facts) {
         if (entry->n_history == FACTS_NO_HISTORY)
                 entry->kind = image->parent_id[0] ? IMAGE_KIND_CLASSIC
                                                   : kind_from_comment(detail->comment);
+        if (entry->n_history == FACTS_NO_HISTORY && entry->kind == IMAGE_KIND_CLASSIC &&
+            came_with_its_name(inventory, image, detail))
+                entry->kind = IMAGE_KIND_LOADED;
         hash_list_done(&entry->layers);
         for (size_t i = 0; i < detail->layers.n; i++)
                 if (prefixes_add(&entry->layers, text_hash(detail->layers.v[i])) < 0)
@@ -128,7 +142,7 @@ static int add_inspection(const Inspection *inspection, Inventory *inventory, Di
         Diag diag = DIAG_NULL;
 
         if (inspection->error == 0)
-                return add_facts(inspection, &inventory->facts);
+                return add_facts(inspection, inventory);
         diag_set(&diag, inspection->error, "%s", inspection->reason);
         return inventory_add_failure(&inventory->images.unreadable, inspection->image->id,
                                      inspection->error, &diag, reterr_diag);

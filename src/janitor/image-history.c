@@ -73,7 +73,7 @@ static int read_history(Docker *docker, const Image *image, ImageFacts *facts, D
         for (size_t i = entries.n; i > 0; i--)
                 if (hash_list_add(&facts->steps, entries.v[i - 1].hash) < 0)
                         return -ENOMEM;
-        if (facts->kind == IMAGE_KIND_CLASSIC && !(entries.n > 0 && entries.v[0].classic))
+        if (image_kind_is_classic(facts->kind) && !(entries.n > 0 && entries.v[0].classic))
                 facts->kind = IMAGE_KIND_OTHER;
         facts->n_base = count_base_entries(&entries, facts->kind);
         facts->n_history = (int64_t)entries.n;
@@ -153,7 +153,7 @@ static bool history_decides(const Inventory *inventory, const Image *image,
                             const ImageFacts *facts) {
         if (image->parent_id[0])
                 return image->names.n > 0 || !image_has_children(inventory, image);
-        return facts && facts->kind == IMAGE_KIND_CLASSIC;
+        return facts && image_kind_is_classic(facts->kind);
 }
 
 /* Marks in `wanted`, beside the images of ours there, what history_decides(); and takes out what is

@@ -164,7 +164,7 @@ bool image_is_classic(const Inventory *inventory, const Image *image) {
         if (image->parent_id[0])
                 return true;
         facts = fact_set_find(&inventory->facts, image->id);
-        return facts && facts->kind == IMAGE_KIND_CLASSIC;
+        return facts && image_kind_is_classic(facts->kind);
 }
 
 bool image_has_children(const Inventory *inventory, const Image *image) {

@@ -78,6 +78,24 @@ static int held_by_container(Proof *proof, const Image *image, const Container *
 
 static const char classic_serves[] = "which the classic builder takes cached steps from";
 
+/* An image with a name of others, between an image that was cleared and its base image: a stage of the
+ * same Dockerfile that others named, or a base image that the classic builder made. Nothing tells which. */
+static int judge_below_cleared(Proof *proof, const Image *image) {
+        const char *name = image_any_name(image);
+        cleanup_free char *remedy = text_format(
+                "if a FROM names it, add it to [images] base; if not, docker rmi %s, then "
+                "clear again",
+                name);
+
+        if (!remedy)
+                return -ENOMEM;
+        return add(
+                proof, REMAINING_IMAGE, name, remedy,
+                "an image that was cleared was built upon %.19s: if that is a stage of the same "
+                "Dockerfile, and not its base image, the classic builder takes cached steps from it",
+                image->id);
+}
+
 /* A cleared image of the classic builder, with a name or without. A step that has none is left out where
  * an image stands on it that is remaining, too: that one has to go first. */
 static int judge_cleared_classic(Proof *proof, size_t i) {
@@ -97,6 +115,8 @@ static int judge_cleared_classic(Proof *proof, size_t i) {
                 return 0;
         if (container)
                 return held_by_container(proof, image, container, classic_serves);
+        if (top == i && image->names.n > 0 && !source->lost_name)
+                return judge_below_cleared(proof, image);
         if (asprintf(&remedy, "docker rmi %s, then clear again%s", image_any_name(&images->v[top]),
                      images->v[top].names.n > 0 ? "; if it is a base image, add it to [images] base"
                                                 : "") < 0)

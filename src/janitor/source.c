@@ -110,11 +110,17 @@ static int find_ways(Finder *finder) {
         index_sort(&cleared);
         for (size_t i = 0; i < images->n; i++) {
                 Source *source = &finder->sources[i];
+                const IndexEntry *entries;
+                size_t n;
 
                 source->named_descendant = SOURCE_NO_IMAGE;
                 source->ours = image_is_ours(finder->config, &images->v[i]);
-                source->cleared = index_find(&cleared, images->v[i].id, NULL);
+                entries = index_find(&cleared, images->v[i].id, &n);
+                for (size_t j = 0; j < n && !source->lost_name; j++)
+                        source->lost_name = finder->cleared->v[entries[j].at].name[0];
                 source->configured_base = is_configured_base(finder->config, &images->v[i]);
+                /* [images] base may have been set after a clear that took it for a stage. */
+                source->cleared = entries && (source->lost_name || !source->configured_base);
                 find_way(finder, i, source);
         }
         return 0;

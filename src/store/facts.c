@@ -202,7 +202,7 @@ static int facts_of_row(Statement *row, FactSet *facts) {
         if (!entry)
                 return -ENOMEM;
         entry->dirty = false;
-        entry->kind = (ImageKind)MIN(column_uint(row, 1), (uint64_t)IMAGE_KIND_OTHER);
+        entry->kind = (ImageKind)MIN(column_uint(row, 1), (uint64_t)IMAGE_KIND_MAX - 1);
         entry->inline_cache = (InlineCache)MIN(column_uint(row, 2), (uint64_t)INLINE_CACHE_YES);
         entry->ours = column_int(row, 3);
         entry->n_history = column_int(row, 4);

@@ -281,6 +281,35 @@ static void test_chains(void **state) {
         host_done(&h);
 }
 
+/* A loaded image of one step: engines from API 1.45 on take no step from it, but by its name. */
+static void test_loaded_first_step(void **state) {
+        static const struct {
+                ImageKind kind;
+                unsigned api_minor;
+                const char *name;
+                SourceWay way;
+        } cases[] = {
+                { IMAGE_KIND_CLASSIC, 41, "other:x", SOURCE_CLASSIC_CHAIN },
+                { IMAGE_KIND_CLASSIC, 51, "other:x", SOURCE_CLASSIC_CHAIN },
+                { IMAGE_KIND_LOADED, 41, "other:x", SOURCE_CLASSIC_CHAIN },
+                { IMAGE_KIND_LOADED, 44, "other:x", SOURCE_CLASSIC_CHAIN },
+                { IMAGE_KIND_LOADED, 45, "other:x", SOURCE_CLASSIC_NAME },
+                { IMAGE_KIND_LOADED, 51, "other:wpcache-rollback-1", SOURCE_NONE },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Host h = host_new();
+
+                h.inventory.engine.api_major = 1;
+                h.inventory.engine.api_minor = cases[i].api_minor;
+                host_image(&h, "x", cases[i].name, NULL, cases[i].kind);
+                host_history(&h, "x", "A");
+                assert_int_equal(source_of(&h, "x").way, cases[i].way);
+                host_done(&h);
+        }
+}
+
 /* Where the base image ends: at the first image that others name, or that another tool made. */
 static void test_own_steps(void **state) {
         cleanup_free ImageChain *chains = NULL;
@@ -597,6 +626,7 @@ int main(void) {
                 cmocka_unit_test(test_common_base),
                 cmocka_unit_test(test_projects),
                 cmocka_unit_test(test_built_stages),
+                cmocka_unit_test(test_loaded_first_step),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
