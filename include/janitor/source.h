@@ -42,7 +42,7 @@ typedef struct Source {
         bool like_ours;
         bool of_our_project; /* like_ours, because it has the label of a compose project of ours */
         /* A local base image by local_bases_find() that no container uses now. (What is remembered of
-          * containers is for the caller to ask.) */
+         * containers is for the caller to ask.) */
         bool base;
         /* Position of an image with a name that stands on this one, by the classic builder's
          * parents, the image itself included; SOURCE_NO_IMAGE: there is none. */

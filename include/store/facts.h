@@ -66,21 +66,19 @@ typedef struct ImageFacts {
         char id[IMAGE_ID_MAX];
         ImageKind kind;
         InlineCache inline_cache;
-        bool ours;           /* it bore a name of ours at some time, or was a stage of such */
-        bool made_amid_ours; /* see janitor/named-stages.h */
-        bool tagged_here;    /* by a build or by docker tag, which docker pull does not do */
-        int64_t n_history;   /* entries in its history; FACTS_NO_HISTORY: not read */
-        uint64_t names_hash; /* of its names when it was inspected; 0: it was not */
-        HashList layers;     /* prefixes of the contents of its layers, the lowest first */
-        HashList steps;      /* the instructions in its history, the oldest first */
-        size_t n_base;       /* so many of its entries, at least, are its base image's */
-        HashList bases;      /* of an image of ours: the repositories that its base image is or was
-                              * named by; empty: not known */
-        HashList stages;     /* the instructions of all stages of its build: built-stages.h */
-        uint64_t project_hash; /* of an image of ours: its compose project; 0: none */
-        uint64_t names
-                [FACTS_NAMES_MAX]; /* hashes of names of ours that it was seen with, the first ones */
-        size_t n_names;
+        bool ours;                /* it bore a name of ours at some time, or was a stage of such */
+        bool made_amid_ours;      /* see janitor/named-stages.h */
+        bool tagged_here;         /* by a build or by docker tag, which docker pull does not do */
+        int64_t n_history;        /* entries in its history; FACTS_NO_HISTORY: not read */
+        uint64_t names_hash;      /* of its names when it was inspected; 0: it was not */
+        HashList layers;          /* prefixes of the contents of its layers, the lowest first */
+        HashList steps;           /* the instructions in its history, the oldest first */
+        size_t n_base;            /* so many of its entries, at least, are its base image's */
+        HashList bases;           /* of an image of ours: the repositories that its base image is or
+                                   * was named by; empty: not known */
+        uint64_t project_hash;    /* of an image of ours: its compose project; 0: none */
+        HashList stages;          /* the instructions of all stages of its build: built-stages.h */
+        HashList names;           /* of ours that it was seen with, the first ones */
         bool build_asked;         /* in this run: the build history does not tell of it */
         bool inspected;           /* in this run */
         int64_t last_tagged_sec;  /* as inspected in this run; 0: not told */
@@ -101,8 +99,7 @@ ImageFacts *fact_set_add(FactSet *facts, const char *id);
 int fact_set_index(FactSet *facts) must_check;
 ImageFacts *fact_set_find(const FactSet *facts, const char *id);
 /* Remembers a name of ours, by its text_hash(), unless it is known or there is no room. */
-void facts_add_name(ImageFacts *facts, uint64_t name_hash);
-bool facts_know_name(const ImageFacts *facts, uint64_t name_hash);
+int facts_add_name(ImageFacts *facts, uint64_t name_hash) must_check;
 void fact_set_done(FactSet *facts);
 static inline void fact_set_donep(FactSet *facts) {
         fact_set_done(facts);

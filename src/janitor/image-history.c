@@ -105,11 +105,14 @@ static bool same_repository(const Release *a, const Release *b) {
         return a->n_repository == b->n_repository && memcmp(a->name, b->name, a->n_repository) == 0;
 }
 
-static void note_names(const Config *config, const Image *image, ImageFacts *facts) {
-        for (size_t i = 0; i < image->names.n; i++)
+static int note_names(const Config *config, const Image *image, ImageFacts *facts) {
+        int r = 0;
+
+        for (size_t i = 0; i < image->names.n && r >= 0; i++)
                 if (name_is_ours(config, image, image->names.v[i]) &&
                     !name_is_rollback(config, image->names.v[i]))
-                        facts_add_name(facts, text_hash(image->names.v[i]));
+                        r = facts_add_name(facts, text_hash(image->names.v[i]));
+        return r;
 }
 
 /* Marks in `wanted` the newest images of ours of each repository, and notes in the facts which images
@@ -130,7 +133,8 @@ static int find_ours(const Config *config, Inventory *inventory, bool *wanted) {
                         continue;
                 facts->dirty |= !facts->ours;
                 facts->ours = true;
-                note_names(config, image, facts);
+                if (note_names(config, image, facts) < 0)
+                        return -ENOMEM;
                 if (image->project && facts->project_hash != text_hash(image->project)) {
                         facts->project_hash = text_hash(image->project);
                         facts->dirty = true;

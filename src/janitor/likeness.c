@@ -97,7 +97,7 @@ static int add_first_steps(Likeness *likeness, const ImageFacts *facts) {
         int r = 0;
 
         for (size_t i = facts->n_base; i < facts->steps.n && r >= 0; i++) {
-                if (image_kind_is_classic(facts->kind) && is_past_first_step(facts, i))
+                if (facts->kind == IMAGE_KIND_CLASSIC && is_past_first_step(facts, i))
                         break;
                 r = add_first_step(likeness, facts, i);
         }

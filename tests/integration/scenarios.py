@@ -78,6 +78,15 @@ OTHER_STEPS = """FROM pybase:1
 RUN echo nginx >/nginx
 COPY src /app/src
 """
+BASE = "watchparty-base:1"
+BASE_DOCKERFILE = """FROM scratch
+COPY rootfs /
+"""
+ON_LOCAL_BASE = f"""FROM {BASE}
+COPY requirements.txt /app/
+RUN cp /app/requirements.txt /app/installed
+COPY src /app/src
+"""
 NEWER_BASE = """FROM pybase:1
 ENV VERSION=2
 RUN echo newer >/newer
@@ -91,15 +100,6 @@ NEXT_VALUE = FIRST_VALUE.replace("=1", "=2")
 ON_BUILD = """FROM scratch
 ONBUILD COPY . /app
 COPY rootfs /
-COPY src /app/src
-"""
-BASE = "watchparty-base:1"
-BASE_DOCKERFILE = """FROM scratch
-COPY rootfs /
-"""
-ON_LOCAL_BASE = f"""FROM {BASE}
-COPY requirements.txt /app/
-RUN cp /app/requirements.txt /app/installed
 COPY src /app/src
 """
 SLOW = PLAIN + WAIT              # all of the sample's steps, and one more
@@ -231,10 +231,6 @@ ROWS = {row.name: row for row in (
         cache_from=("scratchpad:dev",),
         steps="base\nbuild IMAGE\nchange\nbuild scratchpad:dev",
         remains=("scratchpad:dev",), remains_on=GRAPH),
-    # Engine 20 keeps no record that tells what the stages of a build did.
-    Row("foreign-inline-stage", "… a stage of ours (`--target`)", inline=True, image=FRONTEND,
-        dockerfile=OWN_STAGE, cache_from=("stage:dev",), steps="build IMAGE\nstage builder stage:dev",
-        remains=("stage:dev",), engines=("26", "28")),
     Row("older-release", "an older release made by `docker import`", keeps=(SECOND,),
         steps=f"import {SECOND}\nbuild IMAGE"),
     Row("local-base", "built on a local base image of ours", dockerfile=ON_LOCAL_BASE, keeps=(BASE,),
@@ -245,6 +241,10 @@ ROWS = {row.name: row for row in (
     Row("builder-state", "a buildx builder's volume, its container removed (`--keep-state`)",
         steps="volume buildx_buildkit_ci0_state\nbuild IMAGE", remains=("buildx_buildkit_ci0_state",),
         needless="a builder made again under that name has the cache"),
+    # Engine 20 keeps no record that tells what the stages of a build did.
+    Row("foreign-inline-stage", "… a stage of ours (`--target`)", inline=True, image=FRONTEND,
+        dockerfile=OWN_STAGE, cache_from=("stage:dev",), steps="build IMAGE\nstage builder stage:dev",
+        remains=("stage:dev",), engines=("26", "28")),
     Row("app-cache", "app cache copied in by the build context", image=FRONTEND, dockerfile=CONTEXT,
         app_cache=True),
     Row("app-cache-ignored", "… and excluded by `.dockerignore`", image=FRONTEND, dockerfile=CONTEXT,

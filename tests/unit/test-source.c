@@ -8,6 +8,7 @@
 #include "host.h"
 
 #include "base/text.h"
+#include "janitor/chains.h"
 #include "janitor/image-base.h"
 #include "janitor/instruction.h"
 #include "janitor/source.h"
@@ -214,7 +215,9 @@ static void test_base(void **state) {
                 host_layers(&h, "child", cases[i].of_child);
                 host_facts(&h, "child")->ours = true;
                 if (cases[i].bore)
-                        facts_add_name(host_facts(&h, "child"), text_hash(cases[i].bore));
+                        assert_int_equal(
+                                facts_add_name(host_facts(&h, "child"), text_hash(cases[i].bore)),
+                                0);
                 if (cases[i].gone)
                         image_done(&h.inventory.images.v[--h.inventory.images.n]);
                 if (cases[i].used)
@@ -239,10 +242,11 @@ static void test_base_of_one_of_several(void **state) {
                 host_image(&h, id, "watchparty-a:1", NULL, IMAGE_KIND_BUILDKIT);
                 host_layers(&h, id, "bAB");
                 host_facts(&h, id)->ours = true;
-                facts_add_name(host_facts(&h, id), text_hash("watchparty-base:1"));
+                assert_int_equal(facts_add_name(host_facts(&h, id), text_hash("watchparty-base:1")),
+                                 0);
                 assert_false(source_of(&h, "b").base);
         }
-        host_facts(&h, "c1")->n_names = 0;
+        hash_list_done(&host_facts(&h, "c1")->names);
         assert_true(source_of(&h, "b").base);
         host_done(&h);
 }
@@ -618,6 +622,7 @@ int main(void) {
                 cmocka_unit_test(test_containerd),
                 cmocka_unit_test(test_base),
                 cmocka_unit_test(test_base_of_one_of_several),
+                cmocka_unit_test(test_loaded_first_step),
                 cmocka_unit_test(test_ownership),
                 cmocka_unit_test(test_chains),
                 cmocka_unit_test(test_own_steps),
@@ -626,7 +631,6 @@ int main(void) {
                 cmocka_unit_test(test_common_base),
                 cmocka_unit_test(test_projects),
                 cmocka_unit_test(test_built_stages),
-                cmocka_unit_test(test_loaded_first_step),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
