@@ -179,8 +179,8 @@ def test_facts_are_remembered(engine: Engine, proxy: Proxy, short_path: Path) ->
 @ONE
 @pytest.mark.parametrize("running", [False, True], ids=["stopped", "running"])
 def test_state_of_a_renamed_builder(engine: Engine, daemon: Daemon, running: bool) -> None:
-    """Its volume is not left over: the container has it, under whatever name, and has to go first. The volume
-    of a builder under its own name, and what a service has mounted, is not named."""
+    """Its volume is not left over: the container has it, under whatever name, and has to go first. Of a
+    builder under its own name the container is named, and not the volume."""
     engine.import_base("other/service:1")
     for builder, container in (("ci0", "renamed"), ("keep0", "buildx_buildkit_keep0")):
         engine.docker("create", "--name", container, "--network", "none", "--stop-timeout", "0",
