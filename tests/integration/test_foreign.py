@@ -139,7 +139,7 @@ def test_assumptions_are_one_line(engine: Engine, daemon: Daemon, short_path: Pa
     clear = daemon.ctl("clear", "all")
     assert clear.returncode == 0, clear.stdout
     line, = (line for line in assumed(clear.stdout).splitlines() if "ci/cache" in line)
-    assert line.count("ci/cache:") == 5 and line.endswith(" and 2 more")
+    assert all(f"ci/cache:{i}" in line for i in range(7))
 
 
 @ONE
