@@ -125,10 +125,10 @@ def test_loaded_image_of_one_step(engine: Engine, daemon: Daemon, short_path: Pa
     run(engine, BACKEND, "web")
     for _ in range(2):
         clear = daemon.ctl("clear", "all")
-        assert clear.returncode == (0 if engine.name == "28" else 3), clear.stdout
+        assert clear.returncode == (0 if engine.name in ("26", "28") else 3), clear.stdout
         assert build() == (1 if engine.name == "20" else 0)
         untag(engine, BACKEND)
-    if engine.name != "28":
+    if clear.returncode:
         assert "container web" in remaining(clear.stdout)
 
 
