@@ -145,6 +145,10 @@ char *store_remedy(const Clear *clear) {
         if (clear->store_error == -EROFS)
                 return text_format("make %s writable (findmnt -T %s), then clear again", directory,
                                    directory);
+        if (clear->store_error == -EBUSY)
+                return text_format("end the program that holds %s/" STORE_FILE
+                                   " (fuser -v %s/" STORE_FILE "), then clear again",
+                                   directory, directory);
         return text_format("see to the disk of %s (journalctl -k), then clear again", directory);
 }
 

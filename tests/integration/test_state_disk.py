@@ -7,9 +7,10 @@ import json
 import os
 import shlex
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -330,6 +331,22 @@ def test_read_only_while_it_runs(engine: Engine, short_path: Path, state: Path) 
         disk.remount("rw")
         wait_until(lambda: not alarms(daemon))
         assert receipt_of(daemon, "all", 0)["names"]
+
+
+def test_a_program_that_holds_the_file(engine: Engine, short_path: Path, state: Path) -> None:
+    """Not the disk is at fault, and not the engine."""
+    load(engine, 1, "watchparty-backend")
+    before = names(engine)
+    with daemon_of_user(engine.socket, short_path) as daemon:
+        polls(daemon)
+        with closing(sqlite3.connect(state / "wpcache.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            receipt = receipt_of(daemon, "images", 3)
+            other.execute("ROLLBACK")
+        assert names(engine) == before and "images were left alone" in store_remains(receipt, state)
+        assert {f"end the program that holds {state}/wpcache.db (fuser -v {state}/wpcache.db), then clear again"} == {
+            left["remedy"] for left in receipt["remaining"]}
+        assert receipt_of(daemon, "images", 0)["names"]
 
 
 def test_policy(engine: Engine, short_path: Path, state: Path) -> None:
