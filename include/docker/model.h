@@ -93,7 +93,7 @@ typedef struct Image {
         Strv digests;                 /* "repo@sha256:…", without "<none>@<none>" */
         int64_t created_sec;
         int64_t created_nsec; /* the list tells seconds: filled in where inspect was asked, else 0 */
-        bool may_be_stage;    /* filled in by stages_ask(), which says what it means */
+        bool may_be_stage;    /* filled in by stages_observe(): see there */
         uint64_t size_bytes;
         char *project; /* label com.docker.compose.project, or NULL */
 } Image;

@@ -25,7 +25,8 @@ void index_sort(Index *index) {
                 qsort(index->v, index->n, sizeof(*index->v), compare_entries);
 }
 
-/* The entries whose keys equal `key` in their first `n_key` characters. */
+/* The entries whose keys equal `key` in their first `n_key` characters. Thousands may do so: they are counted
+ * only if the caller asks for it. */
 static const IndexEntry *find(const Index *index, const char *key, size_t n_key, size_t *ret_n) {
         size_t low = 0, n = index->n, end;
 
@@ -39,7 +40,8 @@ static const IndexEntry *find(const Index *index, const char *key, size_t n_key,
                         n = half;
                 }
         }
-        for (end = low; end < index->n && strncmp(index->v[end].key, key, n_key) == 0;)
+        for (end = low; end < index->n && (ret_n || end == low) &&
+                        strncmp(index->v[end].key, key, n_key) == 0;)
                 end++;
         if (ret_n)
                 *ret_n = end - low;

@@ -169,6 +169,7 @@ void print_clear_result(const Ctl *ctl, const Json *receipt, bool settled) {
                        render_count((int64_t)json_size(kept), "build cache record", count));
         render_not_reached(json_get(receipt, "notReached"));
         render_texts("NOTE", json_get(receipt, "notes"));
+        render_omitted(receipt);
         render_texts("ASSUMES", json_get(receipt, "assumes"));
 }
 

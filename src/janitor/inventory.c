@@ -164,7 +164,7 @@ bool image_is_classic(const Inventory *inventory, const Image *image) {
         if (image->parent_id[0])
                 return true;
         facts = fact_set_find(&inventory->facts, image->id);
-        return facts && facts->kind == IMAGE_KIND_CLASSIC;
+        return facts && image_kind_is_classic(facts->kind);
 }
 
 bool image_has_children(const Inventory *inventory, const Image *image) {
@@ -404,22 +404,8 @@ static int observe_classic_container(Docker *docker, Container *container, Inven
         return strv_add(&inventory->classic_builds, text);
 }
 
-/* What the final image does not tell, the instructions of an earlier stage, its stage does. */
-static void note_stages(const NamedBuilds *builds, Inventory *inventory) {
-        for (size_t i = 0; i < inventory->images.n; i++) {
-                const Image *image = &inventory->images.v[i];
-                ImageFacts *facts = fact_set_find(&inventory->facts, image->id);
-
-                if (!facts || facts->ours || !image_is_classic_leaf(inventory, image) ||
-                    !stage_is_ours(builds, image))
-                        continue;
-                facts->ours = facts->dirty = true;
-        }
-}
-
-static int observe_classic_builds(Docker *docker, const Config *config, Observe what,
-                                  const NamedImages *known, Inventory *inventory,
-                                  Diag *reterr_diag) {
+static int observe_classic_builds(Docker *docker, const Config *config, const NamedImages *known,
+                                  Inventory *inventory, Diag *reterr_diag) {
         cleanup(named_builds_done) NamedBuilds builds = { 0 };
         /* Not when the look began: a step may have been committed since. */
         int64_t now_sec = now_realtime_sec();
@@ -436,13 +422,10 @@ static int observe_classic_builds(Docker *docker, const Config *config, Observe 
         }
         strv_sort(&failed_ids);
         r = stages_ask_times(docker, config, inventory, reterr_diag);
-        if (r >= 0 && what == OBSERVE_ALL)
-                r = stages_ask(docker, config, inventory, reterr_diag);
         if (r >= 0)
                 r = named_builds_find(inventory, config, &builds);
         if (r < 0)
                 return r;
-        note_stages(&builds, inventory);
         inventory->ours_ended_nsec = MAX(inventory->ours_ended_nsec, builds.newest_of_ours_nsec);
         builds.newest_of_ours_nsec = inventory->ours_ended_nsec;
         for (size_t i = 0; i < inventory->images.n; i++) {
@@ -515,7 +498,7 @@ int inventory_observe(Docker *docker, const Config *config, Observe what, const 
                 r = docker_image_mounts(docker, &ret->containers, &ret->images, ret->observed_sec,
                                         &ret->image_mounts, reterr_diag);
         if (r >= 0)
-                r = observe_classic_builds(docker, config, what, known, ret, reterr_diag);
+                r = observe_classic_builds(docker, config, known, ret, reterr_diag);
         if (r >= 0)
                 r = disks_observe(config, &ret->engine, &ret->disks);
         if (r < 0)

@@ -78,6 +78,24 @@ static int held_by_container(Proof *proof, const Image *image, const Container *
 
 static const char classic_serves[] = "which the classic builder takes cached steps from";
 
+/* An image with a name of others, between an image that was cleared and its base image: a stage of the
+ * same Dockerfile that others named, or a base image that the classic builder made. Nothing tells which. */
+static int judge_below_cleared(Proof *proof, const Image *image) {
+        const char *name = image_any_name(image);
+        cleanup_free char *remedy = text_format(
+                "if a FROM names it, add it to [images] base; if not, docker rmi %s, then "
+                "clear again",
+                name);
+
+        if (!remedy)
+                return -ENOMEM;
+        return add(
+                proof, REMAINING_IMAGE, name, remedy,
+                "an image that was cleared was built upon %.19s: if that is a stage of the same "
+                "Dockerfile, and not its base image, the classic builder takes cached steps from it",
+                image->id);
+}
+
 /* A cleared image of the classic builder, with a name or without. A step that has none is left out where
  * an image stands on it that is remaining, too: that one has to go first. */
 static int judge_cleared_classic(Proof *proof, size_t i) {
@@ -97,6 +115,8 @@ static int judge_cleared_classic(Proof *proof, size_t i) {
                 return 0;
         if (container)
                 return held_by_container(proof, image, container, classic_serves);
+        if (top == i && image->names.n > 0 && !source->lost_name)
+                return judge_below_cleared(proof, image);
         if (asprintf(&remedy, "docker rmi %s, then clear again%s", image_any_name(&images->v[top]),
                      images->v[top].names.n > 0 ? "; if it is a base image, add it to [images] base"
                                                 : "") < 0)
@@ -171,7 +191,16 @@ static int judge_untagged(Proof *proof, size_t i) {
                    source->unclaimed ? "of unknown origin, " : "", classic_serves);
 }
 
-/* An image of others that begins like ours. */
+static const char *likeness_text(const Source *source) {
+        if (source->of_our_project)
+                return "has the label of a compose project of this application";
+        if (source->way == SOURCE_INLINE)
+                return "has layers or a stage of this application";
+        return source->on_cleared ? "stands on a step of an image that was cleared"
+                                  : "begins like one of this application, as far as is known";
+}
+
+/* An image of others that is like ours. */
 static int judge_like_ours(Proof *proof, size_t i) {
         const Image *image = &proof->inventory->images.v[i];
         const Container *container = holder_of_image(proof, image);
@@ -191,14 +220,11 @@ static int judge_like_ours(Proof *proof, size_t i) {
         if (source->way == SOURCE_INLINE)
                 return add(
                         proof, REMAINING_IMAGE, name, remedy,
-                        "an image outside [images] match that has layers of this application and "
-                        "%s inline cache metadata, which a build naming it in cache_from takes "
-                        "cached steps from",
-                        carries(source));
+                        "an image outside [images] match that %s and %s inline cache metadata, which a "
+                        "build naming it in cache_from takes cached steps from",
+                        likeness_text(source), carries(source));
         return add(proof, REMAINING_IMAGE, name, remedy,
-                   "an image outside [images] match that %s, %s%s",
-                   source->on_cleared ? "stands on a step of an image that was cleared"
-                                      : "begins like one of this application, as far as is known",
+                   "an image outside [images] match that %s, %s%s", likeness_text(source),
                    classic_serves,
                    source->way == SOURCE_CLASSIC_NAME ? " if a build names it in cache_from" : "");
 }

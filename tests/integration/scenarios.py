@@ -87,6 +87,21 @@ COPY requirements.txt /app/
 RUN cp /app/requirements.txt /app/installed
 COPY src /app/src
 """
+NEWER_BASE = """FROM pybase:1
+ENV VERSION=2
+RUN echo newer >/newer
+"""
+FIRST_VALUE = """FROM scratch
+ENV RELEASE=1
+COPY rootfs /
+COPY src /app/src
+"""
+NEXT_VALUE = FIRST_VALUE.replace("=1", "=2")
+ON_BUILD = """FROM scratch
+ONBUILD COPY . /app
+COPY rootfs /
+COPY src /app/src
+"""
 SLOW = PLAIN + WAIT              # all of the sample's steps, and one more
 SLOW_BRANCH = HEAD + WAIT + "COPY src /app/src\n"  # the step in flight is not on a tagged image
 FAILING = HEAD + "RUN false\n"
@@ -173,6 +188,20 @@ ROWS = {row.name: row for row in (
     Row("foreign-own-stage", "… whose steps the final image does not tell; ours was cleared before",
         classic=True, image=FRONTEND, dockerfile=OWN_STAGE,
         steps="build IMAGE\nclear\nchange\nstage builder stage:dev", remains=("stage:dev",)),
+    Row("foreign-later-stage", "… tagged right after the build of ours", classic=True, image=FRONTEND,
+        dockerfile=OWN_STAGE, steps="build IMAGE\nstage builder stage:dev", remains=("stage:dev",)),
+    Row("foreign-earlier-stage", "… tagged right before the build of ours", classic=True, image=FRONTEND,
+        dockerfile=OWN_STAGE, steps="stage builder stage:dev\nbuild IMAGE", remains=("stage:dev",)),
+    Row("foreign-stage-buildkit", "… ours was built by BuildKit", classic=True, image=FRONTEND,
+        dockerfile=OWN_STAGE, steps="buildkit IMAGE\nstage builder stage:dev", remains=("stage:dev",),
+        engines=("26", "28", "28c")),
+    Row("foreign-newer-base", "classic image of others on a newer version of the base image", classic=True,
+        dockerfile=ON_BASE, steps="base\nbuild IMAGE\nother NEWER_BASE pybase:1\nchange\n"
+        "build scratchpad:dev", remains=("scratchpad:dev",)),
+    Row("foreign-value", "… whose first step sets another value", classic=True, dockerfile=NEXT_VALUE,
+        steps="other FIRST_VALUE IMAGE\nbuild scratchpad:dev", remains=("scratchpad:dev",)),
+    Row("foreign-onbuild", "… whose first step is ONBUILD; ours was built by BuildKit", classic=True,
+        dockerfile=ON_BUILD, steps="buildkit IMAGE\nbuild scratchpad:dev", remains=("scratchpad:dev",)),
     Row("foreign-first-step", "classic image of another application, the same base and first step",
         classic=True, dockerfile=ON_BASE, steps="base\nbuild IMAGE\nother SAME_FIRST_STEP scratchpad:dev",
         remains=("scratchpad:dev",)),
@@ -212,6 +241,10 @@ ROWS = {row.name: row for row in (
     Row("builder-state", "a buildx builder's volume, its container removed (`--keep-state`)",
         steps="volume buildx_buildkit_ci0_state\nbuild IMAGE", remains=("buildx_buildkit_ci0_state",),
         needless="a builder made again under that name has the cache"),
+    # Engine 20 keeps no record that tells what the stages of a build did.
+    Row("foreign-inline-stage", "… a stage of ours (`--target`)", inline=True, image=FRONTEND,
+        dockerfile=OWN_STAGE, cache_from=("stage:dev",), steps="build IMAGE\nstage builder stage:dev",
+        remains=("stage:dev",), engines=("26", "28")),
     Row("app-cache", "app cache copied in by the build context", image=FRONTEND, dockerfile=CONTEXT,
         app_cache=True),
     Row("app-cache-ignored", "… and excluded by `.dockerignore`", image=FRONTEND, dockerfile=CONTEXT,

@@ -53,10 +53,16 @@ HISTORY = [{"Id": "<missing>", "Created": 1_790_000_000, "CreatedBy": f"RUN /bin
             "Tags": None, "Size": 4096, "Comment": "buildkit.dockerfile.v0"} for i in range(4)]
 
 
-def containers(count: int) -> list[dict[str, object]]:
-    """That many containers, of an image that is not there."""
-    return [{"Id": f"{i:064x}", "Names": [f"/c{i}"], "Image": "other:1", "ImageID": image_id(1 << 64), "State": "exited",
-             "Created": 1_790_000_000, "Labels": {}, "Mounts": []} for i in range(count)]
+def containers(count: int, mounting: bool = False) -> list[dict[str, object]]:
+    """That many containers, of an image that is not there; running, each with a directory of the host's
+    and a compose project of its own, where they are MOUNTING."""
+    def mounts(i: int) -> list[dict[str, object]]:
+        return [{"Type": "bind", "Source": f"/srv/data/{i}/.next", "Destination": "/app/.next"}] if mounting else []
+
+    return [{"Id": f"{i:064x}", "Names": [f"/c{i}"], "Image": "other:1", "ImageID": image_id(1 << 64),
+             "State": "running" if mounting else "exited", "Created": 1_790_000_000,
+             "Labels": {"com.docker.compose.project": f"p{i}"} if mounting else {}, "Mounts": mounts(i)}
+            for i in range(count)]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -168,11 +174,11 @@ class Stub:
     """`with Stub(path, n) as stub:` serves PATH with N build cache records; `requests` counts by path."""
 
     def __init__(self, path: Path, count: int = 0, api: str = "1.51", n_images: int = 0, n_names: int = 1,
-                 n_containers: int = 0):
+                 n_containers: int = 0, mounting: bool = False):
         self.path = path
         self.records = records(count)
         self.images = json.dumps(images(n_images, n_names)).encode()
-        self.containers = json.dumps(containers(n_containers)).encode()
+        self.containers = json.dumps(containers(n_containers, mounting)).encode()
         self.api = api
         self.requests: Counter[str] = Counter()
         self.calls: list[str] = []       # "GET /images/json", in their order

@@ -1,4 +1,7 @@
-"""Clients that take all they can get: what they cost the daemon in memory, and other users in time."""
+"""Clients that take all they can get: what they cost the daemon in memory, and other users in time.
+
+Time is the daemon's processor time between a call and its answer: how long the answer takes depends on what else
+the machine does, but how much the daemon does before it answers does not."""
 from __future__ import annotations
 
 import grp
@@ -13,11 +16,12 @@ from pathlib import Path
 import pytest
 
 from daemon import BUILD, Daemon
+from helpers import wait_until
 from stub import Stub
-from varlink_client import CACHE, NOBODY, Wire, message, user
+from varlink_client import CACHE, NOBODY, SERVICE, Wire, message, user
 
 SANITIZED = "san" in BUILD.name  # keeps what was freed, for its reports: memory is no measure
-AT_ONCE = 2 if SANITIZED else 0.3  # seconds, on a machine whose processors are all busy
+AT_ONCE = 2 if SANITIZED else 0.3  # seconds of the daemon's processor time
 GAMES, MAN = (grp.getgrnam(name).gr_gid for name in ("games", "man"))
 RIGHTS = "readers=games\noperators=man\n"
 
@@ -25,7 +29,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be seve
 
 ATTACK = """import os, select, socket, sys, time
 path, kind, cache = sys.argv[1:]
-os.nice(19)  # what is measured is the daemon, not who gets the processor
+os.nice(19)  # four attackers at once must not keep the daemon from the processor
 def call(method, more="", **parameters):
     pairs = ",".join(f'"{k}":"{v}"' for k, v in parameters.items())
     return ('{"method":"%s"%s,"parameters":{%s}}' % (method, more, pairs)).encode() + b"\\0"
@@ -125,21 +129,42 @@ def connect(path: Path) -> Wire:
     """As wpcachectl does it: a full backlog is tried again."""
     while True:
         try:
-            return Wire(path)
+            return Wire(path, timeout=120)
         except BlockingIOError:
             time.sleep(0.01)
 
 
+def processor_time(daemon: Daemon) -> float:
+    """That the daemon has used so far, in seconds."""
+    assert daemon.process
+    return time.clock_gettime(~daemon.process.pid << 3 | 2)  # see clock_getcpuclockid(3)
+
+
+@contextmanager
+def first_in_line() -> Iterator[None]:
+    """An answer is noticed as soon as it comes, where the machine lets us: until then the daemon works on."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    except PermissionError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
 def ask(daemon: Daemon, times: int, uid: int = 0, groups: tuple[int, ...] = ()) -> list[float]:
-    """How long GetStatus takes another user, each time on a new connection; sorted."""
+    """How long the daemon works before another user has its status, each time on a new connection; sorted."""
     took = []
-    for _ in range(times):
-        begin = time.monotonic()
-        with user(uid, groups=groups):
-            wire = connect(daemon.socket)
-        with wire:
-            assert "status" in wire.call("GetStatus")["parameters"]
-        took.append(time.monotonic() - begin)
+    with first_in_line():
+        for _ in range(times):
+            begin = processor_time(daemon)
+            with user(uid, groups=groups):
+                wire = connect(daemon.socket)
+            with wire:
+                assert "status" in wire.call("GetStatus")["parameters"]
+                took.append(processor_time(daemon) - begin)
     return sorted(took)
 
 
@@ -172,18 +197,15 @@ def test_crowd(serve, who, kind):
             waiting = stack.enter_context(Wire(daemon.socket))
         waiting.send(message("Clear", target="builder"))
         before = resident(daemon)
-        quiet = ask(daemon, 100, 3001, (MAN,))
+        quiet = ask(daemon, 50, 3001, (MAN,))
         with attack(daemon, kind, [3002, 3003, 3004, 3005], (GAMES,) if who == "readers" else ()):
             time.sleep(1)
-            begin = time.monotonic()
-            by_root, by_operator = ask(daemon, 100), ask(daemon, 100, 3001, (MAN,))
-            took = time.monotonic() - begin
-            time.sleep(max(0, 2 - took))
+            by_root, by_operator = ask(daemon, 50), ask(daemon, 50, 3001, (MAN,))
         grown = resident(daemon) - before
-        print(f"{who} {kind}: {grown >> 10} KiB, root p50 {by_root[50] * 1e3:.1f} p99 {by_root[98] * 1e3:.1f} ms, "
-              f"operator p50 {by_operator[50] * 1e3:.1f} p99 {by_operator[98] * 1e3:.1f} ms, "
-              f"before p50 {quiet[50] * 1e3:.1f} p99 {quiet[98] * 1e3:.1f} ms")
-        assert by_root[90] < AT_ONCE and by_operator[90] < AT_ONCE
+        print(f"{who} {kind}: {grown >> 10} KiB, root p50 {by_root[25] * 1e3:.1f} p90 {by_root[45] * 1e3:.1f} ms, "
+              f"operator p50 {by_operator[25] * 1e3:.1f} p90 {by_operator[45] * 1e3:.1f} ms, "
+              f"before p50 {quiet[25] * 1e3:.1f} p90 {quiet[45] * 1e3:.1f} ms")
+        assert by_root[45] < AT_ONCE and by_operator[45] < AT_ONCE
         assert SANITIZED or grown < (4 << 20 if who == "nobody" else 24 << 20)
         holder.close()
         reply = waiting.receive()
@@ -191,15 +213,69 @@ def test_crowd(serve, who, kind):
     assert daemon.process and daemon.process.poll() is None
 
 
-@pytest.mark.parametrize("kind, uid, groups", [
-    ("pipelined", 3002, (GAMES,)), ("large", 3002, (GAMES,)), ("connect", 3002, ()), ("pipelined", 3002, (MAN,)),
-    ("large", 0, ())])
-def test_readers_among_others(serve, kind, uid, groups):
-    """Nor does a reader have to wait for a reader, an operator or root who calls, or anybody who connects, as fast as can
-    be."""
+def test_readers_among_connections(serve):
+    """Nor does a reader have to wait for anybody who connects as fast as can be."""
     daemon = serve()
-    with attack(daemon, kind, [uid], groups):
+    with attack(daemon, "connect", [3002], ()):
         time.sleep(1)
-        took = ask(daemon, 100, 3006, (GAMES,))
-    print(f"{kind}: p50 {took[50] * 1e3:.1f} p99 {took[98] * 1e3:.1f} ms")
-    assert took[90] < AT_ONCE
+        took = ask(daemon, 50, 3006, (GAMES,))
+    print(f"p50 {took[25] * 1e3:.1f} p90 {took[45] * 1e3:.1f} ms")
+    assert took[45] < AT_ONCE
+
+
+LARGE = b'{"method":"a.b.C","oneway":true,"parameters":{"x":[' + b"1," * 32000 + b"1]}}\0"
+CALLS = {
+    "status": message("GetStatus", oneway=True),
+    "described": message(f"{SERVICE}.GetInterfaceDescription", oneway=True, interface=CACHE),
+    "large": LARGE,
+}
+
+
+def fill(wires: list[Wire], calls: bytes) -> None:
+    """Sends what fits. Calls stay whole: what was cut off comes first the next time. The daemon closes a connection
+    whose call is not whole for long."""
+    for wire in wires:
+        try:
+            while True:
+                wire.unsent = (wire.unsent or calls)[wire.socket.send(wire.unsent or calls):]
+        except (BlockingIOError, BrokenPipeError, ConnectionResetError):
+            pass
+
+
+def cost_of_one(daemon: Daemon, call: bytes) -> float:
+    """How long the daemon works on it."""
+    with Wire(daemon.socket) as wire:
+        wire.call("GetStatus")
+        begin = processor_time(daemon)
+        wire.send(call * 20)
+        wire.call("GetStatus")
+        return (processor_time(daemon) - begin) / 20
+
+
+@pytest.mark.parametrize("kind", CALLS)
+@pytest.mark.parametrize("asker, callers", [
+    ((3001, (MAN,)), [(uid, (GAMES,)) for uid in (3002, 3003, 3004, 3005)]),
+    ((3001, (GAMES,)), [(3002, (GAMES,))]), ((3001, (GAMES,)), [(3002, (MAN,))]), ((3001, (GAMES,)), [(0, ())])],
+    ids=["operator-four-readers", "reader-reader", "reader-operator", "reader-root"])
+def test_call_among_many(serve, asker, callers, kind):
+    """Others always have thousands of calls in their sockets: one call of a user who calls rarely has its answer after
+    a few of theirs, not after all that one of their connections has sent, nor after one of each connection."""
+    daemon = serve()
+    with ExitStack() as stack:
+        wires = []
+        for uid, groups in callers:
+            with user(uid, groups=groups):
+                wires += [stack.enter_context(Wire(daemon.socket)) for _ in range(8)]
+        for wire in wires:
+            wire.socket.setblocking(False)
+            wire.unsent = b""
+        one = max(ask(daemon, 20, *asker)[10], cost_of_one(daemon, CALLS[kind]))
+        took = []
+        for _ in range(25):
+            fill(wires, CALLS[kind] * max(1, 100_000 // len(CALLS[kind])))
+            busy = processor_time(daemon) + 20 * one
+            wait_until(lambda: processor_time(daemon) >= busy, pause=0.001)
+            took += ask(daemon, 1, *asker)
+        took.sort()
+    print(f"one call {one * 1e3:.2f} ms, among others p50 {took[12] * 1e3:.2f} p90 {took[22] * 1e3:.2f} ms")
+    assert took[12] < 6 * one

@@ -14,9 +14,9 @@ import pytest
 import proxy as proxy_module
 import test_apps_user
 from engine import Engine, rootfs_tar
-from helpers import ONE, Daemon, Project, load, on, run
+from helpers import ONE, Daemon, Project, load, on, run, untag
 from proxy import Proxy
-from scenarios import BACKEND, GRAPH
+from scenarios import BACKEND, GRAPH, count
 from test_apps_user import daemon_of_user
 
 proxy = proxy_module.proxy  # the fixtures
@@ -106,6 +106,32 @@ def test_image_made_elsewhere(engine: Engine, daemon: Daemon, tool: str) -> None
     assert engine.docker("inspect", "--format", "{{.State.Running}}", "web").stdout == "true\n"
 
 
+def test_loaded_image_of_one_step(engine: Engine, daemon: Daemon, short_path: Path) -> None:
+    """Made by the classic builder elsewhere, and running. Engines before 25.0.2 take such a step from any image
+    without a parent; later ones from what they built themselves alone. The containerd store does not tell which
+    that is, so it counts there."""
+    project = Project(engine, short_path / "project")
+    (project.dir / "Dockerfile").write_text("FROM scratch\nCOPY rootfs /\n")
+
+    def build() -> int:
+        done = engine.docker("build", "--tag", BACKEND, str(project.dir), env={"DOCKER_BUILDKIT": "0"})
+        return count(done.stdout).cached
+
+    build()
+    archive = short_path / "image.tar"
+    engine.docker("save", "--output", str(archive), BACKEND)
+    engine.docker("rmi", BACKEND)
+    engine.docker("load", "--quiet", "--input", str(archive))
+    run(engine, BACKEND, "web")
+    for _ in range(2):
+        clear = daemon.ctl("clear", "all")
+        assert clear.returncode == (0 if engine.name == "28" else 3), clear.stdout
+        assert build() == (1 if engine.name == "20" else 0)
+        untag(engine, BACKEND)
+    if engine.name != "28":
+        assert "container web" in remaining(clear.stdout)
+
+
 @on(*GRAPH)
 def test_assumptions_are_one_line(engine: Engine, daemon: Daemon, short_path: Path) -> None:
     for i in range(7):
@@ -113,7 +139,7 @@ def test_assumptions_are_one_line(engine: Engine, daemon: Daemon, short_path: Pa
     clear = daemon.ctl("clear", "all")
     assert clear.returncode == 0, clear.stdout
     line, = (line for line in assumed(clear.stdout).splitlines() if "ci/cache" in line)
-    assert line.count("ci/cache:") == 5 and line.endswith(" and 2 more")
+    assert all(f"ci/cache:{i}" in line for i in range(7))
 
 
 @ONE

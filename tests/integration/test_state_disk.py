@@ -85,6 +85,24 @@ def ext4(path: Path, directory: Path) -> Iterator[Disk]:
         disk.unmount()
 
 
+class ThinDisk(Disk):
+    """A file system with room, on storage without any: each write is taken, and fsync(2) fails."""
+
+    def __init__(self, path: Path, backing: Disk):
+        self.backing = backing
+        image = backing.path / "image"
+        with open(image, "wb") as file:
+            file.truncate(48 << 20)
+        subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", "-O", "^has_journal", image], check=True)
+        super().__init__(path, "-o", "loop", str(image))
+
+    def fill(self) -> None:
+        self.backing.fill()
+
+    def empty(self) -> None:
+        self.backing.empty()
+
+
 @contextmanager
 def tmpfs(path: Path, options: str) -> Iterator[Disk]:
     disk = Disk(path, "-t", "tmpfs", "-o", options, "wpcache-test")
@@ -196,6 +214,22 @@ def check_remedies(receipt: dict[str, Any], planned: dict[str, Any], state: Path
     assert left == [(left["kind"], left["object"], left["remedy"]) for left in planned["remaining"]]
     assert ("image", name) in [entry[:2] for entry in left]
     assert len({remedy for _, _, remedy in left}) == 1 and str(state) in left[0][2]
+
+
+def test_never_any_room_below(engine: Engine, short_path: Path, state: Path) -> None:
+    """A thin volume, or a virtual machine's disk on a host's that is full."""
+    with tmpfs(short_path / "backing", "size=4m") as backing:
+        try:
+            disk = ThinDisk(state, backing)
+        except subprocess.CalledProcessError:
+            pytest.skip("no loop device")
+        try:
+            daemon = daemon_of_user(engine.socket, short_path)
+            disk.fill()
+            with daemon:
+                check_never_any_room(engine, short_path, daemon, disk, ThinDisk.empty)
+        finally:
+            disk.unmount()
 
 
 def check_never_any_room(engine: Engine, directory: Path, daemon: Daemon, disk: Disk,

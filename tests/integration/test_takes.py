@@ -104,6 +104,19 @@ def test_release_that_its_tag_would_let_serve_is_deleted(engine: Engine, daemon:
         assert scenario.rebuild().cached == 0
 
 
+def test_rollback_of_all_that_the_clear_kept(engine: Engine, daemon: Daemon, short_path: Path) -> None:
+    """What it announced as deleted is no failure: `wpcachectl rollback && docker compose up --no-build` goes on."""
+    with Scenario(Row("classic", "", classic=True), engine) as scenario:
+        scenario.prepare()
+        Project(engine, short_path / "project").build(name="watchparty-frontend:latest")
+        kept = names(engine)["watchparty-frontend:latest"]
+        assert daemon.ctl("clear").returncode == 0
+        done = daemon.ctl("rollback")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert f"skipped   {BACKEND}: the clear deleted the image and said so\n" in done.stdout
+        assert names(engine)["watchparty-frontend:latest"] == kept and BACKEND not in names(engine)
+
+
 def test_next_clear_replaces_the_rollback_tag(engine: Engine, daemon: Daemon, short_path: Path) -> None:
     project = Project(engine, short_path / "project")
     made = []
