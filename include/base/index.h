@@ -29,6 +29,9 @@ void index_sort(Index *index);
  * are. NULL where there are none. `ret_n` may be NULL. */
 const IndexEntry *index_find(const Index *index, const char *key, size_t *ret_n);
 
+/* The same of all keys that begin with `prefix`, by key. */
+const IndexEntry *index_find_prefix(const Index *index, const char *prefix, size_t *ret_n);
+
 void index_done(Index *index);
 static inline void index_donep(Index *index) {
         index_done(index);

@@ -79,6 +79,8 @@ void render_app_fault(const Json *app);
 void render_caches(const Json *receipt);
 /* A line or two for each source of cached layers that is left. */
 void render_remaining(const Render *render, const Json *remaining);
+/* Prints how many elements are missing from the lists of an object, if any are. */
+void render_omitted(const Json *object);
 void render_not_reached(const Json *volumes);
 /* Lines of "PREFIX: TEXT". */
 void render_texts(const char *prefix, const Json *texts);

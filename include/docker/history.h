@@ -18,7 +18,7 @@
 
 #define BUILD_REF_MAX 64     /* BuildKit makes them up of 25 characters */
 #define BUILD_DIGEST_MAX 128 /* "sha256:" and 64 hex digits */
-#define BUILD_NAME_MAX 256
+#define BUILD_NAME_MAX 2048
 
 /* One build. */
 typedef struct Build {

@@ -65,8 +65,8 @@ typedef struct HttpResponse {
  *   -ENOENT      no socket
  *   -ECONNREFUSED  a socket that nobody listens on
  *   -EACCES, -EMFILE and others of socket(2) and connect(2), but EAGAIN
- *   -ESTALE      `same_connection` was asked for and that connection is gone; nothing was sent, or a
- *                GET of which not one byte was answered
+ *   -ESTALE      `same_connection` was asked for and that connection is gone; nothing was sent, or the
+ *                peer closed it before an answer, and the request was a GET or was not read whole
  *   -ECONNRESET  cut off before the end, also a body shorter than announced
  *   -ETIMEDOUT   no complete answer in time, or the listener's connection queue is full (EAGAIN from
  *                connect)
@@ -74,8 +74,9 @@ typedef struct HttpResponse {
  *   -EBADMSG     no HTTP, or headers past 64 KiB
  *   -EINVAL      a path that can't be sent
  *   or what the sink returned.
- * A request that was sent is never sent again, except a GET without `same_connection` whose kept
- * connection turns out to be dead before the first byte of an answer.
+ * A request without `same_connection` is sent a second time, on a new connection, where the peer closes a
+ * kept connection before an answer, and the request is a GET or was not read whole. No other request
+ * is sent twice.
  */
 int http_call(Http *http, const HttpRequest *request, HttpResponse *ret,
               Diag *reterr_diag) must_check;

@@ -93,7 +93,7 @@ typedef struct Image {
         Strv digests;                 /* "repo@sha256:…", without "<none>@<none>" */
         int64_t created_sec;
         int64_t created_nsec; /* the list tells seconds: filled in where inspect was asked, else 0 */
-        bool may_be_stage;    /* filled in by stages_ask(), which says what it means */
+        bool may_be_stage;    /* filled in by stages_observe(): see there */
         uint64_t size_bytes;
         char *project; /* label com.docker.compose.project, or NULL */
 } Image;
@@ -179,7 +179,8 @@ static inline void image_detail_donep(ImageDetail *detail) {
 /*
  * What a container has mounted: a bind of a path of the host, or a volume. Read in moby's source and
  * seen on engines 20.10 and 28.5 (GetMountPoints() over what is on disk):
- *  - the list has both, of containers that do not run too, in no order; other types are passed over
+ *  - the list has both, of containers that do not run too, in no order; images are told apart
+ *    (docker/image-mounts.h), other types are passed over
  *  - a bind's path is absolute and cleaned, but a symlink in it stays: compare what paths lead to
  *  - a volume of an image's VOLUME or of `-v /PATH` has no source in the list, unlike in inspect
  *  - of a volume that is itself a bind the source is Docker's own directory: see Volume
@@ -200,6 +201,7 @@ typedef struct Container {
         char *project; /* label com.docker.compose.project, or NULL */
         Mount *mounts; /* binds and volumes alone */
         size_t n_mounts;
+        Strv image_mounts; /* references of the images it has mounted, as given at create */
         int64_t created_sec;
 } Container;
 

@@ -38,6 +38,14 @@ extern const char *const parse_event_members[];
 /* Room for the name of an object that could not be read. */
 #define PARSE_OBJECT_MAX 80
 
+/* diag_set() for an answer that can't be read, and the error. -ENOMEM sets nothing: it says nothing of the
+ * answer. */
+#define parse_failed(diag, error, ...)                                                  \
+        ({                                                                              \
+                int _failure = (error);                                                 \
+                _failure == -ENOMEM ? _failure : diag_set(diag, _failure, __VA_ARGS__); \
+        })
+
 /* One JSON object, with what an engine may send beside JSON proper; the caller frees it. -EBADMSG
  * for anything else, -ENOMEM. */
 int parse_json_object(const char *text, size_t n, Json **ret) must_check;

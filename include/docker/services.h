@@ -21,6 +21,7 @@ typedef struct ServiceImage {
 typedef struct ServiceImages {
         ServiceImage *v;
         size_t n, size;
+        Index by_id;  /* by service_images_resolve() */
         char *unread; /* why the services are not known although there may be some; or NULL */
 } ServiceImages;
 
@@ -36,20 +37,12 @@ typedef struct ServiceImages {
  */
 int docker_services(Docker *docker, ServiceImages *ret, Diag *reterr_diag) must_check;
 
-/*
- * Finds the image that each reference names, by the engine's own rules: a digest before the tag
- * beside it, a name without a tag as ":latest", an id by its beginning. Where nothing here has the
- * digest, the tag counts. Orders the list for service_images_find(). To be called again whenever the
- * images changed.
- */
+/* Finds the image that each reference names (docker/references.h), for service_images_find(). To be called
+ * again whenever the images changed. */
 int service_images_resolve(ServiceImages *services, const ImageSet *images) must_check;
 
 /* A reference to this image, one that new tasks are made from if there is such; or NULL. */
 const ServiceImage *service_images_find(const ServiceImages *services, const char *id);
-
-/* "NAME:TAG" of a reference in the form in which the engine lists names, malloc'ed; NULL in `*ret`
- * where it has no tag but a digest, or is an id. */
-int service_image_name(const char *reference, char **ret) must_check;
 
 int service_images_add(ServiceImages *services, const char *service, const char *image,
                        bool next) must_check;

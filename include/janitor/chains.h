@@ -22,7 +22,14 @@ typedef struct ImageChain {
         /* How many steps the image has of its own, down to its base image, the image itself included.
          * 0: the classic builder did not make it here; CHAIN_BROKEN: not known. */
         size_t n_own;
+        /* Position of the base image; CHAIN_NO_IMAGE: there is none (FROM scratch), or not known, as
+         * `n_own` tells. */
+        size_t base;
 } ImageChain;
+
+static inline bool chain_tells_base(const ImageChain *chain) {
+        return chain->n_own != 0 && chain->n_own != CHAIN_BROKEN;
+}
 
 /* One for each image, at the same position; malloc'ed. 0 or -ENOMEM. */
 int chains_find(const Inventory *inventory, const Config *config, ImageChain **ret) must_check;

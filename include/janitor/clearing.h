@@ -32,8 +32,10 @@ typedef struct Clear {
         bool local;              /* a failure was ours */
 
         /* How the store failed, or "": what earlier clears left, and this clear's receipt before its
-         * last round. */
+         * last round. store_error: the last one's error. */
         Diag not_read, not_recorded;
+        int store_error;
+        bool prune_first; /* of a plan: the receipt waits for room that its build cache takes */
 } Clear;
 
 /* Whether it has to do with Docker's caches, and with applications'. */
@@ -67,10 +69,29 @@ int record_recall(Clear *clear) must_check;
  * 1: they are stored. 0: the store failed, clear->not_recorded tells how; no name may be taken then.
  */
 int record_ahead(Clear *clear) must_check;
+/*
+ * For a plan: tells by a write that changes nothing whether record_ahead() will be able to store a receipt,
+ * as record_ahead() does.
+ */
+int record_test(Clear *clear) must_check;
+/* Where a receipt lacks room now: whether removing the planned build cache may make it, since it is on the
+ * same file system. */
+int prune_may_make_room(const Clear *clear, const ClearPlan *plan, bool *ret,
+                        Diag *reterr_diag) must_check;
+/* Writes the receipt as `json` says it; where that fails, the store keeps it in memory. */
+int clear_store_receipt(Clear *clear, const Json *json, Diag *reterr_diag) must_check;
+/* Writes the suspects if they differ from what is stored. Without knowing what is stored, nothing is
+ * written in its place. */
+int clear_write_suspects(Clear *clear, Diag *reterr_diag) must_check;
+/* How a store that failed is mended ("make room in DIR …, then clear again"), malloc'ed; NULL: out of
+ * memory. */
+char *store_remedy(const Clear *clear) must_check;
+/* Names the state directory where it kept this clear from what it was asked for. */
+int store_remaining(const Clear *clear, RemainingList *remaining) must_check;
 /* Judges the last look, and completes the receipt. Where it can't be stored now, the store keeps it, and
  * a note of the receipt says so. */
 int record_outcome(Clear *clear) must_check;
 /* After a failure the receipt tells how far it came; a failure to write it adds to the first. */
 void record_failure(Clear *clear, int error, Diag *reterr_diag);
 /* What the plan of the last look would do, and what would be left then (type Plan). */
-int record_plan(Clear *clear, Json **ret) must_check;
+int record_plan(Clear *clear, Json **ret, Diag *reterr_diag) must_check;

@@ -13,7 +13,7 @@
  *   ENV A=1                                     /bin/sh -c #(nop)  ENV A=1
  *   EXPOSE map[8000/tcp:{}], EXPOSE [8000/tcp]  /bin/sh -c #(nop)  EXPOSE 8000
  *
- * and an import has no text at all. The other tools that write "/bin/sh -c #(nop)", such as buildah,
+ * BuildKit has no entry for ONBUILD, and an import has no text at all. The other tools that write "/bin/sh -c #(nop)", such as buildah,
  * count as the classic builder: it would take their steps for its own.
  */
 
@@ -22,10 +22,22 @@
 /* Whether the classic builder wrote this entry of a history. BuildKit's entries have a comment. */
 bool instruction_is_classic(const char *created_by, const char *comment);
 
+/* The form of an ONBUILD instruction, for which BuildKit writes no entry. */
+#define INSTRUCTION_ONBUILD "ONBUILD"
+
 /*
  * One form for the texts of both builders, malloc'ed; NULL on out of memory. Left out is what one
- * builder does not tell (the sources of COPY and ADD, how EXPOSE and HEALTHCHECK were written) and what
- * changes while the Dockerfile stays: hashes of contents, values of ARG, version numbers, which a base
- * image has in its ENV.
+ * builder does not tell (the sources of COPY and ADD, how EXPOSE and HEALTHCHECK were written, what
+ * ONBUILD says) and what changes from one release to the next: hashes of contents, values of ARG, ENV and
+ * LABEL, version numbers.
  */
 char *instruction_normal(const char *created_by);
+
+/*
+ * The hash of one instruction of a Dockerfile in that form, by the name that BuildKit's record of a build gives its
+ * step: "[builder 2/3] RUN make"; of FROM, that of instruction_hash_of_from(). Returns 1; 0 where the step
+ * is no instruction, or makes no layer; or -ENOMEM.
+ */
+int instruction_hash_of_step(const char *name, uint64_t *ret) must_check;
+/* `repository` is the text_hash() of the name of a base image. */
+uint64_t instruction_hash_of_from(uint64_t repository);

@@ -9,6 +9,7 @@
  */
 
 #include "conf/config.h"
+#include "docker/image-mounts.h"
 #include "docker/services.h"
 #include "janitor/builds.h"
 #include "janitor/receipt.h"
@@ -49,13 +50,17 @@ typedef struct Inventory {
         UnreadableSet unreadable_records;
         Disks disks;
         ImageSet images;
-        ContainerSet containers; /* `image` is as at create, also where the list has an id */
-        ServiceImages services;  /* of the swarm, resolved to these images */
+        ContainerSet containers;  /* `image` is as at create, also where the list has an id */
+        ServiceImages services;   /* of the swarm, resolved to these images */
+        ImageMounts image_mounts; /* of these containers and images */
         FactSet facts;
         Strv builder_volumes; /* of docker-container builders, with OBSERVE_ALL */
         bool builder_volumes_unknown;
         UnreadableSet unreadable_volumes; /* which may be a builder's, with OBSERVE_ALL */
         Strv classic_builds;              /* signs of a classic build under way, for a person */
+        /* When the newest image of ours was made that the classic builder named, in this observation or
+         * a former one of the job: builds up to then have ended, also once the clear took that image. */
+        int64_t ours_ended_nsec;
         int64_t observed_sec;
         BuildWatch *watch; /* borrowed, or NULL; kept from one observation to the next */
 } Inventory;
@@ -79,9 +84,9 @@ typedef enum Observe {
  * containers and `unreadable_records` name it, and callers must check them before they act. An image is
  * unreadable, though it is in the list, if the engine can't tell its details. `ret` must be
  * INVENTORY_NULL, perhaps with a `watch`, or a former inventory of the same job, of which only the
- * facts and the watch are kept. On error it is empty but for those. `known` are images that were
- * steps of a finished image, or that one, when last looked at: without a name they are left-overs,
- * however young, and no sign of a build.
+ * facts, the watch and ours_ended_nsec are kept. On error it is empty but for those. `known` are images
+ * that were steps of a finished image, or that one, when last looked at: without a name they are
+ * left-overs, however young, and no sign of a build.
  */
 int inventory_observe(Docker *docker, const Config *config, Observe what, const NamedImages *known,
                       Inventory *ret, Diag *reterr_diag) must_check;
@@ -105,8 +110,13 @@ bool image_is_untagged(const Image *image);
 /* Whether another image was made from it by the classic builder or commit. */
 bool image_has_children(const Inventory *inventory, const Image *image);
 
+/* The container that was made from an image or has it mounted, or NULL; running ones first. */
+const Container *container_of_image(const Inventory *inventory, const char *image_id);
+/* A container that may have the image mounted, by a name that may have moved since; or NULL. */
+const Container *container_that_may_mount(const Inventory *inventory, const Image *image);
+
 /*
- * Whether a container of any state has the image, or a service of the swarm needs it: its spec, its
+ * Whether a container of any state has the image or may have it mounted, or a service of the swarm needs it: its spec, its
  * previous spec or one of its tasks names it. Such an image keeps a name through a clear (a rollback
  * tag) and is no candidate of policy. Where the services of a manager cannot be read, every image
  * counts as in use.

@@ -9,6 +9,10 @@
 
 #include "janitor/pass.h"
 
+/* A longer result is shortened for replies, which have to stay below what the server lets wait for a
+ * connection. */
+#define JOB_TOLD_BYTES_MAX (3U * 1024U * 1024U)
+
 typedef enum JobKind {
         JOB_POLL,
         JOB_CLEAR,
@@ -47,6 +51,7 @@ typedef struct Job {
         bool local_failure; /* not the engine's */
         Json *result; /* Receipt, Plan, PolicyPlan, Verdict, or the reply of Rollback or GetHistory;
                           * after a failed clear or pass that had touched something, its record */
+        Json *told; /* the result with shorter lists, where it is too long for a reply; else NULL */
         Outcome outcome;    /* clear */
         size_t n_remaining; /* clear, pass */
         bool unwritten;     /* its record is in memory alone */
@@ -58,6 +63,11 @@ typedef struct Job {
         bool overtaken; /* poll: a clear that came later went before */
         struct Job *next;
 } Job;
+
+/* What callers are told of the result. */
+static inline const Json *job_told(const Job *job) {
+        return job->told ?: job->result;
+}
 
 Job *job_free(Job *job);
 DEFINE_CLEANUP(Job *, job_free);

@@ -6,7 +6,10 @@
  * instructions in its history. Pure.
  *
  * A build takes the steps of another image from its first instruction on, as long as they are equal;
- * so one instruction in common, beyond the base image, is enough for a cached step.
+ * so one instruction in common, beyond the base image, is enough for a cached step. The base image is
+ * the same if its instructions are, or if one repository names or named both, in whatever version. Where
+ * the base image of ours is there, but lost its name before the name could be seen, it is enough that both
+ * base images begin with the same instruction; where it is not there, that both end with the same one.
  */
 
 #include "store/facts.h"
@@ -19,16 +22,24 @@ typedef struct HashSet {
 
 typedef struct Likeness {
         bool histories_known; /* the history of some image of ours */
-        HashSet steps;      /* of images of ours: beginnings of the history, past the base image */
-        HashSet beginnings; /* of their layers: fewer than all of them */
-        HashSet wholes;     /* all of their layers */
-        HashSet bases;      /* all layers of images that are known to be no build of ours */
+        /* Of images of ours: */
+        HashSet steps;       /* beginnings of the history that reach past the base image */
+        HashSet on_named;    /* the first step, with a repository of the base image, */
+        HashSet on_nameless; /* … with the first instruction of a base image that has no name, */
+        HashSet on_unknown;  /* … with the last one of a base image of which no more is known */
+        HashSet stages;      /* the instructions of all stages, of builds that BuildKit told of */
+        HashSet beginnings;  /* beginnings of the layers: fewer than all of them */
+        HashSet wholes;      /* all of the layers */
+        HashSet builds;      /* the same, all of a build in one hash */
+        HashSet projects;    /* the compose projects that label them */
+
+        HashSet bases; /* all layers of each image that is known to be no build of ours */
 } Likeness;
 
 /* Adds what is known of an image of ours. 0 or -ENOMEM, as those below. */
 int likeness_add_ours(Likeness *likeness, const ImageFacts *facts) must_check;
-/* Adds an image of others that was pulled, imported, or built by the classic builder: layers that
- * BuildKit's images share with it are those of a common base image. */
+/* Adds an image of others that ours may be built upon: layers that BuildKit's images share with it are
+ * those of a common base image. */
 int likeness_add_base(Likeness *likeness, const ImageFacts *facts) must_check;
 /* To be called once all are added. */
 void likeness_sort(Likeness *likeness);
@@ -37,14 +48,18 @@ static inline void likeness_donep(Likeness *likeness) {
         likeness_done(likeness);
 }
 
-/* An image of the classic builder; true as well where its history or every history of ours is unknown.
- * `facts` may be NULL. */
-bool likeness_of_classic(const Likeness *likeness, const ImageFacts *facts);
+/* An image of the classic builder, and the repositories that name its base image now; true as well where
+ * its history or every history of ours is unknown. `facts` may be NULL; `exact`: its n_base is. */
+bool likeness_of_classic(const Likeness *likeness, const ImageFacts *facts, const HashList *bases,
+                         bool exact);
 
 /*
  * An image of BuildKit's. Where it is known to carry inline cache metadata: it shares a layer with ours
- * beyond a common base. Where that is unknown: one of the two has all layers of the other, since a
+ * beyond a common base, or its build did what stages of ours do, and less than a whole build of ours. Where that is unknown: one of the two has all layers of the other, since a
  * shorter beginning in common is taken for a common base; so is an image that was pulled and that ours
  * only goes on from.
  */
 bool likeness_of_buildkit(const Likeness *likeness, const ImageFacts *facts, bool pulled);
+
+/* An image with the label of this compose project, which labels or labelled an image of ours. */
+bool likeness_of_project(const Likeness *likeness, const char *project);

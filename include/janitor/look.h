@@ -20,6 +20,13 @@ typedef struct Look {
  * after an error. Errors: those of docker/api.h; the store's are kept in memory->store_diag. */
 int look_run(Docker *docker, const Config *config, Observe what, Memory *memory,
              const Surroundings *around, Look *ret, Diag *reterr_diag) must_check;
+/*
+ * Remembered facts do not tell when an image was last tagged, which can only make it younger: asks that of
+ * the images that would be removed, and decides again, until there are no more. For a look at
+ * everything (OBSERVE_ALL). A pass leaves it out, since it inspects each image right before its removal.
+ */
+int look_refresh(Docker *docker, const Config *config, Memory *memory, const Surroundings *around,
+                 Look *look, Diag *reterr_diag) must_check;
 void look_done(Look *look);
 static inline void look_donep(Look *look) {
         look_done(look);

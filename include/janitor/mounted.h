@@ -7,6 +7,7 @@
  * since a path may lead there by other ways (symlinks, binds on the host).
  */
 
+#include "base/index.h"
 #include "conf/config.h"
 #include "docker/model.h"
 #include "wire/json.h"
@@ -28,12 +29,21 @@ typedef struct Mounted {
         const Container *container; /* borrowed, as is the mount */
         const Mount *mount;
         char *path; /* without symlinks, if it is there */
-        Lineage lineage;
 } Mounted;
+
+/* A directory that is the source of a mount, or above it. */
+typedef struct MountedDirectory {
+        uint64_t dev, ino;
+        size_t at; /* position of the mount in its set */
+        bool source;
+} MountedDirectory;
 
 typedef struct MountedSet {
         Mounted *v;
         size_t n, size;
+        Index by_path;
+        MountedDirectory *directories; /* sorted by device and inode, sources first */
+        size_t n_directories, size_directories;
 } MountedSet;
 
 /*
@@ -46,10 +56,10 @@ static inline void mounted_donep(MountedSet *set) {
         mounted_done(set);
 }
 
-/* A mount at, above or below a directory, which is at `path` below a root; NULL: none. `root_path` is
- * the root's without symlinks. */
-const Mounted *mounted_find(const MountedSet *set, const Lineage *root, const char *root_path,
-                            const char *path, uint64_t dev, uint64_t ino);
+/* Finds a mount at, above or below a directory, which is at `path` below a root, whose path without
+ * symlinks is `root_path`; any of several. `*ret` is NULL where there is none. 0 or -ENOMEM. */
+int mounted_find(const MountedSet *set, const Lineage *root, const char *root_path,
+                 const char *path, uint64_t dev, uint64_t ino, const Mounted **ret) must_check;
 
 /* Type Volume[] of the interface, or NULL on out of memory: volumes in which containers of the
  * application's compose projects have static files or caches. */

@@ -50,6 +50,3 @@ int plan_former_name(const Inventory *inventory, const Config *config, const Ima
 const char *image_name_of_ours(const Config *config, const Image *image);
 /* Whether the image has such a name. */
 bool image_is_ours(const Config *config, const Image *image);
-
-/* The container that holds an image, or NULL; running ones first. */
-const Container *container_of_image(const Inventory *inventory, const char *image_id);

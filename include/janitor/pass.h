@@ -26,6 +26,7 @@ typedef struct Memory {
         size_t n_disks;                    /* that they are of */
         bool changed;                      /* seen by some look, and no poll told it yet */
         bool learned;                      /* a poll asked for the facts of all images it found */
+        size_t n_learned;                  /* how many those were */
         int64_t sampled_age_sec;           /* when the last sample was stored; -1: never */
         int64_t trimmed_age_sec;           /* when the store was last trimmed; -1: never */
         int64_t full_sec;                  /* forecast_full_sec() then */

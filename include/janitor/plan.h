@@ -66,8 +66,9 @@ typedef struct ClearPlan {
  *
  * Names in scope go from images that may serve a build and from current ones: the newest image of each
  * repository, and those that a container or a service uses. Before its names go, an image gets a
- * rollback tag if it is in use, current, made after the clear was asked for, or may serve only as far
- * as is known; not if that tag would let it serve (unless it is in use, and so can't be deleted).
+ * rollback tag in each repository of theirs if it is in use, current, made after the clear was asked
+ * for, or may serve only as far as is known; not if that tag would let it serve (unless it is in use,
+ * and so can't be deleted).
  */
 int plan_clear(const Inventory *inventory, const Config *config, const ClearOptions *options,
                const NamedImages *suspects, const ClearContext *context, ClearPlan *ret) must_check;
@@ -88,6 +89,9 @@ int plan_images(const Inventory *inventory, const Config *config, const ClearOpt
  */
 int plan_predict(const Config *config, const ClearPlan *plan, const NamedImages *suspects,
                  Inventory *inventory) must_check;
+
+/* Drops what the plan would do to images and their names. */
+void clear_plan_leave_images(ClearPlan *plan);
 
 /* Nothing to remove. */
 bool clear_plan_empty(const ClearPlan *plan);

@@ -16,11 +16,15 @@
 
 /*
  * `suspects` as in plan_clear(). `plan` is the plan for this same inventory: what a further pass would still
- * remove is remaining. Nothing added: the next build has no local source of cached layers.
+ * remove is remaining. `store_remedy`: how the state directory's disk is mended where it fails, so that the
+ * clear takes no name; or NULL. Nothing added: the next build has no local source of cached layers.
  */
 int proof_remaining(const Inventory *inventory, const Config *config, const ClearOptions *options,
-                    const NamedImages *suspects, const ClearPlan *plan,
+                    const NamedImages *suspects, const ClearPlan *plan, const char *store_remedy,
                     RemainingList *ret) must_check;
+
+/* The part of it that names docker-container builders of buildx and the volumes they left. */
+int proof_builders(const Inventory *inventory, RemainingList *list) must_check;
 
 /* What no local clear can reach or see, for the receipt. */
 int proof_assumes(const Inventory *inventory, const Config *config, const ClearOptions *options,

@@ -30,15 +30,17 @@ typedef struct Source {
         bool ours;                     /* it bears a name in scope, or a protected one of ours */
         bool cleared;                  /* a clear took a name from it, or from an image that stands
                                         * on it */
+        bool lost_name;                /* a clear took a name from the image itself */
         bool untagged_ours;            /* untagged, and claimed for us (plan_claims()) */
         bool unclaimed;       /* untagged, made by the classic builder, of unknown origin */
         bool configured_base; /* by [images] base */
         /*
          * It begins like an image of ours, present or remembered, so that the next build may well take
-         * steps from it; or it is the classic builder's and no history of ours was ever known. Where
-         * this is false, an image of others is only named among the assumptions.
+         * steps from it; or it is a stage or a service of ours, as far as times and labels tell; or it is
+         * the classic builder's and no history of ours was ever known. Where this is false, an image of others is only named among the assumptions.
          */
         bool like_ours;
+        bool of_our_project; /* like_ours, because it has the label of a compose project of ours */
         /* A local base image by local_bases_find() that no container uses now. (What is remembered of
          * containers is for the caller to ask.) */
         bool base;

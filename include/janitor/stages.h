@@ -39,6 +39,9 @@ static inline void named_builds_donep(NamedBuilds *builds) {
 
 /* An untagged image of the classic builder without children: a stage, or the newest step of a build. */
 bool image_is_classic_leaf(const Inventory *inventory, const Image *image);
+/* Asks the engine whether a step of a build made the leaf, by the newest entry of its history: docker commit
+ * leaves its comment there, or the command of its container. True where that can't be read. */
+int leaf_is_step(Docker *docker, const Image *leaf, bool *ret, Diag *reterr_diag) must_check;
 /* Whether the build that a leaf is of has ended. */
 bool stage_has_ended(const NamedBuilds *builds, const Image *leaf);
 /* Whether it was a build of ours: it may be a stage, and the first image that was made and named since,
@@ -54,13 +57,12 @@ int stages_ask_times(Docker *docker, const Config *config, Inventory *inventory,
                      Diag *reterr_diag) must_check;
 
 /*
- * Sets may_be_stage of the leaves that came right before an image of ours: it never bore a name, no
- * compose project labels it, and the newest entry of its history is the classic builder's. A release
- * that lost its name, of another application perhaps, and what docker commit made are no stages. False
- * where that can't be read, and for those past a few dozen: then an image stays.
+ * Sets may_be_stage of the leaves that are stages of ours, as far as the engine tells, and notes in their
+ * facts that they are ours: the final image does not tell their instructions. inventory->facts must hold
+ * their histories.
  */
-int stages_ask(Docker *docker, const Config *config, Inventory *inventory,
-               Diag *reterr_diag) must_check;
+int stages_observe(Docker *docker, const Config *config, Inventory *inventory,
+                   Diag *reterr_diag) must_check;
 
 /* Adds the stages of ours, and the untagged steps they stand on, to the images that a clear knows as
  * its own. 0 or -ENOMEM. */

@@ -16,30 +16,48 @@ typedef struct Store Store;
 /* Who made an image, as far as caches are concerned. */
 typedef enum ImageKind {
         IMAGE_KIND_BUILDKIT, /* built by BuildKit: the classic builder never matches it */
-        IMAGE_KIND_CLASSIC,  /* built by the classic builder, here or elsewhere */
-        IMAGE_KIND_OTHER,    /* imported, or made by another tool */
+        IMAGE_KIND_CLASSIC,  /* built by the classic builder, here as far as is known */
+        IMAGE_KIND_OTHER,    /* imported, committed with a comment, or made by another tool */
+        IMAGE_KIND_LOADED,   /* built by the classic builder, and loaded or pulled here */
+        IMAGE_KIND_MAX
 } ImageKind;
+
+static inline bool image_kind_is_classic(ImageKind kind) {
+        return kind == IMAGE_KIND_CLASSIC || kind == IMAGE_KIND_LOADED;
+}
 
 /* Whether an image carries BuildKit's inline cache metadata, which makes it a source for
  * cache_from on the graphdriver store. The API does not tell. */
 typedef enum InlineCache { INLINE_CACHE_UNKNOWN, INLINE_CACHE_NO, INLINE_CACHE_YES } InlineCache;
 
-/* Prefix hashes of a list: v[i] covers elements 0 to i. Two lists share a prefix of length k if their
- * v[k-1] are equal. */
-typedef struct Prefixes {
+typedef struct HashList {
         uint64_t *v;
         size_t n;
-} Prefixes;
+} HashList;
 
 /* What passes this is left out. Docker allows 127 layers. */
-#define PREFIXES_MAX 256
+#define HASHES_MAX 256
 
-/* Adds the next element, to a list that was begun by this function; does nothing once PREFIXES_MAX are
- * there. */
-int prefixes_add(Prefixes *prefixes, uint64_t element_hash) must_check;
-void prefixes_done(Prefixes *prefixes);
+/* Does nothing once HASHES_MAX are there. */
+int hash_list_add(HashList *list, uint64_t hash) must_check;
+bool hash_list_contains(const HashList *list, uint64_t hash);
+void hash_list_done(HashList *list);
+static inline void hash_list_donep(HashList *list) {
+        hash_list_done(list);
+}
+
+/* The hash of a list: of its elements but the last, and that one. 0 is the hash of an empty list. */
+uint64_t hash_prefix(uint64_t prefix, uint64_t element_hash);
+/* Adds the next element to a list of prefix hashes: v[i] is the hash of elements 0 to i. Two lists have
+ * the first k elements in common if their v[k-1] are equal. */
+int prefixes_add(HashList *prefixes, uint64_t element_hash) must_check;
 
 #define FACTS_NO_HISTORY (-1)
+/* Among the hashes of a base image's repositories: that of FROM scratch, and of an image without a name. */
+#define BASE_SCRATCH "scratch"
+#define BASE_NAMELESS ""
+/* Repositories of a base image that are kept. */
+#define BASES_MAX 8
 
 /* So many names of an image are remembered. */
 #define FACTS_NAMES_MAX 8
@@ -48,15 +66,19 @@ typedef struct ImageFacts {
         char id[IMAGE_ID_MAX];
         ImageKind kind;
         InlineCache inline_cache;
-        bool ours;           /* it bore a name of ours at some time, or was a stage of such */
-        int64_t n_history;   /* entries in its history; FACTS_NO_HISTORY: not read */
-        uint64_t names_hash; /* of its names when it was inspected; 0: it was not */
-        Prefixes layers;     /* of the contents of its layers, the lowest first */
-        Prefixes steps;      /* of the instructions in its history, the oldest first */
-        size_t n_base;       /* so many entries, at least, are its base image's */
-        uint64_t names
-                [FACTS_NAMES_MAX]; /* hashes of names of ours that it was seen with, the first ones */
-        size_t n_names;
+        bool ours;                /* it bore a name of ours at some time, or was a stage of such */
+        bool made_amid_ours;      /* see janitor/named-stages.h */
+        bool tagged_here;         /* by a build or by docker tag, which docker pull does not do */
+        int64_t n_history;        /* entries in its history; FACTS_NO_HISTORY: not read */
+        uint64_t names_hash;      /* of its names when it was inspected; 0: it was not */
+        HashList layers;          /* prefixes of the contents of its layers, the lowest first */
+        HashList steps;           /* the instructions in its history, the oldest first */
+        size_t n_base;            /* so many of its entries, at least, are its base image's */
+        HashList bases;           /* of an image of ours: the repositories that its base image is or
+                                   * was named by; empty: not known */
+        uint64_t project_hash;    /* of an image of ours: its compose project; 0: none */
+        HashList stages;          /* the instructions of all stages of its build: built-stages.h */
+        HashList names;           /* of ours that it was seen with, the first ones */
         bool build_asked;         /* in this run: the build history does not tell of it */
         bool inspected;           /* in this run */
         int64_t last_tagged_sec;  /* as inspected in this run; 0: not told */
@@ -77,8 +99,7 @@ ImageFacts *fact_set_add(FactSet *facts, const char *id);
 int fact_set_index(FactSet *facts) must_check;
 ImageFacts *fact_set_find(const FactSet *facts, const char *id);
 /* Remembers a name of ours, by its text_hash(), unless it is known or there is no room. */
-void facts_add_name(ImageFacts *facts, uint64_t name_hash);
-bool facts_know_name(const ImageFacts *facts, uint64_t name_hash);
+int facts_add_name(ImageFacts *facts, uint64_t name_hash) must_check;
 void fact_set_done(FactSet *facts);
 static inline void fact_set_donep(FactSet *facts) {
         fact_set_done(facts);

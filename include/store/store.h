@@ -48,7 +48,7 @@ int store_open_reader(Store *writer, Store **ret) must_check;
 Store *store_close(Store *store);
 DEFINE_CLEANUP(Store *, store_close);
 
-/* The state directory, absolute and without symlinks; malloc'ed, or NULL. */
+/* The state directory, absolute and without symlinks where it can be resolved; malloc'ed, or NULL. */
 char *store_directory(const Store *store);
 
 /* How the last operations went. */

@@ -88,5 +88,12 @@ int json_append_string(Json *array, const char *value);
 /* Replaces a member if it is there, else adds it; takes `value` over. */
 int json_replace(Json *object, const char *name, Json *value);
 
+/*
+ * Shortens lists until the value's text is at most `max` bytes long: first those of the most elements,
+ * from their ends. Each object whose lists lack elements then gets a member "omitted", the number of
+ * those. 0, also where nothing had to go; -EMSGSIZE (it is too long without them, too), -ENOMEM.
+ */
+int json_shorten(Json *json, size_t max) must_check;
+
 /* text_clean() on every string and name inside, for what is about to be shown to a person. */
 void json_make_printable(Json *json);

@@ -169,6 +169,7 @@ void print_clear_result(const Ctl *ctl, const Json *receipt, bool settled) {
                        render_count((int64_t)json_size(kept), "build cache record", count));
         render_not_reached(json_get(receipt, "notReached"));
         render_texts("NOTE", json_get(receipt, "notes"));
+        render_omitted(receipt);
         render_texts("ASSUMES", json_get(receipt, "assumes"));
 }
 
@@ -194,19 +195,29 @@ static void print_receipt(Clear *clear, const Json *receipt, bool good) {
                 print_success(ctl);
 }
 
+/* Of what is left, all but the state directory, which only kept the clear from removing the rest. */
+static size_t count_sources(const Json *remaining) {
+        size_t n = 0;
+
+        json_foreach (left, remaining)
+                n += strcmp(json_get_string(left, "kind", ""), "store") != 0;
+        return n;
+}
+
 /* What is left, on one line of stderr. */
 static int fail_remaining(const Ctl *ctl, const Json *remaining) {
         const Json *first = json_first(remaining);
-        size_t n = json_size(remaining);
-        const char *what = n == 1 ? " source of cached layers" : " sources of cached layers";
+        size_t n = json_size(remaining), n_sources = count_sources(remaining);
+        const char *what =
+                n_sources == 1 ? " source of cached layers" : " sources of cached layers";
         char text[512];
 
-        if (!target_touches_docker(ctl->target))
+        if (n_sources == 0 || !target_touches_docker(ctl->target))
                 what = "";
         if (n == 0)
                 snprintf(text, sizeof(text), "wpcached does not say what is left");
         else
-                snprintf(text, sizeof(text), "%zu%s left: %s %s%s", n, what,
+                snprintf(text, sizeof(text), "%zu%s left: %s %s%s", n_sources ? n_sources : n, what,
                          json_get_string(first, "kind", "?"), json_get_string(first, "object", "?"),
                          n > 1 ? ", …" : "");
         fflush(stdout);

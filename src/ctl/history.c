@@ -259,6 +259,7 @@ static void print_policy_run(const Ctl *ctl, const Json *run) {
                        render_count(json_get_int(run, "records", 0), "build cache record", count));
         print_verdicts(ctl, STYLE_PLAIN, "Removed, as announced:", json_get(run, "removed"));
         print_verdicts(ctl, STYLE_WARN, "Still there:", json_get(run, "left"));
+        render_omitted(run);
         printf("Total reclaimed space: %s (planned %s, engine reported %s)\n",
                render_bytes(run, "diskFreedBytes", disk),
                render_bytes(run, "plannedBytes", planned),

@@ -206,6 +206,7 @@ static void print_policy_plan(const Ctl *ctl, const Json *plan) {
         print_builder(json_get(plan, "builder"));
         print_goes(images);
         print_stays(images);
+        render_omitted(plan);
 }
 
 /* What a clear would do. */
@@ -334,6 +335,7 @@ int print_clear_plan(const Ctl *ctl, const Json *plan) {
         render_remaining(&ctl->render, remaining);
         render_not_reached(json_get(plan, "notReached"));
         render_texts("NOTE", json_get(plan, "notes"));
+        render_omitted(plan);
         render_texts("ASSUMES", json_get(plan, "assumes"));
         return CTL_DONE;
 }

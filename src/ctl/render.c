@@ -317,6 +317,14 @@ void render_texts(const char *prefix, const Json *texts) {
                 printf("%s: %s\n", prefix, json_string(text) ? json_string(text) : "?");
 }
 
+void render_omitted(const Json *object) {
+        int64_t n = json_get_int(object, "omitted", 0);
+
+        if (n > 0)
+                printf("NOTE: %" PRIi64 " more are not listed: the reply has no room for them\n",
+                       n);
+}
+
 char *render_count(int64_t n, const char *singular, char buffer[static RENDER_COUNT_MAX]) {
         snprintf(buffer, RENDER_COUNT_MAX, "%" PRIi64 " %s%s", n, singular, n == 1 ? "" : "s");
         return buffer;

@@ -27,6 +27,8 @@ int verb_rollback(const Ctl *ctl) {
 
         json_foreach (name, skipped)
                 n_failed += !json_get_bool(name, "deleted", false);
+        n_failed =
+                MAX(n_failed, (size_t)MAX(json_get_int(reply.parameters, "failed", 0), INT64_C(0)));
         if (ctl->render.json != JSON_FORMAT_OFF) {
                 if (render_json(&ctl->render, reply.parameters) < 0)
                         return client_fail(CTL_FAILED, "out of memory");
@@ -42,6 +44,7 @@ int verb_rollback(const Ctl *ctl) {
                                render_style(&ctl->render, STYLE_PLAIN),
                                json_get_string(name, "name", "?"),
                                json_get_string(name, "reason", "?"));
+                render_omitted(reply.parameters);
                 if (json_size(restored) == 0 && json_size(skipped) == 0)
                         printf("nothing to put back: receipt %s took no names away\n",
                                json_get_string(reply.parameters, "receipt", "?"));

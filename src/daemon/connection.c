@@ -14,6 +14,7 @@
 
 #include "base/span.h"
 #include "daemon/connection.h"
+#include "wire/interface.h"
 
 void connection_free(Connection *connection) {
         Server *server = connection->server;
@@ -196,6 +197,17 @@ static void connection_end_call(Connection *connection) {
         connection->since_usec = 0;
 }
 
+/* Lists are shortened where the reply is made (janitor/job.c); what is too long all the same ends the call
+ * with an error, so that the caller knows that it was not the daemon that went away. */
+static void reply_too_long(Connection *connection) {
+        cleanup(json_free) Json *parameters = json_new_object();
+
+        if (json_add_string(parameters, "reason", "the answer is longer than a reply may be") < 0)
+                connection_kill(connection);
+        else
+                connection_error(connection, ERROR_JOB_FAILED, parameters);
+}
+
 void connection_reply(Connection *connection, const Json *parameters, bool continues) {
         cleanup_free char *text = NULL;
         int r;
@@ -204,6 +216,10 @@ void connection_reply(Connection *connection, const Json *parameters, bool conti
                 return;
         if (!connection->oneway) {
                 r = varlink_reply_text(parameters, continues, &text);
+                if (r >= 0 && strlen(text) >= connection->writer.max) {
+                        reply_too_long(connection);
+                        return;
+                }
                 connection_send(connection, r, text);
         }
         if (!continues)

@@ -126,7 +126,7 @@ static Json *progress_json(const Manager *manager, const JobEvent *event) {
 }
 
 static void reply_plan(const Manager *manager, Connection *connection, const Job *job) {
-        cleanup(json_free) Json *plan = json_copy(job->result);
+        cleanup(json_free) Json *plan = json_copy(job_told(job));
 
         if (json_replace(plan, "policy", manager_policy(manager, json_get(plan, "policy"))) < 0)
                 reply_no_memory(connection);
@@ -138,17 +138,17 @@ static void reply_result(const Manager *manager, Connection *connection, const J
         switch (job->kind) {
         case JOB_ROLLBACK:
         case JOB_HISTORY:
-                connection_reply(connection, job->result, false);
+                connection_reply(connection, job_told(job), false);
                 break;
         case JOB_PLAN:
                 reply_plan(manager, connection, job);
                 break;
         case JOB_EXPLAIN:
-                reply_member(connection, "verdict", json_copy(job->result), false);
+                reply_member(connection, "verdict", json_copy(job_told(job)), false);
                 break;
         default:
                 reply_member(connection, job->options.dry_run ? "plan" : "receipt",
-                             json_copy(job->result), false);
+                             json_copy(job_told(job)), false);
         }
 }
 
@@ -182,7 +182,7 @@ static void reply_failure(Connection *connection, const Job *job) {
 
                 parameters = json_new_object();
                 if (json_add_string(parameters, "reason", reason) < 0 ||
-                    (job->result && json_add(parameters, "receipt", json_copy(job->result)) < 0) ||
+                    (job->result && json_add(parameters, "receipt", json_copy(job_told(job))) < 0) ||
                     (!failed && add_engine_trouble(job, parameters) < 0))
                         reply_no_memory(connection);
                 else
@@ -204,7 +204,7 @@ static int done_json(const Job *job, Json *parameters) {
         else if (job->kind == JOB_ROLLBACK)
                 r |= json_add_string(parameters, "message", "names put back");
         if (job->result && job->kind != JOB_ROLLBACK)
-                r |= json_add(parameters, member, json_copy(job->result));
+                r |= json_add(parameters, member, json_copy(job_told(job)));
         return r;
 }
 

@@ -6,7 +6,8 @@
  *
  * The trap is curl's own retry: a request on a kept connection that dies before the first byte of
  * an answer is sent again on a new one, whatever its method, and that new one may lead to another
- * engine. Every connection goes through on_open(), which is where both are refused.
+ * engine. It is also refused after five times in the life of an easy handle (7.88 to 8.14). Every
+ * connection goes through on_open(), which is where it is refused; http_call() sends again.
  *
  * A connection for gRPC is upgraded in on_request(), on curl's own socket, after curl connected it
  * and before curl writes a byte (libcurl 7.88 to 8.22). It is not kept: a second call on it fails in
@@ -24,9 +25,9 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 
 #include "base/heartbeat.h"
+#include "base/span.h"
 
 #define HEADERS_MAX (64U * 1024U)
 #define ERROR_BODY_MAX (64U * 1024U) /* read, to keep the connection; only its start is kept */
@@ -40,6 +41,7 @@ typedef struct Call {
         size_t n_error; /* bytes of an error's body so far */
         bool sent;
         bool refused; /* a new connection, by on_open() */
+        bool unread;  /* see not_read() */
         bool headers_complete;
         bool headers_too_long;
         bool upgrade_failed; /* upgrade_error is why; 0: the engine's answer has another status */
@@ -61,12 +63,50 @@ struct Http {
 static pthread_once_t global_once = PTHREAD_ONCE_INIT;
 static CURLcode global_result;
 
-static void global_init(void) {
-        global_result = curl_global_init(CURL_GLOBAL_NOTHING);
+/*
+ * curl does not tell every allocation that fails as such: a failure while it connects or stores a header
+ * ends in another of its results, and 7.88 gives CURLE_OUT_OF_MEMORY for a header line that is longer than
+ * it takes, too. So its allocations go through these functions, which note a failure for the thread.
+ */
+static _Thread_local bool allocation_failed;
+
+static void *noted(void *p) {
+        allocation_failed |= !p;
+        return p;
 }
 
-static bool may_repeat(const Call *call) {
-        return strcmp(call->request->method, "GET") == 0 && !call->request->same_connection;
+static void *noted_malloc(size_t size) {
+        return noted(malloc(size));
+}
+
+static void *noted_calloc(size_t n, size_t size) {
+        return noted(calloc(n, size));
+}
+
+static void *noted_realloc(void *p, size_t size) {
+        void *grown = realloc(p, size);
+
+        return size > 0 ? noted(grown) : grown;
+}
+
+static char *noted_strdup(const char *text) {
+        return noted(strdup(text));
+}
+
+static void global_init(void) {
+        global_result = curl_global_init_mem(CURL_GLOBAL_NOTHING, noted_malloc, free, noted_realloc,
+                                             noted_strdup, noted_calloc);
+}
+
+/*
+ * Whether the peer closed the connection without having read the whole request, so that nothing was done.
+ * A unix socket that is closed with unread bytes resets its peer (net/unix/af_unix.c, unix_release_sock()),
+ * while a peer that has read all of it and then closes ends the stream. curl does not tell that errno but
+ * by its text.
+ */
+static bool not_read(const Http *http) {
+        return strstr(http->error, error_text(ECONNRESET)) ||
+               strstr(http->error, error_text(EPIPE));
 }
 
 static bool cut_now(const Http *http) {
@@ -79,7 +119,8 @@ static curl_socket_t on_open(void *userdata, curlsocktype purpose, struct curl_s
 
         (void)purpose;
 
-        if (call->request->same_connection || (call->sent && !may_repeat(call))) {
+        if (call->sent || call->request->same_connection) {
+                call->unread = call->sent && not_read(http);
                 call->refused = true;
                 return CURL_SOCKET_BAD;
         }
@@ -300,7 +341,7 @@ const char *http_socket_path(const Http *http) {
         return http->socket_path;
 }
 
-static int set_request(Http *http, const HttpRequest *request) {
+static int set_request(Http *http, const HttpRequest *request, bool fresh) {
         CURL *easy = http->easy;
         bool post = strcmp(request->method, "POST") == 0;
         bool get = strcmp(request->method, "GET") == 0;
@@ -316,6 +357,7 @@ static int set_request(Http *http, const HttpRequest *request) {
         }
         r |= curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, post || get ? NULL : request->method);
         r |= curl_easy_setopt(easy, CURLOPT_REQUEST_TARGET, request->path);
+        r |= curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L);
         r |= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, bounded ? MAX(timeout_msec, 1L) : 0L);
 
         return r == CURLE_OK ? 0 : -ENOMEM;
@@ -365,6 +407,14 @@ static int no_connection(const Http *http, Diag *reterr_diag) {
                         http->socket_path);
 }
 
+/* Whether a kept connection was lost before the first line of an answer. */
+static bool lost_before_answer(const Call *call, CURLcode result) {
+        if (!call->sent || call->response->new_connection || call->n_headers > 0)
+                return false;
+        return call->refused || result == CURLE_GOT_NOTHING || result == CURLE_SEND_ERROR ||
+               result == CURLE_RECV_ERROR;
+}
+
 /* What the end of a transfer means. */
 static int conclude(Http *http, CURLcode result, Diag *reterr_diag) {
         const Call *call = &http->call;
@@ -376,13 +426,17 @@ static int conclude(Http *http, CURLcode result, Diag *reterr_diag) {
          * request resets the stream then, which curl takes for an error. */
         if (call->response->grpc_status[0] && call->sink_error == 0)
                 return 0;
-        if (call->refused) {
-                if (call->sent && strcmp(call->request->method, "GET") != 0)
-                        return diag_set(reterr_diag, -ECONNRESET,
-                                        "the connection to %s was lost before an answer",
-                                        http->socket_path);
-                return -ESTALE;
+        if (lost_before_answer(call, result)) {
+                if (strcmp(call->request->method, "GET") == 0 || call->unread || not_read(http))
+                        return -ESTALE;
+                return diag_set(reterr_diag, -ECONNRESET,
+                                "the connection to %s was lost before an answer",
+                                http->socket_path);
         }
+        if (call->refused)
+                return -ESTALE;
+        if (result != CURLE_OK && call->sink_error == 0 && allocation_failed)
+                return -ENOMEM;
 
         switch (result) {
         case CURLE_OK:
@@ -412,10 +466,7 @@ static int conclude(Http *http, CURLcode result, Diag *reterr_diag) {
         case CURLE_RECV_ERROR:
                 return diag_set(reterr_diag, -ECONNRESET, "the answer did not come whole: %s", why);
 
-        case CURLE_OUT_OF_MEMORY:
-                /* Also what curl 7.88 says of a header line that is longer than it takes. */
-                if (!call->sent || call->headers_complete)
-                        return -ENOMEM;
+        case CURLE_OUT_OF_MEMORY: /* no allocation failed */
                 return diag_set(reterr_diag, -EBADMSG, "the answer's headers are too long");
 
         default:
@@ -433,21 +484,20 @@ static bool is_path(const char *path) {
         return true;
 }
 
-int http_call(Http *http, const HttpRequest *request, HttpResponse *ret, Diag *reterr_diag) {
+static int call_once(Http *http, const HttpRequest *request, bool fresh, HttpResponse *ret,
+                     Diag *reterr_diag) {
         CURLcode result = CURLE_OK;
         int r;
 
         *ret = (HttpResponse){ 0 };
-
-        if (!is_path(request->path))
-                return diag_set(reterr_diag, -EINVAL, "not a path: \"%s\"", request->path);
         if (atomic_load(&http->interrupted))
                 return -ECANCELED;
 
         http->call = (Call){ .request = request, .response = ret, .diag = reterr_diag };
         http->error[0] = '\0';
+        allocation_failed = false;
 
-        r = set_request(http, request);
+        r = set_request(http, request, fresh);
         if (r < 0)
                 return r;
 
@@ -463,17 +513,27 @@ int http_call(Http *http, const HttpRequest *request, HttpResponse *ret, Diag *r
         return conclude(http, result, reterr_diag);
 }
 
-static uint64_t now_usec(void) {
-        struct timespec ts;
+int http_call(Http *http, const HttpRequest *request, HttpResponse *ret, Diag *reterr_diag) {
+        uint64_t begin_usec = now_monotonic_usec();
+        HttpRequest again = *request;
+        int r;
 
-        clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (uint64_t)ts.tv_sec * USEC_PER_SEC + (uint64_t)ts.tv_nsec / 1000;
+        *ret = (HttpResponse){ 0 };
+        if (!is_path(request->path))
+                return diag_set(reterr_diag, -EINVAL, "not a path: \"%s\"", request->path);
+
+        r = call_once(http, request, false, ret, reterr_diag);
+        if (r != -ESTALE || request->same_connection)
+                return r;
+        if (request->timeout_usec != USEC_INFINITY)
+                again.timeout_usec -= MIN(now_monotonic_usec() - begin_usec, again.timeout_usec);
+        return call_once(http, &again, true, ret, reterr_diag);
 }
 
 int http_wait(Http *http, uint64_t usec) {
-        uint64_t now = now_usec(), end = now + MIN(usec, UINT64_MAX / 2);
+        uint64_t now = now_monotonic_usec(), end = now + MIN(usec, UINT64_MAX / 2);
 
-        for (; !atomic_load(&http->interrupted); now = now_usec()) {
+        for (; !atomic_load(&http->interrupted); now = now_monotonic_usec()) {
                 uint64_t msec;
 
                 heartbeat();

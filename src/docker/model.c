@@ -366,6 +366,7 @@ void container_done(Container *container) {
                 free(container->mounts[i].volume);
         }
         free(container->mounts);
+        strv_done(&container->image_mounts);
         *container = (Container){ 0 };
 }
 

@@ -312,8 +312,8 @@ int parse_image(const char *text, size_t n, Image *ret, Diag *reterr_diag) {
             (r = read_sec(json, "Created", &image.created_sec)) < 0 ||
             (r = read_size(json, "Size", &image.size_bytes)) < 0 ||
             (r = read_project(json, &image.project)) < 0)
-                return diag_set(reterr_diag, r, "the engine's list of images is malformed%s%s",
-                                *image.id ? " at " : "", image.id);
+                return parse_failed(reterr_diag, r, "the engine's list of images is malformed%s%s",
+                                    *image.id ? " at " : "", image.id);
 
         *ret = image;
         image = (Image){ 0 };
@@ -364,7 +364,8 @@ int parse_image_detail(const char *text, size_t n, ImageDetail *ret, Diag *reter
                     0 ||
             (r = read_time_nsec(json_get(json, "Metadata"), "LastTagTime",
                                 &detail.last_tagged_nsec)) < 0)
-                return diag_set(reterr_diag, r, "what the engine says of an image is malformed");
+                return parse_failed(reterr_diag, r,
+                                    "what the engine says of an image is malformed");
 
         *ret = detail;
         detail = (ImageDetail){ 0 };
@@ -382,8 +383,8 @@ int parse_history_entry(const char *text, size_t n, DockerHistory add, void *use
         r = parse_json_object(text, n, &json);
         if (r < 0 || json_read_string(json, "CreatedBy", &created_by) < 0 ||
             json_read_string(json, "Comment", &comment) < 0)
-                return diag_set(reterr_diag, r < 0 ? r : -EBADMSG,
-                                "the engine's history of an image is malformed");
+                return parse_failed(reterr_diag, r < 0 ? r : -EBADMSG,
+                                    "the engine's history of an image is malformed");
 
         return add(userdata, created_by, comment);
 }
@@ -423,6 +424,8 @@ static int read_mount(const Json *json, Container *container) {
 
         if (json_read_string(json, "Type", &type) < 0 || json_read_string(json, "Name", &name) < 0)
                 return -EBADMSG;
+        if (strcmp(type, "image") == 0)
+                return *name ? strv_add(&container->image_mounts, name) : -EBADMSG;
         is_volume = strcmp(type, "volume") == 0 || (!*type && *name);
         if (!is_volume && *type && strcmp(type, "bind") != 0)
                 return 0;
@@ -485,8 +488,9 @@ int parse_container(const char *text, size_t n, Container *ret, Diag *reterr_dia
             (r = read_sec(json, "Created", &container.created_sec)) < 0 ||
             (r = read_project(json, &container.project)) < 0 ||
             (r = read_mounts(json, &container)) < 0)
-                return diag_set(reterr_diag, r, "the engine's list of containers is malformed%s%s",
-                                *container.id ? " at " : "", container.id);
+                return parse_failed(reterr_diag, r,
+                                    "the engine's list of containers is malformed%s%s",
+                                    *container.id ? " at " : "", container.id);
 
         *ret = container;
         container = (Container){ 0 };
@@ -513,7 +517,8 @@ int parse_container_detail(const char *text, size_t n, ContainerDetail *ret, Dia
             (r = read_string(log, "Type", &detail.log_driver)) < 0 ||
             (r = read_string(state, "Status", &detail.status)) < 0 ||
             (r = read_time(state, "FinishedAt", &detail.finished_sec)) < 0)
-                return diag_set(reterr_diag, r, "what the engine says of a container is malformed");
+                return parse_failed(reterr_diag, r,
+                                    "what the engine says of a container is malformed");
 
         *ret = detail;
         detail = (ContainerDetail){ 0 };
@@ -566,9 +571,9 @@ int parse_volume(const char *text, size_t n, Volume *ret, Diag *reterr_diag) {
             (r = read_string(json, "Name", &volume.name)) >= 0)
                 r = *volume.name ? read_device(json, &volume.device) : -EBADMSG;
         if (r < 0)
-                return diag_set(reterr_diag, r, "the engine's list of volumes is malformed%s%s",
-                                volume.name && *volume.name ? " at " : "",
-                                volume.name ? volume.name : "");
+                return parse_failed(reterr_diag, r, "the engine's list of volumes is malformed%s%s",
+                                    volume.name && *volume.name ? " at " : "",
+                                    volume.name ? volume.name : "");
 
         *ret = volume;
         volume = (Volume){ 0 };
@@ -588,7 +593,7 @@ int parse_info(const char *text, size_t n, EngineInfo *ret, Diag *reterr_diag) {
             (r = read_string(json, "DockerRootDir", &root_dir)) < 0 ||
             (r = read_string(json, "Driver", &driver)) < 0 ||
             (r = read_string(json, "ServerVersion", &version)) < 0)
-                return diag_set(reterr_diag, r, "what the engine says of itself is malformed");
+                return parse_failed(reterr_diag, r, "what the engine says of itself is malformed");
         if (*root_dir != '/')
                 return diag_set(reterr_diag, -EBADMSG, "the engine names no data root");
 
@@ -655,7 +660,7 @@ int parse_pruned(const char *text, size_t n, size_t *ret_n, uint64_t *ret_bytes,
         if (r >= 0)
                 r = read_once(&rest, on_prune, &bytes, text, n, reterr_diag);
         if (r < 0)
-                return diag_set(reterr_diag, r, "the engine's answer to a prune is malformed");
+                return parse_failed(reterr_diag, r, "the engine's answer to a prune is malformed");
 
         *ret_n = n_pruned;
         *ret_bytes = bytes;
@@ -691,7 +696,7 @@ int parse_deleted(const char *text, size_t n, size_t *ret_n, Diag *reterr_diag) 
         if (r >= 0 && !json_is_array(json))
                 r = -EBADMSG;
         if (r < 0)
-                return diag_set(reterr_diag, r, "the engine's answer to a delete is malformed");
+                return parse_failed(reterr_diag, r, "the engine's answer to a delete is malformed");
 
         json_foreach (item, json)
                 n_deleted += json_get_string(item, "Deleted", NULL) != NULL;

@@ -1,10 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 
-/*
- * The trap is a reference with both a tag and a digest: the engine looks up the digest alone, so the
- * tag may have moved to another image, which the service does not use.
- */
-
 #include "docker/services.h"
 
 #include <string.h>
@@ -12,8 +7,8 @@
 #include "base/array.h"
 #include "base/text.h"
 #include "docker/call.h"
-#include "docker/name.h"
 #include "docker/parse.h"
+#include "docker/references.h"
 #include "wire/json.h"
 
 int service_images_add(ServiceImages *services, const char *service, const char *image, bool next) {
@@ -22,6 +17,7 @@ int service_images_add(ServiceImages *services, const char *service, const char 
         if (!service_copy || !image_copy ||
             array_grow(services->v, services->n, services->size) < 0)
                 return -ENOMEM;
+        index_done(&services->by_id); /* its keys may have moved */
         services->v[services->n++] = (ServiceImage){
                 .service = TAKE_PTR(service_copy),
                 .image = TAKE_PTR(image_copy),
@@ -40,6 +36,7 @@ void service_images_done(ServiceImages *services) {
                 service_image_done(&services->v[i]);
         free(services->v);
         free(services->unread);
+        index_done(&services->by_id);
         *services = (ServiceImages){ 0 };
 }
 
@@ -96,7 +93,8 @@ static int on_service(void *userdata, const char *text, size_t n, const char *de
         r = defect ? -EBADMSG : parse_json_object(text, n, &json);
         if (r >= 0)
                 r = read_service(userdata, json);
-        return r < 0 ? diag_set(reterr_diag, r, "the engine's list of services is malformed") : 0;
+        return r < 0 ? parse_failed(reterr_diag, r, "the engine's list of services is malformed")
+                     : 0;
 }
 
 static int on_task(void *userdata, const char *text, size_t n, const char *defect,
@@ -109,7 +107,7 @@ static int on_task(void *userdata, const char *text, size_t n, const char *defec
 
         r = defect ? -EBADMSG : parse_json_object(text, n, &json);
         if (r < 0)
-                return diag_set(reterr_diag, r, "the engine's list of tasks is malformed");
+                return parse_failed(reterr_diag, r, "the engine's list of tasks is malformed");
         id = json_get_string(json, "ServiceID", "");
         service = index_find(&reading->by_id, id, NULL);
         return add_image(reading, service ? reading->names.v[service->at] : id,
@@ -236,7 +234,7 @@ static int ask_role(Docker *docker, SwarmRole *ret, Diag *reterr_diag) {
                 return r;
         r = parse_json_object(body.text, body.n, &info);
         if (r < 0)
-                return diag_set(reterr_diag, r, "what the engine says of itself is malformed");
+                return parse_failed(reterr_diag, r, "what the engine says of itself is malformed");
         *ret = role_of_info(info);
         return 0;
 }
@@ -284,146 +282,41 @@ int docker_services(Docker *docker, ServiceImages *ret, Diag *reterr_diag) {
         return ret->unread ? 0 : -ENOMEM;
 }
 
-/* References */
+/* Images */
 
-/* Without what the engine leaves out when it lists names: "docker.io/library/redis" is "redis". */
-static const char *familiar(const char *reference) {
-        static const char *const hosts[] = { "docker.io/", "index.docker.io/" };
-        static const char library[] = "library/";
-
-        for (size_t i = 0; i < ELEMENTSOF(hosts); i++)
-                if (strncmp(reference, hosts[i], strlen(hosts[i])) == 0) {
-                        reference += strlen(hosts[i]);
-                        break;
-                }
-        if (strncmp(reference, library, strlen(library)) == 0 &&
-            !strchr(reference + strlen(library), '/'))
-                reference += strlen(library);
-        return reference;
-}
-
-static bool is_id(const char *reference) {
-        return strncmp(reference, "sha256:", strlen("sha256:")) == 0;
-}
-
-int service_image_name(const char *reference, char **ret) {
-        const char *name = familiar(reference);
-        int n = (int)strcspn(name, "@");
-        cleanup_free char *plain = text_format("%.*s", n, name);
-
-        *ret = NULL;
-        if (!plain)
-                return -ENOMEM;
-        if (is_id(reference) || (name[n] && !name_tag(plain)))
-                return 0;
-        *ret = text_format("%s%s", plain, name_tag(plain) ? "" : ":latest");
-        return *ret ? 0 : -ENOMEM;
-}
-
-/* The image whose id begins with these digits, if it is the only one. */
-static const Image *find_by_digits(const ImageSet *images, const char *digits) {
-        const Image *found = NULL;
-
-        if (!*digits || digits[strspn(digits, "0123456789abcdef")])
-                return NULL;
-        for (size_t i = 0; i < images->n; i++) {
-                const char *hex = strchr(images->v[i].id, ':');
-
-                if (!hex || strncmp(hex + 1, digits, strlen(digits)) != 0)
-                        continue;
-                if (found)
-                        return NULL;
-                found = &images->v[i];
-        }
-        return found;
-}
-
-static int find_by_digest(const ImageSet *images, const Index *digests, const char *reference,
-                          const Image **ret) {
-        const char *name = familiar(reference), *digest = strchr(name, '@');
-        const IndexEntry *entry;
-        cleanup_free char *key = NULL;
-
-        *ret = NULL;
-        if (!digest)
-                return 0;
-        key = text_format("%.*s%s", (int)name_repository_length(name), name, digest);
-        if (!key)
-                return -ENOMEM;
-        entry = index_find(digests, key, NULL);
-        *ret = entry ? &images->v[entry->at] : image_set_find(images, digest + 1);
-        return 0;
-}
-
-static int find_image(const ImageSet *images, const Index *digests, const char *reference,
-                      const Image **ret) {
-        cleanup_free char *name = NULL;
-        int r;
-
-        *ret = NULL;
-        if (is_id(reference)) {
-                *ret = image_set_find(images, reference);
-                return 0;
-        }
-        r = find_by_digest(images, digests, reference, ret);
-        if (r < 0 || *ret)
-                return r;
-        r = service_image_name(reference, &name);
-        if (r < 0 || !name)
-                return r;
-        *ret = image_set_find_name(images, name) ?: find_by_digits(images, reference);
-        return 0;
-}
-
-static int index_digests(const ImageSet *images, Index *ret) {
-        for (size_t i = 0; i < images->n; i++)
-                for (size_t j = 0; j < images->v[i].digests.n; j++)
-                        if (index_add(ret, images->v[i].digests.v[j], i) < 0)
-                                return -ENOMEM;
-        index_sort(ret);
-        return 0;
-}
-
-static int compare_ids(const void *a, const void *b) {
+/* For the index, of which the first entry counts. */
+static int compare_use(const void *a, const void *b) {
         const ServiceImage *x = a, *y = b;
-        int c = strcmp(x->id, y->id);
+        int c = (int)y->next - (int)x->next;
 
-        if (c == 0)
-                c = (int)y->next - (int)x->next;
         return c != 0 ? c : compare_references(a, b);
 }
 
 int service_images_resolve(ServiceImages *services, const ImageSet *images) {
-        cleanup(index_done) Index digests = { 0 };
+        cleanup(references_done) References references = { 0 };
 
+        index_done(&services->by_id);
         if (services->n == 0)
                 return 0;
-        if (index_digests(images, &digests) < 0)
+        if (references_init(&references, images) < 0)
                 return -ENOMEM;
+        qsort(services->v, services->n, sizeof(*services->v), compare_use);
         for (size_t i = 0; i < services->n; i++) {
                 const Image *image;
+                bool by_name;
 
-                if (find_image(images, &digests, services->v[i].image, &image) < 0)
+                if (references_find(&references, services->v[i].image, &image, &by_name) < 0)
                         return -ENOMEM;
                 strcpy(services->v[i].id, image ? image->id : "");
+                if (image && index_add(&services->by_id, services->v[i].id, i) < 0)
+                        return -ENOMEM;
         }
-        qsort(services->v, services->n, sizeof(*services->v), compare_ids);
+        index_sort(&services->by_id);
         return 0;
 }
 
 const ServiceImage *service_images_find(const ServiceImages *services, const char *id) {
-        size_t low = 0, n = services->n;
+        const IndexEntry *entry = index_find(&services->by_id, id, NULL);
 
-        while (n > 0) {
-                size_t half = n / 2;
-
-                if (strcmp(services->v[low + half].id, id) < 0) {
-                        low += half + 1;
-                        n -= half + 1;
-                } else {
-                        n = half;
-                }
-        }
-        return low < services->n && *id && strcmp(services->v[low].id, id) == 0 ? &services->v[low]
-                                                                                : NULL;
+        return entry ? &services->v[entry->at] : NULL;
 }

@@ -93,7 +93,7 @@ int parse_record(const char *text, size_t n, DockerRecord add, void *userdata, D
 
         r = json_parse_foreign(text, n, &json);
         if (r < 0)
-                return diag_set(reterr_diag, r, "a build cache record is not JSON");
+                return parse_failed(reterr_diag, r, "a build cache record is not JSON");
 
         if (json_read_string(json, "ID", &id) <= 0 || !id_valid(id))
                 return diag_set(reterr_diag, -EBADMSG, "a build cache record without a good ID");
@@ -115,8 +115,8 @@ int parse_record(const char *text, size_t n, DockerRecord add, void *userdata, D
         for (size_t i = 0; i < ELEMENTSOF(parent_keys); i++) {
                 r = read_parents(json, parent_keys[i], parents, &n_parents);
                 if (r < 0)
-                        return diag_set(reterr_diag, r, "build cache record %s has bad parents",
-                                        id);
+                        return parse_failed(reterr_diag, r, "build cache record %s has bad parents",
+                                            id);
         }
         if (n_parents > UINT16_MAX)
                 return diag_set(reterr_diag, -EBADMSG, "build cache record %s: too many parents",

@@ -69,7 +69,7 @@ int parse_event(const char *text, size_t n, DockerEventSink sink, void *userdata
 
         r = json_parse_foreign(text, n, &json);
         if (r < 0 || !json_is_object(json))
-                return diag_set(reterr_diag, r < 0 ? r : -EBADMSG, "an event is not JSON");
+                return parse_failed(reterr_diag, r < 0 ? r : -EBADMSG, "an event is not JSON");
         if (json_read_string(json, "Type", &type) < 0 ||
             json_read_string(json, "Action", &action) < 0)
                 return diag_set(reterr_diag, -EBADMSG, "an event is malformed");

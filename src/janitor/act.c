@@ -87,7 +87,7 @@ static int may_trash(Docker *docker, const char *id, int64_t since_sec, Diag *re
                 return 0; /* it may hold this image */
         if (classic_build_began(&containers, since_sec))
                 return -EAGAIN;
-        if (container_set_holder(&containers, id))
+        if (container_set_holder(&containers, id) || containers_mount_id(&containers, id))
                 return 0;
         r = docker_image(docker, id, &now, reterr_diag);
         if (r < 0)
@@ -135,12 +135,14 @@ typedef struct Act {
         const Reporter *reporter;
         Receipt *receipt;
         int64_t since_sec;
-        bool parallel;      /* the engine's image store gains by it */
-        Index planned_tags; /* plan->rollback_tags by image id */
+        bool parallel; /* the engine's image store gains by it */
+        size_t *tags; /* of each name that the plan takes: the rollback tag that has to be there first */
 } Act;
 
+#define NO_TAG SIZE_MAX
+
 static void act_donep(Act *act) {
-        index_done(&act->planned_tags);
+        free(act->tags);
 }
 
 static void report(const Act *act, const char *message) {
@@ -156,17 +158,19 @@ typedef enum NameOutcome {
 } NameOutcome;
 
 /* One thing that is done with each name of a list. */
-typedef struct Task {
+typedef struct Task Task;
+struct Task {
         const Act *act;
         const NamedImages *names;
-        bool (*may)(const Act *act, const ImageSet *now, const NamedImage *name);
+        const size_t *tags; /* as act->tags, or NULL: none has to be there */
+        bool (*may)(const Task *task, const ImageSet *now, size_t i);
         /* 1: done, 0: refused */
         int (*call)(Docker *docker, const NamedImage *name, size_t *ret_deleted, Diag *reterr_diag);
         bool announced;
         size_t n_slice;
         NameOutcome *outcomes; /* one a name */
         size_t *deleted;       /* one a name: images, by the engine's word */
-} Task;
+};
 
 static void task_donep(Task *task) {
         free(task->outcomes);
@@ -200,31 +204,36 @@ static bool bears(const ImageSet *images, const char *name, const char *id) {
 }
 
 /* A name that somebody took meanwhile is never overwritten. */
-static bool is_free(const Act *act, const ImageSet *now, const NamedImage *name) {
-        (void)act;
-        return !image_set_find_name(now, name->name);
+static bool is_free(const Task *task, const ImageSet *now, size_t i) {
+        return !image_set_find_name(now, task->names->v[i].name);
+}
+
+/* The rollback tag that has to be on the image before it loses this name, or NULL. */
+static const NamedImage *tag_of(const Task *task, size_t i) {
+        if (!task->tags || task->tags[i] == NO_TAG)
+                return NULL;
+        return &task->act->plan->rollback_tags.v[task->tags[i]];
 }
 
 /* The name is still this image's, and the rollback tag that the image was to get first is on it. */
-static bool may_take(const Act *act, const ImageSet *now, const NamedImage *name) {
-        const IndexEntry *tag = index_find(&act->planned_tags, name->id, NULL);
+static bool may_take(const Task *task, const ImageSet *now, size_t i) {
+        const NamedImage *name = &task->names->v[i], *tag = tag_of(task, i);
 
-        return bears(now, name->name, name->id) &&
-               (!tag || bears(now, act->plan->rollback_tags.v[tag->at].name, name->id));
+        return bears(now, name->name, name->id) && (!tag || bears(now, tag->name, name->id));
 }
 
 /* Asks the engine who bears these names now, and the rollback tags planned for their images. */
-static int look_up(Docker *docker, const Act *act, const NamedImage *v, size_t n, ImageSet *ret,
+static int look_up(Docker *docker, const Task *task, size_t begin, size_t n, ImageSet *ret,
                    Diag *reterr_diag) {
         const char *names[2 * SLICE_MAX] = { NULL };
         size_t n_names = 0;
 
-        for (size_t i = 0; i < n; i++) {
-                const IndexEntry *tag = index_find(&act->planned_tags, v[i].id, NULL);
+        for (size_t i = begin; i < begin + n; i++) {
+                const NamedImage *tag = tag_of(task, i);
 
-                names[n_names++] = v[i].name;
+                names[n_names++] = task->names->v[i].name;
                 if (tag)
-                        names[n_names++] = act->plan->rollback_tags.v[tag->at].name;
+                        names[n_names++] = tag->name;
         }
         return docker_images_named(docker, names, n_names, ret, reterr_diag);
 }
@@ -250,11 +259,11 @@ static int do_slice(Docker *docker, size_t slice, void *userdata, Diag *reterr_d
         cleanup(image_set_done) ImageSet now = { 0 };
         int r;
 
-        r = look_up(docker, task->act, &task->names->v[begin], n, &now, reterr_diag);
+        r = look_up(docker, task, begin, n, &now, reterr_diag);
         for (size_t i = begin; i < begin + n && r >= 0; i++) {
                 const NamedImage *name = &task->names->v[i];
 
-                if (!task->may(task->act, &now, name))
+                if (!task->may(task, &now, i))
                         continue; /* the next observation tells what it is now */
                 if (task->announced && announce(task->act, name) < 0)
                         return -ENOMEM;
@@ -369,6 +378,7 @@ static int take_names(Act *act, Diag *reterr_diag) {
         cleanup(task_done) Task task = {
                 .act = act,
                 .names = &act->plan->names,
+                .tags = act->tags,
                 .may = may_take,
                 .call = untag_image,
                 .announced = true,
@@ -428,7 +438,8 @@ static int take_untagged(Act *act, char *const *ids, size_t n, Diag *reterr_diag
                 size_t deleted = 0;
 
                 if (!image || !image_is_untagged(image) ||
-                    container_set_holder(&containers, ids[i]))
+                    container_set_holder(&containers, ids[i]) ||
+                    containers_mount_id(&containers, ids[i]))
                         continue;
                 r = trash(act->docker, ids[i], NULL, &deleted, reterr_diag);
                 if (r >= 0)
@@ -449,14 +460,37 @@ static int take_all_untagged(Act *act, Diag *reterr_diag) {
         return r == -EAGAIN ? 0 : MIN(r, 0);
 }
 
-static int prepare(Act *act) {
-        const NamedImages *tags = &act->plan->rollback_tags;
+/* An image and a repository, as a key. */
+static int add_key(const NamedImage *name, Strv *keys) {
+        cleanup_free char *key = text_format("%s %.*s", name->id,
+                                             (int)name_repository_length(name->name), name->name);
 
-        for (size_t i = 0; i < tags->n; i++)
-                if (index_add(&act->planned_tags, tags->v[i].id, i) < 0)
-                        return -ENOMEM;
-        index_sort(&act->planned_tags);
-        return 0;
+        return key ? strv_add(keys, key) : -ENOMEM;
+}
+
+/* Each name waits for the tag of its image in its repository. */
+static int prepare(Act *act) {
+        const NamedImages *tags = &act->plan->rollback_tags, *names = &act->plan->names;
+        cleanup(strv_done) Strv of_tags = STRV_NULL, of_names = STRV_NULL;
+        cleanup(index_done) Index by_key = { 0 };
+        int r = 0;
+
+        act->tags = calloc(names->n + 1, sizeof(*act->tags));
+        if (!act->tags)
+                return -ENOMEM;
+        for (size_t i = 0; i < tags->n && r >= 0; i++)
+                r = add_key(&tags->v[i], &of_tags);
+        for (size_t i = 0; i < names->n && r >= 0; i++)
+                r = add_key(&names->v[i], &of_names);
+        for (size_t i = 0; i < tags->n && r >= 0; i++)
+                r = index_add(&by_key, of_tags.v[i], i);
+        index_sort(&by_key);
+        for (size_t i = 0; i < names->n && r >= 0; i++) {
+                const IndexEntry *tag = index_find(&by_key, of_names.v[i], NULL);
+
+                act->tags[i] = tag ? tag->at : NO_TAG;
+        }
+        return r;
 }
 
 int act_images(Docker *docker, const ClearPlan *plan, const Reporter *reporter, Receipt *receipt,

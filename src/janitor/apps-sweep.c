@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "base/bytes.h"
+#include "base/index.h"
 #include "base/span.h"
 #include "base/text.h"
 #include "base/words.h"
@@ -365,19 +366,34 @@ int apps_sweep(AppsWork *work) {
 
 /* What is left. */
 
-static const AppFailure *find_failure(const AppsWork *work, const char *app, const char *path) {
+static int index_failures(const AppsWork *work, Index *ret) {
         for (size_t i = 0; i < work->n_failures; i++)
-                if (strcmp(work->failures[i].path, path) == 0 &&
-                    strcmp(work->failures[i].app, app) == 0)
-                        return &work->failures[i];
+                if (index_add(ret, work->failures[i].path, i) < 0)
+                        return -ENOMEM;
+        index_sort(ret);
+        return 0;
+}
+
+static const AppFailure *find_failure(const AppsWork *work, const Index *by_path, const char *app,
+                                      const char *path) {
+        size_t n;
+        const IndexEntry *entries = index_find(by_path, path, &n);
+
+        for (size_t i = 0; i < n; i++) /* one an application */
+                if (strcmp(work->failures[entries[i].at].app, app) == 0)
+                        return &work->failures[entries[i].at];
         return NULL;
 }
 
 bool apps_hopeless(const AppsWork *work, const AppsLook *look) {
+        cleanup(index_done) Index by_path = { 0 };
+
+        if (index_failures(work, &by_path) < 0)
+                return false;
         for (size_t i = 0; i < look->n_caches; i++) {
                 const AppCache *cache = &look->caches[i];
-                const AppFailure *failure =
-                        find_failure(work, look->apps[cache->app].config->name, cache->path);
+                const AppFailure *failure = find_failure(
+                        work, &by_path, look->apps[cache->app].config->name, cache->path);
 
                 if (!failure || failure->error == -ESTALE || failure->error == -EEXIST ||
                     failure->error == -ENOTDIR)
@@ -386,10 +402,10 @@ bool apps_hopeless(const AppsWork *work, const AppsLook *look) {
         return look->n_caches > 0 && !look->more;
 }
 
-static int still_there(const AppsWork *work, const AppsLook *look, const AppCache *cache,
-                       RemainingList *list) {
+static int still_there(const AppsWork *work, const Index *by_path, const AppsLook *look,
+                       const AppCache *cache, RemainingList *list) {
         const AppConfig *config = look->apps[cache->app].config;
-        const AppFailure *failure = find_failure(work, config->name, cache->path);
+        const AppFailure *failure = find_failure(work, by_path, config->name, cache->path);
         cleanup_free char *object = NULL, *reason = NULL, *remedy = NULL;
 
         object = apps_object(config->root, cache->path);
@@ -409,13 +425,13 @@ static int still_there(const AppsWork *work, const AppsLook *look, const AppCach
 /* Caches that are there though they should be gone. */
 static int add_found(const AppsWork *work, const AppsLook *look, RemainingList *list) {
         size_t n_named = MIN(look->n_caches, (size_t)REMAINING_NAMED_MAX), n = 0;
+        cleanup(index_done) Index by_path = { 0 };
+        int r = index_failures(work, &by_path);
 
-        for (size_t i = 0; i < n_named; i++) {
-                int r = still_there(work, look, &look->caches[i], list);
-
-                if (r < 0)
-                        return r;
-        }
+        for (size_t i = 0; i < n_named && r >= 0; i++)
+                r = still_there(work, &by_path, look, &look->caches[i], list);
+        if (r < 0)
+                return r;
         for (size_t i = 0; i < look->n; i++)
                 n += look->apps[i].n_caches;
         remaining_count(list, REMAINING_CACHE, n - n_named);

@@ -387,6 +387,17 @@ static int spare(AppsLook *look, const AppCache *cache, const Mounted *mounted,
         return remaining_add(&look->remaining, REMAINING_CACHE, object, reason, remedy);
 }
 
+/* Whether a cache is to be left: 1, 0, or -ENOMEM; `*ret` is then the mount, where that is known. */
+static int is_held(const AppsLook *look, const AppCache *cache, const MountedSet *mounted,
+                   const ContainerSet *containers, const Mounted **ret) {
+        const App *app = &look->apps[cache->app];
+        int r;
+
+        r = mounted_find(mounted, &app->lineage, app->path, cache->path, cache->dev, cache->ino,
+                         ret);
+        return r < 0 ? r : *ret || containers->unreadable.n > 0;
+}
+
 int apps_spare_mounted(AppsLook *look, const ContainerSet *containers) {
         cleanup(mounted_done) MountedSet mounted = { 0 };
         size_t n = look->n_caches;
@@ -396,19 +407,18 @@ int apps_spare_mounted(AppsLook *look, const ContainerSet *containers) {
         look->n_caches = 0;
         for (size_t i = 0; i < n; i++) {
                 AppCache *cache = &look->caches[i];
-                const App *app = &look->apps[cache->app];
-                const Mounted *found = r < 0 ? NULL
-                                             : mounted_find(&mounted, &app->lineage, app->path,
-                                                            cache->path, cache->dev, cache->ino);
+                const Mounted *found = NULL;
 
-                if (r < 0 || (!found && containers->unreadable.n == 0)) {
+                if (r >= 0)
+                        r = is_held(look, cache, &mounted, containers, &found);
+                if (r <= 0) { /* after an error, too: the list stays whole */
                         look->caches[look->n_caches++] = *cache;
                         continue;
                 }
                 r = spare(look, cache, found, containers->unreadable.v);
                 free(cache->path);
         }
-        return r;
+        return MIN(r, 0);
 }
 
 void apps_look_done(AppsLook *look) {

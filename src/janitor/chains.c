@@ -38,13 +38,21 @@ static int find_parents(Walk *walk) {
         return 0;
 }
 
+/* Whether the engine's classic builder takes no step from what it did not build itself: 25.0.2 and later
+ * (CVE-2024-24557, IsBuiltLocally in moby's image/cache), so all of API 1.45. */
+static bool asks_who_built(const EngineInfo *engine) {
+        return engine->api_major > 1 || (engine->api_major == 1 && engine->api_minor >= 45);
+}
+
 /* The first step of a build FROM scratch: it has no parent, and a history of one entry. What has more
  * was made elsewhere and loaded: the classic builder does not reach it. */
 static bool is_first_step(const Inventory *inventory, const Image *image) {
         const ImageFacts *facts = fact_set_find(&inventory->facts, image->id);
 
-        return !image->parent_id[0] && facts && facts->kind == IMAGE_KIND_CLASSIC &&
-               facts->n_history <= 1;
+        if (image->parent_id[0] || !facts || facts->n_history > 1)
+                return false;
+        return facts->kind == IMAGE_KIND_CLASSIC ||
+               (facts->kind == IMAGE_KIND_LOADED && !asks_who_built(&inventory->engine));
 }
 
 /* Whether a step may stand on this image as on another step of the same Dockerfile. Where not, it is the
@@ -79,9 +87,12 @@ static void complete(Walk *walk, size_t i) {
 
                 chain->whole = !image_is_untagged(parent) || below->whole;
                 chain->n_own = 1;
-                if (is_step(walk, parent))
+                chain->base = chain->parent;
+                if (is_step(walk, parent)) {
                         chain->n_own =
                                 below->n_own == CHAIN_BROKEN ? CHAIN_BROKEN : below->n_own + 1;
+                        chain->base = below->base;
+                }
         }
         walk->visits[i] = VISITED;
 }
@@ -95,6 +106,7 @@ static void follow(Walk *walk, size_t image) {
              i = walk->chains[i].parent) {
                 walk->visits[i] = VISITING;
                 walk->chains[i].n_own = CHAIN_BROKEN;
+                walk->chains[i].base = CHAIN_NO_IMAGE;
                 walk->path[n++] = i;
         }
         while (n > 0)
@@ -124,8 +136,8 @@ int chains_find(const Inventory *inventory, const Config *config, ImageChain **r
 }
 
 size_t image_base_entries(const ImageFacts *facts, const ImageChain *chain) {
-        if (facts->n_history == FACTS_NO_HISTORY || chain->n_own == 0 ||
-            chain->n_own == CHAIN_BROKEN || chain->n_own > (size_t)facts->n_history)
+        if (facts->n_history == FACTS_NO_HISTORY || !chain_tells_base(chain) ||
+            chain->n_own > (size_t)facts->n_history)
                 return facts->n_base;
         return (size_t)facts->n_history - chain->n_own;
 }

@@ -41,13 +41,22 @@ static int name_note_end(NameNote *note, const char *before, const char *after, 
         return text ? strv_add(notes, text) : -ENOMEM;
 }
 
-static int note_deleted(const NamedImages *names, Strv *notes) {
-        cleanup(name_note_done) NameNote note = { 0 };
+static int add_deleted(const NamedImages *names, NameNote *note) {
         int r = 0;
 
         for (size_t i = 0; i < names->n && r >= 0; i++)
                 if (names->v[i].deleted)
-                        r = name_note_add(&note, names->v[i].name);
+                        r = name_note_add(note, names->v[i].name);
+        return r;
+}
+
+static int note_deleted(const Receipt *receipt, Strv *notes) {
+        cleanup(name_note_done) NameNote note = { 0 };
+        int r;
+
+        r = add_deleted(&receipt->names, &note);
+        if (r >= 0)
+                r = add_deleted(&receipt->replaced_tags, &note);
         return r < 0 ? r : name_note_end(&note, "delete ", " (cannot be rolled back)", notes);
 }
 
@@ -65,7 +74,7 @@ int clear_image_notes(const Clear *clear, const ClearPlan *last, Strv *notes) {
         int r = 0;
 
         if (!clear->options->dry_run) { /* a plan lists them */
-                r = note_deleted(&clear->receipt->names, notes);
+                r = note_deleted(clear->receipt, notes);
                 if (r >= 0)
                         r = note_kept(&last->kept, KEPT_OLDER, "kept: serves no build: ", notes);
                 if (r >= 0)

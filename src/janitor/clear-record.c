@@ -8,93 +8,11 @@
 
 #include "base/span.h"
 #include "base/text.h"
+#include "docker/references.h"
 #include "janitor/clearing.h"
 #include "janitor/mounted.h"
 #include "janitor/proof.h"
 #include "janitor/unreadable.h"
-
-static int store_receipt(Clear *clear, const Json *json, Diag *reterr_diag) {
-        Run run;
-
-        if (!json)
-                return -ENOMEM;
-        receipt_run(clear->receipt, &run);
-        run.took_names = json_first(json_get(json, "names")); /* or is about to */
-        return store_write_run(clear->store, &run, json, reterr_diag);
-}
-
-/* Without knowing what is stored, nothing is written in its place. */
-static int write_suspects(Clear *clear, Diag *reterr_diag) {
-        int r;
-
-        if (!clear->dirty || clear->not_read.text[0])
-                return 0;
-        r = store_write_suspects(clear->store, &clear->suspects, reterr_diag);
-        clear->dirty = r < 0;
-        return r;
-}
-
-int record_recall(Clear *clear) {
-        cleanup(suspects_done) Suspects known = { 0 };
-        Diag diag = DIAG_NULL;
-        int r;
-
-        r = store_read_suspects(clear->store, &known, &diag);
-        if (r == -ENOMEM)
-                return r;
-        clear->not_read = DIAG_NULL;
-        if (r < 0) {
-                diag_format(&clear->not_read, "%s", diag_text(&diag, r));
-                return 0;
-        }
-        clear->suspects.ever_matched = clear->suspects.ever_matched || known.ever_matched;
-        return named_images_merge(&clear->suspects.images, &known.images);
-}
-
-/* Type Cache[]: what was taken, and what is about to be. */
-static Json *all_caches(const Clear *clear, const Json *taken) {
-        cleanup(json_free) Json *array = json_copy(taken);
-
-        return array && apps_add_caches(&clear->apps, array) >= 0 ? TAKE_PTR(array) : NULL;
-}
-
-/* Type Name[]: what was taken, and what is about to be. */
-static Json *all_names(const NamedImages *taken, const NamedImages *planned) {
-        NamedImages names = { 0 };
-        Json *json = NULL;
-
-        if (named_images_merge(&names, taken) >= 0 && named_images_merge(&names, planned) >= 0)
-                json = named_images_json(&names);
-        named_images_done(&names);
-        return json;
-}
-
-int record_ahead(Clear *clear) {
-        cleanup(json_free) Json *json = receipt_json(clear->receipt);
-        const Receipt *receipt = clear->receipt;
-        const ClearPlan *plan = &clear->plan;
-        Diag diag = DIAG_NULL;
-        int r;
-
-        r = json ? json_replace(json, "names", all_names(&receipt->names, &plan->names)) : -ENOMEM;
-        if (r >= 0)
-                r = json_replace(json, "replacedTags",
-                                 all_names(&receipt->replaced_tags, &plan->replaced_tags));
-        if (r >= 0)
-                r = json_replace(json, "caches", all_caches(clear, json_get(json, "caches")));
-        if (r >= 0 && clear->not_read.text[0])
-                r = record_recall(clear);
-        if (r >= 0)
-                r = store_receipt(clear, json, &diag);
-        if (r >= 0)
-                r = write_suspects(clear, &diag);
-        if (r == -ENOMEM)
-                return r;
-        clear->not_recorded = DIAG_NULL;
-        if (r < 0)
-                diag_format(&clear->not_recorded, "%s", diag_text(&diag, r));
-        return r >= 0;
-}
 
 static int printf_like(2, 3) note(Strv *notes, const char *format, ...) {
         cleanup_free char *text = NULL;
@@ -135,7 +53,7 @@ static int add_service_notes(Clear *clear, Strv *notes) {
 
                 if (!entry->next || entry->id[0])
                         continue;
-                if (service_image_name(entry->image, &name) < 0)
+                if (reference_name(entry->image, &name) < 0)
                         return -ENOMEM;
                 taken = name ? named_images_find(&clear->suspects.images, name) : NULL;
                 if (taken &&
@@ -148,20 +66,35 @@ static int add_service_notes(Clear *clear, Strv *notes) {
         return 0;
 }
 
+/* Tells what the scope is where no image was ever in it. */
+static int add_scope_note(const Config *config, Strv *notes) {
+        cleanup_free char *match = strv_join(&config->match, ", ");
+
+        if (!match)
+                return -ENOMEM;
+        if (config->match.n == 0) /* then the configuration has a project */
+                return note(
+                        notes,
+                        "NO IMAGE EVER MATCHED [images] project=%s: does an image on this host "
+                        "have the label com.docker.compose.project=%s? Compose gives it to what "
+                        "it builds; [images] match= takes images by name",
+                        config->project, config->project);
+        return note(notes,
+                    "NO IMAGE EVER MATCHED [images] match=%s%s%s: is that what this host's images "
+                    "are called? Compose names them PROJECT-SERVICE or PROJECT_SERVICE where the "
+                    "file gives no image; [images] project= takes a compose project",
+                    match, config->project ? " or project=" : "", config->project ?: "");
+}
+
 static int add_notes(Clear *clear, Strv *notes) {
-        cleanup_free char *match = strv_join(&clear->config->match, ", ");
         cleanup_free char *others = strv_join(&clear->plan.other_projects, ", ");
         int r = 0;
 
-        if (!match || !others)
+        if (!others)
                 return -ENOMEM;
         if (clear->options->target & TARGET_IMAGES && !clear->suspects.ever_matched &&
             !clear->not_read.text[0])
-                r = note(notes,
-                         "NO IMAGE EVER MATCHED [images] match=%s: is that what this host's images "
-                         "are called? Compose names them PROJECT-SERVICE or PROJECT_SERVICE where "
-                         "the file gives no image; [images] project= takes a compose project",
-                         match);
+                r = add_scope_note(clear->config, notes);
         if (r >= 0 && clear->plan.other_projects.n > 0)
                 r = note(notes, "the build cache is the whole host's: builds of %s start cold, too",
                          others);
@@ -173,6 +106,11 @@ static int add_notes(Clear *clear, Strv *notes) {
                                 "into images; see [app NAME] in wpcached.conf(5)");
         if (r >= 0 && clear->options->target & TARGET_IMAGES)
                 r = add_service_notes(clear, notes);
+        if (r >= 0 && clear->prune_first)
+                r = note(notes,
+                         "images lose names only if removing the build cache makes room for the "
+                         "receipt: %s",
+                         clear->not_recorded.text);
         if (r >= 0)
                 r = add_all(notes, &clear->apps.notes);
         if (r >= 0 && clear->apps_work.n_left_overs > 0)
@@ -193,41 +131,19 @@ static int add_assumes(const Clear *clear, Strv *assumes) {
         return r;
 }
 
-/* Names the state directory where it kept this clear from what it was asked for. */
-static int add_store(Clear *clear, RemainingList *remaining) {
-        const ClearPlan *plan = &clear->plan;
-        bool images = clear->options->target & TARGET_IMAGES;
-        cleanup_free char *directory = NULL, *remedy = NULL, *text = NULL;
-
-        if (!images || (!clear->not_read.text[0] && !clear->not_recorded.text[0]))
-                return 0;
-        directory = store_directory(clear->store);
-        remedy = directory ? text_format("df -h %s; df -i %s; free space there, then clear again",
-                                         directory, directory)
-                           : strdup("see to the disk of the state directory, then clear again");
-        if (clear->not_recorded.text[0] &&
-            plan->names.n + plan->rollback_tags.n + plan->untagged.n + plan->trash.n > 0)
-                text = text_format("images were left alone, since names are taken only once the "
-                                   "receipt that has them is stored: %s",
-                                   clear->not_recorded.text);
-        else if (clear->not_read.text[0])
-                text = text_format("which images earlier clears took names from is not known: %s",
-                                   clear->not_read.text);
-        else
-                return 0;
-        if (!remedy || !text)
-                return -ENOMEM;
-        return remaining_add(remaining, REMAINING_STORE, directory ?: "state directory", text,
-                             remedy);
-}
-
 /* Judges the last look. */
 static int judge(Clear *clear, RemainingList *ret_remaining, Strv *ret_assumes, Strv *ret_notes) {
+        cleanup_free char *remedy = NULL;
         int r = 0;
 
+        if (clear->not_recorded.text[0]) {
+                remedy = store_remedy(clear);
+                if (!remedy)
+                        return -ENOMEM;
+        }
         if (clears_docker(clear))
                 r = proof_remaining(&clear->inventory, clear->config, clear->options,
-                                    &clear->suspects.images, &clear->plan, ret_remaining);
+                                    &clear->suspects.images, &clear->plan, remedy, ret_remaining);
         if (r >= 0 && clears_docker(clear))
                 r = unreadable_remaining(&clear->inventory, clear->options->target, ret_remaining);
         if (r >= 0 && clear->options->target == TARGET_APPS && clear->config->apps.n == 0)
@@ -238,7 +154,7 @@ static int judge(Clear *clear, RemainingList *ret_remaining, Strv *ret_assumes, 
                 r = apps_remaining(&clear->apps_work, &clear->apps, clear->options->dry_run,
                                    ret_remaining);
         if (r >= 0)
-                r = add_store(clear, ret_remaining);
+                r = store_remaining(clear, ret_remaining);
         if (r >= 0)
                 r = remaining_close(ret_remaining);
         if (r >= 0)
@@ -350,7 +266,7 @@ int record_outcome(Clear *clear) {
                 receipt->finished_sec = clear->inventory.observed_sec;
                 r = trim_suspects(clear);
                 if (r >= 0)
-                        r = write_suspects(clear, &diag);
+                        r = clear_write_suspects(clear, &diag);
                 if (r == -ENOMEM) /* else more of them are stored than there are: no harm */
                         return r;
         } else {
@@ -358,7 +274,7 @@ int record_outcome(Clear *clear) {
         }
         receipt_measure_disks(receipt);
         json = receipt_json(receipt);
-        r = store_receipt(clear, json, &diag);
+        r = clear_store_receipt(clear, json, &diag);
         if (r >= 0 || r == -ENOMEM)
                 return r;
         return note(&receipt->notes, "this receipt is in memory alone until it can be stored: %s",
@@ -381,15 +297,24 @@ static int add_apps_to_plan(Clear *clear, Json *plan) {
         return r;
 }
 
-/* What the host will look like once the plan is carried out. */
-static int predict(Clear *clear, const ClearPlan *plan) {
-        int r;
+/* What the host will look like once the plan is carried out. Where no receipt can be stored, images are
+ * left alone: the plan says so. */
+static int predict(Clear *clear, ClearPlan *plan, Diag *reterr_diag) {
+        int r = 1;
 
-        r = plan_predict(clear->config, plan, &clear->suspects.images, &clear->inventory);
+        if (clear->options->target & TARGET_IMAGES)
+                r = record_test(clear);
+        if (r == 0) {
+                r = prune_may_make_room(clear, plan, &clear->prune_first, reterr_diag);
+                if (r >= 0 && !clear->prune_first)
+                        clear_plan_leave_images(plan);
+        }
+        if (r >= 0)
+                r = plan_predict(clear->config, plan, &clear->suspects.images, &clear->inventory);
         return r < 0 ? r : clear_plan(clear);
 }
 
-int record_plan(Clear *clear, Json **ret) {
+int record_plan(Clear *clear, Json **ret, Diag *reterr_diag) {
         cleanup(remaining_done) RemainingList remaining = { 0 };
         cleanup(strv_done) Strv assumes = STRV_NULL, notes = STRV_NULL;
         cleanup(clear_plan_done) ClearPlan plan = { 0 };
@@ -398,7 +323,7 @@ int record_plan(Clear *clear, Json **ret) {
 
         plan = clear->plan;
         clear->plan = (ClearPlan){ 0 };
-        r = clears_docker(clear) ? predict(clear, &plan) : 0;
+        r = clears_docker(clear) ? predict(clear, &plan, reterr_diag) : 0;
         if (r >= 0)
                 r = judge(clear, &remaining, &assumes, &notes);
         if (r < 0)
@@ -414,12 +339,14 @@ void record_failure(Clear *clear, int error, Diag *reterr_diag) {
         Receipt *receipt = clear->receipt;
         cleanup(json_free) Json *json = NULL;
         Diag diag = DIAG_NULL;
+        int r;
 
         receipt->outcome = error == -ECANCELED ? OUTCOME_INTERRUPTED : OUTCOME_FAILED;
         receipt->finished_sec = now_realtime_sec();
         receipt->error = strdup(diag_text(reterr_diag, error));
         json = receipt_json(receipt);
-        if (store_receipt(clear, json, &diag) < 0)
-                diag_wrap(reterr_diag, error, "(and the receipt could not be written: %s)",
-                          diag_text(&diag, -ENOMEM));
+        r = clear_store_receipt(clear, json, &diag);
+        if (r < 0)
+                diag_format(reterr_diag, "%s (and the receipt could not be written: %s)",
+                            diag_text(reterr_diag, error), diag_text(&diag, r));
 }

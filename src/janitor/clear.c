@@ -391,7 +391,7 @@ int clear_run(Docker *docker, const Config *config, Store *store, BuildWatch *wa
         if (options->dry_run) {
                 reporter->proving(reporter->userdata, true);
                 r = observe(&clear, reterr_diag);
-                return r < 0 ? r : record_plan(&clear, ret_plan);
+                return r < 0 ? r : record_plan(&clear, ret_plan, reterr_diag);
         }
 
         r = run_passes(&clear, reterr_diag);

@@ -139,6 +139,8 @@ int plan_run(Docker *docker, const Config *config, Memory *memory, const Surroun
         int r;
 
         r = look_run(docker, config, OBSERVE_ALL, memory, around, &look, reterr_diag);
+        if (r >= 0)
+                r = look_refresh(docker, config, memory, around, &look, reterr_diag);
         if (r < 0)
                 return r;
         r = json_add(json, "policy", look_policy_json(&look, config));
@@ -237,6 +239,8 @@ int explain_run(Docker *docker, const Config *config, Memory *memory, const Surr
         int r;
 
         r = look_run(docker, config, OBSERVE_ALL, memory, around, &look, reterr_diag);
+        if (r >= 0)
+                r = look_refresh(docker, config, memory, around, &look, reterr_diag);
         if (r >= 0)
                 r = find_object(&look.inventory, object, &matches);
         if (r < 0)

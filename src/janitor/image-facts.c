@@ -10,8 +10,12 @@
 
 #include "base/text.h"
 #include "docker/parallel.h"
+#include "janitor/built-stages.h"
+#include "janitor/image-base.h"
 #include "janitor/image-history.h"
 #include "janitor/inline-cache.h"
+#include "janitor/named-stages.h"
+#include "janitor/stages.h"
 
 #define NO_FACTS SIZE_MAX
 /* So many answers are held at once. */
@@ -43,6 +47,16 @@ static ImageKind kind_from_comment(const char *comment) {
         if (strncmp(comment, "buildkit.", strlen("buildkit.")) == 0)
                 return IMAGE_KIND_BUILDKIT;
         return *comment ? IMAGE_KIND_OTHER : IMAGE_KIND_CLASSIC;
+}
+
+/*
+ * The graphdriver store notes each tag of an image, and that of a build is one; what came with a name by
+ * load or pull has none until others tag it. The containerd store notes a time for those as well.
+ */
+static bool came_with_its_name(const Inventory *inventory, const Image *image,
+                               const ImageDetail *detail) {
+        return inventory->image_store == IMAGE_STORE_GRAPHDRIVER && !image->parent_id[0] &&
+               image->names.n > 0 && detail->last_tagged_nsec == 0;
 }
 
 /* An image that is inspected. */
@@ -80,7 +94,8 @@ static int inspect(Docker *docker, size_t i, void *userdata, Diag *reterr_diag) 
         return inspection->reason ? 0 : -ENOMEM;
 }
 
-static int add_facts(const Inspection *inspection, FactSet *facts) {
+static int add_facts(const Inspection *inspection, Inventory *inventory) {
+        FactSet *facts = &inventory->facts;
         const ImageDetail *detail = &inspection->detail;
         const Image *image = inspection->image;
         ImageFacts *entry = inspection->at != NO_FACTS ? &facts->v[inspection->at] : NULL;
@@ -96,11 +111,15 @@ static int add_facts(const Inspection *inspection, FactSet *facts) {
         if (entry->n_history == FACTS_NO_HISTORY)
                 entry->kind = image->parent_id[0] ? IMAGE_KIND_CLASSIC
                                                   : kind_from_comment(detail->comment);
-        prefixes_done(&entry->layers);
+        if (entry->n_history == FACTS_NO_HISTORY && entry->kind == IMAGE_KIND_CLASSIC &&
+            came_with_its_name(inventory, image, detail))
+                entry->kind = IMAGE_KIND_LOADED;
+        hash_list_done(&entry->layers);
         for (size_t i = 0; i < detail->layers.n; i++)
                 if (prefixes_add(&entry->layers, text_hash(detail->layers.v[i])) < 0)
                         return -ENOMEM;
         entry->last_tagged_sec = detail->last_tagged_sec;
+        entry->tagged_here = detail->last_tagged_sec != 0;
         entry->last_tagged_nsec = detail->last_tagged_nsec;
         entry->inspected = true;
         entry->names_hash = hash_names(image);
@@ -123,7 +142,7 @@ static int add_inspection(const Inspection *inspection, Inventory *inventory, Di
         Diag diag = DIAG_NULL;
 
         if (inspection->error == 0)
-                return add_facts(inspection, &inventory->facts);
+                return add_facts(inspection, inventory);
         diag_set(&diag, inspection->error, "%s", inspection->reason);
         return inventory_add_failure(&inventory->images.unreadable, inspection->image->id,
                                      inspection->error, &diag, reterr_diag);
@@ -248,5 +267,13 @@ int image_facts_observe(Docker *docker, const Config *config, Inventory *invento
         r = inspect_images(docker, inventory, reterr_diag);
         if (r >= 0)
                 r = image_histories_observe(docker, config, inventory, reterr_diag);
-        return r < 0 ? r : inline_caches_observe(docker, inventory);
+        if (r >= 0)
+                r = stages_observe(docker, config, inventory, reterr_diag);
+        if (r >= 0)
+                r = named_stages_observe(docker, config, inventory, reterr_diag);
+        if (r >= 0)
+                r = image_bases_note(config, inventory);
+        if (r >= 0)
+                r = inline_caches_observe(docker, inventory);
+        return r < 0 ? r : built_stages_observe(docker, inventory);
 }

@@ -8,7 +8,6 @@
 #include "base/text.h"
 #include "docker/name.h"
 #include "docker/parallel.h"
-#include "janitor/chains.h"
 #include "janitor/instruction.h"
 #include "janitor/ownership.h"
 
@@ -70,12 +69,11 @@ static int read_history(Docker *docker, const Image *image, ImageFacts *facts, D
                 return 0;
         if (r < 0)
                 return r;
-        prefixes_done(&facts->steps);
+        hash_list_done(&facts->steps);
         for (size_t i = entries.n; i > 0; i--)
-                if (prefixes_add(&facts->steps, entries.v[i - 1].hash) < 0)
+                if (hash_list_add(&facts->steps, entries.v[i - 1].hash) < 0)
                         return -ENOMEM;
-        if (facts->kind == IMAGE_KIND_CLASSIC && !image->parent_id[0] &&
-            !(entries.n > 0 && entries.v[0].classic))
+        if (image_kind_is_classic(facts->kind) && !(entries.n > 0 && entries.v[0].classic))
                 facts->kind = IMAGE_KIND_OTHER;
         facts->n_base = count_base_entries(&entries, facts->kind);
         facts->n_history = (int64_t)entries.n;
@@ -107,11 +105,14 @@ static bool same_repository(const Release *a, const Release *b) {
         return a->n_repository == b->n_repository && memcmp(a->name, b->name, a->n_repository) == 0;
 }
 
-static void note_names(const Config *config, const Image *image, ImageFacts *facts) {
-        for (size_t i = 0; i < image->names.n; i++)
+static int note_names(const Config *config, const Image *image, ImageFacts *facts) {
+        int r = 0;
+
+        for (size_t i = 0; i < image->names.n && r >= 0; i++)
                 if (name_is_ours(config, image, image->names.v[i]) &&
                     !name_is_rollback(config, image->names.v[i]))
-                        facts_add_name(facts, text_hash(image->names.v[i]));
+                        r = facts_add_name(facts, text_hash(image->names.v[i]));
+        return r;
 }
 
 /* Marks in `wanted` the newest images of ours of each repository, and notes in the facts which images
@@ -132,7 +133,12 @@ static int find_ours(const Config *config, Inventory *inventory, bool *wanted) {
                         continue;
                 facts->dirty |= !facts->ours;
                 facts->ours = true;
-                note_names(config, image, facts);
+                if (note_names(config, image, facts) < 0)
+                        return -ENOMEM;
+                if (image->project && facts->project_hash != text_hash(image->project)) {
+                        facts->project_hash = text_hash(image->project);
+                        facts->dirty = true;
+                }
                 if (facts->kind != IMAGE_KIND_OTHER)
                         releases[n++] = (Release){ name, name_repository_length(name), i,
                                                    image->created_sec };
@@ -151,7 +157,7 @@ static bool history_decides(const Inventory *inventory, const Image *image,
                             const ImageFacts *facts) {
         if (image->parent_id[0])
                 return image->names.n > 0 || !image_has_children(inventory, image);
-        return facts && facts->kind == IMAGE_KIND_CLASSIC;
+        return facts && image_kind_is_classic(facts->kind);
 }
 
 /* Marks in `wanted`, beside the images of ours there, what history_decides(); and takes out what is
@@ -200,8 +206,8 @@ static int read_one(Docker *docker, size_t i, void *userdata, Diag *reterr_diag)
         return read_history(docker, reading->image, reading->facts, reterr_diag);
 }
 
-static int read_histories(Docker *docker, const Config *config, Inventory *inventory,
-                          Diag *reterr_diag) {
+int image_histories_observe(Docker *docker, const Config *config, Inventory *inventory,
+                            Diag *reterr_diag) {
         const ImageSet *images = &inventory->images;
         cleanup_free bool *wanted = calloc(images->n + 1, sizeof(*wanted));
         cleanup_free Reading *readings = calloc(images->n + 1, sizeof(*readings));
@@ -227,30 +233,4 @@ static int read_histories(Docker *docker, const Config *config, Inventory *inven
         for (size_t i = 0; i < n && r >= 0; i++)
                 r = read_one(docker, i, readings, reterr_diag);
         return r;
-}
-
-/* Where the chain of an image of ours tells where its base image ends, that is remembered with it. */
-static int find_bases(const Config *config, Inventory *inventory) {
-        cleanup_free ImageChain *chains = NULL;
-        int r = chains_find(inventory, config, &chains);
-
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < inventory->images.n; i++) {
-                ImageFacts *facts = fact_set_find(&inventory->facts, inventory->images.v[i].id);
-                size_t n_base = facts ? image_base_entries(facts, &chains[i]) : 0;
-
-                if (!facts || facts->n_base == n_base)
-                        continue;
-                facts->n_base = n_base;
-                facts->dirty = true;
-        }
-        return 0;
-}
-
-int image_histories_observe(Docker *docker, const Config *config, Inventory *inventory,
-                            Diag *reterr_diag) {
-        int r = read_histories(docker, config, inventory, reterr_diag);
-
-        return r < 0 ? r : find_bases(config, inventory);
 }

@@ -5,6 +5,10 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "base/text.h"
+#include "docker/name.h"
+#include "store/facts.h"
+
 static const char nop[] = "#(nop)";
 static const char buildkit[] = " # buildkit";
 
@@ -73,18 +77,19 @@ static void keep_destination(char *text) {
                 text[--n] = '\0';
 }
 
-/* "ARG A=1 B": the names alone. */
-static void keep_arg_names(char *text) {
-        char *to = text;
-        bool value = false;
+/* "ARG A=1 B": the names alone. A word without "=" is a name as well (`all`), or part of the value before
+ * it, as in "ENV A=two words". */
+static void keep_names(char *text, bool all) {
+        char *to = text + strcspn(text, " "), *word = to;
 
-        for (const char *p = text; *p; p++) {
-                if (*p == ' ')
-                        value = false;
-                else if (*p == '=')
-                        value = true;
-                if (!value)
-                        *to++ = *p;
+        while (*word) {
+                size_t n = strcspn(word + 1, " "), n_name = strcspn(word + 1, " =");
+
+                if (all || n_name < n) {
+                        memmove(to, word, 1 + n_name);
+                        to += 1 + n_name;
+                }
+                word += 1 + n;
         }
         *to = '\0';
 }
@@ -136,9 +141,64 @@ char *instruction_normal(const char *created_by) {
         if (has_word(text, "COPY") || has_word(text, "ADD"))
                 keep_destination(text);
         else if (has_word(text, "ARG"))
-                keep_arg_names(text);
-        else if (has_word(text, "EXPOSE") || has_word(text, "HEALTHCHECK"))
+                keep_names(text, true);
+        else if (has_word(text, "ENV") || has_word(text, "LABEL"))
+                keep_names(text, false);
+        else if (has_word(text, "EXPOSE") || has_word(text, "HEALTHCHECK") ||
+                 has_word(text, INSTRUCTION_ONBUILD))
                 *strchrnul(text, ' ') = '\0';
         loosen_numbers(text);
         return text;
+}
+
+/* What follows "[builder 2/3] " or "[2/3] "; NULL: another step, "[internal] load build context". */
+static const char *instruction_of(const char *name) {
+        const char *end = strstr(name, "] "), *p = end;
+
+        if (*name != '[' || !end)
+                return NULL;
+        while (isdigit((unsigned char)p[-1]))
+                p--;
+        return p < end && p[-1] == '/' && isdigit((unsigned char)p[-2]) ? end + 2 : NULL;
+}
+
+uint64_t instruction_hash_of_from(uint64_t repository) {
+        return hash_prefix(hash_prefix(0, text_hash("FROM")), repository);
+}
+
+/* "FROM docker.io/library/python:3@sha256:…": lists of images leave out the registry of Docker. */
+static int hash_from(const char *image, uint64_t *ret) {
+        static const char *const defaults[] = { "docker.io/library/", "docker.io/" };
+        cleanup_free char *repository = NULL;
+
+        for (size_t i = 0; i < ELEMENTSOF(defaults); i++)
+                if (strncmp(image, defaults[i], strlen(defaults[i])) == 0) {
+                        image += strlen(defaults[i]);
+                        break;
+                }
+        repository = strndup(image, strcspn(image, "@"));
+        if (!repository)
+                return -ENOMEM;
+        repository[name_repository_length(repository)] = '\0';
+        *ret = instruction_hash_of_from(text_hash(repository));
+        return 1;
+}
+
+int instruction_hash_of_step(const char *name, uint64_t *ret) {
+        static const char from[] = "FROM ", run[] = "RUN ";
+        const char *instruction = instruction_of(name);
+        cleanup_free char *text = NULL, *normal = NULL;
+
+        if (!instruction)
+                return 0;
+        if (strncmp(instruction, from, strlen(from)) == 0)
+                return hash_from(instruction + strlen(from), ret);
+        text = strncmp(instruction, run, strlen(run)) == 0
+                       ? text_format("RUN /bin/sh -c %s", instruction + strlen(run))
+                       : strdup(instruction);
+        normal = text ? instruction_normal(text) : NULL;
+        if (!normal)
+                return -ENOMEM;
+        *ret = text_hash(normal);
+        return 1;
 }

@@ -25,6 +25,8 @@
 #define CONTAINERD_ROOT "/var/lib/containerd"
 /* Unreadable images, or containers, past which the failure to describe one more is the engine's. */
 #define FAILURES_MAX 8
+/* Young leaves past this many count as steps of a build. */
+#define LEAVES_ASKED_MAX 64
 
 void disks_done(Disks *disks) {
         for (size_t i = 0; i < disks->n; i++)
@@ -83,8 +85,9 @@ int disks_observe(const Config *config, const EngineInfo *engine, Disks *ret) {
         return 0;
 }
 
-/* Empties all but the facts and the watch. */
+/* Empties all but the facts, the watch and the end of our builds. */
 static void inventory_reset(Inventory *inventory) {
+        const int64_t ours_ended_nsec = inventory->ours_ended_nsec;
         BuildWatch *watch = inventory->watch;
         FactSet facts = inventory->facts;
 
@@ -95,11 +98,13 @@ static void inventory_reset(Inventory *inventory) {
         image_set_done(&inventory->images);
         container_set_done(&inventory->containers);
         service_images_done(&inventory->services);
+        image_mounts_done(&inventory->image_mounts);
         strv_done(&inventory->builder_volumes);
         unreadable_done(&inventory->unreadable_volumes);
         strv_done(&inventory->classic_builds);
         builds_done(&inventory->builds);
         *inventory = INVENTORY_NULL;
+        inventory->ours_ended_nsec = ours_ended_nsec;
         inventory->facts = facts;
         inventory->watch = watch;
 }
@@ -124,13 +129,25 @@ bool inventory_building(const Inventory *inventory) {
         return inventory_buildkit_building(inventory) || inventory->classic_builds.n > 0;
 }
 
+const Container *container_of_image(const Inventory *inventory, const char *image_id) {
+        return container_set_holder(&inventory->containers, image_id)
+                       ?: image_mounts_holder(&inventory->image_mounts, &inventory->containers,
+                                              image_id, true);
+}
+
+const Container *container_that_may_mount(const Inventory *inventory, const Image *image) {
+        return image_mounts_holder(&inventory->image_mounts, &inventory->containers, image->id,
+                                   false);
+}
+
 const ServiceImage *service_of_image(const Inventory *inventory, const Image *image) {
         return service_images_find(&inventory->services, image->id);
 }
 
 bool image_in_use(const Inventory *inventory, const Image *image) {
-        return container_set_holder(&inventory->containers, image->id) ||
-               inventory->services.unread || service_of_image(inventory, image);
+        return container_of_image(inventory, image->id) ||
+               container_that_may_mount(inventory, image) || inventory->services.unread ||
+               service_of_image(inventory, image);
 }
 
 bool image_may_be_used(const Inventory *inventory, const Image *image) {
@@ -147,7 +164,7 @@ bool image_is_classic(const Inventory *inventory, const Image *image) {
         if (image->parent_id[0])
                 return true;
         facts = fact_set_find(&inventory->facts, image->id);
-        return facts && facts->kind == IMAGE_KIND_CLASSIC;
+        return facts && image_kind_is_classic(facts->kind);
 }
 
 bool image_has_children(const Inventory *inventory, const Image *image) {
@@ -387,26 +404,13 @@ static int observe_classic_container(Docker *docker, Container *container, Inven
         return strv_add(&inventory->classic_builds, text);
 }
 
-/* What the final image does not tell, the instructions of an earlier stage, its stage does. */
-static void note_stages(const NamedBuilds *builds, Inventory *inventory) {
-        for (size_t i = 0; i < inventory->images.n; i++) {
-                const Image *image = &inventory->images.v[i];
-                ImageFacts *facts = fact_set_find(&inventory->facts, image->id);
-
-                if (!facts || facts->ours || !image_is_classic_leaf(inventory, image) ||
-                    !stage_is_ours(builds, image))
-                        continue;
-                facts->ours = facts->dirty = true;
-        }
-}
-
-static int observe_classic_builds(Docker *docker, const Config *config, Observe what,
-                                  const NamedImages *known, Inventory *inventory,
-                                  Diag *reterr_diag) {
+static int observe_classic_builds(Docker *docker, const Config *config, const NamedImages *known,
+                                  Inventory *inventory, Diag *reterr_diag) {
         cleanup(named_builds_done) NamedBuilds builds = { 0 };
         /* Not when the look began: a step may have been committed since. */
         int64_t now_sec = now_realtime_sec();
         cleanup(strv_done) Strv failed_ids = STRV_NULL;
+        size_t n_asked = 0;
         char text[160];
         int r;
 
@@ -416,21 +420,28 @@ static int observe_classic_builds(Docker *docker, const Config *config, Observe 
                 if (r < 0)
                         return r;
         }
+        strv_sort(&failed_ids);
         r = stages_ask_times(docker, config, inventory, reterr_diag);
-        if (r >= 0 && what == OBSERVE_ALL)
-                r = stages_ask(docker, config, inventory, reterr_diag);
         if (r >= 0)
                 r = named_builds_find(inventory, config, &builds);
         if (r < 0)
                 return r;
-        note_stages(&builds, inventory);
+        inventory->ours_ended_nsec = MAX(inventory->ours_ended_nsec, builds.newest_of_ours_nsec);
+        builds.newest_of_ours_nsec = inventory->ours_ended_nsec;
         for (size_t i = 0; i < inventory->images.n; i++) {
                 const Image *image = &inventory->images.v[i];
                 int64_t age_sec = now_sec - image->created_sec;
+                bool is_step = true;
 
                 if (!image_is_classic_leaf(inventory, image) || age_sec < 0 ||
-                    age_sec > CLASSIC_QUIET_SEC || strv_contains(&failed_ids, image->id) ||
+                    age_sec > CLASSIC_QUIET_SEC || strv_sorted_contains(&failed_ids, image->id) ||
                     stage_has_ended(&builds, image) || named_images_contain_id(known, image->id))
+                        continue;
+                if (n_asked++ < LEAVES_ASKED_MAX)
+                        r = leaf_is_step(docker, image, &is_step, reterr_diag);
+                if (r < 0)
+                        return r;
+                if (!is_step)
                         continue;
                 snprintf(text, sizeof(text), "image %.19s of a classic build is %llds old",
                          image->id, (long long)age_sec);
@@ -484,7 +495,10 @@ int inventory_observe(Docker *docker, const Config *config, Observe what, const 
         if (r >= 0)
                 r = service_images_resolve(&ret->services, &ret->images);
         if (r >= 0)
-                r = observe_classic_builds(docker, config, what, known, ret, reterr_diag);
+                r = docker_image_mounts(docker, &ret->containers, &ret->images, ret->observed_sec,
+                                        &ret->image_mounts, reterr_diag);
+        if (r >= 0)
+                r = observe_classic_builds(docker, config, known, ret, reterr_diag);
         if (r >= 0)
                 r = disks_observe(config, &ret->engine, &ret->disks);
         if (r < 0)

@@ -89,6 +89,7 @@ Job *job_free(Job *job) {
                 free(job->object);
                 free(job->text);
                 json_free(job->result);
+                json_free(job->told);
                 json_free(job->apps);
                 strv_done(&job->swept_left);
                 summary_done(&job->summary);
@@ -277,61 +278,19 @@ static void tell_store(Worker *worker, JobEvent *done) {
                 store_state(worker->store, &done->store);
 }
 
-/* A queued poll that can use the engine connection of the job in progress. After a reload that changed
- * the engine's socket a poll waits for that job to end. */
-static Job **queued_poll(Worker *worker) {
-        for (Job **at = &worker->queue; *at; at = &(*at)->next)
-                if ((*at)->kind == JOB_POLL && docker_fits(worker, (*at)->config))
-                        return at;
-        return NULL;
+/* What has no room in a reply is only left out of the reply: the record is stored whole. Without memory for
+ * that the server answers with an error. */
+static void shorten(Job *job) {
+        cleanup_free char *text = job->result ? json_text(job->result) : NULL;
+
+        if (!text || strlen(text) <= JOB_TOLD_BYTES_MAX)
+                return;
+        job->told = json_copy(job->result);
+        if (job->told && json_shorten(job->told, JOB_TOLD_BYTES_MAX) < 0)
+                job->told = json_free(job->told);
 }
 
-static bool poll_waits(Worker *worker) {
-        return worker->stop || queued_poll(worker);
-}
-
-static void run_queued_poll(Worker *worker, Job *job) {
-        JobEvent *done = done_event_new(job);
-
-        job->started_sec = now_realtime_sec();
-        job->error = poll_run(worker->docker, job->config, &worker->memory, &job->around,
-                              &job->summary, &job->diag);
-        tell_store(worker, done);
-        done->job = job;
-        post(worker, done);
-}
-
-/* A clear may wait half an hour for a build to end, and polls go on meanwhile. They may: while it pauses
- * a clear is in the middle of no call, and it reads what is remembered of images anew after each pause. */
-static int on_clear_pause(void *userdata, uint64_t usec) {
-        uint64_t end_usec = now_boottime_usec() + usec, now_usec = end_usec - usec;
-        Worker *worker = userdata;
-        bool stop;
-        Job **at;
-
-        pthread_mutex_lock(&worker->mutex);
-        for (;;) {
-                Job *job;
-
-                wait_locked(worker, end_usec > now_usec ? end_usec - now_usec : 0, poll_waits);
-                at = worker->stop ? NULL : queued_poll(worker);
-                if (!at)
-                        break;
-                job = *at;
-                *at = job->next;
-                job->next = NULL;
-                pthread_mutex_unlock(&worker->mutex);
-                run_queued_poll(worker, job);
-                now_usec = now_boottime_usec();
-                pthread_mutex_lock(&worker->mutex);
-        }
-        stop = worker->stop;
-        pthread_mutex_unlock(&worker->mutex);
-        return stop ? -ECANCELED : 0;
-}
-
-static int run_clear(Worker *worker, Job *job, Receipt *receipt) {
-        Reporter reporter = { on_progress, on_proving, on_clear_pause, worker };
+static int run_clear(Worker *worker, Job *job, const Reporter *reporter, Receipt *receipt) {
         int r;
 
         *receipt = (Receipt){
@@ -348,7 +307,7 @@ static int run_clear(Worker *worker, Job *job, Receipt *receipt) {
         if (!job->options.dry_run)
                 worker->apps.looked_usec = 0; /* whatever comes of it */
         r = clear_run(worker->docker, job->config, worker->store, &worker->memory.builds,
-                      &worker->memory.seen, &job->options, &reporter, receipt, &job->result,
+                      &worker->memory.seen, &job->options, reporter, receipt, &job->result,
                       &job->local_failure, &job->diag);
         job->outcome = receipt->outcome;
         job->n_remaining = receipt->remaining.n;
@@ -358,6 +317,103 @@ static int run_clear(Worker *worker, Job *job, Receipt *receipt) {
                         r = -ENOMEM;
         }
         return r;
+}
+
+/* Jobs that run while a clear waits are not the current job, which is the one whose progress is told. */
+static void on_no_progress(void *userdata, const char *step, const char *message, unsigned pass,
+                           uint64_t engine_bytes) {
+        (void)userdata;
+        (void)step;
+        (void)message;
+        (void)pass;
+        (void)engine_bytes;
+}
+
+static void on_no_proving(void *userdata, bool proving) {
+        (void)userdata;
+        (void)proving;
+}
+
+static int run_look(Worker *worker, Job *job) {
+        Reporter reporter = { on_no_progress, on_no_proving, on_pause, worker };
+        cleanup(receipt_done) Receipt receipt = { 0 };
+
+        switch (job->kind) {
+        case JOB_POLL:
+                return poll_run(worker->docker, job->config, &worker->memory, &job->around,
+                                &job->summary, &job->diag);
+        case JOB_PLAN:
+                return plan_run(worker->docker, job->config, &worker->memory, &job->around,
+                                &job->result, &job->diag);
+        case JOB_EXPLAIN:
+                return explain_run(worker->docker, job->config, &worker->memory, &job->around,
+                                   job->object, &job->result, &job->diag);
+        default: /* a dry run */
+                return run_clear(worker, job, &reporter, &receipt);
+        }
+}
+
+static bool is_look(const Job *job) {
+        return job->kind == JOB_PLAN || job->kind == JOB_EXPLAIN ||
+               (job->kind == JOB_CLEAR && job->options.dry_run);
+}
+
+/* A queued poll, or with `looks` also the look of a caller, that can use the engine connection of the job in
+ * progress. After a reload that changed the engine's socket they wait for that job to end. */
+static Job **queued_look(Worker *worker, bool looks) {
+        for (Job **at = &worker->queue; *at; at = &(*at)->next)
+                if (((*at)->kind == JOB_POLL || (looks && is_look(*at))) &&
+                    docker_fits(worker, (*at)->config))
+                        return at;
+        return NULL;
+}
+
+static bool look_waits(Worker *worker) {
+        return worker->stop || queued_look(worker, true);
+}
+
+static void run_queued_look(Worker *worker, Job *job) {
+        JobEvent *done = done_event_new(job);
+
+        job->started_sec = now_realtime_sec();
+        job->error = run_look(worker, job);
+        shorten(job);
+        tell_store(worker, done);
+        done->job = job;
+        post(worker, done);
+}
+
+/*
+ * A clear may wait half an hour for a build to end, and polls and looks go on meanwhile. They may: while it
+ * pauses a clear is in the middle of no call, and it reads what is remembered of images anew after each
+ * pause. Callers may look as fast as they are answered, so none of their looks begins once the pause is over.
+ */
+static int on_clear_pause(void *userdata, uint64_t usec) {
+        uint64_t end_usec = now_boottime_usec() + usec, now_usec = end_usec - usec;
+        Worker *worker = userdata;
+        bool stop;
+        Job **at;
+
+        pthread_mutex_lock(&worker->mutex);
+        for (;;) {
+                Job *job;
+
+                wait_locked(worker, end_usec > now_usec ? end_usec - now_usec : 0, look_waits);
+                now_usec = now_boottime_usec();
+                at = worker->stop ? NULL : queued_look(worker, now_usec < end_usec);
+                if (!at)
+                        break;
+                job = *at;
+                *at = job->next;
+                job->next = NULL;
+                pthread_mutex_unlock(&worker->mutex);
+                run_queued_look(worker, job);
+                now_usec = now_boottime_usec();
+                pthread_mutex_lock(&worker->mutex);
+        }
+        stop = worker->stop;
+        pthread_mutex_unlock(&worker->mutex);
+        return stop ? -ECANCELED : 0;
 }
 
 static int run_rollback(Worker *worker, Job *job) {
@@ -375,7 +431,9 @@ static int run_rollback(Worker *worker, Job *job) {
         json_foreach (name, json_get(job->result, "skipped"))
                 run.n_remaining += !json_get_bool(name, "deleted", false);
         strcpy(run.outcome, run.n_remaining > 0 ? "left" : "done");
-        r = store_write_run(worker->store, &run, job->result, &job->diag);
+        r = json_add_int(job->result, "failed", (int64_t)run.n_remaining);
+        if (r >= 0)
+                r = store_write_run(worker->store, &run, job->result, &job->diag);
         if (r == -ENOMEM) {
                 job->local_failure = true;
                 return diag_wrap(&job->diag, r,
@@ -482,7 +540,9 @@ static int run_job(Worker *worker, Job *job, Receipt *receipt) {
         case JOB_SWEEP:
                 return run_sweep(worker, job);
         case JOB_CLEAR:
-                return run_clear(worker, job, receipt);
+                return run_clear(worker, job,
+                                 &(Reporter){ on_progress, on_proving, on_clear_pause, worker },
+                                 receipt);
         case JOB_ROLLBACK:
                 return run_rollback(worker, job);
         case JOB_PASS:
@@ -516,6 +576,7 @@ static void run(Worker *worker, Job *job, bool stop) {
                 r = run_job(worker, job, &receipt);
         }
         job->error = r;
+        shorten(job);
         job->unwritten = store_keeps_run(worker->store, job->id);
         tell_store(worker, done);
 

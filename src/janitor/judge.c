@@ -149,10 +149,13 @@ static void judge_by_age(const Judge *judge, const Image *image, ImageVerdict *v
 }
 
 /* The user's name; NULL if the services could not be read. */
-static const char *user_of(const Fact *fact) {
-        if (fact->container)
-                return fact->container->name;
-        return fact->service ? fact->service->service : NULL;
+static const char *user_of(const Judge *judge, const Image *image, const Fact *fact) {
+        const Container *container =
+                fact->container ?: container_that_may_mount(judge->inventory, image);
+
+        if (!fact->container && fact->service)
+                return fact->service->service;
+        return container ? container->name : NULL;
 }
 
 /* What stays or goes whatever its age; false where age decides. */
@@ -177,7 +180,7 @@ static bool judge_by_place(const Judge *judge, const Image *image, size_t i,
         else if (names.all_rollback)
                 decide(verdict, false, RULE_ROLLBACK, names.rollback);
         else if (fact->in_use)
-                decide(verdict, false, RULE_IN_USE, user_of(fact));
+                decide(verdict, false, RULE_IN_USE, user_of(judge, image, fact));
         else if (names.other)
                 decide(verdict, false, RULE_OTHER_NAME, names.other);
         else if (fact->has_children)

@@ -3,13 +3,11 @@
 #include "janitor/likeness.h"
 
 #include "base/array.h"
+#include "base/text.h"
+#include "janitor/instruction.h"
 
-static int add(HashSet *set, uint64_t hash) {
-        if (array_grow(set->v, set->n, set->size) < 0)
-                return -ENOMEM;
-        set->v[set->n++] = hash;
-        return 0;
-}
+/* A set that is smaller is not searched for what is there twice while it grows. */
+#define DUPLICATES_MIN 4096
 
 static int compare_hashes(const void *a, const void *b) {
         const uint64_t *x = a, *y = b;
@@ -29,16 +27,105 @@ static void sort(HashSet *set) {
         set->n = n;
 }
 
+/* Releases of one application have most in common, so what is there twice goes before the set grows. */
+static int add(HashSet *set, uint64_t hash) {
+        const bool full = set->n == set->size;
+
+        if (full && set->n >= DUPLICATES_MIN)
+                sort(set);
+        if (full && set->n >= set->size / 2) {
+                uint64_t *v = array_reserve(set->v, &set->size, set->size, 1, sizeof(*v));
+
+                if (!v)
+                        return -ENOMEM;
+                set->v = v;
+        }
+        set->v[set->n++] = hash;
+        return 0;
+}
+
 static bool contains(const HashSet *set, uint64_t hash) {
         return set->n > 0 && bsearch(&hash, set->v, set->n, sizeof(*set->v), compare_hashes);
 }
 
-int likeness_add_ours(Likeness *likeness, const ImageFacts *facts) {
+static bool is_onbuild(uint64_t step) {
+        return step == text_hash(INSTRUCTION_ONBUILD);
+}
+
+/* Adds the beginnings of the history that reach past the base image. ONBUILD is passed over. */
+static int add_beginnings(Likeness *likeness, const ImageFacts *facts) {
+        uint64_t beginning = 0;
         int r = 0;
 
+        for (size_t i = 0; i < facts->steps.n && r >= 0; i++) {
+                if (is_onbuild(facts->steps.v[i]))
+                        continue;
+                beginning = hash_prefix(beginning, facts->steps.v[i]);
+                if (i >= facts->n_base)
+                        r = add(&likeness->steps, beginning);
+        }
+        return r;
+}
+
+static uint64_t pair(uint64_t first, uint64_t second) {
+        return hash_prefix(hash_prefix(0, first), second);
+}
+
+/* A step that the Dockerfile of an image of ours may begin with, by what is known of the base image. */
+static int add_first_step(Likeness *likeness, const ImageFacts *facts, size_t i) {
+        const uint64_t step = facts->steps.v[i];
+        int r = 0;
+
+        for (size_t k = 0; k < facts->bases.n && r >= 0; k++)
+                r = add(&likeness->on_named, pair(facts->bases.v[k], step));
+        if (r < 0 || i == 0)
+                return r;
+        if (hash_list_contains(&facts->bases, text_hash(BASE_NAMELESS)))
+                r = add(&likeness->on_nameless, pair(facts->steps.v[0], step));
+        else if (facts->bases.n == 0)
+                r = add(&likeness->on_unknown, pair(facts->steps.v[i - 1], step));
+        return r;
+}
+
+/* The first step, and those after it as long as they are ONBUILD, for which one builder has no entry. */
+static bool is_past_first_step(const ImageFacts *facts, size_t i) {
+        return i > facts->n_base && !is_onbuild(facts->steps.v[i - 1]);
+}
+
+/* What the classic builder made tells exactly where the base image ends. */
+static int add_first_steps(Likeness *likeness, const ImageFacts *facts) {
+        int r = 0;
+
+        for (size_t i = facts->n_base; i < facts->steps.n && r >= 0; i++) {
+                if (facts->kind == IMAGE_KIND_CLASSIC && is_past_first_step(facts, i))
+                        break;
+                r = add_first_step(likeness, facts, i);
+        }
+        return r;
+}
+
+/* In any order. */
+static uint64_t hash_of_all(const HashList *list) {
+        uint64_t sum = 0;
+
+        for (size_t i = 0; i < list->n; i++)
+                sum += hash_prefix(0, list->v[i]);
+        return sum;
+}
+
+int likeness_add_ours(Likeness *likeness, const ImageFacts *facts) {
+        int r;
+
         likeness->histories_known |= facts->steps.n > facts->n_base;
-        for (size_t i = facts->n_base; i < facts->steps.n && r >= 0; i++)
-                r = add(&likeness->steps, facts->steps.v[i]);
+        r = add_beginnings(likeness, facts);
+        if (r >= 0)
+                r = add_first_steps(likeness, facts);
+        if (r >= 0 && facts->project_hash != 0)
+                r = add(&likeness->projects, facts->project_hash);
+        if (r >= 0 && facts->stages.n > 0)
+                r = add(&likeness->builds, hash_of_all(&facts->stages));
+        for (size_t i = 0; i < facts->stages.n && r >= 0; i++)
+                r = add(&likeness->stages, facts->stages.v[i]);
         for (size_t i = 0; i + 1 < facts->layers.n && r >= 0; i++)
                 r = add(&likeness->beginnings, facts->layers.v[i]);
         if (facts->layers.n > 0 && r >= 0)
@@ -54,6 +141,12 @@ int likeness_add_base(Likeness *likeness, const ImageFacts *facts) {
 
 void likeness_sort(Likeness *likeness) {
         sort(&likeness->steps);
+        sort(&likeness->on_named);
+        sort(&likeness->on_nameless);
+        sort(&likeness->on_unknown);
+        sort(&likeness->stages);
+        sort(&likeness->builds);
+        sort(&likeness->projects);
         sort(&likeness->beginnings);
         sort(&likeness->wholes);
         sort(&likeness->bases);
@@ -61,20 +154,81 @@ void likeness_sort(Likeness *likeness) {
 
 void likeness_done(Likeness *likeness) {
         free(likeness->steps.v);
+        free(likeness->on_named.v);
+        free(likeness->on_nameless.v);
+        free(likeness->on_unknown.v);
+        free(likeness->stages.v);
+        free(likeness->builds.v);
+        free(likeness->projects.v);
         free(likeness->beginnings.v);
         free(likeness->wholes.v);
         free(likeness->bases.v);
         *likeness = (Likeness){ 0 };
 }
 
-bool likeness_of_classic(const Likeness *likeness, const ImageFacts *facts) {
+static bool has_beginning_of_ours(const Likeness *likeness, const ImageFacts *facts) {
+        uint64_t beginning = 0;
+
+        for (size_t i = 0; i < facts->steps.n; i++) {
+                if (is_onbuild(facts->steps.v[i]))
+                        continue;
+                beginning = hash_prefix(beginning, facts->steps.v[i]);
+                if (i >= facts->n_base && contains(&likeness->steps, beginning))
+                        return true;
+        }
+        return false;
+}
+
+static bool has_first_step_of_ours(const Likeness *likeness, const ImageFacts *facts,
+                                   const HashList *bases, size_t i) {
+        const uint64_t step = facts->steps.v[i];
+
+        for (size_t k = 0; k < bases->n; k++)
+                if (contains(&likeness->on_named, pair(bases->v[k], step)))
+                        return true;
+        return i > 0 && (contains(&likeness->on_nameless, pair(facts->steps.v[0], step)) ||
+                         contains(&likeness->on_unknown, pair(facts->steps.v[i - 1], step)));
+}
+
+/* A base image that FROM of some stage of ours named, or none. */
+static bool has_base_of_ours(const Likeness *likeness, const HashList *bases) {
+        for (size_t i = 0; i < bases->n; i++)
+                if (bases->v[i] == text_hash(BASE_SCRATCH) ||
+                    contains(&likeness->stages, instruction_hash_of_from(bases->v[i])))
+                        return true;
+        return false;
+}
+
+/* BuildKit's records tell no instruction that makes no layer, so that the first one may be missing there. */
+static bool is_stage_of_ours(const Likeness *likeness, const ImageFacts *facts,
+                             const HashList *bases) {
+        size_t n = 0;
+
+        if (facts->n_base >= facts->steps.n || !has_base_of_ours(likeness, bases))
+                return false;
+        for (size_t i = facts->n_base; i < facts->steps.n; i++)
+                n += contains(&likeness->stages, facts->steps.v[i]);
+        return contains(&likeness->stages, facts->steps.v[facts->n_base]) ||
+               2 * n > facts->steps.n - facts->n_base;
+}
+
+bool likeness_of_classic(const Likeness *likeness, const ImageFacts *facts, const HashList *bases,
+                         bool exact) {
         if (!likeness->histories_known || !facts || facts->n_history == FACTS_NO_HISTORY)
                 return true;
-        if (facts->n_base >= PREFIXES_MAX) /* its own steps are beyond what is kept */
+        if (facts->n_base >= HASHES_MAX) /* its own steps are beyond what is kept */
                 return true;
-        for (size_t i = facts->n_base; i < facts->steps.n; i++)
-                if (contains(&likeness->steps, facts->steps.v[i]))
+        if (has_beginning_of_ours(likeness, facts) || is_stage_of_ours(likeness, facts, bases))
+                return true;
+        /* No build stands on what has no name any more. */
+        if (hash_list_contains(bases, text_hash(BASE_NAMELESS)))
+                return false;
+        for (size_t i = facts->n_base; i < facts->steps.n; i++) {
+                if (exact && is_past_first_step(facts, i))
+                        break;
+                if (has_first_step_of_ours(likeness, facts, bases, i))
                         return true;
+        }
         return false;
 }
 
@@ -84,7 +238,7 @@ static bool begins_like_ours(const Likeness *likeness, uint64_t hash) {
 
 /* Layers in common with ours, without those of a common base: an image whose own layers end where those
  * in common do is not its own base. */
-static bool shares_layers(const Likeness *likeness, const Prefixes *layers) {
+static bool shares_layers(const Likeness *likeness, const HashList *layers) {
         size_t n_common = 0, n_base = 0;
 
         while (n_common < layers->n && begins_like_ours(likeness, layers->v[n_common]))
@@ -95,15 +249,29 @@ static bool shares_layers(const Likeness *likeness, const Prefixes *layers) {
         return n_common > n_base;
 }
 
+/* All that its build did, builds of ours do. Where a build of ours does no more than that, it is no stage
+ * but the same Dockerfile, perhaps with other contents: then the layers tell. */
+static bool is_built_like_stage(const Likeness *likeness, const HashList *stages) {
+        for (size_t i = 0; i < stages->n; i++)
+                if (!contains(&likeness->stages, stages->v[i]))
+                        return false;
+        return stages->n > 0 && !contains(&likeness->builds, hash_of_all(stages));
+}
+
 bool likeness_of_buildkit(const Likeness *likeness, const ImageFacts *facts, bool pulled) {
-        const Prefixes *layers = facts ? &facts->layers : NULL;
+        const HashList *layers = facts ? &facts->layers : NULL;
 
         if (!layers || layers->n == 0)
                 return false;
         if (facts->inline_cache == INLINE_CACHE_YES)
-                return shares_layers(likeness, layers);
+                return shares_layers(likeness, layers) ||
+                       is_built_like_stage(likeness, &facts->stages);
         for (size_t i = 0; i < layers->n; i++)
                 if (contains(&likeness->wholes, layers->v[i]))
                         return true;
         return !pulled && contains(&likeness->beginnings, layers->v[layers->n - 1]);
+}
+
+bool likeness_of_project(const Likeness *likeness, const char *project) {
+        return contains(&likeness->projects, text_hash(project));
 }

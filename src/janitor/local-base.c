@@ -101,8 +101,8 @@ static int find_longer(const Inventory *inventory, const Entries *candidates, En
 
 /* Whether the image has a name now that the other one is known to have borne. */
 static bool took_name(const Image *image, const ImageFacts *other) {
-        for (size_t i = 0; i < image->names.n && other->n_names > 0; i++)
-                if (facts_know_name(other, text_hash(image->names.v[i])))
+        for (size_t i = 0; i < image->names.n && other->names.n > 0; i++)
+                if (hash_list_contains(&other->names, text_hash(image->names.v[i])))
                         return true;
         return false;
 }

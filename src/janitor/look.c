@@ -127,26 +127,8 @@ static int read_own_marks(Docker *docker, Memory *memory, Diag *reterr_diag) {
         return 0;
 }
 
-/* Remembered facts do not tell when an image was last tagged, which can only make it younger: so that
- * is asked of those alone which would be removed. 1: to be decided again. */
-static int refresh_removed(Docker *docker, Observe what, Look *look, Diag *reterr_diag) {
-        const size_t n = look->inventory.images.n;
-        cleanup_free bool *marks = NULL;
-        int r;
-
-        if (what != OBSERVE_ALL)
-                return 0;
-        marks = calloc(n + 1, sizeof(*marks));
-        if (!marks)
-                return -ENOMEM;
-        for (size_t i = 0; i < n; i++)
-                marks[i] = look->plan.images[i].remove;
-        r = image_facts_refresh(docker, &look->inventory, marks, reterr_diag);
-        return r > 0 ? 1 : r;
-}
-
-static int decide(Docker *docker, const Config *config, Observe what, Memory *memory,
-                  const Surroundings *around, Look *look, Diag *reterr_diag) {
+static int decide(Docker *docker, const Config *config, Memory *memory, const Surroundings *around,
+                  Look *look, Diag *reterr_diag) {
         bool changed = false;
         int r;
 
@@ -159,9 +141,8 @@ static int decide(Docker *docker, const Config *config, Observe what, Memory *me
         if (!memory->changed && !inventory_building(&look->inventory))
                 look->now.quiet_sec = around->quiet_sec;
         policy_plan_done(&look->plan);
-        r = policy_decide(&look->inventory, &memory->seen, &memory->suspects.images, config,
-                          &look->now, &look->plan);
-        return r < 0 ? r : refresh_removed(docker, what, look, reterr_diag);
+        return policy_decide(&look->inventory, &memory->seen, &memory->suspects.images, config,
+                             &look->now, &look->plan);
 }
 
 /* Facts learned by a poll or a clear lack LastTagTime; images whose tag time was never recorded are
@@ -205,14 +186,36 @@ int look_run(Docker *docker, const Config *config, Observe what, Memory *memory,
                 ret->now.pressure = memory->pressure;
                 ret->now.inode_pressure = memory->inode_pressure;
         }
-        do
-                r = decide(docker, config, what, memory, around, ret, reterr_diag);
-        while (r > 0);
+        r = decide(docker, config, memory, around, ret, reterr_diag);
         if (r < 0)
                 return r;
         recall_spared(memory, what, ret);
         remember_disks(memory, ret);
         return 0;
+}
+
+/* Inspects the images that the plan removes, if this look has not. Returns how many that were. */
+static int refresh_removed(Docker *docker, Look *look, Diag *reterr_diag) {
+        const size_t n = look->inventory.images.n;
+        cleanup_free bool *marks = calloc(n + 1, sizeof(*marks));
+
+        if (!marks)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++)
+                marks[i] = look->plan.images[i].remove;
+        return image_facts_refresh(docker, &look->inventory, marks, reterr_diag);
+}
+
+int look_refresh(Docker *docker, const Config *config, Memory *memory, const Surroundings *around,
+                 Look *look, Diag *reterr_diag) {
+        int r;
+
+        while ((r = refresh_removed(docker, look, reterr_diag)) > 0) {
+                r = decide(docker, config, memory, around, look, reterr_diag);
+                if (r < 0)
+                        return r;
+        }
+        return r;
 }
 
 void look_done(Look *look) {

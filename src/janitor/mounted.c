@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "base/array.h"
+#include "base/text.h"
 #include "docker/name.h"
 
 static bool runs(const Container *container) {
@@ -58,9 +59,23 @@ static char *without_slashes(const char *path) {
         return strndup(path, n);
 }
 
+static int add_directories(MountedSet *set, const Lineage *lineage) {
+        for (size_t i = 0; i < lineage->n; i++) {
+                if (array_grow(set->directories, set->n_directories, set->size_directories) < 0)
+                        return -ENOMEM;
+                set->directories[set->n_directories++] = (MountedDirectory){
+                        .dev = lineage->v[i].dev,
+                        .ino = lineage->v[i].ino,
+                        .at = set->n - 1,
+                        .source = i == 0,
+                };
+        }
+        return 0;
+}
+
 static int add(MountedSet *set, const Container *container, const Mount *mount) {
         cleanup_free char *path = realpath(mount->source, NULL);
-        Mounted *mounted;
+        Lineage lineage;
 
         if (!path)
                 path = without_slashes(mount->source);
@@ -70,30 +85,53 @@ static int add(MountedSet *set, const Container *container, const Mount *mount) 
                 return 0;
         if (array_grow(set->v, set->n, set->size) < 0)
                 return -ENOMEM;
-        mounted = &set->v[set->n++];
-        *mounted = (Mounted){ .container = container, .mount = mount };
-        read_source(path, &mounted->lineage);
-        mounted->path = TAKE_PTR(path);
+        read_source(path, &lineage);
+        set->v[set->n++] = (Mounted){
+                .container = container,
+                .mount = mount,
+                .path = TAKE_PTR(path),
+        };
+        return add_directories(set, &lineage);
+}
+
+static int compare_directories(const void *a, const void *b) {
+        const MountedDirectory *x = a, *y = b;
+
+        if (x->dev != y->dev)
+                return x->dev < y->dev ? -1 : 1;
+        if (x->ino != y->ino)
+                return x->ino < y->ino ? -1 : 1;
+        if (x->source != y->source)
+                return x->source ? -1 : 1;
+        return (x->at > y->at) - (x->at < y->at);
+}
+
+static int sort_mounted(MountedSet *set) {
+        for (size_t i = 0; i < set->n; i++)
+                if (index_add(&set->by_path, set->v[i].path, i) < 0)
+                        return -ENOMEM;
+        index_sort(&set->by_path);
+        if (set->n_directories > 0)
+                qsort(set->directories, set->n_directories, sizeof(*set->directories),
+                      compare_directories);
         return 0;
 }
 
 int mounted_read(const ContainerSet *containers, MountedSet *ret) {
         cleanup(mounted_done) MountedSet set = { 0 };
+        int r = 0;
 
-        for (size_t i = 0; i < containers->n; i++) {
+        for (size_t i = 0; i < containers->n && r >= 0; i++) {
                 const Container *container = &containers->v[i];
 
-                for (size_t k = 0; runs(container) && k < container->n_mounts; k++) {
-                        const Mount *mount = &container->mounts[k];
-                        int r;
-
-                        if (mount->source[0] != '/')
-                                continue;
-                        r = add(&set, container, mount);
-                        if (r < 0)
-                                return r;
-                }
+                for (size_t k = 0; runs(container) && k < container->n_mounts && r >= 0; k++)
+                        if (container->mounts[k].source[0] == '/')
+                                r = add(&set, container, &container->mounts[k]);
         }
+        if (r >= 0)
+                r = sort_mounted(&set);
+        if (r < 0)
+                return r;
         *ret = set;
         set = (MountedSet){ 0 };
         return 0;
@@ -103,65 +141,91 @@ void mounted_done(MountedSet *set) {
         for (size_t i = 0; i < set->n; i++)
                 free(set->v[i].path);
         free(set->v);
+        free(set->directories);
+        index_done(&set->by_path);
         *set = (MountedSet){ 0 };
 }
 
-/* Whether one of two absolute paths is the other or lies below it. `b` is given in two parts. */
-static bool related(const char *a, const char *b, const char *b_rest) {
-        size_t n = strlen(b);
+/* A mount whose source is at an absolute path or above it. `path` is changed, and put back. */
+static const Mounted *find_above(const MountedSet *set, char *path) {
+        for (size_t n = strlen(path); n > 1; n--) {
+                const IndexEntry *entry;
+                char end = path[n];
 
-        if (strncmp(a, b, MIN(strlen(a), n)) != 0)
-                return false;
-        if (strlen(a) <= n) /* a is b's root or above it */
-                return a[strlen(a)] == b[strlen(a)] || b[strlen(a)] == '/';
-        if (a[n] != '/')
-                return false;
-        a += n + 1;
-        n = MIN(strlen(a), strlen(b_rest));
-        return strncmp(a, b_rest, n) == 0 && (a[n] == '\0' || a[n] == '/') &&
-               (b_rest[n] == '\0' || b_rest[n] == '/');
-}
-
-static bool lineage_has(const Lineage *lineage, uint64_t dev, uint64_t ino) {
-        for (size_t i = 0; i < lineage->n; i++)
-                if (lineage->v[i].ino == ino && lineage->v[i].dev == dev)
-                        return true;
-        return false;
-}
-
-const Mounted *mounted_find(const MountedSet *set, const Lineage *root, const char *root_path,
-                            const char *path, uint64_t dev, uint64_t ino) {
-        for (size_t i = 0; i < set->n; i++) {
-                const Mounted *mounted = &set->v[i];
-                const Lineage *lineage = &mounted->lineage;
-
-                if (related(mounted->path, root_path, path) || lineage_has(lineage, dev, ino) ||
-                    (lineage->n > 0 && lineage_has(root, lineage->v[0].dev, lineage->v[0].ino)))
-                        return mounted;
+                if (end != '/' && end != '\0')
+                        continue;
+                path[n] = '\0';
+                entry = index_find(&set->by_path, path, NULL);
+                path[n] = end;
+                if (entry)
+                        return &set->v[entry->at];
         }
         return NULL;
 }
 
+/* A mount whose source is a directory, or, with `below`, is the directory or lies below it. */
+static const Mounted *find_directory(const MountedSet *set, uint64_t dev, uint64_t ino,
+                                     bool below) {
+        const MountedDirectory key = { .dev = dev, .ino = ino, .source = true };
+        size_t low = 0, n = set->n_directories;
+        const MountedDirectory *found;
+
+        while (n > 0) {
+                size_t half = n / 2;
+
+                if (compare_directories(&set->directories[low + half], &key) < 0) {
+                        low += half + 1;
+                        n -= half + 1;
+                } else {
+                        n = half;
+                }
+        }
+        found = &set->directories[low];
+        if (low == set->n_directories || found->dev != dev || found->ino != ino ||
+            (!below && !found->source))
+                return NULL;
+        return &set->v[found->at];
+}
+
+static int find_by_path(const MountedSet *set, const char *root_path, const char *path,
+                        const Mounted **ret) {
+        cleanup_free char *below = text_format("%s/%s/", root_path, path);
+        const IndexEntry *entry;
+
+        if (!below)
+                return -ENOMEM;
+        entry = index_find_prefix(&set->by_path, below, NULL);
+        below[strlen(below) - 1] = '\0';
+        *ret = entry ? &set->v[entry->at] : find_above(set, below);
+        return 0;
+}
+
+int mounted_find(const MountedSet *set, const Lineage *root, const char *root_path,
+                 const char *path, uint64_t dev, uint64_t ino, const Mounted **ret) {
+        int r = find_by_path(set, root_path, path, ret);
+
+        if (r >= 0 && !*ret)
+                *ret = find_directory(set, dev, ino, true);
+        for (size_t i = 0; i < root->n && r >= 0 && !*ret; i++)
+                *ret = find_directory(set, root->v[i].dev, root->v[i].ino, false);
+        return r;
+}
+
 /* The compose projects that are the application's: the configured one, and those of containers made
  * from an image that matches. */
-static int our_projects(const Config *config, const ContainerSet *containers, Strv *ret) {
-        cleanup(strv_done) Strv projects = STRV_NULL;
+static int our_projects(const Config *config, const ContainerSet *containers, Index *ret) {
         int r = 0;
 
         if (config->project)
-                r = strv_add(&projects, config->project);
+                r = index_add(ret, config->project, 0);
         for (size_t i = 0; i < containers->n && r >= 0; i++) {
                 const Container *container = &containers->v[i];
 
-                if (container->project && !strv_contains(&projects, container->project) &&
-                    name_matches_any(&config->match, container->image))
-                        r = strv_add(&projects, container->project);
+                if (container->project && name_matches_any(&config->match, container->image))
+                        r = index_add(ret, container->project, i);
         }
-        if (r < 0)
-                return r;
-        *ret = projects;
-        projects = STRV_NULL;
-        return 0;
+        index_sort(ret);
+        return r;
 }
 
 static bool bears_name(const Config *config, const char *component, size_t n) {
@@ -207,14 +271,14 @@ static int add_volume(Json *array, const Container *container, const Mount *moun
 
 Json *mounted_volumes_json(const Config *config, const ContainerSet *containers) {
         cleanup(json_free) Json *array = json_new_array();
-        cleanup(strv_done) Strv projects = STRV_NULL;
+        cleanup(index_done) Index projects = { 0 };
 
         if (!array || our_projects(config, containers, &projects) < 0)
                 return NULL;
         for (size_t i = 0; i < containers->n; i++) {
                 const Container *container = &containers->v[i];
 
-                if (!container->project || !strv_contains(&projects, container->project))
+                if (!container->project || !index_find(&projects, container->project, NULL))
                         continue;
                 for (size_t k = 0; k < container->n_mounts; k++) {
                         const Mount *mount = &container->mounts[k];

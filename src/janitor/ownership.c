@@ -14,10 +14,6 @@
 #include "docker/name.h"
 #include "janitor/ownership.h"
 
-const Container *container_of_image(const Inventory *inventory, const char *image_id) {
-        return container_set_holder(&inventory->containers, image_id);
-}
-
 const char *image_name_of_ours(const Config *config, const Image *image) {
         for (size_t i = 0; i < image->names.n; i++)
                 if (name_is_ours(config, image, image->names.v[i]) &&
@@ -131,7 +127,7 @@ int plan_former_name(const Inventory *inventory, const Config *config, const Ima
         *ret = NULL;
         if (!image_is_untagged(image))
                 return 0;
-        container = container_of_image(inventory, image->id);
+        container = container_set_holder(&inventory->containers, image->id);
         if (!container || strncmp(container->image, "sha256:", strlen("sha256:")) == 0 ||
             strchr(container->image, '@'))
                 return 0;

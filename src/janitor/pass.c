@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * One plan is announced, carried out and recorded. Between the look it was made from and each removal
- * the host goes on, so everything is looked at again right before every few removals, and each image
- * right before its own: what the plan did not know of (a name, a container, a build) leaves the object
- * for the next pass. What then is gone is what a last look does not find; the engine's word alone is
- * not taken for it.
+ * One plan is announced, carried out and recorded. What is gone then is what a last look does not find;
+ * the engine's word alone is not taken for it.
  */
 
 #include <stdio.h>
@@ -14,50 +11,10 @@
 #include "base/bytes.h"
 #include "base/span.h"
 #include "base/text.h"
-#include "docker/name.h"
-#include "janitor/act.h"
-#include "janitor/look.h"
+#include "janitor/passing.h"
 
 /* Space comes back a moment after the engine's answer. */
 #define SETTLE_USEC (2 * USEC_PER_SEC)
-/* A clear may wait: what is not removed by then is the next pass's. */
-#define REMOVE_USEC_MAX (2 * USEC_PER_MINUTE)
-/* What may be removed after one look at the host: so many images, within these bounds for a few times
- * as long as the look took. */
-#define BATCH_MAX 64
-#define BATCH_LOOKS 4
-#define BATCH_USEC_MIN (500 * USEC_PER_MSEC)
-#define BATCH_USEC_MAX (2 * USEC_PER_SEC)
-/* How many names of one image may be taken after one look at them. */
-#define NAMES_MAX 16
-
-typedef enum Fate {
-        FATE_UNTOUCHED,
-        FATE_TRIED, /* the engine refused, or somebody was faster */
-        FATE_TAKEN, /* by the engine's word */
-} Fate;
-
-typedef struct Pass {
-        Docker *docker;
-        const Config *config;
-        Memory *memory;
-        const Reporter *reporter;
-
-        Look look;
-        Fate *fates;     /* one an image of the look */
-        Inventory again; /* the newest look */
-        uint64_t
-                look_again_usec; /* CLOCK_BOOTTIME from when on it is too old to remove by; 0: now */
-        size_t n_batch;          /* images removed since */
-        bool begun;              /* something was asked of the engine */
-        bool spared;             /* a prune to a size deleted nothing */
-        bool stopped;            /* before all of the plan had its turn */
-        int64_t started_sec;
-        Disks before;
-        uint64_t n_records, engine_bytes, freed_bytes;
-        Json *removed, *left;
-        size_t n_left;
-} Pass;
 
 static void pass_done(Pass *pass) {
         look_done(&pass->look);
@@ -72,7 +29,7 @@ static void pass_donep(Pass *pass) {
         pass_done(pass);
 }
 
-static int printf_like(2, 3) say(const Pass *pass, const char *format, ...) {
+int pass_say(const Pass *pass, const char *format, ...) {
         cleanup_free char *text = NULL;
         va_list args;
 
@@ -85,10 +42,9 @@ static int printf_like(2, 3) say(const Pass *pass, const char *format, ...) {
         return 0;
 }
 
-/* 0, or -ENOMEM. */
-static int stop(Pass *pass, const char *why) {
+int pass_stop(Pass *pass, const char *why) {
         pass->stopped = true;
-        return say(pass, "%s: the rest is left for the next pass", why);
+        return pass_say(pass, "%s: the rest is left for the next pass", why);
 }
 
 static int announce(const Pass *pass) {
@@ -98,70 +54,24 @@ static int announce(const Pass *pass) {
         int r = 0;
 
         if (builder->unused_hours > 0)
-                r = say(pass, "Build cache records not used for %u h go (%s): %zu",
-                        builder->unused_hours, rule_to_string(RULE_RECORD_AGE), builder->n_unused);
+                r = pass_say(pass, "Build cache records not used for %u h go (%s): %zu",
+                             builder->unused_hours, rule_to_string(RULE_RECORD_AGE),
+                             builder->n_unused);
         if (r >= 0 && builder->keep_bytes > 0)
-                r = say(pass, "The build cache is pruned from %s to %s (%s)",
-                        bytes_format(builder->private_bytes, from),
-                        bytes_format(builder->keep_bytes, to), rule_to_string(builder->rule));
+                r = pass_say(pass, "The build cache is pruned from %s to %s (%s)",
+                             bytes_format(builder->private_bytes, from),
+                             bytes_format(builder->keep_bytes, to), rule_to_string(builder->rule));
         for (size_t i = 0; i < pass->look.inventory.images.n && r >= 0; i++) {
                 cleanup_free char *sentence = NULL;
 
                 if (!plan->images[i].remove)
                         continue;
                 sentence = policy_image_sentence(&pass->look.inventory, plan, i);
-                r = sentence ? say(pass, "%s (%s)", sentence, rule_to_string(plan->images[i].rule))
+                r = sentence ? pass_say(pass, "%s (%s)", sentence,
+                                        rule_to_string(plan->images[i].rule))
                              : -ENOMEM;
         }
         return r;
-}
-
-/*
- * Whether others made or removed an image: what is among the newest, and whether a deploy is under way
- * (a classic build's first step has no other sign), then has to be decided anew. Untagged parents go
- * with an image that the pass took.
- */
-static bool images_changed(const Pass *pass) {
-        const ImageSet *before = &pass->look.inventory.images, *now = &pass->again.images;
-
-        for (size_t i = 0; i < now->n; i++)
-                if (!image_set_find(before, now->v[i].id))
-                        return true;
-        for (size_t i = 0; i < before->n; i++)
-                if (pass->fates[i] == FATE_UNTOUCHED && before->v[i].names.n > 0 &&
-                    !image_set_find(now, before->v[i].id))
-                        return true;
-        return false;
-}
-
-/* Looks again: 1 if nothing builds, 0 if the pass has to end here. */
-static int may_go_on(Pass *pass, Diag *reterr_diag) {
-        uint64_t begin_usec = now_boottime_usec(), end_usec;
-        int r;
-
-        r = inventory_observe(pass->docker, pass->config, OBSERVE_FIGURES,
-                              &pass->memory->suspects.images, &pass->again, reterr_diag);
-        if (r < 0)
-                return r;
-        end_usec = now_boottime_usec();
-        pass->look_again_usec =
-                end_usec +
-                MIN(MAX(BATCH_LOOKS * (end_usec - begin_usec), BATCH_USEC_MIN), BATCH_USEC_MAX);
-        pass->n_batch = 0;
-        if (inventory_building(&pass->again))
-                return stop(pass, "A build began");
-        if (inventory_is_partial(&pass->again) && pass->look.plan.n_remove > 0)
-                return stop(pass, "An image or a container can't be read any more");
-        if (images_changed(pass))
-                return stop(pass, "Images came or went");
-        return 1;
-}
-
-static int begin(Pass *pass) {
-        if (pass->begun)
-                return 0;
-        pass->begun = true;
-        return disks_observe(pass->config, &pass->again.engine, &pass->before);
 }
 
 static int prune(Pass *pass, Diag *reterr_diag) {
@@ -191,175 +101,23 @@ static int prune(Pass *pass, Diag *reterr_diag) {
         return 0;
 }
 
-static bool same_names(const Strv *a, const Strv *b) {
-        for (size_t i = 0; i < a->n; i++)
-                if (!strv_contains(b, a->v[i]))
-                        return false;
-        return a->n == b->n;
-}
-
-/* 1 if all that the plan went by still holds for this image, else 0. An error may be of this image
- * alone. */
-static int is_unchanged(Pass *pass, const Image *image, Diag *reterr_diag) {
-        const Inventory *before = &pass->look.inventory;
-        const ImageFacts *facts = fact_set_find(&before->facts, image->id);
-        const Image *now = image_set_find(&pass->again.images, image->id);
-        cleanup(image_detail_done) ImageDetail detail = { 0 };
-        int r;
-
-        if (!now || !same_names(&now->names, &image->names) ||
-            !same_names(&now->digests, &image->digests))
-                return 0;
-        if (image_in_use(&pass->again, image) && !image_in_use(before, image))
-                return 0;
-        if (image_has_children(&pass->again, image) && !image_has_children(before, image))
-                return 0;
-        r = docker_image(pass->docker, image->id, &detail, reterr_diag);
-        if (r == -ENOENT)
-                return 0;
-        if (r < 0)
-                return r;
-        return same_names(&detail.names, &image->names) &&
-               (!facts || facts->last_tagged_nsec == detail.last_tagged_nsec);
-}
-
-/* 1 if the image still has this name, else 0; `now` is filled anew for the first of every few names. */
-static int has_name(Pass *pass, const Image *image, const char *name, size_t n_taken,
-                    ImageDetail *now, Diag *reterr_diag) {
-        int r;
-
-        if (n_taken == 0) /* seen a moment ago */
-                return 1;
-        if (n_taken % NAMES_MAX == 1) {
-                image_detail_done(now);
-                r = docker_image(pass->docker, image->id, now, reterr_diag);
-                if (r < 0)
-                        return r == -ENOENT || failure_is_of_object(r) ? 0 : r;
-        }
-        return strv_contains(&now->names, name);
-}
-
-static int take_names(Pass *pass, const Image *image, const ImageVerdict *verdict,
-                      Diag *reterr_diag) {
-        cleanup(image_detail_done) ImageDetail now = { 0 };
-        size_t n_taken = 0;
-        int r = 1;
-
-        for (size_t i = 0; i < image->names.n && r > 0; i++) {
-                const char *name = image->names.v[i];
-
-                if (!policy_takes_name(pass->config, verdict, name))
-                        continue;
-                r = has_name(pass, image, name, n_taken++, &now, reterr_diag);
-                if (r > 0)
-                        r = act_take_seen_name(pass->docker, name, reterr_diag);
-        }
-        return r;
-}
-
-/* 1 if the engine says that it is done, 0 if it refused or somebody was faster. */
-static int take(Pass *pass, const Image *image, const ImageVerdict *verdict, Diag *reterr_diag) {
-        const char *digest = image->digests.n > 0 ? image->digests.v[0] : NULL;
-        size_t deleted;
-
-        if (image->names.n > 0)
-                return take_names(pass, image, verdict, reterr_diag);
-        return act_take_untagged(pass->docker, image->id, digest, pass->started_sec - 1, &deleted,
-                                 reterr_diag);
-}
-
-/* What goes for the disk's sake goes only while the disk still asks for it: 1, else 0. */
-static int disk_still_asks(const Pass *pass) {
-        const Disks *before = &pass->look.inventory.disks;
-        Disks now;
-        int r;
-
-        if (pass->look.plan.inode_pressure)
-                return 1;
-        r = disks_observe(pass->config, &pass->look.inventory.engine, &now);
-        if (r < 0)
-                return r;
-        r = before->n != now.n;
-        for (size_t i = 0; i < now.n && r == 0; i++) {
-                uint64_t need = pass->look.plan.disks[i].need_bytes;
-
-                r = need > 0 && now.v[i].free_bytes < before->v[i].free_bytes + need;
-        }
-        disks_done(&now);
-        return r;
-}
-
-/* 1 to go on with the next, 0 to end the pass. */
-static int remove_image(Pass *pass, size_t i, Diag *reterr_diag) {
-        const ImageVerdict *verdict = &pass->look.plan.images[i];
-        const Image *image = &pass->look.inventory.images.v[i];
-        int r;
-
-        if (pass->n_batch >= BATCH_MAX || now_boottime_usec() >= pass->look_again_usec) {
-                r = may_go_on(pass, reterr_diag);
-                if (r <= 0)
-                        return r;
-        }
-        r = verdict->rule == RULE_DISK_PRESSURE ? disk_still_asks(pass) : 1;
-        if (r == 0)
-                return say(pass, "The disk has room again: no more goes for it");
-        if (r > 0)
-                r = is_unchanged(pass, image, reterr_diag);
-        if (r < 0 && !failure_is_of_object(r))
-                return r;
-        if (r <= 0) {
-                r = say(pass, "%s is left for the next pass: it %s since it was looked at",
-                        image->names.n > 0 ? image->names.v[0] : image->id,
-                        r < 0 ? "became unreadable" : "changed");
-                return r < 0 ? r : 1;
-        }
-        r = begin(pass);
-        if (r < 0)
-                return r;
-        pass->fates[i] = FATE_TRIED;
-        pass->n_batch++;
-        r = take(pass, image, verdict, reterr_diag);
-        if (r == -EAGAIN) {
-                pass->fates[i] = FATE_UNTOUCHED;
-                return stop(pass, "A classic build may have begun");
-        }
-        if (r > 0)
-                pass->fates[i] = FATE_TAKEN;
-        return r < 0 ? r : 1;
-}
-
-static int remove_images(Pass *pass, Diag *reterr_diag) {
-        uint64_t end_usec = now_boottime_usec() + REMOVE_USEC_MAX;
-
-        for (size_t i = 0; i < pass->look.inventory.images.n; i++) {
-                int r;
-
-                if (!pass->look.plan.images[i].remove)
-                        continue;
-                if (now_boottime_usec() >= end_usec)
-                        return stop(pass, "A clear may be waiting");
-                r = remove_image(pass, i, reterr_diag);
-                if (r <= 0)
-                        return r;
-        }
-        return 0;
-}
-
 static int act(Pass *pass, Diag *reterr_diag) {
         const BuilderPlan *builder = &pass->look.plan.builder;
         int r;
 
+        r = disks_observe(pass->config, &pass->look.inventory.engine, &pass->before);
+        if (r < 0)
+                return r;
         if (builder->keep_bytes > 0 || builder->unused_hours > 0) {
-                r = may_go_on(pass, reterr_diag);
+                r = pass_may_go_on(pass, reterr_diag);
                 if (r <= 0)
                         return r;
-                r = begin(pass);
-                if (r >= 0)
-                        r = prune(pass, reterr_diag);
+                pass->begun = true;
+                r = prune(pass, reterr_diag);
                 if (r < 0)
                         return r;
         }
-        return remove_images(pass, reterr_diag);
+        return pass_remove_images(pass, reterr_diag);
 }
 
 /* Whether what the plan took is there still, as the last look has it. */
@@ -373,7 +131,7 @@ static bool is_still_there(const Pass *pass, size_t i) {
 
                 if (!policy_takes_name(pass->config, &pass->look.plan.images[i], name))
                         alone = true;
-                else if (now && strv_contains(&now->names, name))
+                else if (now && image_set_find_name(&pass->again.images, name) == now)
                         return true;
         }
         return now && !alone;
@@ -414,7 +172,7 @@ static int sort_out(Pass *pass, bool looked) {
         for (size_t i = 0; i < pass->look.inventory.images.n; i++) {
                 bool left = looked && is_still_there(pass, i);
 
-                if (pass->fates[i] == FATE_UNTOUCHED || (!left && pass->fates[i] != FATE_TAKEN))
+                if (!fate_asked(pass->fates[i]) || (!left && pass->fates[i] != FATE_TAKEN))
                         continue;
                 if (json_add(left ? pass->left : pass->removed, NULL,
                              look_image_json(&pass->look, i)) < 0)
@@ -514,10 +272,12 @@ static int record(Pass *pass, const char *id, const char *error, Json **ret) {
 }
 
 static int run_pass(Pass *pass, const Surroundings *around, Diag *reterr_diag) {
+        uint64_t begin_usec = now_boottime_usec();
         int r;
 
         r = look_run(pass->docker, pass->config, OBSERVE_ALL, pass->memory, around, &pass->look,
                      reterr_diag);
+        pass_date_look(pass, begin_usec);
         if (r < 0 || pass->look.plan.hold != HOLD_NONE || policy_plan_empty(&pass->look.plan))
                 return r;
         pass->fates = calloc(pass->look.inventory.images.n + 1, sizeof(*pass->fates));

@@ -23,6 +23,7 @@ typedef struct Candidate {
         bool is_new;        /* made after the clear was asked for */
         bool tagged;        /* the plan makes a rollback tag for it, or relies on one it has */
         bool only_rollback; /* all its names are rollback tags */
+        size_t n_replaced;  /* of its rollback tags, how many the plan takes away */
 } Candidate;
 
 /* An image's place in a repository. */
@@ -143,10 +144,14 @@ static void forget_own_tags(Draft *draft) {
         }
 }
 
-static int compare_repositories(const Release *a, const Release *b) {
-        int c = strncmp(a->name, b->name, MIN(a->n, b->n));
+static int compare_slices(const char *a, size_t n_a, const char *b, size_t n_b) {
+        int c = strncmp(a, b, MIN(n_a, n_b));
 
-        return c != 0 ? c : (a->n > b->n) - (a->n < b->n);
+        return c != 0 ? c : (n_a > n_b) - (n_a < n_b);
+}
+
+static int compare_repositories(const Release *a, const Release *b) {
+        return compare_slices(a->name, a->n, b->name, b->n);
 }
 
 static int compare_releases(const void *a, const void *b, void *userdata) {
@@ -229,6 +234,44 @@ static int make_rollback_tag(Draft *draft, const Image *image, const char *name)
         return 0;
 }
 
+static int compare_name_repositories(const void *a, const void *b) {
+        const char *x = *(const char *const *)a, *y = *(const char *const *)b;
+
+        return compare_slices(x, name_repository_length(x), y, name_repository_length(y));
+}
+
+/* One tag in the repository that these names have in common, unless one of them is such a tag. */
+static int make_repository_tag(Draft *draft, const Image *image, const char *const *names,
+                               size_t n) {
+        for (size_t i = 0; i < n; i++)
+                if (name_is_rollback(draft->config, names[i]))
+                        return 0;
+        return make_rollback_tag(draft, image, names[0]);
+}
+
+/* Each repository that the image loses a name of gets its own: the next clear of one repository ends the
+ * tag there alone. */
+static int make_rollback_tags(Draft *draft, const Image *image) {
+        cleanup_free const char **names = calloc(image->names.n + 1, sizeof(*names));
+        size_t n_names = 0;
+        int r = 0;
+
+        if (!names)
+                return -ENOMEM;
+        for (size_t i = 0; i < image->names.n; i++)
+                if (name_in_scope(draft->config, image, image->names.v[i]) ||
+                    name_is_rollback(draft->config, image->names.v[i]))
+                        names[n_names++] = image->names.v[i];
+        qsort(names, n_names, sizeof(*names), compare_name_repositories);
+        for (size_t i = 0, n; i < n_names && r >= 0; i += n) {
+                for (n = 1;
+                     i + n < n_names && compare_name_repositories(&names[i], &names[i + n]) == 0;)
+                        n++;
+                r = make_repository_tag(draft, image, &names[i], n);
+        }
+        return r;
+}
+
 /* Whether an earlier round of this clear gave the image its rollback tag. */
 static bool is_made(const Draft *draft, const Image *image) {
         return draft->context->made && named_images_contain_id(draft->context->made, image->id);
@@ -290,12 +333,23 @@ static int replace_older_tags(Draft *draft, const Release *releases, size_t n) {
                         spare = false;
                         continue;
                 }
+                draft->candidates[releases[i].image].n_replaced++;
                 r = named_images_add(&draft->plan->replaced_tags, releases[i].name, image->id);
-                if (r >= 0)
-                        draft->plan->replaced_tags.v[draft->plan->replaced_tags.n - 1].deleted =
-                                image->names.n == 1;
         }
         return r;
+}
+
+/* An image goes with the last of its tags, in whichever repositories they are. */
+static void find_deleted(const Draft *draft) {
+        NamedImages *replaced = &draft->plan->replaced_tags;
+
+        for (size_t i = 0; i < replaced->n; i++) {
+                const Image *image = image_set_find(&draft->inventory->images, replaced->v[i].id);
+
+                if (image && draft->candidates[image - draft->inventory->images.v].n_replaced ==
+                                     image->names.n)
+                        replaced->v[i].deleted = true;
+        }
 }
 
 static int replace_all_older_tags(Draft *draft) {
@@ -305,6 +359,8 @@ static int replace_all_older_tags(Draft *draft) {
                 n = group_length(draft, i);
                 r = replace_older_tags(draft, &draft->releases[i], n);
         }
+        if (r >= 0)
+                find_deleted(draft);
         return r;
 }
 
@@ -352,8 +408,8 @@ static int take_names(Draft *draft, const Image *image, bool deleted) {
         return 0;
 }
 
-/* `name`: the first in scope, or the one that the image went by. */
-static int take_image(Draft *draft, size_t i, const char *name, bool current) {
+/* `former`: the name that an image without one went by. */
+static int take_image(Draft *draft, size_t i, const char *former, bool current) {
         const Image *image = &draft->inventory->images.v[i];
         Candidate *candidate = &draft->candidates[i];
         bool wanted = wants_rollback_tag(draft, i, current);
@@ -366,8 +422,9 @@ static int take_image(Draft *draft, size_t i, const char *name, bool current) {
         }
         candidate->tagged = wanted;
         deleted = !wanted && !is_held(draft, i) && !has_other_name(draft, image);
-        if (wanted && !has)
-                r = make_rollback_tag(draft, image, name);
+        if (wanted)
+                r = former ? make_rollback_tag(draft, image, former)
+                           : make_rollback_tags(draft, image);
         else if (has && draft->sources[i].serves_by_rollback_tag != SERVES_NOTHING &&
                  !is_held(draft, i))
                 r = replace_tags(draft, image);
@@ -388,8 +445,7 @@ static int plan_names(Draft *draft, size_t i) {
         const Candidate *candidate = &draft->candidates[i];
         const Strv *kept = draft->context->kept;
         cleanup_free char *former = NULL;
-        const char *first = NULL;
-        bool current;
+        bool current, in_scope = false;
         int r;
 
         r = plan_former_name(draft->inventory, draft->config, image, &former);
@@ -397,10 +453,9 @@ static int plan_names(Draft *draft, size_t i) {
                 return r;
         if (former)
                 return take_image(draft, i, former, true);
-        for (size_t j = 0; j < image->names.n && !first; j++)
-                if (name_in_scope(draft->config, image, image->names.v[j]))
-                        first = image->names.v[j];
-        if (!first) {
+        for (size_t j = 0; j < image->names.n && !in_scope; j++)
+                in_scope = name_in_scope(draft->config, image, image->names.v[j]);
+        if (!in_scope) {
                 /* An earlier clear gave it the tag since it was in use then. */
                 if (candidate->only_rollback && !is_held(draft, i) && !is_made(draft, image) &&
                     draft->sources[i].serves_by_rollback_tag != SERVES_NOTHING)
@@ -413,7 +468,7 @@ static int plan_names(Draft *draft, size_t i) {
                   (candidate->newest && !(kept && strv_sorted_contains(kept, image->id)));
         if (!current && draft->sources[i].serves == SERVES_NOTHING)
                 return keep_names(draft, image, KEPT_OLDER);
-        return take_image(draft, i, first, current);
+        return take_image(draft, i, NULL, current);
 }
 
 /* The last name of an image that is used, or perhaps used, stays. */

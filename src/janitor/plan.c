@@ -15,15 +15,23 @@
 /* Names that stay, past this many, are not listed. */
 #define KEPT_LISTED_MAX 100
 
-/* The application's projects, and all that are known, each sorted and once. */
+/* The application's projects, and all that are known, each sorted and once. Whether an image is the
+ * application's is asked once of each: many containers may be of one that has many names. */
 static int find_projects(const Inventory *inventory, const Config *config, Strv *ours, Strv *all) {
-        int r = config->project ? strv_add(ours, config->project) : 0;
+        const ImageSet *images = &inventory->images;
+        cleanup_free bool *is_ours = calloc(images->n + 1, sizeof(*is_ours));
+        int r = 0;
 
-        for (size_t i = 0; i < inventory->images.n && r >= 0; i++) {
-                const Image *image = &inventory->images.v[i];
+        if (!is_ours)
+                return -ENOMEM;
+        if (config->project)
+                r = strv_add(ours, config->project);
+        for (size_t i = 0; i < images->n && r >= 0; i++) {
+                const Image *image = &images->v[i];
 
+                is_ours[i] = image_is_ours(config, image);
                 if (image->project)
-                        r = strv_add(image_is_ours(config, image) ? ours : all, image->project);
+                        r = strv_add(is_ours[i] ? ours : all, image->project);
         }
         for (size_t i = 0; i < inventory->containers.n && r >= 0; i++) {
                 const Container *container = &inventory->containers.v[i];
@@ -31,9 +39,9 @@ static int find_projects(const Inventory *inventory, const Config *config, Strv 
 
                 if (!container->project)
                         continue;
-                image = image_set_find(&inventory->images, container->image_id);
+                image = image_set_find(images, container->image_id);
                 r = strv_add(name_matches_any(&config->match, container->image) ||
-                                             (image && image_is_ours(config, image))
+                                             (image && is_ours[image - images->v])
                                      ? ours
                                      : all,
                              container->project);
@@ -157,6 +165,14 @@ void clear_plan_done(ClearPlan *plan) {
         strv_done(&plan->kept_mounts);
         strv_done(&plan->other_projects);
         *plan = (ClearPlan){ 0 };
+}
+
+void clear_plan_leave_images(ClearPlan *plan) {
+        named_images_done(&plan->rollback_tags);
+        named_images_done(&plan->names);
+        named_images_done(&plan->replaced_tags);
+        strv_done(&plan->untagged);
+        strv_done(&plan->trash);
 }
 
 bool clear_plan_empty(const ClearPlan *plan) {

@@ -217,7 +217,8 @@ static void learn(Docker *docker, const Config *config, Memory *memory, Look *lo
         Inventory *inventory = &look->inventory;
         bool changed = false;
 
-        if (memory->changed)
+        /* The first images of an empty host are no change. */
+        if (memory->changed || memory->n_learned != inventory->images.n)
                 memory->learned = false;
         if (memory->learned || inventory_building(inventory))
                 return;
@@ -227,6 +228,7 @@ static void learn(Docker *docker, const Config *config, Memory *memory, Look *lo
                 image_facts_observe(docker, config, inventory, NULL) >= 0 &&
                 seen_update(&memory->seen, inventory, config, look->now.age_sec, &changed) >= 0;
         memory->changed |= changed;
+        memory->n_learned = inventory->images.n;
         image_facts_remember(memory->store, inventory);
 }
 

@@ -6,8 +6,9 @@
 #include "janitor/proof.h"
 #include "janitor/source.h"
 
-/* Images of others that may serve and are not remaining, all in one line of bounded length. */
-#define ASSUMED_NAMES_MAX 5
+/* Images of others that may serve and are not remaining, all in one line. Names past this many are counted:
+ * a receipt has to fit into the disk space kept for it. */
+#define ASSUMED_NAMES_MAX 50
 
 static int assume_others(const Inventory *inventory, const Config *config,
                          const NamedImages *suspects, Strv *ret) {

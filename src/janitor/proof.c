@@ -23,6 +23,7 @@ typedef struct Proof {
         const Inventory *inventory;
         const Config *config;
         const ClearPlan *plan;
+        const char *store_remedy; /* not NULL: no name goes, since no receipt can be stored */
         Source *sources;
         Index planned; /* ids of images that the plan takes a name from */
         RemainingList *list;
@@ -46,9 +47,16 @@ static int printf_like(5, 6) add(Proof *proof, RemainingKind kind, const char *o
         return remaining_add(proof->list, kind, object, reason, remedy);
 }
 
+/* The container that keeps the engine from deleting the image, or may. */
+static const Container *holder_of_image(const Proof *proof, const Image *image) {
+        return container_of_image(proof->inventory, image->id)
+                       ?: container_that_may_mount(proof->inventory, image);
+}
+
 static int held_by_container(Proof *proof, const Image *image, const Container *container,
                              const char *what) {
         bool running = strcmp(container->state, "running") == 0;
+        bool certain = container_of_image(proof->inventory, image->id);
         cleanup_free char *remedy = NULL;
         int n;
 
@@ -63,11 +71,30 @@ static int held_by_container(Proof *proof, const Image *image, const Container *
         if (n < 0)
                 return -ENOMEM;
         return add(proof, REMAINING_CONTAINER, container->name, remedy,
-                   "the %s container %.12s holds %s (%.19s), %s", container->state, container->id,
+                   "the %s container %.12s %s %s (%.19s), %s", container->state, container->id,
+                   certain ? "holds" : "may have mounted",
                    image->names.n > 0 ? image->names.v[0] : "an untagged image", image->id, what);
 }
 
 static const char classic_serves[] = "which the classic builder takes cached steps from";
+
+/* An image with a name of others, between an image that was cleared and its base image: a stage of the
+ * same Dockerfile that others named, or a base image that the classic builder made. Nothing tells which. */
+static int judge_below_cleared(Proof *proof, const Image *image) {
+        const char *name = image_any_name(image);
+        cleanup_free char *remedy = text_format(
+                "if a FROM names it, add it to [images] base; if not, docker rmi %s, then "
+                "clear again",
+                name);
+
+        if (!remedy)
+                return -ENOMEM;
+        return add(
+                proof, REMAINING_IMAGE, name, remedy,
+                "an image that was cleared was built upon %.19s: if that is a stage of the same "
+                "Dockerfile, and not its base image, the classic builder takes cached steps from it",
+                image->id);
+}
 
 /* A cleared image of the classic builder, with a name or without. A step that has none is left out where
  * an image stands on it that is remaining, too: that one has to go first. */
@@ -75,7 +102,7 @@ static int judge_cleared_classic(Proof *proof, size_t i) {
         const ImageSet *images = &proof->inventory->images;
         const Image *image = &images->v[i];
         const Source *source = &proof->sources[i];
-        const Container *container = container_of_image(proof->inventory, image->id);
+        const Container *container = holder_of_image(proof, image);
         size_t top = i;
         cleanup_free char *remedy = NULL;
 
@@ -88,6 +115,8 @@ static int judge_cleared_classic(Proof *proof, size_t i) {
                 return 0;
         if (container)
                 return held_by_container(proof, image, container, classic_serves);
+        if (top == i && image->names.n > 0 && !source->lost_name)
+                return judge_below_cleared(proof, image);
         if (asprintf(&remedy, "docker rmi %s, then clear again%s", image_any_name(&images->v[top]),
                      images->v[top].names.n > 0 ? "; if it is a base image, add it to [images] base"
                                                 : "") < 0)
@@ -149,7 +178,7 @@ static int judge_protected(Proof *proof, const Source *source, const char *name)
 /* An untagged image of the classic builder that is ours, or of unknown origin. */
 static int judge_untagged(Proof *proof, size_t i) {
         const Image *image = &proof->inventory->images.v[i];
-        const Container *container = container_of_image(proof->inventory, image->id);
+        const Container *container = holder_of_image(proof, image);
         const Source *source = &proof->sources[i];
         cleanup_free char *remedy = NULL;
 
@@ -162,10 +191,19 @@ static int judge_untagged(Proof *proof, size_t i) {
                    source->unclaimed ? "of unknown origin, " : "", classic_serves);
 }
 
-/* An image of others that begins like ours. */
+static const char *likeness_text(const Source *source) {
+        if (source->of_our_project)
+                return "has the label of a compose project of this application";
+        if (source->way == SOURCE_INLINE)
+                return "has layers or a stage of this application";
+        return source->on_cleared ? "stands on a step of an image that was cleared"
+                                  : "begins like one of this application, as far as is known";
+}
+
+/* An image of others that is like ours. */
 static int judge_like_ours(Proof *proof, size_t i) {
         const Image *image = &proof->inventory->images.v[i];
-        const Container *container = container_of_image(proof->inventory, image->id);
+        const Container *container = holder_of_image(proof, image);
         const Source *source = &proof->sources[i];
         const char *name = image_any_name(image);
         cleanup_free char *remedy = NULL;
@@ -182,14 +220,11 @@ static int judge_like_ours(Proof *proof, size_t i) {
         if (source->way == SOURCE_INLINE)
                 return add(
                         proof, REMAINING_IMAGE, name, remedy,
-                        "an image outside [images] match that has layers of this application and "
-                        "%s inline cache metadata, which a build naming it in cache_from takes "
-                        "cached steps from",
-                        carries(source));
+                        "an image outside [images] match that %s and %s inline cache metadata, which a "
+                        "build naming it in cache_from takes cached steps from",
+                        likeness_text(source), carries(source));
         return add(proof, REMAINING_IMAGE, name, remedy,
-                   "an image outside [images] match that %s, %s%s",
-                   source->on_cleared ? "stands on a step of an image that was cleared"
-                                      : "begins like one of this application, as far as is known",
+                   "an image outside [images] match that %s, %s%s", likeness_text(source),
                    classic_serves,
                    source->way == SOURCE_CLASSIC_NAME ? " if a build names it in cache_from" : "");
 }
@@ -214,6 +249,17 @@ static int judge_image(Proof *proof, size_t i) {
         return 0;
 }
 
+/* A name that the clear would take, and did not. */
+static int judge_name(Proof *proof, const char *name) {
+        if (inventory_building(proof->inventory))
+                return add(proof, REMAINING_IMAGE, name, "clear again",
+                           "left alone while a build is under way");
+        if (proof->store_remedy)
+                return add(proof, REMAINING_IMAGE, name, proof->store_remedy,
+                           "left alone, since the receipt that would have it cannot be stored");
+        return add(proof, REMAINING_IMAGE, name, "clear again", "the name could not be taken away");
+}
+
 /* Images that can't be read are named by unreadable_remaining(). */
 static int judge_images(Proof *proof) {
         const ImageSet *images = &proof->inventory->images;
@@ -221,10 +267,7 @@ static int judge_images(Proof *proof) {
         int r = 0;
 
         for (size_t i = 0; i < plan->names.n && r >= 0; i++) {
-                r = add(proof, REMAINING_IMAGE, plan->names.v[i].name, "clear again", "%s",
-                        inventory_building(proof->inventory)
-                                ? "left alone while a build is under way"
-                                : "the name could not be taken away");
+                r = judge_name(proof, plan->names.v[i].name);
                 if (r >= 0)
                         r = index_add(&proof->planned, plan->names.v[i].id, i);
         }
@@ -282,77 +325,6 @@ static int judge_records(Proof *proof) {
         return 0;
 }
 
-/* The NAME in "buildx_buildkit_NAME0", or -1. */
-static int builder_name(const char *container, const char **ret) {
-        static const char prefix[] = "buildx_buildkit_";
-        size_t n;
-
-        if (strncmp(container, prefix, strlen(prefix)) != 0)
-                return -1;
-        *ret = container + strlen(prefix);
-        n = strlen(*ret);
-        while (n > 0 && (*ret)[n - 1] >= '0' && (*ret)[n - 1] <= '9')
-                n--;
-        return (int)n;
-}
-
-/* A docker-container builder of buildx is a container named buildx_buildkit_NAME0; its cache is in
- * its own volume and in no answer of the engine. */
-static int judge_builders(Proof *proof) {
-        for (size_t i = 0; i < proof->inventory->containers.n; i++) {
-                const Container *container = &proof->inventory->containers.v[i];
-                cleanup_free char *remedy = NULL;
-                const char *name;
-                int n = builder_name(container->name, &name), r;
-
-                if (n < 0)
-                        continue;
-                if (asprintf(&remedy,
-                             "docker buildx prune --builder %.*s -af; or set [builder] "
-                             "external_builders=ignore",
-                             n, name) < 0)
-                        return -ENOMEM;
-                r = add(proof, REMAINING_BUILDER, container->name, remedy,
-                        "the buildx builder '%.*s' has a build cache of its own", n, name);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
-/* A builder that was removed with --keep-state leaves its volume, and one that is made again under its
- * name goes on with that. */
-static int judge_builder_volumes(Proof *proof) {
-        const ContainerSet *containers = &proof->inventory->containers;
-        const Strv *volumes = &proof->inventory->builder_volumes;
-        cleanup(index_done) Index builders = { 0 };
-
-        for (size_t i = 0; i < containers->n; i++)
-                if (index_add(&builders, containers->v[i].name, i) < 0)
-                        return -ENOMEM;
-        index_sort(&builders);
-        for (size_t i = 0; i < volumes->n; i++) {
-                const char *volume = volumes->v[i], *name;
-                cleanup_free char *container = strndup(volume, strlen(volume) - strlen("_state"));
-                cleanup_free char *remedy = text_format(
-                        "docker volume rm %s; or set [builder] external_builders=ignore", volume);
-                int n, r;
-
-                if (!container || !remedy)
-                        return -ENOMEM;
-                n = builder_name(container, &name);
-                if (n < 0 || index_find(&builders, container, NULL))
-                        continue; /* named by its container */
-                r = add(proof, REMAINING_BUILDER, volume, remedy,
-                        "the volume keeps the build cache of the buildx builder '%.*s', whose "
-                        "container is gone",
-                        n, name);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
 /* A build that holds no record is named by nothing else. */
 static int judge_buildkit_builds(Proof *proof) {
         const Inventory *inventory = proof->inventory;
@@ -381,12 +353,14 @@ static int judge_classic_builds(Proof *proof) {
 }
 
 int proof_remaining(const Inventory *inventory, const Config *config, const ClearOptions *options,
-                    const NamedImages *suspects, const ClearPlan *plan, RemainingList *ret) {
+                    const NamedImages *suspects, const ClearPlan *plan, const char *store_remedy,
+                    RemainingList *ret) {
         cleanup(remaining_done) RemainingList list = { 0 };
         cleanup(proof_done) Proof proof = {
                 .inventory = inventory,
                 .config = config,
                 .plan = plan,
+                .store_remedy = store_remedy,
                 .list = &list,
         };
         int r = 0;
@@ -396,9 +370,7 @@ int proof_remaining(const Inventory *inventory, const Config *config, const Clea
         if (r >= 0 && options->target & TARGET_BUILDER) {
                 r = judge_records(&proof);
                 if (r >= 0 && !config->external_builders_ignore)
-                        r = judge_builders(&proof);
-                if (r >= 0 && !config->external_builders_ignore)
-                        r = judge_builder_volumes(&proof);
+                        r = proof_builders(inventory, &list);
         }
         if (r >= 0 && options->target & TARGET_IMAGES) {
                 r = judge_classic_builds(&proof);

@@ -193,7 +193,7 @@ static int add_untagged(Releases *releases, size_t i) {
                 if (plan_former_name(inventory, releases->config, image, &former) < 0)
                         return -ENOMEM;
                 if (former)
-                        repository = fact->container->image;
+                        repository = container_set_holder(&inventory->containers, image->id)->image;
         }
         if (repository) {
                 fact->ours = true;

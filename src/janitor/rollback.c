@@ -86,6 +86,11 @@ static int took_names(void *userdata, const Run *run) {
         return 1;
 }
 
+/* Where the store fails, its own reason does not say what it was read for. */
+static int unreadable(int error, Diag *reterr_diag) {
+        return error == -ENOMEM ? error : diag_wrap(reterr_diag, error, "receipts cannot be read");
+}
+
 static int read_receipt(Store *store, const char *id, Json **ret, Diag *reterr_diag) {
         char newest[RUN_ID_MAX] = "";
         int r;
@@ -93,7 +98,7 @@ static int read_receipt(Store *store, const char *id, Json **ret, Diag *reterr_d
         if (!id) {
                 r = store_list_runs(store, "clear", 0, SIZE_MAX, took_names, newest, reterr_diag);
                 if (r < 0)
-                        return r;
+                        return unreadable(r, reterr_diag);
                 if (!newest[0])
                         return diag_set(reterr_diag, -ENOENT, "no receipt took a name away");
                 id = newest;
@@ -101,6 +106,8 @@ static int read_receipt(Store *store, const char *id, Json **ret, Diag *reterr_d
         r = store_read_run(store, id, ret, reterr_diag);
         if (r == -ENOENT)
                 return diag_set(reterr_diag, r, "there is no receipt %s", id);
+        if (r < 0 && r != -EBADMSG)
+                return unreadable(r, reterr_diag);
         if (r >= 0 && !json_get(*ret, "names"))
                 return diag_set(reterr_diag, -ENOENT, "run %s is no clear and has no receipt", id);
         /* One that failed may have come to none: to make good for it there is nothing to do. */

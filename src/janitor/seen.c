@@ -178,6 +178,16 @@ static bool move_mark(SeenImage *seen, const Inventory *inventory, int64_t tagge
         return named;
 }
 
+bool seen_was_tagged(const SeenImage *seen, ImageStore store, int64_t sec, int64_t nsec) {
+        int64_t rest_nsec = nsec % NSEC_PER_SEC;
+
+        if (sec == 0 || seen->tag_mark == 0 || sec == seen->own_mark)
+                return false;
+        if (store == IMAGE_STORE_GRAPHDRIVER)
+                return sec != seen->tag_mark || rest_nsec != seen->tag_rest_nsec;
+        return sec > seen->tag_mark || (sec == seen->tag_mark && rest_nsec > seen->tag_rest_nsec);
+}
+
 static void update_rest(SeenImage *seen, int64_t rest_nsec) {
         seen->dirty = seen->dirty || seen->tag_rest_nsec != rest_nsec;
         seen->tag_rest_nsec = rest_nsec;
@@ -203,7 +213,8 @@ static void update_use(SeenImage *seen, const Inventory *inventory, const Image 
         const Container *container = container_of_image(inventory, seen->id);
         bool running = container && strcmp(container->state, "running") == 0;
 
-        if (container || service_of_image(inventory, image)) {
+        if (container || container_that_may_mount(inventory, image) ||
+            service_of_image(inventory, image)) {
                 if (seen->used_sec < 0 ||
                     seen->used_sec / SEEN_USED_COARSE_SEC != age_now_sec / SEEN_USED_COARSE_SEC)
                         seen->dirty = true;

@@ -11,8 +11,9 @@
 
 #include "janitor/source.h"
 
+#include "base/text.h"
 #include "docker/name.h"
-#include "janitor/chains.h"
+#include "janitor/image-base.h"
 #include "janitor/likeness.h"
 #include "janitor/local-base.h"
 #include "janitor/plan.h"
@@ -22,16 +23,18 @@ typedef struct Finder {
         const Config *config;
         const NamedImages *cleared;
         ImageChain *chains;
+        size_t *bases;
         Source *sources;
         Likeness likeness;
-        bool *bases; /* one an image */
+        bool *local_bases; /* one an image */
 } Finder;
 
 static void finder_donep(Finder *finder) {
         free(finder->chains);
+        free(finder->bases);
         free(finder->sources);
         likeness_done(&finder->likeness);
-        free(finder->bases);
+        free(finder->local_bases);
 }
 
 const char *source_cache_name(const Inventory *inventory, const Config *config,
@@ -107,11 +110,17 @@ static int find_ways(Finder *finder) {
         index_sort(&cleared);
         for (size_t i = 0; i < images->n; i++) {
                 Source *source = &finder->sources[i];
+                const IndexEntry *entries;
+                size_t n;
 
                 source->named_descendant = SOURCE_NO_IMAGE;
                 source->ours = image_is_ours(finder->config, &images->v[i]);
-                source->cleared = index_find(&cleared, images->v[i].id, NULL);
+                entries = index_find(&cleared, images->v[i].id, &n);
+                for (size_t j = 0; j < n && !source->lost_name; j++)
+                        source->lost_name = finder->cleared->v[entries[j].at].name[0];
                 source->configured_base = is_configured_base(finder->config, &images->v[i]);
+                /* [images] base may have been set after a clear that took it for a stage. */
+                source->cleared = entries && (source->lost_name || !source->configured_base);
                 find_way(finder, i, source);
         }
         return 0;
@@ -168,6 +177,11 @@ static int mark_on_cleared(Finder *finder) {
         return 0;
 }
 
+/* docker commit made it, with a comment: it has a parent, but can be no stage of ours. */
+static bool is_committed(const ImageFacts *facts) {
+        return facts && facts->kind == IMAGE_KIND_OTHER;
+}
+
 static int find_claims(Finder *finder) {
         const Inventory *inventory = finder->inventory;
         cleanup_free size_t *parents = NULL;
@@ -185,20 +199,31 @@ static int find_claims(Finder *finder) {
                 if (!image_is_untagged(image))
                         continue;
                 finder->sources[i].untagged_ours = claims[i] == CLAIM_OURS;
-                finder->sources[i].unclaimed = claims[i] == CLAIM_NONE &&
-                                               image_is_classic(inventory, image) &&
-                                               !image_has_children(inventory, image);
+                finder->sources[i].unclaimed =
+                        claims[i] == CLAIM_NONE && image_is_classic(inventory, image) &&
+                        !image_has_children(inventory, image) && !is_committed(facts_of(finder, i));
         }
         return 0;
 }
 
-/* Images of others that ours may be based on. Excludes images BuildKit built here: they may be stages of
- * our Dockerfiles. */
-static bool may_be_common_base(const Image *image, const Source *source, const ImageFacts *facts) {
-        if (!facts || facts->ours || source->ours || source->cleared)
-                return false;
-        return facts->kind != IMAGE_KIND_BUILDKIT || image->digests.n > 0 ||
-               source->configured_base;
+/* An image of the classic builder has a base image of its own, whose names are those of now. */
+static int compare_classic(Finder *finder, size_t i) {
+        cleanup(hash_list_done) HashList bases = { 0 };
+        const ImageFacts *facts = facts_of(finder, i);
+        Source *source = &finder->sources[i];
+
+        source->like_ours = source->on_cleared || (facts && facts->made_amid_ours);
+        if (source->like_ours)
+                return 0;
+        if (image_base_repositories(finder->inventory, finder->bases[i], &bases) < 0)
+                return -ENOMEM;
+        source->like_ours = likeness_of_classic(&finder->likeness, facts, &bases,
+                                                chain_tells_base(&finder->chains[i]));
+        return 0;
+}
+
+static bool is_classic_source(const Source *source) {
+        return source->way == SOURCE_CLASSIC_CHAIN || source->way == SOURCE_CLASSIC_NAME;
 }
 
 static int learn_ours(Finder *finder) {
@@ -208,29 +233,77 @@ static int learn_ours(Finder *finder) {
         for (size_t i = 0; i < inventory->facts.n && r >= 0; i++)
                 if (inventory->facts.v[i].ours)
                         r = likeness_add_ours(&finder->likeness, &inventory->facts.v[i]);
+        likeness_sort(&finder->likeness);
+        return r;
+}
+
+/* Images of others that ours may be built upon: not those that are made of our steps. */
+static int learn_bases(Finder *finder) {
+        const Inventory *inventory = finder->inventory;
+        int r = 0;
+
         for (size_t i = 0; i < inventory->images.n && r >= 0; i++) {
+                const Source *source = &finder->sources[i];
                 const ImageFacts *facts = facts_of(finder, i);
 
-                if (may_be_common_base(&inventory->images.v[i], &finder->sources[i], facts))
+                if (!facts || source->ours || source->cleared)
+                        continue;
+                if (source->configured_base || (image_may_be_base(&inventory->images.v[i], facts) &&
+                                                !(is_classic_source(source) && source->like_ours)))
                         r = likeness_add_base(&finder->likeness, facts);
         }
         likeness_sort(&finder->likeness);
         return r;
 }
 
-static void compare_with_ours(Finder *finder, size_t i) {
-        const Inventory *inventory = finder->inventory;
-        const Image *image = &inventory->images.v[i];
-        const ImageFacts *facts = facts_of(finder, i);
-        Source *source = &finder->sources[i];
+/* Compose names an image PROJECT-SERVICE if nothing else is said. 1, 0 or -ENOMEM. */
+static int is_of_our_project(const Finder *finder, const Image *image) {
+        cleanup_free char *name = NULL;
 
-        source->base = finder->bases[i] && !container_of_image(inventory, image->id);
-        if (source->way == SOURCE_INLINE)
-                source->like_ours =
-                        likeness_of_buildkit(&finder->likeness, facts, image->digests.n > 0);
-        else if (source->way != SOURCE_NONE)
-                source->like_ours =
-                        source->on_cleared || likeness_of_classic(&finder->likeness, facts);
+        if (!image->project)
+                return 0;
+        if (likeness_of_project(&finder->likeness, image->project))
+                return 1;
+        name = text_format("%s-service:latest", image->project);
+        return !name ? -ENOMEM : name_matches_any(&finder->config->match, name);
+}
+
+static int compare_projects(Finder *finder) {
+        int r = 0;
+
+        for (size_t i = 0; i < finder->inventory->images.n && r >= 0; i++) {
+                Source *source = &finder->sources[i];
+
+                if (source->serves != SERVES_CERTAINLY || source->like_ours)
+                        continue;
+                r = is_of_our_project(finder, &finder->inventory->images.v[i]);
+                source->like_ours = source->of_our_project = r > 0;
+        }
+        return r < 0 ? r : 0;
+}
+
+static int compare_with_ours(Finder *finder) {
+        const Inventory *inventory = finder->inventory;
+        const size_t n = inventory->images.n;
+        int r;
+
+        r = learn_ours(finder);
+        for (size_t i = 0; i < n && r >= 0; i++)
+                if (is_classic_source(&finder->sources[i]))
+                        r = compare_classic(finder, i);
+        if (r >= 0)
+                r = learn_bases(finder);
+        for (size_t i = 0; i < n && r >= 0; i++) {
+                const Image *image = &inventory->images.v[i];
+                const ImageFacts *facts = facts_of(finder, i);
+                Source *source = &finder->sources[i];
+
+                source->base = finder->local_bases[i] && !container_of_image(inventory, image->id);
+                if (source->way == SOURCE_INLINE)
+                        source->like_ours = likeness_of_buildkit(&finder->likeness, facts,
+                                                                 image_may_be_base(image, facts));
+        }
+        return r < 0 ? r : compare_projects(finder);
 }
 
 int sources_find(const Inventory *inventory, const Config *config, const NamedImages *cleared,
@@ -247,6 +320,8 @@ int sources_find(const Inventory *inventory, const Config *config, const NamedIm
                 return -ENOMEM;
         r = chains_find(inventory, config, &finder.chains);
         if (r >= 0)
+                r = image_bases_find(inventory, finder.chains, &finder.bases);
+        if (r >= 0)
                 r = find_ways(&finder);
         if (r < 0)
                 return r;
@@ -255,13 +330,11 @@ int sources_find(const Inventory *inventory, const Config *config, const NamedIm
         if (r >= 0)
                 r = find_claims(&finder);
         if (r >= 0)
-                r = learn_ours(&finder);
+                r = local_bases_find(inventory, config, &finder.local_bases);
         if (r >= 0)
-                r = local_bases_find(inventory, config, &finder.bases);
+                r = compare_with_ours(&finder);
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < inventory->images.n; i++)
-                compare_with_ours(&finder, i);
         *ret = TAKE_PTR(finder.sources);
         return 0;
 }

@@ -195,6 +195,21 @@ static bool bore_a_name(const Inventory *inventory, const NamedBuilds *builds, c
         return first == builds->n || detail->last_tagged_nsec > builds->v[first].created_nsec;
 }
 
+int leaf_is_step(Docker *docker, const Image *leaf, bool *ret, Diag *reterr_diag) {
+        cleanup(image_detail_done) ImageDetail detail = { 0 };
+        Newest newest = { .detail = &detail };
+        int r;
+
+        *ret = true;
+        r = docker_image(docker, leaf->id, &detail, reterr_diag);
+        if (r >= 0)
+                r = docker_image_history(docker, leaf->id, on_entry, &newest, reterr_diag);
+        if (r < 0)
+                return r == -ENOENT || failure_is_of_object(r) ? 0 : r;
+        *ret = newest.is_step;
+        return 0;
+}
+
 static int ask_leaf(Docker *docker, const Inventory *inventory, const NamedBuilds *builds,
                     Image *leaf, Diag *reterr_diag) {
         cleanup(image_detail_done) ImageDetail detail = { 0 };
@@ -233,7 +248,14 @@ static int ask_next_times(Docker *docker, const NamedBuilds *builds, Inventory *
         return r;
 }
 
-int stages_ask(Docker *docker, const Config *config, Inventory *inventory, Diag *reterr_diag) {
+/*
+ * Sets may_be_stage of the leaves that came right before an image of ours: it never bore a name, no
+ * compose project labels it, and the newest entry of its history is the classic builder's. A release
+ * that lost its name, of another application perhaps, and what docker commit made are no stages. False
+ * where that can't be read, and for those past a few dozen: then an image stays.
+ */
+static int ask_leaves(Docker *docker, const Config *config, Inventory *inventory,
+                      Diag *reterr_diag) {
         cleanup(named_builds_done) NamedBuilds rough = { 0 }, builds = { 0 };
         size_t n_asked = 0;
         int r;
@@ -253,6 +275,32 @@ int stages_ask(Docker *docker, const Config *config, Inventory *inventory, Diag 
                 r = ask_leaf(docker, inventory, &builds, leaf, reterr_diag);
         }
         return r;
+}
+
+/* What the final image does not tell, the instructions of an earlier stage, its stage does. */
+static int note_leaves(const Config *config, Inventory *inventory) {
+        cleanup(named_builds_done) NamedBuilds builds = { 0 };
+        int r = named_builds_find(inventory, config, &builds);
+
+        for (size_t i = 0; i < inventory->images.n && r >= 0; i++) {
+                const Image *image = &inventory->images.v[i];
+                ImageFacts *facts = fact_set_find(&inventory->facts, image->id);
+
+                if (!facts || facts->ours || !image_is_classic_leaf(inventory, image) ||
+                    !stage_is_ours(&builds, image))
+                        continue;
+                facts->ours = facts->dirty = true;
+        }
+        return r;
+}
+
+int stages_observe(Docker *docker, const Config *config, Inventory *inventory, Diag *reterr_diag) {
+        int r;
+
+        r = stages_ask_times(docker, config, inventory, reterr_diag);
+        if (r >= 0)
+                r = ask_leaves(docker, config, inventory, reterr_diag);
+        return r < 0 ? r : note_leaves(config, inventory);
 }
 
 /* The untagged images from `image` down, but those `known`: what FROM named is not of the stage. */

@@ -186,6 +186,11 @@ static char *use_text(const Inventory *inventory, const Image *image) {
         if (service)
                 return text_format("it is in use by service %s%s", service->service,
                                    service->next ? "" : " (its previous spec or a task)");
+        container = container_that_may_mount(inventory, image);
+        if (container)
+                return text_format("container %s (%s) may have it mounted, by a name that another "
+                                   "image may have got since",
+                                   container->name, container->state);
         return text_format("the services of this swarm cannot be read, and may use it (%s)",
                            inventory->services.unread ?: "unknown");
 }
@@ -393,7 +398,8 @@ static bool is_pinned(const ImageVerdict *verdict) {
 
 static char *pin_remedy(const Inventory *inventory, const Pin *pin) {
         const ImageText name = image_text(pin->image);
-        const Container *container = container_of_image(inventory, pin->image->id);
+        const Container *container = container_of_image(inventory, pin->image->id)
+                                             ?: container_that_may_mount(inventory, pin->image);
         const ServiceImage *service = service_of_image(inventory, pin->image);
 
         if (container && strcmp(container->state, "running") == 0)

@@ -17,34 +17,54 @@
 
 #define HASH_DIGITS 16
 
-int prefixes_add(Prefixes *prefixes, uint64_t element_hash) {
-        uint64_t hash = prefixes->n > 0 ? prefixes->v[prefixes->n - 1] : 0;
+int hash_list_add(HashList *list, uint64_t hash) {
         uint64_t *v;
 
-        if (prefixes->n == PREFIXES_MAX)
+        if (list->n == HASHES_MAX)
                 return 0;
-        if ((prefixes->n & (prefixes->n - 1)) == 0) { /* room doubles at each power of two */
-                v = reallocarray(prefixes->v, prefixes->n > 0 ? 2 * prefixes->n : 1, sizeof(*v));
+        if ((list->n & (list->n - 1)) == 0) { /* room doubles at each power of two */
+                v = reallocarray(list->v, list->n > 0 ? 2 * list->n : 1, sizeof(*v));
                 if (!v)
                         return -ENOMEM;
-                prefixes->v = v;
+                list->v = v;
         }
-        /* The splitmix64 finalizer, so that order counts. */
-        hash += element_hash + UINT64_C(0x9e3779b97f4a7c15);
-        hash = (hash ^ (hash >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-        hash = (hash ^ (hash >> 27)) * UINT64_C(0x94d049bb133111eb);
-        prefixes->v[prefixes->n++] = hash ^ (hash >> 31);
+        list->v[list->n++] = hash;
         return 0;
 }
 
-void prefixes_done(Prefixes *prefixes) {
-        free(prefixes->v);
-        *prefixes = (Prefixes){ 0 };
+bool hash_list_contains(const HashList *list, uint64_t hash) {
+        for (size_t i = 0; i < list->n; i++)
+                if (list->v[i] == hash)
+                        return true;
+        return false;
+}
+
+void hash_list_done(HashList *list) {
+        free(list->v);
+        *list = (HashList){ 0 };
+}
+
+uint64_t hash_prefix(uint64_t prefix, uint64_t element_hash) {
+        /* The splitmix64 finalizer, so that order counts. */
+        uint64_t hash = prefix + element_hash + UINT64_C(0x9e3779b97f4a7c15);
+
+        hash = (hash ^ (hash >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+        hash = (hash ^ (hash >> 27)) * UINT64_C(0x94d049bb133111eb);
+        return hash ^ (hash >> 31);
+}
+
+int prefixes_add(HashList *prefixes, uint64_t element_hash) {
+        uint64_t hash = prefixes->n > 0 ? prefixes->v[prefixes->n - 1] : 0;
+
+        return hash_list_add(prefixes, hash_prefix(hash, element_hash));
 }
 
 static void image_facts_done(ImageFacts *facts) {
-        prefixes_done(&facts->layers);
-        prefixes_done(&facts->steps);
+        hash_list_done(&facts->layers);
+        hash_list_done(&facts->steps);
+        hash_list_done(&facts->bases);
+        hash_list_done(&facts->stages);
+        hash_list_done(&facts->names);
 }
 
 ImageFacts *fact_set_add(FactSet *facts, const char *id) {
@@ -61,18 +81,14 @@ ImageFacts *fact_set_add(FactSet *facts, const char *id) {
         return entry;
 }
 
-void facts_add_name(ImageFacts *facts, uint64_t name_hash) {
-        if (facts->n_names == FACTS_NAMES_MAX || facts_know_name(facts, name_hash))
-                return;
-        facts->names[facts->n_names++] = name_hash;
-        facts->dirty = true;
-}
+int facts_add_name(ImageFacts *facts, uint64_t name_hash) {
+        int r;
 
-bool facts_know_name(const ImageFacts *facts, uint64_t name_hash) {
-        for (size_t i = 0; i < facts->n_names; i++)
-                if (facts->names[i] == name_hash)
-                        return true;
-        return false;
+        if (facts->names.n == FACTS_NAMES_MAX || hash_list_contains(&facts->names, name_hash))
+                return 0;
+        r = hash_list_add(&facts->names, name_hash);
+        facts->dirty |= r >= 0;
+        return r;
 }
 
 int fact_set_index(FactSet *facts) {
@@ -106,11 +122,11 @@ void fact_set_done(FactSet *facts) {
         *facts = (FactSet){ 0 };
 }
 
-static char *hashes_text(const uint64_t *hashes, size_t n) {
-        char *text = calloc(n * HASH_DIGITS + 1, 1);
+static char *hash_list_text(const HashList *list) {
+        char *text = calloc(list->n * HASH_DIGITS + 1, 1);
 
-        for (size_t i = 0; text && i < n; i++)
-                snprintf(text + i * HASH_DIGITS, HASH_DIGITS + 1, "%016" PRIx64, hashes[i]);
+        for (size_t i = 0; text && i < list->n; i++)
+                snprintf(text + i * HASH_DIGITS, HASH_DIGITS + 1, "%016" PRIx64, list->v[i]);
         return text;
 }
 
@@ -132,43 +148,26 @@ static bool hash_from_text(const char *text, uint64_t *ret) {
         return true;
 }
 
-/* Reads at most `max` hashes from a text of `n` characters; returns how many. A text in a file that
- * somebody changed may be no such list, and then holds none. */
-static size_t hashes_from_text(const char *text, size_t n, uint64_t *ret, size_t max) {
-        const size_t n_hashes = n / HASH_DIGITS;
+/* What is not such a text, in a file that somebody changed, is no list. */
+static int hash_list_from_text(const char *text, size_t n, HashList *ret) {
+        size_t n_hashes = n / HASH_DIGITS;
 
-        if (n_hashes > max || n % HASH_DIGITS != 0)
-                return 0;
-        for (size_t i = 0; i < n_hashes; i++)
-                if (!hash_from_text(text + i * HASH_DIGITS, &ret[i]))
-                        return 0;
-        return n_hashes;
-}
-
-static int read_prefixes(Statement *row, int column, Prefixes *ret) {
-        const char *text = column_borrow(row, column);
-
-        size_t n = text ? column_length(row, column) : 0, n_hashes = n / HASH_DIGITS;
-
-        if (!text)
-                return -ENOMEM;
-        if (n_hashes == 0 || n_hashes > PREFIXES_MAX)
+        if (n_hashes == 0 || n_hashes > HASHES_MAX || n % HASH_DIGITS != 0)
                 return 0;
         ret->v = calloc(n_hashes, sizeof(*ret->v));
         if (!ret->v)
                 return -ENOMEM;
-        ret->n = hashes_from_text(text, n, ret->v, n_hashes);
+        for (size_t i = 0; i < n_hashes; i++)
+                if (!hash_from_text(text + i * HASH_DIGITS, &ret->v[i]))
+                        return 0;
+        ret->n = n_hashes;
         return 0;
 }
 
-static int read_names(Statement *row, int column, ImageFacts *facts) {
+static int read_hash_list(Statement *row, int column, HashList *ret) {
         const char *text = column_borrow(row, column);
 
-        if (!text)
-                return -ENOMEM;
-        facts->n_names =
-                hashes_from_text(text, column_length(row, column), facts->names, FACTS_NAMES_MAX);
-        return 0;
+        return text ? hash_list_from_text(text, column_length(row, column), ret) : -ENOMEM;
 }
 
 static int facts_of_row(Statement *row, FactSet *facts) {
@@ -183,16 +182,23 @@ static int facts_of_row(Statement *row, FactSet *facts) {
         if (!entry)
                 return -ENOMEM;
         entry->dirty = false;
-        entry->kind = (ImageKind)MIN(column_uint(row, 1), (uint64_t)IMAGE_KIND_OTHER);
+        entry->kind = (ImageKind)MIN(column_uint(row, 1), (uint64_t)IMAGE_KIND_MAX - 1);
         entry->inline_cache = (InlineCache)MIN(column_uint(row, 2), (uint64_t)INLINE_CACHE_YES);
         entry->ours = column_int(row, 3);
         entry->n_history = column_int(row, 4);
         entry->n_base = column_uint(row, 5);
         entry->names_hash = column_uint(row, 6);
-        r = read_prefixes(row, 7, &entry->layers);
+        entry->made_amid_ours = column_int(row, 7);
+        entry->tagged_here = column_int(row, 8);
+        entry->project_hash = column_uint(row, 9);
+        r = read_hash_list(row, 10, &entry->layers);
         if (r >= 0)
-                r = read_prefixes(row, 8, &entry->steps);
-        return r < 0 ? r : read_names(row, 9, entry);
+                r = read_hash_list(row, 11, &entry->steps);
+        if (r >= 0)
+                r = read_hash_list(row, 12, &entry->bases);
+        if (r >= 0)
+                r = read_hash_list(row, 13, &entry->stages);
+        return r < 0 ? r : read_hash_list(row, 14, &entry->names);
 }
 
 static int read_facts(Store *store, FactSet *ret, Diag *reterr_diag) {
@@ -200,10 +206,12 @@ static int read_facts(Store *store, FactSet *ret, Diag *reterr_diag) {
         cleanup(fact_set_done) FactSet facts = { 0 };
         int r;
 
-        r = sql_query(store,
-                      "SELECT id, kind, inline_cache, ours, n_history, n_base, names_hash,"
-                      " layers, steps, names FROM image_facts",
-                      NO_VALUES, &statement, reterr_diag);
+        r = sql_query(
+                store,
+                "SELECT id, kind, inline_cache, ours, n_history, n_base, names_hash,"
+                " made_amid_ours, tagged_here, project_hash, layers, steps, bases, stages, names"
+                " FROM image_facts",
+                NO_VALUES, &statement, reterr_diag);
         while (r >= 0 && (r = sql_step(store, statement, reterr_diag)) > 0)
                 r = facts_of_row(statement, &facts);
         if (r >= 0)
@@ -221,17 +229,21 @@ int store_read_facts(Store *store, FactSet *ret, Diag *reterr_diag) {
 
 static int write_image_facts(Store *store, Statement *statement, const ImageFacts *facts,
                              Diag *reterr_diag) {
-        cleanup_free char *layers = hashes_text(facts->layers.v, facts->layers.n);
-        cleanup_free char *steps = hashes_text(facts->steps.v, facts->steps.n);
-        cleanup_free char *names = hashes_text(facts->names, facts->n_names);
+        cleanup_free char *layers = hash_list_text(&facts->layers);
+        cleanup_free char *steps = hash_list_text(&facts->steps);
+        cleanup_free char *bases = hash_list_text(&facts->bases);
+        cleanup_free char *stages = hash_list_text(&facts->stages);
+        cleanup_free char *names = hash_list_text(&facts->names);
         int r;
 
-        if (!layers || !steps || !names)
+        if (!layers || !steps || !bases || !stages || !names)
                 return -ENOMEM;
         r = sql_bind(store, statement,
                      VALUES(TEXT(facts->id), INT(facts->kind), INT(facts->inline_cache),
                             INT(facts->ours), INT(facts->n_history), INT(facts->n_base),
-                            INT(facts->names_hash), TEXT(layers), TEXT(steps), TEXT(names)),
+                            INT(facts->names_hash), INT(facts->made_amid_ours),
+                            INT(facts->tagged_here), INT(facts->project_hash), TEXT(layers),
+                            TEXT(steps), TEXT(bases), TEXT(stages), TEXT(names)),
                      reterr_diag);
         return r < 0 ? r : sql_step(store, statement, reterr_diag);
 }
@@ -244,8 +256,9 @@ static int write_facts(Store *store, const FactSet *facts, Diag *reterr_diag) {
         if (r >= 0)
                 r = sql_query(store,
                               "REPLACE INTO image_facts (id, kind, inline_cache, ours,"
-                              " n_history, n_base, names_hash, layers, steps, names)"
-                              " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                              " n_history, n_base, names_hash, made_amid_ours, tagged_here,"
+                              " project_hash, layers, steps, bases, stages, names)"
+                              " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                               NO_VALUES, &statement, reterr_diag);
         for (size_t i = 0; i < facts->n && r >= 0; i++)
                 if (facts->v[i].dirty)

@@ -52,11 +52,13 @@ static const char *const schema[] = {
         "ALTER TABLE seen ADD COLUMN ahead INTEGER NOT NULL DEFAULT 0;"
         "ALTER TABLE seen ADD COLUMN tag_rest INTEGER NOT NULL DEFAULT 0;",
 
-        /* layers, steps and names: hashes as hex digits */
+        /* layers and what follows: hashes as hex digits */
         "CREATE TABLE image_facts (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,"
         " kind INTEGER NOT NULL, inline_cache INTEGER NOT NULL, ours INTEGER NOT NULL,"
         " n_history INTEGER NOT NULL, n_base INTEGER NOT NULL, names_hash INTEGER NOT NULL,"
-        " layers TEXT NOT NULL, steps TEXT NOT NULL, names TEXT NOT NULL) STRICT;",
+        " made_amid_ours INTEGER NOT NULL, tagged_here INTEGER NOT NULL,"
+        " project_hash INTEGER NOT NULL, layers TEXT NOT NULL, steps TEXT NOT NULL,"
+        " bases TEXT NOT NULL, stages TEXT NOT NULL, names TEXT NOT NULL) STRICT;",
 };
 
 const int64_t schema_version = (int64_t)ELEMENTSOF(schema);

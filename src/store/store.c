@@ -295,7 +295,9 @@ int store_open_reader(Store *writer, Store **ret) {
 }
 
 char *store_directory(const Store *store) {
-        return realpath(store->directory, NULL);
+        char *path = realpath(store->directory, NULL);
+
+        return path ? path : strdup(store->directory); /* a disk that fails need not resolve it */
 }
 
 bool store_take_damage(Store *store, Diag *ret) {

@@ -17,6 +17,9 @@
 
 #include "wire/json.h"
 
+/* Elements that each list keeps when lists are first shortened. */
+#define SHORTEN_FIRST 32768
+
 /* Length of the UTF-8 sequence at `p`, 0 if it is none: overlong, surrogate, past U+10FFFF, cut. */
 static size_t utf8_sequence(const unsigned char *p, const unsigned char *end) {
         size_t length = *p < 0x80 ? 1 : *p < 0xc2 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : 4;
@@ -452,4 +455,51 @@ Json *json_new_strings(const Strv *list) {
                 if (json_append_string(array, list->v[i]) < 0)
                         return NULL;
         return TAKE_PTR(array);
+}
+
+/* Leaves the first `n` elements; returns how many went. */
+static size_t cut(Json *array, size_t n) {
+        cJSON *last = array->child, *next;
+        size_t n_gone = 0;
+
+        for (size_t i = 1; i < n && last; i++)
+                last = last->next;
+        for (cJSON *member = last ? last->next : NULL; member; member = next) {
+                next = member->next;
+                cJSON_Delete(cJSON_DetachItemViaPointer(array, member));
+                n_gone++;
+        }
+        return n_gone;
+}
+
+/* Cuts every list inside to `n` elements. The nesting is bounded, by what made the value. */
+static int cut_all(Json *json, size_t n) {
+        size_t n_gone = 0;
+
+        for (cJSON *member = json->child; member; member = member->next) {
+                if (cJSON_IsArray(member) && cJSON_IsObject(json))
+                        n_gone += cut(member, n);
+                if (cut_all(member, n) < 0)
+                        return -ENOMEM;
+        }
+        if (n_gone == 0)
+                return 0;
+        n_gone += (size_t)json_get_int(json, "omitted", 0);
+        cJSON_DeleteItemFromObjectCaseSensitive(json, "omitted");
+        return json_add_int(json, "omitted", (int64_t)n_gone);
+}
+
+int json_shorten(Json *json, size_t max) {
+        for (size_t n = SHORTEN_FIRST;; n /= 2) {
+                cleanup_free char *text = json_text(json);
+
+                if (!text)
+                        return -ENOMEM;
+                if (strlen(text) <= max)
+                        return 0;
+                if (n == 0)
+                        return -EMSGSIZE;
+                if (cut_all(json, n) < 0)
+                        return -ENOMEM;
+        }
 }

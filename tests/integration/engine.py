@@ -347,11 +347,12 @@ class Engine:
             raise EngineError(f"engine {self.name}: docker {' '.join(map(str, args))}: {said}")
         return subprocess.CompletedProcess(done.args, done.returncode, out, err)
 
-    def api(self, method: str, path: str, timeout: float = 60) -> tuple[int, bytes]:
-        """One request without a body: status and body of the answer."""
+    def api(self, method: str, path: str, timeout: float = 60,
+            body: bytes | None = None) -> tuple[int, bytes]:
+        """One request: status and body of the answer."""
         connection = UnixHTTP(self.socket, timeout)
         try:
-            connection.request(method, path)
+            connection.request(method, path, body)
             answer = connection.getresponse()
             return answer.status, answer.read()
         except http.client.HTTPException as error:

@@ -72,6 +72,11 @@ def delay(seconds: float) -> Fault:
     return fault
 
 
+def answer_and_close(exchange: Exchange) -> None:
+    """Hangs up after the engine's answer, without a word about that in it."""
+    exchange.client.sendall(b"".join(exchange.forward()))
+
+
 def cut(size: int) -> Fault:
     """Hangs up after the first bytes of the engine's answer."""
     def fault(exchange: Exchange) -> None:

@@ -78,6 +78,30 @@ OTHER_STEPS = """FROM pybase:1
 RUN echo nginx >/nginx
 COPY src /app/src
 """
+BASE = "watchparty-base:1"
+BASE_DOCKERFILE = """FROM scratch
+COPY rootfs /
+"""
+ON_LOCAL_BASE = f"""FROM {BASE}
+COPY requirements.txt /app/
+RUN cp /app/requirements.txt /app/installed
+COPY src /app/src
+"""
+NEWER_BASE = """FROM pybase:1
+ENV VERSION=2
+RUN echo newer >/newer
+"""
+FIRST_VALUE = """FROM scratch
+ENV RELEASE=1
+COPY rootfs /
+COPY src /app/src
+"""
+NEXT_VALUE = FIRST_VALUE.replace("=1", "=2")
+ON_BUILD = """FROM scratch
+ONBUILD COPY . /app
+COPY rootfs /
+COPY src /app/src
+"""
 SLOW = PLAIN + WAIT              # all of the sample's steps, and one more
 SLOW_BRANCH = HEAD + WAIT + "COPY src /app/src\n"  # the step in flight is not on a tagged image
 FAILING = HEAD + "RUN false\n"
@@ -111,6 +135,8 @@ class Row:
     remains_on: tuple[str, ...] = ALL
     engines: tuple[str, ...] = ALL
     assumes: str = ""  # what a clear has to name among its assumptions
+    keeps: tuple[str, ...] = ()  # images in scope that it has to leave
+    needless: str = ""  # why the next build is fresh although the clear can't say so
 
     def expect(self, engine: str) -> int:
         """Exit status of an honest and able clear."""
@@ -162,6 +188,20 @@ ROWS = {row.name: row for row in (
     Row("foreign-own-stage", "… whose steps the final image does not tell; ours was cleared before",
         classic=True, image=FRONTEND, dockerfile=OWN_STAGE,
         steps="build IMAGE\nclear\nchange\nstage builder stage:dev", remains=("stage:dev",)),
+    Row("foreign-later-stage", "… tagged right after the build of ours", classic=True, image=FRONTEND,
+        dockerfile=OWN_STAGE, steps="build IMAGE\nstage builder stage:dev", remains=("stage:dev",)),
+    Row("foreign-earlier-stage", "… tagged right before the build of ours", classic=True, image=FRONTEND,
+        dockerfile=OWN_STAGE, steps="stage builder stage:dev\nbuild IMAGE", remains=("stage:dev",)),
+    Row("foreign-stage-buildkit", "… ours was built by BuildKit", classic=True, image=FRONTEND,
+        dockerfile=OWN_STAGE, steps="buildkit IMAGE\nstage builder stage:dev", remains=("stage:dev",),
+        engines=("26", "28", "28c")),
+    Row("foreign-newer-base", "classic image of others on a newer version of the base image", classic=True,
+        dockerfile=ON_BASE, steps="base\nbuild IMAGE\nother NEWER_BASE pybase:1\nchange\n"
+        "build scratchpad:dev", remains=("scratchpad:dev",)),
+    Row("foreign-value", "… whose first step sets another value", classic=True, dockerfile=NEXT_VALUE,
+        steps="other FIRST_VALUE IMAGE\nbuild scratchpad:dev", remains=("scratchpad:dev",)),
+    Row("foreign-onbuild", "… whose first step is ONBUILD; ours was built by BuildKit", classic=True,
+        dockerfile=ON_BUILD, steps="buildkit IMAGE\nbuild scratchpad:dev", remains=("scratchpad:dev",)),
     Row("foreign-first-step", "classic image of another application, the same base and first step",
         classic=True, dockerfile=ON_BASE, steps="base\nbuild IMAGE\nother SAME_FIRST_STEP scratchpad:dev",
         remains=("scratchpad:dev",)),
@@ -191,6 +231,20 @@ ROWS = {row.name: row for row in (
         cache_from=("scratchpad:dev",),
         steps="base\nbuild IMAGE\nchange\nbuild scratchpad:dev",
         remains=("scratchpad:dev",), remains_on=GRAPH),
+    Row("older-release", "an older release made by `docker import`", keeps=(SECOND,),
+        steps=f"import {SECOND}\nbuild IMAGE"),
+    Row("local-base", "built on a local base image of ours", dockerfile=ON_LOCAL_BASE, keeps=(BASE,),
+        steps=f"other BASE_DOCKERFILE {BASE}\nbuild IMAGE"),
+    Row("classic-local-base", "… by the classic builder", dockerfile=ON_LOCAL_BASE, classic=True,
+        steps=f"other BASE_DOCKERFILE {BASE}\nbuild IMAGE", keeps=(BASE,), remains=(BASE,),
+        needless="the base image would serve a build of its own Dockerfile"),
+    Row("builder-state", "a buildx builder's volume, its container removed (`--keep-state`)",
+        steps="volume buildx_buildkit_ci0_state\nbuild IMAGE", remains=("buildx_buildkit_ci0_state",),
+        needless="a builder made again under that name has the cache"),
+    # Engine 20 keeps no record that tells what the stages of a build did.
+    Row("foreign-inline-stage", "… a stage of ours (`--target`)", inline=True, image=FRONTEND,
+        dockerfile=OWN_STAGE, cache_from=("stage:dev",), steps="build IMAGE\nstage builder stage:dev",
+        remains=("stage:dev",), engines=("26", "28")),
     Row("app-cache", "app cache copied in by the build context", image=FRONTEND, dockerfile=CONTEXT,
         app_cache=True),
     Row("app-cache-ignored", "… and excluded by `.dockerignore`", image=FRONTEND, dockerfile=CONTEXT,
@@ -287,6 +341,11 @@ class Scenario:
                 return self._build(globals()[args[0]], name=args[1])
             case "base":
                 self.engine.import_base("pybase:1", uuid.uuid4().hex)
+            case "import":
+                self.engine.import_base(args[0], uuid.uuid4().hex)
+                time.sleep(1.1)  # the engine lists seconds
+            case "volume":
+                docker("volume", "create", args[0])
             case "change":
                 (project / "src/app.py").write_text(uuid.uuid4().hex)
                 (project / "requirements.txt").write_text(uuid.uuid4().hex)

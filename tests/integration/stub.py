@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import socketserver
 import threading
@@ -10,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 VERSION = "28.5.2"
 PIECE = 64 * 1024  # of a body at a time
@@ -52,10 +53,16 @@ HISTORY = [{"Id": "<missing>", "Created": 1_790_000_000, "CreatedBy": f"RUN /bin
             "Tags": None, "Size": 4096, "Comment": "buildkit.dockerfile.v0"} for i in range(4)]
 
 
-def containers(count: int) -> list[dict[str, object]]:
-    """That many containers, of an image that is not there."""
-    return [{"Id": f"{i:064x}", "Names": [f"/c{i}"], "Image": "other:1", "ImageID": image_id(1 << 64), "State": "exited",
-             "Created": 1_790_000_000, "Labels": {}, "Mounts": []} for i in range(count)]
+def containers(count: int, mounting: bool = False) -> list[dict[str, object]]:
+    """That many containers, of an image that is not there; running, each with a directory of the host's
+    and a compose project of its own, where they are MOUNTING."""
+    def mounts(i: int) -> list[dict[str, object]]:
+        return [{"Type": "bind", "Source": f"/srv/data/{i}/.next", "Destination": "/app/.next"}] if mounting else []
+
+    return [{"Id": f"{i:064x}", "Names": [f"/c{i}"], "Image": "other:1", "ImageID": image_id(1 << 64),
+             "State": "running" if mounting else "exited", "Created": 1_790_000_000,
+             "Labels": {"com.docker.compose.project": f"p{i}"} if mounting else {}, "Mounts": mounts(i)}
+            for i in range(count)]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -91,7 +98,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         stub = self.server.stub
-        path = unquote(self.path.partition("?")[0])
+        path, _, query = self.path.partition("?")
+        path = unquote(path)
         path = path.removeprefix(f"/v{stub.api}")
         stub.requests[path] += 1
         stub.calls.append(f"{self.command} {path}")
@@ -115,6 +123,12 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(json.dumps({"Components": [{"Name": "Engine", "Version": VERSION}]}).encode())
         elif path == "/images/json":
             self.answer(stub.images)
+        elif self.command == "POST" and path.startswith("/images/") and path.endswith("/tag"):
+            words = parse_qs(query)
+            stub.tag(path.split("/")[2], f"{words['repo'][0]}:{words['tag'][0]}")
+            self.answer(b"", status=201)
+        elif self.command == "DELETE" and path.startswith("/images/") and stub.untag(path.removeprefix("/images/")):
+            self.answer(json.dumps([{"Untagged": path.removeprefix("/images/")}]).encode())
         elif path == "/containers/json":
             self.answer(stub.containers)
         elif path.startswith("/images/sha256:") and path.endswith("/json"):
@@ -160,11 +174,11 @@ class Stub:
     """`with Stub(path, n) as stub:` serves PATH with N build cache records; `requests` counts by path."""
 
     def __init__(self, path: Path, count: int = 0, api: str = "1.51", n_images: int = 0, n_names: int = 1,
-                 n_containers: int = 0):
+                 n_containers: int = 0, mounting: bool = False):
         self.path = path
         self.records = records(count)
         self.images = json.dumps(images(n_images, n_names)).encode()
-        self.containers = json.dumps(containers(n_containers)).encode()
+        self.containers = json.dumps(containers(n_containers, mounting)).encode()
         self.api = api
         self.requests: Counter[str] = Counter()
         self.calls: list[str] = []       # "GET /images/json", in their order
@@ -213,6 +227,29 @@ class Stub:
             if isinstance(name, str):
                 self.answers[f"GET /images/{name}/json"] = self.answers[f"GET /images/{id}/json"]
         return image
+
+    def _edit_images(self, change: Callable[[bytes], bytes]) -> None:
+        """Of all answers to come that tell of images; as text, since some are no JSON."""
+        self.images = change(self.images)
+        for call, answers in self.answers.items():
+            if call.startswith("GET /images/"):
+                self.answers[call] = [(status, change(body)) for status, body in answers]
+
+    def tag(self, id: str, name: str) -> None:
+        """The image has this name as well from now on."""
+        tags = re.compile(rb'("Id": "%s"[^{}]*?"RepoTags": \[)(\]?)' % id.encode())
+        self._edit_images(lambda body: tags.sub(
+            lambda found: found[1] + f'"{name}"'.encode() + (found[2] or b", "), body))
+        if f"GET /images/{id}/json" in self.answers:
+            self.answers[f"GET /images/{name}/json"] = self.answers[f"GET /images/{id}/json"]
+
+    def untag(self, name: str) -> bool:
+        """No image has this name from now on. Whether one had it."""
+        text = re.escape(f'"{name}"'.encode())
+        before = self.images, self.answers.get("GET /images/json")
+        self._edit_images(lambda body: re.sub(rb'(, )?%s(?=\])|%s, ' % (text, text), b"", body))
+        self.answers.pop(f"GET /images/{name}/json", None)
+        return before != (self.images, self.answers.get("GET /images/json"))
 
     def removals(self) -> list[str]:
         """What was asked for that changes anything; gRPC has POST alone."""

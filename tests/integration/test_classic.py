@@ -70,6 +70,24 @@ def test_stages_of_an_ended_build_go(engine: Engine, short_path: Path) -> None:
 
 
 @on("20", "28", "28c")
+def test_releases_before_are_no_build(engine: Engine, daemon: Daemon, short_path: Path) -> None:
+    """An image of ours came after them. The clear takes that one first, and still knows."""
+    bases(engine)
+    project = Project(engine, short_path / "project")
+    for release in "12":
+        (project.dir / "rootfs/unique").write_text(release)
+        build(project, "FROM base/one:1\nCOPY rootfs/unique /app/\n", "--tag", BACKEND)
+        time.sleep(1.1)  # the engine tells whole seconds
+    begin = time.monotonic()
+    clear = daemon.ctl("clear", "--target", "all", "--wait", "120s")
+    assert time.monotonic() - begin < 30, clear.stdout
+    assert clear.returncode == 3 and "Waiting" not in clear.stdout, clear.stdout
+    # wpcached did not see it named, so it may be another application's
+    left, = receipts(daemon)[-1]["remaining"]
+    assert "of unknown origin" in left["reason"]
+
+
+@on("20", "28", "28c")
 def test_images_of_others_are_no_stages(engine: Engine, daemon: Daemon, short_path: Path) -> None:
     """What docker commit made, and a release of another application that a rebuild left without a name: a
     build of ours that came next claims neither."""
@@ -86,6 +104,51 @@ def test_images_of_others_are_no_stages(engine: Engine, daemon: Daemon, short_pa
     assert clear.returncode in (0, 3), clear.stdout
     assert committed in images(engine)
     assert released in images(engine) or engine.name == "28c"  # which drops it itself when it is rebuilt
+
+
+@on("20", "28", "28c")
+@pytest.mark.parametrize("options", [(), ("--message", "a backup")], ids=["plain", "with-comment"])
+def test_unnamed_commit_is_no_build(engine: Engine, daemon: Daemon, short_path: Path,
+                                    options: tuple[str, ...]) -> None:
+    """Where BuildKit alone builds, a clear neither waits for it nor takes it. Without a comment it may as well
+    be the step of a build."""
+    bases(engine)
+    Project(engine, short_path / "project").build()
+    engine.docker("run", "--name", "db", "--network", "none", "base/one:1", "/bin/sh", "-c", "echo precious >/data")
+    committed = engine.docker("commit", *options, "db").stdout.strip()
+    engine.docker("rm", "db")
+    begin = time.monotonic()
+    clear = daemon.ctl("clear", "--target", "all", "--wait", "120s")
+    assert time.monotonic() - begin < 30, clear.stdout
+    assert clear.returncode == (0 if options else 3), clear.stdout + clear.stderr
+    assert "of a classic build" not in clear.stdout
+    if options:
+        assert committed[:19] in "".join(line for line in clear.stdout.splitlines() if line.startswith("ASSUMES"))
+    else:
+        assert "an untagged image of unknown origin" in clear.stdout
+    assert committed in images(engine)
+
+
+@on("20", "28", "28c")
+def test_base_that_the_classic_builder_made(engine: Engine, short_path: Path) -> None:
+    """Nothing tells an image of others that ours is FROM and a stage of ours that others named apart: it is
+    remaining, until [images] base names it. No clear says that it cleared it."""
+    bases(engine)
+    team, ours = Project(engine, short_path / "team"), Project(engine, short_path / "project")
+    build(team, "FROM base/one:1\nRUN echo 1 >/1\nRUN echo 2 >/2\n", "--tag", "team/python:1")
+    dockerfile = "FROM team/python:1\nRUN echo 3 >/3\nRUN echo 4 >/4\n"
+    for base, status in (("", 3), ("[images]\nbase=team/*\n", 0)):
+        build(ours, dockerfile, "--tag", BACKEND)
+        with Daemon(engine.socket, short_path / "daemon", base) as daemon:
+            clear = daemon.ctl("clear", "--target", "all", "--wait", "120s")
+        assert clear.returncode == status, clear.stdout + clear.stderr
+        left = [line for line in clear.stdout.splitlines() if line.startswith("REMAINING: ")]
+        assert len(left) == (1 if status else 0)
+        if status:
+            assert left[0].startswith("REMAINING: image team/python:1: an image that was cleared was built upon ")
+            assert "if a FROM names it, add it to [images] base; if not, docker rmi team/python:1" in clear.stdout
+        assert build(ours, dockerfile, "--tag", BACKEND).cached == 0
+        assert "team/python:1" in names(engine)
 
 
 @on("20", "28c")

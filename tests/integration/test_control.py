@@ -6,11 +6,12 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -591,3 +592,39 @@ def test_client_that_vanishes(serve, short_path, way):
 
         assert wait_for(last)["outcome"] == "fresh"
         assert engine.requests["/build/prune"] == 1
+
+
+def store_receipt(daemon: Daemon, receipt: dict[str, Any]) -> str:
+    """Puts a receipt into the store; returns its text there."""
+    text = json.dumps(receipt)
+    with closing(sqlite3.connect(daemon.state / "wpcache.db", timeout=10)) as store, store:
+        store.execute("INSERT INTO runs VALUES (NULL, ?, 'clear', 'all', 'fresh', 'root', 1, 2, 3, 0, 0, 0, 1)", [RECEIPT])
+        store.execute("INSERT INTO details VALUES (last_insert_rowid(), ?)", [text])
+    return text
+
+
+def stored_receipt(daemon: Daemon) -> str:
+    with closing(sqlite3.connect(daemon.state / "wpcache.db", timeout=10)) as store:
+        return store.execute("SELECT json FROM details").fetchone()[0]
+
+
+def test_results_longer_than_a_reply(serve, short_path):
+    """A plan and a receipt of 100,000 names come with fewer names and the number of those left out. What is
+    stored has all of them."""
+    with Stub(short_path / "e", 10, n_images=100, n_names=1000):
+        daemon = serve("[policy]\nmode=observe\n")
+        plan = json.loads(daemon.ctl("clear", "--dry-run", "--json").stdout)
+        assert 5000 < len(plan["names"])
+        assert len(plan["names"]) + len(plan["rollbackTags"]) + len(plan["untagged"]) + plan["omitted"] >= 10_000
+        assert f"NOTE: {plan['omitted']} more are not listed" in daemon.ctl("clear", "--dry-run").stdout
+        policy = json.loads(daemon.ctl("plan", "--json").stdout)["policy"]
+        assert sum(len(image["names"]) for image in policy["images"]) == 100_000
+
+        names = [{"name": f"watchparty-web:{i}", "imageId": f"sha256:{i:064x}"} for i in range(100_000)]
+        receipt = store_receipt(daemon, {"id": RECEIPT, "outcome": "fresh", "names": names})
+        told = call(daemon.socket, "GetHistory", receipt=RECEIPT)["parameters"]["receipt"]
+        assert told["names"] == names[:len(told["names"])]
+        assert len(told["names"]) + told["omitted"] == len(names)
+        shown = daemon.ctl("history", RECEIPT)
+        assert shown.returncode == 0 and f"NOTE: {told['omitted']} more are not listed" in shown.stdout
+        assert stored_receipt(daemon) == receipt

@@ -111,11 +111,6 @@ def test_volumes_absent(stub: Stub, daemon_of, short_path: Path) -> None:
 
 # --- what can't be read ---
 
-def tagged(stub: Stub) -> list[str]:
-    """The clear went as far as the rollback tag of a release; the stub does not take it."""
-    return [call for call in stub.calls if call.startswith("POST /images/") and call.endswith("/tag")]
-
-
 HARMLESS = {
     "NUL in a label": {"Labels": {"x": "a\0b"}},
     "NUL in a label's name": {"Labels": {"a\0b": "x", "com.docker.compose.project": "other"}},
@@ -190,7 +185,7 @@ def test_an_unreadable_image_keeps_all_images_and_is_remaining(stub: Stub, daemo
     assert object[:60] in done.stdout + done.stderr and "it can't be read" in done.stdout + done.stderr
     # everything else went on
     assert "POST /build/prune" in stub.calls
-    assert tagged(stub)
+    assert "DELETE /images/watchparty-backend:new" in stub.calls
 
 
 def test_an_unreadable_image_is_the_reason_that_an_image_stays(stub: Stub, daemon_of) -> None:
@@ -234,8 +229,6 @@ def test_an_unreadable_container_may_use_any_image_and_cache(stub: Stub, daemon_
     listed = [stub.image(image_id(n), RepoTags=[f"watchparty-backend:{n}"], Created=1_700_000_000 + n) for n in range(1, 4)]
     stub.say("GET /images/json", listed)
     stub.say("GET /containers/json", b"[" + broken(members) + b"]")
-    for n in range(1, 4):
-        stub.say(f"DELETE /images/watchparty-backend:{n}", [{"Untagged": "x"}])
     object = "c" * 12 if isinstance(members, dict) and "Id" in members else "number 1 of the list"
     daemon = daemon_of(stub, FAST + "[images]\nkeep_last=1\nmin_age=0\nmax_age=1d\n"
                        f"[app frontend]\nroot={root}\ncaches=.next\n[policy]\nmode=observe\n")
@@ -254,7 +247,7 @@ def test_an_unreadable_container_may_use_any_image_and_cache(stub: Stub, daemon_
     done = clear(daemon)
     assert done.returncode == 3, done.stdout + done.stderr
     assert object in done.stdout + done.stderr
-    assert tagged(stub)
+    assert "DELETE /images/watchparty-backend:3" in stub.calls
     assert daemon.ctl("clear", "--target", "frontend", "--include-mounted").returncode == 0
     assert not (root / ".next").exists()
 
@@ -305,7 +298,7 @@ def test_an_image_that_the_engine_cannot_describe(stub: Stub, daemon_of, status:
     done = daemon.ctl("clear", "--target", "all", "--wait", "1s", timeout=120)
     assert done.returncode == 3, done.stdout + done.stderr
     assert image_id(2) in done.stdout + done.stderr
-    assert tagged(stub)
+    assert "DELETE /images/watchparty-backend:1" in stub.calls
 
 
 def commit(engine: Engine, container: str, name: str, config: dict[str, Any]) -> None:
@@ -480,8 +473,8 @@ def test_an_image_that_is_gone_is_not_announced_beside_an_unreadable_one(stub: S
     daemon = daemon_of(stub)
     clear(daemon)
     receipt, = receipts(daemon)
-    name, = receipt["names"]
-    assert name["name"] == "watchparty-backend:1" and name.get("deleted", False) != odd, receipt
+    name, = (name for name in receipt["names"] if name["name"] == "watchparty-backend:1")
+    assert name.get("deleted", False) != odd, receipt
 
 
 def test_a_rollback_goes_on_past_a_name_that_the_engine_fails_at(stub: Stub, daemon_of) -> None:
@@ -507,7 +500,7 @@ def test_a_rollback_goes_on_past_a_name_that_the_engine_fails_at(stub: Stub, dae
     done = daemon.ctl("rollback", "--json")
     assert done.returncode != 0
     reply = json.loads(done.stdout)
-    assert [entry["name"] for entry in reply["restored"]] == ["watchparty-backend:3"]
+    assert {entry["name"] for entry in reply["restored"]} == {"watchparty-backend:3", "watchparty-backend:4"}
     assert {entry["name"] for entry in reply["skipped"]} == {"watchparty-backend:1", "watchparty-backend:2"}
     assert "no space left on device" in done.stdout and "oh no" in done.stdout
 

@@ -10,10 +10,10 @@ import pytest
 
 import proxy as proxy_module
 from engine import Engine
-from helpers import (ONE, Daemon, Project, images, load, look, names, on, receipts, records,
-                     rollback_name, start, tag, untag, wait_until)
-from proxy import (HTML, Fault, Gate, Proxy, close, corrupt, cut, delay, endless, error, hang, huge,
-                   truncate, unfinished)
+from helpers import (ONE, Daemon, Project, build_records, images, load, look, names, on, receipts,
+                     records, rollback_name, start, tag, untag, wait_until)
+from proxy import (HTML, Fault, Gate, Proxy, answer_and_close, close, corrupt, cut, delay, endless,
+                   error, hang, huge, truncate, unfinished)
 from scenarios import BACKEND
 
 proxy = proxy_module.proxy  # the fixture
@@ -150,6 +150,22 @@ def test_daemon_stopped(engine: Engine, proxy: Proxy, short_path: Path,
         clear = daemon.ctl("clear", "all")
         assert clear.returncode == 0, clear.stdout + clear.stderr
         assert is_fresh(engine)
+
+
+def test_peer_that_closes_after_each_answer(engine: Engine, proxy: Proxy, short_path: Path) -> None:
+    """A request that the peer did not read is sent again: what the engine is asked to do, too."""
+    image = fill(engine, short_path)
+    proxy.before = lambda method, path: None if re.match("/grpc|/events", path) else answer_and_close
+    with Daemon(proxy.socket, short_path / "daemon") as daemon:
+        for _ in range(5):
+            for name in (FIRST, SECOND):
+                if name not in names(engine):
+                    tag(engine, image, *name.split(":"))
+            build_records(engine, "elsewhere:1")
+            clear = daemon.ctl("clear", "all")
+            assert clear.returncode == 0, clear.stdout + clear.stderr
+            assert is_fresh(engine)
+            assert len(receipts(daemon)[-1]["names"]) == 2
 
 
 # The engine is busy

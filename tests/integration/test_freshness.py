@@ -8,6 +8,7 @@ import pytest
 
 from daemon import Daemon
 from engine import Engine
+from helpers import names
 from scenarios import CONTAINER, ROWS, Bystanders, Row, Scenario
 
 
@@ -38,11 +39,13 @@ def test_clear(engine: Engine, daemon: Daemon, row: Row) -> None:
             assert daemon.ctl("reload").returncode == 0
         scenario.clear = daemon.clear
         clear = play(scenario, daemon.clear)
+        kept = names(engine)
         said = clear.stdout + clear.stderr
         build, again = scenario.rebuild(), scenario.rebuild()
     told = f"{build.cached} of {build.steps} steps cached\n{said}{build.text}"
     assert clear.returncode == row.expect(engine.name), told
-    assert (clear.returncode == 0) == build.fresh, told
+    assert (clear.returncode == 0) == (build.fresh and not row.needless), told
+    assert set(row.keeps) <= set(kept), told
     if clear.returncode == 3:
         for text in row.remains:
             assert text.replace(CONTAINER, scenario.container) in said

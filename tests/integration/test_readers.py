@@ -17,7 +17,7 @@ from apps import project, section
 from daemon import Daemon as AnyDaemon
 from engine import Engine
 from helpers import ONE, Daemon, Project, start, wait_until
-from policies import HASTY, configure, fill, hasty, polls, private_bytes, status
+from policies import HASTY, configure, ctl_json, fill, hasty, polls, private_bytes, status
 from stub import Stub
 from varlink_client import Wire, user
 
@@ -171,6 +171,30 @@ def test_poll_overdue(short_path: Path) -> None:
         engine.release()
         assert clear.wait(30) == 0
         wait_until(lambda: not status(daemon)["alarms"])
+
+
+def test_looks_are_answered_while_a_clear_waits(short_path: Path) -> None:
+    """At once, and however many come, the clear goes on when the build has ended. What it tells of itself is
+    of it alone, and a second clear still joins it."""
+    with (Stub(short_path / "e", 0, n_images=3) as engine,
+          Daemon(engine.path, short_path / "daemon", HASTY + READERS) as daemon):
+        polls(daemon)
+        engine.records = IN_USE
+        clear = start(daemon, "clear", "--target", "builder", "--wait", "60s")
+        wait_until(lambda: status(daemon).get("job", {}).get("step") == "waiting")
+        for arguments in (("plan",), ("explain", "watchparty-0:0-0"), ("clear", "--dry-run")):
+            begin = time.monotonic()
+            done = daemon.ctl(*arguments)
+            assert done.returncode == 0 and time.monotonic() - begin < 5, done
+            assert status(daemon)["job"]["kind"] == "clear" and status(daemon)["job"]["step"] == "waiting"
+        with looping(daemon, "explain", "plan", "dry-run") as answers:
+            wait_until(lambda: min(answers) > 2)
+            second = start(daemon, "clear", "--target", "builder", "--wait", "60s")
+            time.sleep(1)
+            engine.records = b""
+            for process in (clear, second):
+                assert process.wait(30) == 0, process.communicate()
+        assert len([run for run in ctl_json(daemon, "history")["runs"] if run["kind"] == "clear"]) == 1
 
 
 def test_another_engine_while_a_clear_waits(short_path: Path) -> None:

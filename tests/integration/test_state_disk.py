@@ -21,7 +21,7 @@ from daemon import BUILD
 from engine import Engine
 from helpers import ONE, Daemon, Project, load, names, receipts, records, wait_until
 from policies import HASTY, ctl_json, fill, polls, private_bytes, status
-from proxy import Proxy
+from proxy import Exchange, Fault, Proxy, answer
 from scenarios import BACKEND
 from test_apps_user import USER, own
 
@@ -82,6 +82,24 @@ def ext4(path: Path, directory: Path) -> Iterator[Disk]:
         yield disk
     finally:
         disk.unmount()
+
+
+class ThinDisk(Disk):
+    """A file system with room, on storage without any: each write is taken, and fsync(2) fails."""
+
+    def __init__(self, path: Path, backing: Disk):
+        self.backing = backing
+        image = backing.path / "image"
+        with open(image, "wb") as file:
+            file.truncate(48 << 20)
+        subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", "-O", "^has_journal", image], check=True)
+        super().__init__(path, "-o", "loop", str(image))
+
+    def fill(self) -> None:
+        self.backing.fill()
+
+    def empty(self) -> None:
+        self.backing.empty()
 
 
 @contextmanager
@@ -181,6 +199,38 @@ def test_never_any_room_but_the_reserve(engine: Engine, short_path: Path, state:
             check_never_any_room(engine, short_path, daemon, disk, Disk.empty)
 
 
+def plan_of(daemon: Daemon, target: str = "all") -> dict[str, Any]:
+    """What a dry run says."""
+    return ctl_json(daemon, "clear", "--dry-run", "--target", target)
+
+
+def check_remedies(receipt: dict[str, Any], planned: dict[str, Any], state: Path,
+                   name: str = BACKEND) -> None:
+    """No image lost a name, since the disk of the state directory fails: that is the reason and the remedy
+    of each, and the dry run said so."""
+    assert planned["names"] == [] and planned["rollbackTags"] == []
+    left = [(left["kind"], left["object"], left["remedy"]) for left in receipt["remaining"]]
+    assert left == [(left["kind"], left["object"], left["remedy"]) for left in planned["remaining"]]
+    assert ("image", name) in [entry[:2] for entry in left]
+    assert len({remedy for _, _, remedy in left}) == 1 and str(state) in left[0][2]
+
+
+def test_never_any_room_below(engine: Engine, short_path: Path, state: Path) -> None:
+    """A thin volume, or a virtual machine's disk on a host's that is full."""
+    with tmpfs(short_path / "backing", "size=4m") as backing:
+        try:
+            disk = ThinDisk(state, backing)
+        except subprocess.CalledProcessError:
+            pytest.skip("no loop device")
+        try:
+            daemon = daemon_of_user(engine.socket, short_path)
+            disk.fill()
+            with daemon:
+                check_never_any_room(engine, short_path, daemon, disk, ThinDisk.empty)
+        finally:
+            disk.unmount()
+
+
 def check_never_any_room(engine: Engine, directory: Path, daemon: Daemon, disk: Disk,
                          mend: Change) -> None:
     """It has memory alone, says so, and clears the build cache; and it goes over to the file once it
@@ -194,15 +244,16 @@ def check_never_any_room(engine: Engine, directory: Path, daemon: Daemon, disk: 
     assert done.returncode == 8 and "Store: in memory alone" in done.stdout, done.stdout
     assert str(daemon.state) in done.stdout
 
-    planned = ctl_json(daemon, "plan", "--target", "all")["plan"]
-    assert any(left["kind"] == "store" for left in planned["remaining"])
+    planned = plan_of(daemon)
     clear = daemon.ctl("clear", "--target", "all")
     assert clear.returncode == 3 and "SUCCESS" not in clear.stdout, clear.stdout + clear.stderr
     assert f"REMAINING: store {daemon.state}: images were left alone" in clear.stdout
+    assert f"NOT FRESH: 1 source of cached layers left: image {BACKEND}, " in clear.stderr
     assert not records(engine) and names(engine) == {BACKEND: image}
     receipt = receipt_of(daemon, "all", 3)
     assert "names are taken only once" in store_remains(receipt, daemon.state)
     assert receipt["names"] == [] and receipt["rollbackTags"] == []
+    check_remedies(receipt, planned, daemon.state)
     assert any("in memory alone" in note for note in receipt["notes"])
     assert f"Receipt {receipt['id']}, part 1: {{" in daemon.log
     Project(engine, directory / "another").build(name="elsewhere:1")
@@ -213,7 +264,8 @@ def check_never_any_room(engine: Engine, directory: Path, daemon: Daemon, disk: 
     assert history["incomplete"] and len(history["runs"]) == 3
     assert ctl_json(daemon, "history", receipt["id"])["receipt"]["id"] == receipt["id"]
     assert status(daemon)["store"]["unwritten"] == 3
-    assert daemon.ctl("rollback").returncode == 1
+    done = daemon.ctl("rollback")
+    assert done.returncode == 1 and "receipts cannot be read: " in done.stderr, done.stderr
 
     mend(disk)
     wait_until(lambda: status(daemon)["store"]["state"] == "stored")
@@ -256,6 +308,38 @@ def test_build_cache_first(engine: Engine, proxy: Proxy, short_path: Path, state
             assert receipt_of(daemon, "all", 0)["outcome"] == "fresh"
 
 
+def test_build_cache_on_the_same_disk(engine: Engine, proxy: Proxy, short_path: Path,
+                                      state: Path) -> None:
+    """A dry run then says that the names go if the build cache makes room. (The engine's data root is
+    made one on that disk by the proxy.)"""
+    def data_root(exchange: Exchange) -> None:
+        body = exchange.forward()[1]
+        info = json.loads(body[body.index(b"{"):body.rindex(b"}") + 1])  # it comes in chunks
+        info["DockerRootDir"] = str(state)
+        exchange.client.sendall(answer(200, json.dumps(info).encode()))
+
+    def before(method: str, path: str) -> Fault | None:
+        if method == "POST" and path.startswith("/build/prune"):
+            disk.empty()
+        return data_root if path == "/info" else None
+
+    proxy.before = before
+    with tmpfs(state, "size=1m") as disk:
+        daemon = daemon_of_user(proxy.socket, short_path)
+        disk.fill()
+        with daemon:
+            Project(engine, short_path / "project").build()
+            wait_until(lambda: alarms(daemon) == {"storeFailed"})
+            planned = plan_of(daemon, "images")
+            assert planned["names"] == [] and planned["remaining"]
+            planned = plan_of(daemon)
+            assert [name["name"] for name in planned["names"]] == [BACKEND]
+            assert planned["remaining"] == []
+            assert any("if removing the build cache makes room" in note for note in planned["notes"])
+            assert receipt_of(daemon, "all", 0)["remaining"] == []
+            assert not records(engine) and BACKEND not in names(engine)
+
+
 def test_read_only_while_it_runs(engine: Engine, short_path: Path, state: Path) -> None:
     """What is remembered is there, and receipts of before; a clear of images waits for the disk."""
     with tmpfs(state, "size=8m") as disk, daemon_of_user(engine.socket, short_path) as daemon:
@@ -268,9 +352,14 @@ def test_read_only_while_it_runs(engine: Engine, short_path: Path, state: Path) 
         assert status(daemon)["store"]["state"] == "unwritable"
         load(engine, 1, "watchparty-frontend")
         before = names(engine)
-        assert "images were left alone" in store_remains(receipt_of(daemon, "all", 3), state)
+        for target in ("all", "images"):
+            planned = plan_of(daemon, target)
+            receipt = receipt_of(daemon, target, 3)
+            assert "images were left alone" in store_remains(receipt, state)
+            check_remedies(receipt, planned, state, "watchparty-frontend:0")
+            assert "writable" in receipt["remaining"][0]["remedy"]
         assert names(engine) == before
-        assert len(ctl_json(daemon, "history")["runs"]) == 2
+        assert len(ctl_json(daemon, "history")["runs"]) == 3
         assert receipt_of(daemon, "builder", 0)["outcome"] == "cleared"
         disk.remount("rw")
         wait_until(lambda: not alarms(daemon))

@@ -11,7 +11,7 @@ import proxy as proxy_module
 from engine import Engine, rootfs
 from helpers import Daemon, Project, images, load, names, on, receipts, rollback_name, run, start, tag, untag
 from proxy import Proxy
-from scenarios import BACKEND, GRAPH, SLOW, Build, Row, Scenario, count
+from scenarios import BACKEND, FRONTEND, GRAPH, SLOW, Build, Row, Scenario, count
 
 proxy = proxy_module.proxy  # the fixture
 
@@ -104,6 +104,19 @@ def test_release_that_its_tag_would_let_serve_is_deleted(engine: Engine, daemon:
         assert scenario.rebuild().cached == 0
 
 
+def test_rollback_of_all_that_the_clear_kept(engine: Engine, daemon: Daemon, short_path: Path) -> None:
+    """What it announced as deleted is no failure: `wpcachectl rollback && docker compose up --no-build` goes on."""
+    with Scenario(Row("classic", "", classic=True), engine) as scenario:
+        scenario.prepare()
+        Project(engine, short_path / "project").build(name="watchparty-frontend:latest")
+        kept = names(engine)["watchparty-frontend:latest"]
+        assert daemon.ctl("clear").returncode == 0
+        done = daemon.ctl("rollback")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert f"skipped   {BACKEND}: the clear deleted the image and said so\n" in done.stdout
+        assert names(engine)["watchparty-frontend:latest"] == kept and BACKEND not in names(engine)
+
+
 def test_next_clear_replaces_the_rollback_tag(engine: Engine, daemon: Daemon, short_path: Path) -> None:
     project = Project(engine, short_path / "project")
     made = []
@@ -116,9 +129,69 @@ def test_next_clear_replaces_the_rollback_tag(engine: Engine, daemon: Daemon, sh
         assert names(engine) == {rollback_name(made[-1]): made[-1]}
         replaced = [tag["imageId"] for tag in receipts(daemon)[-1]["replacedTags"]]
         assert replaced == made[-2:-1]
-        assert all(f"delete    {rollback_name(image)} (" in plan for image in replaced)
+        for image in replaced:
+            assert f"delete    {rollback_name(image)} (" in plan
+            assert f"NOTE: delete {rollback_name(image)} (cannot be rolled back)\n" in clear.stdout
         assert daemon.ctl("clear").returncode == 0  # takes nothing, and so replaces nothing
         assert names(engine) == {rollback_name(made[-1]): made[-1]}
+
+
+def test_image_under_two_repositories(engine: Engine, daemon: Daemon, short_path: Path) -> None:
+    """Each has a rollback tag of its own; that of the one stays when the other is built and cleared anew. The
+    image goes with the last of them, and that is said."""
+    frontend = FRONTEND.split(":")[0]
+    project = Project(engine, short_path / "project")
+    project.build(release="1")
+    both = names(engine)[BACKEND]
+    for name in ("latest", "1"):
+        tag(engine, both, frontend, name)
+    tags = {rollback_name(both): both, rollback_name(both, frontend): both}
+    plan = dry_run(daemon)
+    assert all(f"  tag       {name}" in plan for name in tags)
+    assert daemon.ctl("clear").returncode == 0
+    assert names(engine) == tags
+    assert daemon.ctl("rollback").returncode == 0
+    assert names(engine) == tags | {BACKEND: both, FRONTEND: both, f"{frontend}:1": both}
+    clear = daemon.ctl("clear")
+    assert clear.returncode == 0 and names(engine) == tags, clear.stdout
+
+    time.sleep(1.1)  # the engine lists seconds
+    project.build(release="2")
+    second = names(engine)[BACKEND]
+    clear = daemon.ctl("clear")
+    assert clear.returncode == 0, clear.stdout + clear.stderr
+    assert names(engine) == {rollback_name(both, frontend): both, rollback_name(second): second}
+    assert "cannot be rolled back" not in clear.stdout
+
+    time.sleep(1.1)
+    project.build(release="3", name=FRONTEND)
+    third = names(engine)[FRONTEND]
+    clear = daemon.ctl("clear")
+    assert clear.returncode == 0, clear.stdout + clear.stderr
+    assert names(engine) == {rollback_name(third, frontend): third, rollback_name(second): second}
+    assert f"NOTE: delete {rollback_name(both, frontend)} (cannot be rolled back)\n" in clear.stdout
+
+
+def test_image_that_goes_with_two_rollback_tags(engine: Engine, daemon: Daemon, short_path: Path) -> None:
+    """One clear replaces both: the dry run, the progress and a note at the end name them."""
+    frontend = FRONTEND.split(":")[0]
+    project = Project(engine, short_path / "project")
+    project.build(release="1")
+    both = names(engine)[BACKEND]
+    tag(engine, both, frontend, "latest")
+    assert daemon.ctl("clear").returncode == 0
+    time.sleep(1.1)  # the engine lists seconds
+    project.build(release="2")
+    tag(engine, names(engine)[BACKEND], frontend, "latest")
+    plan = dry_run(daemon)
+    clear = daemon.ctl("clear")
+    assert clear.returncode == 0, clear.stdout + clear.stderr
+    assert both not in images(engine)
+    note, = (line for line in clear.stdout.splitlines() if line.startswith("NOTE: delete "))
+    for name in (rollback_name(both), rollback_name(both, frontend)):
+        assert f"  delete    {name} (" in plan
+        assert f"INFO: delete {name} (cannot be rolled back)\n" in clear.stdout
+        assert name in note and note.endswith(" (cannot be rolled back)")
 
 
 def test_replaced_tag_is_in_the_receipt_before_it_goes(engine: Engine, proxy: Proxy, short_path: Path) -> None:
@@ -369,3 +442,19 @@ def test_service_scaled_to_nothing_can_be_had_back(engine: Engine, daemon: Daemo
         assert names(engine)[BACKEND] == image
     finally:
         engine.docker("swarm", "leave", "--force")
+
+
+# What is in scope
+
+@on("20")
+@pytest.mark.parametrize("scope,said", [
+    ("match=watchparty-*, shop-*\n", "[images] match=watchparty-*, shop-*: "),
+    ("match=\nproject=shop\n", "[images] project=shop: "),
+    ("match=shop-*\nproject=shop\n", "[images] match=shop-* or project=shop: ")])
+def test_scope_that_never_matched_is_named(engine: Engine, short_path: Path, scope: str, said: str) -> None:
+    engine.import_base("other/thing:1")
+    with Daemon(engine.socket, short_path / "daemon", f"[images]\n{scope}") as daemon:
+        for options in (("--dry-run",), ()):
+            done = daemon.ctl("clear", *options)
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert f"NO IMAGE EVER MATCHED {said}" in done.stdout, done.stdout

@@ -118,7 +118,7 @@ static inline void host_history(Host *h, const char *id, const char *steps) {
         facts->n_history = (int64_t)strlen(steps);
         for (; *steps; steps++) {
                 facts->n_base += *steps >= 'a';
-                assert_int_equal(prefixes_add(&facts->steps, (uint64_t)(*steps | 32)), 0);
+                assert_int_equal(hash_list_add(&facts->steps, (uint64_t)(*steps | 32)), 0);
         }
 }
 

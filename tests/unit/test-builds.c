@@ -205,7 +205,7 @@ static void check_remaining(Host *h, Target target, const char *wanted, const ch
 
         h->options.target = target;
         assert_int_equal(proof_remaining(&h->inventory, &h->config, &h->options, &h->suspects,
-                                         &(ClearPlan){ 0 }, &list),
+                                         &(ClearPlan){ 0 }, NULL, &list),
                          0);
         for (size_t i = 0; i < list.n; i++) {
                 snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s|", list.v[i].object);

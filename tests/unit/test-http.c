@@ -588,6 +588,103 @@ static void test_dies_after_request(void **state) {
         }
 }
 
+/* Closes each connection once the second request has come, and does not read it. */
+static bool serve_and_not_read(Stub *stub, int fd, const char *request) {
+        struct pollfd p[] = { { fd, POLLIN, 0 }, { stub->stop_fd, POLLIN, 0 } };
+
+        if (serve_plain(stub, fd, request))
+                poll(p, ELEMENTSOF(p), -1);
+        return false;
+}
+
+/* Nothing was done of what was not read. Far more often than libcurl tries again on its own. */
+static void test_closes_unread(void **state) {
+        static const char *const methods[] = { "GET", "POST", "DELETE" };
+        cleanup(stub_free) Stub *stub = stub_new(serve_and_not_read, NULL);
+        cleanup(http_free) Http *http = client(stub);
+        HttpResponse response;
+
+        (void)state;
+        assert_int_equal(ask(http, "GET", false, &response), 0);
+        for (size_t i = 0; i < 30; i++) {
+                const char *method = methods[i % ELEMENTSOF(methods)];
+
+                assert_int_equal(ask(http, method, i % 2 > 0, &response), i % 2 > 0 ? -ESTALE : 0);
+                assert_int_equal(response.new_connection, i % 2 == 0);
+                if (i % 2 > 0)
+                        assert_int_equal(ask(http, "GET", false, &response), 0);
+        }
+        assert_int_equal(stub_n_requests(stub), 31);
+        assert_int_equal(stub_n_connections(stub), 31);
+}
+
+#if !defined(__SANITIZE_ADDRESS__) && \
+        !defined(__SANITIZE_THREAD__) /* they have an allocator of their own */
+
+#define EXPORT __attribute__((__visibility__("default"))) /* so that libcurl calls them */
+
+/* glibc's own, which it exports for this purpose. */
+void *libc_malloc(size_t size) __asm__("__libc_malloc");
+void *libc_calloc(size_t n, size_t size) __asm__("__libc_calloc");
+void *libc_realloc(void *p, size_t size) __asm__("__libc_realloc");
+
+EXPORT void *malloc(size_t size);
+EXPORT void *calloc(size_t n, size_t size);
+EXPORT void *realloc(void *p, size_t size);
+
+/* Of this thread: the number of the allocation that fails, counted down; 0: none does. */
+static _Thread_local size_t fails_at;
+
+static bool fails(void) {
+        return fails_at > 0 && --fails_at == 0;
+}
+
+void *malloc(size_t size) {
+        return fails() ? NULL : libc_malloc(size);
+}
+
+void *calloc(size_t n, size_t size) {
+        return fails() ? NULL : libc_calloc(n, size);
+}
+
+void *realloc(void *p, size_t size) {
+        return fails() ? NULL : libc_realloc(p, size);
+}
+
+/* Each allocation of a first call, and of one on a kept connection. */
+static void test_no_memory(void **state) {
+        cleanup(stub_free) Stub *stub = stub_new(serve_plain, NULL);
+        size_t n_failed = 0;
+
+        (void)state;
+        for (size_t kept = 0; kept < 2; kept++) {
+                bool failed = true;
+
+                for (size_t number = 1; failed; number++) {
+                        cleanup(http_free) Http *http = client(stub);
+                        HttpRequest request = { "GET", "/", 10 * USEC_PER_SEC };
+                        HttpResponse response;
+                        Diag diag = DIAG_NULL;
+                        int r;
+
+                        if (kept)
+                                assert_int_equal(ask(http, "GET", false, &response), 0);
+                        fails_at = number;
+                        r = http_call(http, &request, &response, &diag);
+                        failed = fails_at == 0;
+                        fails_at = 0;
+                        if (r != 0)
+                                assert_int_equal(r, -ENOMEM);
+                        assert_string_equal(diag.text, "");
+                        n_failed += r != 0;
+                        assert_int_equal(ask(http, "GET", false, &response), 0);
+                }
+        }
+        assert_true(n_failed > 10);
+}
+
+#endif
+
 static void test_bad_path(void **state) {
         static const char *const paths[] = { "", "x", "/a b", "/a\r\nX: y", "/\xc3\xa9" };
         cleanup(stub_free) Stub *stub = stub_new(serve_plain, NULL);
@@ -652,6 +749,10 @@ int main(void) {
                 cmocka_unit_test(test_wait),
                 cmocka_unit_test(test_closed_meanwhile),
                 cmocka_unit_test(test_dies_after_request),
+                cmocka_unit_test(test_closes_unread),
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+                cmocka_unit_test(test_no_memory),
+#endif
                 cmocka_unit_test(test_bad_path),
                 cmocka_unit_test(test_environment),
                 cmocka_unit_test(test_encode),

@@ -63,11 +63,32 @@ static void test_many_keys(void **state) {
         }
 }
 
+static void test_keys_by_their_beginning(void **state) {
+        static const char *const keys[] = { "b", "abc", "ab", "abd", "a", "" };
+        cleanup(index_done) Index index = { 0 };
+        const IndexEntry *found;
+        size_t n;
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++)
+                assert_int_equal(index_add(&index, keys[i], i), 0);
+        index_sort(&index);
+        found = index_find_prefix(&index, "ab", &n);
+        assert_int_equal(n, 3);
+        assert_int_equal(found[0].at, 2);
+        assert_int_equal(found[2].at, 3);
+        assert_null(index_find_prefix(&index, "ac", &n));
+        assert_int_equal(n, 0);
+        index_find_prefix(&index, "", &n);
+        assert_int_equal(n, ELEMENTSOF(keys));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_every_key_is_found_with_all_its_elements),
                 cmocka_unit_test(test_a_key_without_an_element_is_not_found),
                 cmocka_unit_test(test_many_keys),
+                cmocka_unit_test(test_keys_by_their_beginning),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

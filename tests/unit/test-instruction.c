@@ -6,6 +6,7 @@
 
 #include "test.h"
 
+#include "base/text.h"
 #include "janitor/instruction.h"
 
 static void test_normal(void **state) {
@@ -29,8 +30,13 @@ static void test_normal(void **state) {
                     "RUN |2 V=2 W=two words /bin/sh -c cp a b && echo hi # buildkit" } },
                 { "/bin/cp a b",
                   { "/bin/cp a b", "|1 V=1 /bin/cp a b", "RUN /bin/cp a b # buildkit" } },
-                { "ENV A=1 B=two words",
-                  { "ENV A=1 B=two words", "/bin/sh -c #(nop)  ENV A=1 B=two words" } },
+                { "ENV A B",
+                  { "ENV A=1 B=two words", "/bin/sh -c #(nop)  ENV A=1 B=two words",
+                    "ENV A=b=2 c d B=" } },
+                { "LABEL of a",
+                  { "LABEL of=others a=\"two words\"", "/bin/sh -c #(nop)  LABEL of=us a=1" } },
+                { "ONBUILD", { "/bin/sh -c #(nop)  ONBUILD COPY . /app", "ONBUILD" } },
+                { "ENV", { "ENV", "ENV A" } },
                 { "ARG V", { "ARG V", "ARG V=1", "/bin/sh -c #(nop)  ARG V=2" } },
                 { "ARG V W", { "ARG V=1 W", "ARG V W=2" } },
                 { "EXPOSE",
@@ -43,10 +49,10 @@ static void test_normal(void **state) {
                   { "CMD [\"sleep 100\"]", "/bin/sh -c #(nop)  CMD [\"sleep 100\"]" } },
                 { "WORKDIR /app", { "WORKDIR /app", "/bin/sh -c #(nop) WORKDIR /app" } },
                 /* What a newer base image has otherwise. */
-                { "ENV PYTHON_VERSION=#",
+                { "ENV PYTHON_VERSION",
                   { "ENV PYTHON_VERSION=3.12.7", "ENV PYTHON_VERSION=3.13.1" } },
-                { "ENV SHA=#",
-                  { "ENV SHA=24887b92e2afd4a2ac602419ad4b596372f67ac9b077190f459aba390faf5550" } },
+                { "/bin/sh -c get # #",
+                  { "/bin/sh -c get 3.12.7 24887b92e2afd4a2ac602419ad4b596372f67ac9b077190f45" } },
                 { "# debian.sh 'bookworm' '@#'",
                   { "# debian.sh 'bookworm' '@1731283200'",
                     "# debian.sh 'bookworm' '@1734912000'" } },
@@ -98,10 +104,47 @@ static void test_classic(void **state) {
                         fail_msg("%s (%s)", cases[i].created_by, cases[i].comment);
 }
 
+static void test_steps(void **state) {
+        static const struct {
+                const char *name, *normal; /* NULL: no instruction */
+        } cases[] = {
+                { "[builder 2/3] RUN cp /x   /y", "/bin/sh -c cp /x /y" },
+                { "[12/13] COPY --from=builder /app/bundle /app/bundle/", "COPY /app/bundle" },
+                { "[linux/amd64 stage-1 3/3] WORKDIR /app", "WORKDIR /app" },
+                { "[internal] load build context", NULL },
+                { "[auth] library/python:pull token for registry-1.docker.io", NULL },
+                { "exporting to image", NULL },
+                { "[] x", NULL },
+                { "[/] x", NULL },
+                { "[/1] x", NULL },
+                { "] x", NULL },
+                { "", NULL },
+        };
+        static const char *const bases[][2] = {
+                { "[1/4] FROM docker.io/library/python:3.12@sha256:0123", "python" },
+                { "[a 1/2] FROM docker.io/team/app", "team/app" },
+                { "[a 1/2] FROM localhost:5000/team/app:1", "localhost:5000/team/app" },
+        };
+        uint64_t hash;
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                assert_int_equal(instruction_hash_of_step(cases[i].name, &hash),
+                                 cases[i].normal != NULL);
+                if (cases[i].normal)
+                        assert_true(hash == text_hash(cases[i].normal));
+        }
+        for (size_t i = 0; i < ELEMENTSOF(bases); i++) {
+                assert_int_equal(instruction_hash_of_step(bases[i][0], &hash), 1);
+                assert_true(hash == instruction_hash_of_from(text_hash(bases[i][1])));
+        }
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_normal),
                 cmocka_unit_test(test_classic),
+                cmocka_unit_test(test_steps),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

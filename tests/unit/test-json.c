@@ -319,8 +319,49 @@ static void test_printable(void **state) {
         json_make_printable(NULL);
 }
 
+static Json *long_lists(size_t n) {
+        Json *json = json_new_object(), *inner = json_new_object();
+
+        for (size_t k = 0; k < 2; k++) {
+                Json *array = json_new_array();
+
+                for (size_t i = 0; i < n; i++)
+                        assert_int_equal(json_append_string(array, "0123456789"), 0);
+                assert_int_equal(json_add(k == 0 ? json : inner, "names", array), 0);
+        }
+        assert_int_equal(json_add_string(inner, "id", "x"), 0);
+        assert_int_equal(json_add(json, "inner", inner), 0);
+        return json;
+}
+
+static void test_shorten(void **state) {
+        cleanup(json_free) Json *json = long_lists(50000);
+        cleanup_free char *text = NULL;
+        size_t n;
+
+        (void)state;
+        assert_int_equal(json_shorten(json, 10000000), 0); /* it fits */
+        assert_int_equal(json_size(json_get(json, "names")), 50000);
+        assert_null(json_get(json, "omitted"));
+
+        assert_int_equal(json_shorten(json, 300000), 0);
+        text = json_text(json);
+        assert_true(strlen(text) <= 300000);
+        n = json_size(json_get(json, "names"));
+        assert_true(n > 5000);
+        assert_int_equal(json_get_int(json, "omitted", 0), 50000 - (int64_t)n);
+        assert_int_equal(json_get_int(json_get(json, "inner"), "omitted", 0), 50000 - (int64_t)n);
+        assert_string_equal(json_get_string(json_get(json, "inner"), "id", ""), "x");
+
+        assert_int_equal(json_shorten(json, 200), 0); /* once more */
+        n = json_size(json_get(json, "names"));
+        assert_int_equal(json_get_int(json, "omitted", 0), 50000 - (int64_t)n);
+        assert_int_equal(json_shorten(json, 10), -EMSGSIZE);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_shorten),
                 cmocka_unit_test(test_accepts),    cmocka_unit_test(test_refuses),
                 cmocka_unit_test(test_nul_escape), cmocka_unit_test(test_scan_words),
                 cmocka_unit_test(test_getters),    cmocka_unit_test(test_long),

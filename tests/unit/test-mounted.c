@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "test.h"
 
@@ -89,8 +90,9 @@ static bool held(const Tree *tree, const char *container_state, const char *sour
         const Mounted *found;
 
         assert_int_equal(mounted_read(&containers, &set), 0);
-        found = mounted_find(&set, &tree->lineage, tree->root_path, "a/.next", tree->cache.st_dev,
-                             tree->cache.st_ino);
+        assert_int_equal(mounted_find(&set, &tree->lineage, tree->root_path, "a/.next",
+                                      tree->cache.st_dev, tree->cache.st_ino, &found),
+                         0);
         assert_true(!found || found->container == &container);
         return found;
 }
@@ -131,6 +133,89 @@ static void test_places(void **state) {
         assert_true(held(tree, "paused", tree->root_path));
         assert_false(held(tree, "running", "/")); /* a monitor's */
         assert_false(held(tree, "running", ""));  /* a volume without a place */
+}
+
+/* Of many mounts, one that is not the first. */
+static void test_among_many(void **state) {
+        static const char *const held_by[] = { "srv/web/a/.next/x", "srv/web", "link/.next" };
+        const Tree *tree = *state;
+        Container v[1000] = { 0 };
+        Mount mounts[ELEMENTSOF(v)] = { 0 };
+        ContainerSet containers = { .v = v, .n = ELEMENTSOF(v) };
+
+        for (size_t k = 0; k <= ELEMENTSOF(held_by); k++) {
+                cleanup(mounted_done) MountedSet set = { 0 };
+                const Mounted *found;
+
+                for (size_t i = 0; i < ELEMENTSOF(v); i++) {
+                        mounts[i].source = i == 500 && k < ELEMENTSOF(held_by)
+                                                   ? at(tree, held_by[k])
+                                                   : text_format("/elsewhere/%zu/.next", i);
+                        assert_non_null(mounts[i].source);
+                        v[i] = (Container){ .state = (char *)"running",
+                                            .mounts = &mounts[i],
+                                            .n_mounts = 1 };
+                }
+                assert_int_equal(mounted_read(&containers, &set), 0);
+                assert_int_equal(mounted_find(&set, &tree->lineage, tree->root_path, "a/.next",
+                                              tree->cache.st_dev, tree->cache.st_ino, &found),
+                                 0);
+                assert_ptr_equal(found ? found->container : NULL,
+                                 k < ELEMENTSOF(held_by) ? &v[500] : NULL);
+                for (size_t i = 0; i < ELEMENTSOF(v); i++)
+                        free(mounts[i].source);
+        }
+}
+
+/* CPU time of so many looks for a mount at a cache, among so many mounts; the least of a few. */
+static double look_sec(const Tree *tree, size_t n_mounts, size_t n_looks) {
+        Container *v = calloc(n_mounts, sizeof(*v));
+        Mount *mounts = calloc(n_mounts, sizeof(*mounts));
+        ContainerSet containers = { .v = v, .n = n_mounts };
+        cleanup(mounted_done) MountedSet set = { 0 };
+        double least = 1e9;
+
+        assert_true(v && mounts);
+        for (size_t i = 0; i < n_mounts; i++) {
+                mounts[i].source = text_format("/elsewhere/%zu/.next", i);
+                v[i] = (Container){
+                        .state = (char *)"running", .mounts = &mounts[i], .n_mounts = 1
+                };
+        }
+        assert_int_equal(mounted_read(&containers, &set), 0);
+        for (size_t round = 0; round < 3; round++) {
+                struct timespec from, to;
+                const Mounted *found;
+
+                clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
+                for (size_t i = 0; i < n_looks; i++) {
+                        char path[32];
+
+                        snprintf(path, sizeof(path), "a/%zu/.next", i);
+                        assert_int_equal(mounted_find(&set, &tree->lineage, tree->root_path, path,
+                                                      1, i, &found),
+                                         0);
+                        assert_null(found);
+                }
+                clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
+                least = MIN(least, (double)(to.tv_sec - from.tv_sec) +
+                                           (double)(to.tv_nsec - from.tv_nsec) / 1e9);
+        }
+        for (size_t i = 0; i < n_mounts; i++)
+                free(mounts[i].source);
+        free(mounts);
+        free(v);
+        return least;
+}
+
+/* As many caches as a look keeps, and ten times as many mounts: one by one that would be ten times the
+ * work. */
+static void test_growth_with_mounts(void **state) {
+        const Tree *tree = *state;
+        double few = look_sec(tree, 1000, 4096), many = look_sec(tree, 10000, 4096);
+
+        print_message("4096 caches: %.4f s among 1000 mounts, %.4f s among 10000\n", few, many);
+        assert_true(many < 4 * few);
 }
 
 static void test_volumes(void **state) {
@@ -188,6 +273,8 @@ static void test_volumes(void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_places, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_among_many, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_growth_with_mounts, setup, teardown),
                 cmocka_unit_test(test_volumes),
         };
 

@@ -197,6 +197,8 @@ static void test_mounts(void **state) {
         (void)state;
         assert_int_equal(parse_mounts(text, &container, NULL), 0);
         assert_int_equal(container.n_mounts, ELEMENTSOF(expected));
+        assert_int_equal(container.image_mounts.n, 1);
+        assert_string_equal(container.image_mounts.v[0], "tools");
         for (size_t i = 0; i < ELEMENTSOF(expected); i++) {
                 const Mount *mount = &container.mounts[i];
 
@@ -239,6 +241,8 @@ static void test_mounts_errors(void **state) {
                 { "[{\"Type\":\"volume\",\"Name\":\"\",\"Source\":\"/a\"}]", -EBADMSG, 0 },
                 { "[{\"Type\":\"volume\",\"Source\":\"/a\"}]", -EBADMSG, 0 },
                 { "[{\"Type\":\"volume\",\"Name\":\"v\",\"Source\":[]}]", -EBADMSG, 0 },
+                { "[{\"Type\":\"image\",\"Name\":\"v\"}]", 0, 0 },
+                { "[{\"Type\":\"image\",\"Source\":\"/x\"}]", -EBADMSG, 0 },
         };
 
         (void)state;

@@ -279,6 +279,32 @@ static void test_rollback_tags(void **state) {
         host_done(&h);
 }
 
+/* The tag of one repository ends with the next clear of it, and must not end what another one rolls back to. */
+static void test_rollback_tag_of_each_repository(void **state) {
+        Host h = host_new();
+        ClearPlan plan;
+
+        (void)state;
+        host_image(&h, "aaaaaaaaaaaa", "watchparty-backend:1", NULL, IMAGE_KIND_BUILDKIT);
+        host_name(&h, "aaaaaaaaaaaa", "watchparty-backend:latest");
+        host_name(&h, "aaaaaaaaaaaa", "other/service:1");
+        host_name(&h, "aaaaaaaaaaaa", "localhost:5000/watchparty-backend:1");
+        host_image(&h, "bbbbbbbbbbbb", "watchparty-web:1", NULL, IMAGE_KIND_BUILDKIT);
+        host_name(&h, "bbbbbbbbbbbb", "watchparty-web:wpcache-rollback-bbbbbbbbbbbb");
+        host_name(&h, "bbbbbbbbbbbb", "watchparty-worker:1");
+        plan = host_plan(&h);
+        assert_int_equal(plan.rollback_tags.n, 3);
+        assert_non_null(named_images_find(&plan.rollback_tags,
+                                          "watchparty-backend:wpcache-rollback-aaaaaaaaaaaa"));
+        assert_non_null(named_images_find(
+                &plan.rollback_tags,
+                "localhost:5000/watchparty-backend:wpcache-rollback-aaaaaaaaaaaa"));
+        assert_non_null(named_images_find(&plan.rollback_tags,
+                                          "watchparty-worker:wpcache-rollback-bbbbbbbbbbbb"));
+        clear_plan_done(&plan);
+        host_done(&h);
+}
+
 /* Whose an untagged image is. */
 static void test_untagged(void **state) {
         static const struct {
@@ -643,6 +669,7 @@ int main(void) {
                 cmocka_unit_test(test_tags_of_the_unreadable_stay),
                 cmocka_unit_test(test_tag_that_lets_serve),
                 cmocka_unit_test(test_rollback_tags),
+                cmocka_unit_test(test_rollback_tag_of_each_repository),
                 cmocka_unit_test(test_untagged),
                 cmocka_unit_test(test_suspects),
                 cmocka_unit_test(test_remembered),

@@ -420,6 +420,33 @@ static void test_marks_are_exact(void **state) {
         host_done(&h);
 }
 
+static void test_tag_since_the_last_look(void **state) {
+        const int64_t sec = WALL_NOW - 60, nsec = sec * 1000000000 + 7;
+        Host h = host_new();
+        SeenImage image;
+
+        (void)state;
+        host_image(&h, "x", "watchparty-web:1", NULL, IMAGE_KIND_BUILDKIT);
+        tagged(&h, "x", 60);
+        host_facts(&h, "x")->last_tagged_nsec = nsec;
+        look(&h, 0);
+        image = *seen(&h, "x");
+        for (ImageStore store = IMAGE_STORE_GRAPHDRIVER; store <= IMAGE_STORE_CONTAINERD; store++) {
+                assert_false(seen_was_tagged(&image, store, sec, nsec));
+                assert_true(seen_was_tagged(&image, store, sec, nsec + 1));
+                assert_true(seen_was_tagged(&image, store, sec + 1, nsec + 1000000000));
+                assert_false(seen_was_tagged(&image, store, 0, 0)); /* the engine keeps none */
+        }
+        /* On the containerd store it goes back as names are taken away; elsewhere the clock was set. */
+        assert_true(seen_was_tagged(&image, IMAGE_STORE_GRAPHDRIVER, sec - 9, nsec));
+        assert_false(seen_was_tagged(&image, IMAGE_STORE_CONTAINERD, sec - 9, nsec));
+        seen_set_own_mark(&image, sec + 5);
+        assert_false(seen_was_tagged(&image, IMAGE_STORE_GRAPHDRIVER, sec + 5, nsec));
+        image.tag_mark = 0; /* untagged images of the classic builder are not inspected */
+        assert_false(seen_was_tagged(&image, IMAGE_STORE_GRAPHDRIVER, sec, nsec));
+        host_done(&h);
+}
+
 static void test_times_ahead_at_first_sight(void **state) {
         Host h = host_new();
 
@@ -466,6 +493,7 @@ int main(void) {
                 cmocka_unit_test(test_own_tags_are_no_naming),
                 cmocka_unit_test(test_own_tag_at_first_sight),
                 cmocka_unit_test(test_marks_are_exact),
+                cmocka_unit_test(test_tag_since_the_last_look),
                 cmocka_unit_test(test_times_ahead_at_first_sight),
                 cmocka_unit_test(test_partial),
         };

@@ -205,6 +205,7 @@ static void test_image_of_a_reference(void **state) {
                 { "aabb000000000000000000000000000000000000000000000000000000000000", ID_B },
                 { "aabb", ID_B },
                 { "aa", NULL }, /* two begin so */
+                { "sha256:aabb", ID_B },
                 { "sha256:0000", NULL },
                 { "", NULL },
         };

@@ -9,6 +9,8 @@
 
 #include "base/text.h"
 #include "janitor/chains.h"
+#include "janitor/image-base.h"
+#include "janitor/instruction.h"
 #include "janitor/source.h"
 
 /* An image of others beside one of ours. */
@@ -213,7 +215,9 @@ static void test_base(void **state) {
                 host_layers(&h, "child", cases[i].of_child);
                 host_facts(&h, "child")->ours = true;
                 if (cases[i].bore)
-                        facts_add_name(host_facts(&h, "child"), text_hash(cases[i].bore));
+                        assert_int_equal(
+                                facts_add_name(host_facts(&h, "child"), text_hash(cases[i].bore)),
+                                0);
                 if (cases[i].gone)
                         image_done(&h.inventory.images.v[--h.inventory.images.n]);
                 if (cases[i].used)
@@ -238,10 +242,11 @@ static void test_base_of_one_of_several(void **state) {
                 host_image(&h, id, "watchparty-a:1", NULL, IMAGE_KIND_BUILDKIT);
                 host_layers(&h, id, "bAB");
                 host_facts(&h, id)->ours = true;
-                facts_add_name(host_facts(&h, id), text_hash("watchparty-base:1"));
+                assert_int_equal(facts_add_name(host_facts(&h, id), text_hash("watchparty-base:1")),
+                                 0);
                 assert_false(source_of(&h, "b").base);
         }
-        host_facts(&h, "c1")->n_names = 0;
+        hash_list_done(&host_facts(&h, "c1")->names);
         assert_true(source_of(&h, "b").base);
         host_done(&h);
 }
@@ -280,6 +285,35 @@ static void test_chains(void **state) {
         host_done(&h);
 }
 
+/* A loaded image of one step: engines from API 1.45 on take no step from it, but by its name. */
+static void test_loaded_first_step(void **state) {
+        static const struct {
+                ImageKind kind;
+                unsigned api_minor;
+                const char *name;
+                SourceWay way;
+        } cases[] = {
+                { IMAGE_KIND_CLASSIC, 41, "other:x", SOURCE_CLASSIC_CHAIN },
+                { IMAGE_KIND_CLASSIC, 51, "other:x", SOURCE_CLASSIC_CHAIN },
+                { IMAGE_KIND_LOADED, 41, "other:x", SOURCE_CLASSIC_CHAIN },
+                { IMAGE_KIND_LOADED, 44, "other:x", SOURCE_CLASSIC_CHAIN },
+                { IMAGE_KIND_LOADED, 45, "other:x", SOURCE_CLASSIC_NAME },
+                { IMAGE_KIND_LOADED, 51, "other:wpcache-rollback-1", SOURCE_NONE },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Host h = host_new();
+
+                h.inventory.engine.api_major = 1;
+                h.inventory.engine.api_minor = cases[i].api_minor;
+                host_image(&h, "x", cases[i].name, NULL, cases[i].kind);
+                host_history(&h, "x", "A");
+                assert_int_equal(source_of(&h, "x").way, cases[i].way);
+                host_done(&h);
+        }
+}
+
 /* Where the base image ends: at the first image that others name, or that another tool made. */
 static void test_own_steps(void **state) {
         cleanup_free ImageChain *chains = NULL;
@@ -301,12 +335,302 @@ static void test_own_steps(void **state) {
         host_done(&h);
 }
 
+/*
+ * The same first step on another version of the base image. A letter is an entry of a history, small ones
+ * are the base image's; `named` are the repositories of the base image of ours, when it was last seen.
+ */
+static void test_versions_of_the_base(void **state) {
+        static const struct {
+                const char *what;
+                ImageKind ours;
+                const char *our_history, *named[2], *base, *history;
+                bool like_ours;
+        } cases[] = {
+                { "the same repository",
+                  IMAGE_KIND_CLASSIC,
+                  "bAB",
+                  { "python" },
+                  "python:2",
+                  "xyzAC",
+                  true },
+                { "a later step of ours",
+                  IMAGE_KIND_CLASSIC,
+                  "bAB",
+                  { "python" },
+                  "python:2",
+                  "xyzBC",
+                  false },
+                { "ours by BuildKit, whose base image may reach further",
+                  IMAGE_KIND_BUILDKIT,
+                  "bAB",
+                  { "python" },
+                  "python:2",
+                  "xyzBC",
+                  true },
+                { "another step",
+                  IMAGE_KIND_CLASSIC,
+                  "bAB",
+                  { "python" },
+                  "python:2",
+                  "xyzC",
+                  false },
+                { "another repository",
+                  IMAGE_KIND_CLASSIC,
+                  "bAB",
+                  { "python" },
+                  "node:2",
+                  "byzA",
+                  false },
+                { "one of two repositories",
+                  IMAGE_KIND_CLASSIC,
+                  "bAB",
+                  { "node", "python" },
+                  "python@sha256:1",
+                  "xyzA",
+                  true },
+                { "FROM scratch",
+                  IMAGE_KIND_CLASSIC,
+                  "AB",
+                  { BASE_SCRATCH },
+                  "python:2",
+                  "xyzA",
+                  false },
+                { "a name that came and went",
+                  IMAGE_KIND_CLASSIC,
+                  "bAB",
+                  { BASE_NAMELESS },
+                  "python:2",
+                  "byzA",
+                  true },
+                { "the same, and another beginning",
+                  IMAGE_KIND_CLASSIC,
+                  "bAB",
+                  { BASE_NAMELESS },
+                  "python:2",
+                  "xyzA",
+                  false },
+                { "not known, the same end",
+                  IMAGE_KIND_BUILDKIT,
+                  "abAB",
+                  { NULL },
+                  "python:2",
+                  "xybA",
+                  true },
+                { "not known, another end",
+                  IMAGE_KIND_BUILDKIT,
+                  "abAB",
+                  { NULL },
+                  "python:2",
+                  "abyA",
+                  false },
+                { "the base image of the other has no name",
+                  IMAGE_KIND_CLASSIC,
+                  "bAB",
+                  { "python" },
+                  NULL,
+                  "xyzA",
+                  false },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Host h = host_new();
+                ImageFacts *ours;
+
+                host_image(&h, "base", NULL, NULL, IMAGE_KIND_OTHER);
+                if (cases[i].base && strchr(cases[i].base, '@'))
+                        assert_int_equal(strv_add(&host_find(&h, "base")->digests, cases[i].base),
+                                         0);
+                else if (cases[i].base)
+                        host_name(&h, "base", cases[i].base);
+                host_image(&h, "x", "other:x", "base", IMAGE_KIND_CLASSIC);
+                host_history(&h, "x", cases[i].history);
+                add_remembered(&h, NULL, cases[i].our_history);
+                ours = host_facts(&h, "ours");
+                ours->kind = cases[i].ours;
+                for (size_t k = 0; k < 2 && cases[i].named[k]; k++)
+                        assert_int_equal(hash_list_add(&ours->bases, text_hash(cases[i].named[k])),
+                                         0);
+                if (source_of(&h, "x").like_ours != cases[i].like_ours)
+                        fail_msg("%s", cases[i].what);
+                host_done(&h);
+        }
+}
+
+/* What is remembered of a base image: the names it had, also after it lost them. */
+static void test_repositories_of_the_base(void **state) {
+        Host h = host_new();
+        HashList *bases;
+
+        (void)state;
+        host_image(&h, "base", NULL, NULL, IMAGE_KIND_OTHER);
+        host_layers(&h, "base", "b");
+        host_image(&h, "c", "watchparty-c:1", "base", IMAGE_KIND_CLASSIC);
+        host_image(&h, "k", "watchparty-k:1", NULL, IMAGE_KIND_BUILDKIT);
+        host_layers(&h, "k", "bA");
+        host_facts(&h, "c")->ours = host_facts(&h, "k")->ours = true;
+        for (size_t i = 0; i < 2; i++) {
+                bases = &host_facts(&h, i == 0 ? "c" : "k")->bases;
+                assert_int_equal(image_bases_note(&h.config, &h.inventory), 0);
+                assert_int_equal(bases->n, 1);
+                assert_true(hash_list_contains(bases, text_hash(BASE_NAMELESS)));
+        }
+        host_name(&h, "base", "localhost:5000/python:3");
+        host_name(&h, "base", "localhost:5000/python:4");
+        host_name(&h, "base", "company/base");
+        assert_int_equal(image_bases_note(&h.config, &h.inventory), 0);
+        strv_done(&host_find(&h, "base")->names);
+        assert_int_equal(image_bases_note(&h.config, &h.inventory), 0);
+        for (size_t i = 0; i < 2; i++) {
+                bases = &host_facts(&h, i == 0 ? "c" : "k")->bases;
+                assert_int_equal(bases->n, 2);
+                assert_true(hash_list_contains(bases, text_hash("localhost:5000/python")));
+                assert_true(hash_list_contains(bases, text_hash("company/base")));
+        }
+        host_done(&h);
+}
+
+/* Layers that an inline image of others shares with ours are those of a base image, or not. */
+static void test_common_base(void **state) {
+        static const struct {
+                const char *what;
+                ImageKind kind;
+                const char *parent, *history;
+                bool digest, tagged_here, ours, like_ours;
+        } cases[] = {
+                { "imported", IMAGE_KIND_OTHER, NULL, "x", false, true, false, false },
+                { "pulled", IMAGE_KIND_BUILDKIT, NULL, NULL, true, false, false, false },
+                { "built here", IMAGE_KIND_BUILDKIT, NULL, NULL, false, true, false, true },
+                { "pushed", IMAGE_KIND_BUILDKIT, NULL, NULL, true, true, false, true },
+                { "once ours", IMAGE_KIND_BUILDKIT, NULL, NULL, true, false, true, true },
+                { "classic, a base of others", IMAGE_KIND_CLASSIC, "base", "xC", false, true, false,
+                  false },
+                { "classic, made of our steps", IMAGE_KIND_CLASSIC, "base", "bA", false, true,
+                  false, true },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Host h = host_new();
+
+                host_image(&h, "base", "base:1", NULL, IMAGE_KIND_OTHER);
+                host_image(&h, "mid", "other:mid", cases[i].parent, cases[i].kind);
+                host_layers(&h, "mid", "bA");
+                if (cases[i].history)
+                        host_history(&h, "mid", cases[i].history);
+                if (cases[i].digest)
+                        assert_int_equal(strv_add(&host_find(&h, "mid")->digests, "other@sha256:1"),
+                                         0);
+                host_facts(&h, "mid")->tagged_here = cases[i].tagged_here;
+                host_facts(&h, "mid")->ours = cases[i].ours;
+                host_image(&h, "x", "other:x", NULL, IMAGE_KIND_BUILDKIT);
+                host_facts(&h, "x")->inline_cache = INLINE_CACHE_YES;
+                host_layers(&h, "x", "bAC");
+                add_remembered(&h, "bAB", "bAB");
+                if (source_of(&h, "x").like_ours != cases[i].like_ours)
+                        fail_msg("%s", cases[i].what);
+                host_done(&h);
+        }
+}
+
+static void add_stages(Host *h, const char *id, const char *stages) {
+        for (; *stages; stages++)
+                assert_int_equal(hash_list_add(&host_facts(h, id)->stages,
+                                               *stages == '^'
+                                                       ? instruction_hash_of_from(text_hash("base"))
+                                                       : (uint64_t)(*stages | 32)),
+                                 0);
+}
+
+/* What BuildKit's records tell of builds: a letter is an instruction, "^" is FROM base. */
+static void test_built_stages(void **state) {
+        static const struct {
+                const char *what;
+                ImageKind kind;
+                InlineCache inline_cache;
+                const char *ours, *stages, *history;
+                bool like_ours;
+        } cases[] = {
+                { "classic, the first instruction", CLASSIC, "^ABC", "", "bBX", true },
+                { "classic, most of them", CLASSIC, "^ABC", "", "bXBC", true },
+                { "classic, one of many", CLASSIC, "^ABC", "", "bXYB", false },
+                { "classic, another base image", CLASSIC, "ABC", "", "bBX", false },
+                { "inline, a stage", BUILDKIT_YES, "^ABC", "^BA", "b", true },
+                { "inline, more than ours", BUILDKIT_YES, "^ABC", "^BAX", "b", false },
+                { "inline, the same Dockerfile", BUILDKIT_YES, "^ABC", "^CBA", "b", false },
+                { "inline, nothing is known of its build", BUILDKIT_YES, "^ABC", "", "b", false },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Host h = host_new();
+
+                host_image(&h, "base", "base:1", NULL, IMAGE_KIND_OTHER);
+                host_image(&h, "x", "other:x", cases[i].kind == IMAGE_KIND_CLASSIC ? "base" : NULL,
+                           cases[i].kind);
+                host_facts(&h, "x")->inline_cache = cases[i].inline_cache;
+                host_history(&h, "x", cases[i].history);
+                host_layers(&h, "x", "XY");
+                add_stages(&h, "x", cases[i].stages);
+                add_remembered(&h, "Z", "bZ");
+                add_stages(&h, "ours", cases[i].ours);
+                if (source_of(&h, "x").like_ours != cases[i].like_ours)
+                        fail_msg("%s", cases[i].what);
+                host_done(&h);
+        }
+}
+
+/* Nothing in common but the label of compose. */
+static void test_projects(void **state) {
+        static const struct {
+                const char *project;
+                ImageKind kind;
+                InlineCache inline_cache;
+                bool ours;
+        } cases[] = {
+                { "party", CLASSIC, true },           { "watchparty", CLASSIC, true },
+                { "watchparty", BUILDKIT_YES, true }, { "watchparty", BUILDKIT_UNKNOWN, false },
+                { "other", CLASSIC, false },          { NULL, CLASSIC, false },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Host h = host_new();
+                Source source;
+
+                host_image(&h, "base", "base:1", NULL, IMAGE_KIND_OTHER);
+                host_image(&h, "a", "watchparty-a:1", "base", IMAGE_KIND_CLASSIC);
+                host_history(&h, "a", "bA");
+                host_facts(&h, "a")->ours = true;
+                host_facts(&h, "a")->project_hash = text_hash("party");
+                host_image(&h, "x", "scratchpad:x",
+                           cases[i].kind == IMAGE_KIND_CLASSIC ? "base" : NULL, cases[i].kind);
+                host_facts(&h, "x")->inline_cache = cases[i].inline_cache;
+                host_history(&h, "x", "bC");
+                host_layers(&h, "x", "bC");
+                host_project(&h, "x", cases[i].project);
+                source = source_of(&h, "x");
+                if (source.like_ours != cases[i].ours || source.of_our_project != cases[i].ours)
+                        fail_msg("case %zu", i);
+                host_done(&h);
+        }
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_rows),      cmocka_unit_test(test_containerd),
-                cmocka_unit_test(test_base),      cmocka_unit_test(test_base_of_one_of_several),
-                cmocka_unit_test(test_ownership), cmocka_unit_test(test_chains),
+                cmocka_unit_test(test_rows),
+                cmocka_unit_test(test_containerd),
+                cmocka_unit_test(test_base),
+                cmocka_unit_test(test_base_of_one_of_several),
+                cmocka_unit_test(test_loaded_first_step),
+                cmocka_unit_test(test_ownership),
+                cmocka_unit_test(test_chains),
                 cmocka_unit_test(test_own_steps),
+                cmocka_unit_test(test_versions_of_the_base),
+                cmocka_unit_test(test_repositories_of_the_base),
+                cmocka_unit_test(test_common_base),
+                cmocka_unit_test(test_projects),
+                cmocka_unit_test(test_built_stages),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,18 +19,25 @@ static ImageFacts *add_facts(FactSet *facts, unsigned number) {
         entry->n_history = (int64_t)number % 5 - 1;
         entry->n_base = number % 7;
         entry->names_hash = UINT64_MAX - number;
+        entry->made_amid_ours = number % 13 == 0;
+        entry->tagged_here = number % 17 == 0;
+        entry->project_hash = UINT64_MAX - number;
         entry->inspected = true;
         entry->last_tagged_sec = 7;
         for (unsigned i = 0; i < number % 300; i++)
                 assert_int_equal(prefixes_add(&entry->layers, i), 0);
         for (unsigned i = 0; i < number % 11; i++)
-                assert_int_equal(prefixes_add(&entry->steps, number + i), 0);
+                assert_int_equal(hash_list_add(&entry->steps, number + i), 0);
+        for (unsigned i = 0; i < number % 9; i++)
+                assert_int_equal(hash_list_add(&entry->bases, UINT64_MAX - i), 0);
+        for (unsigned i = 0; i < number % 8; i++)
+                assert_int_equal(hash_list_add(&entry->stages, i), 0);
         for (unsigned i = 0; i < number % 13; i++)
-                facts_add_name(entry, UINT64_MAX - number - i % 9);
+                assert_int_equal(facts_add_name(entry, UINT64_MAX - number - i % 9), 0);
         return entry;
 }
 
-static void assert_prefixes_equal(const Prefixes *a, const Prefixes *b) {
+static void assert_hash_lists_equal(const HashList *a, const HashList *b) {
         assert_int_equal(a->n, b->n);
         if (a->n > 0)
                 assert_memory_equal(a->v, b->v, a->n * sizeof(*a->v));
@@ -45,10 +52,14 @@ static void assert_facts_equal(const ImageFacts *stored, const ImageFacts *facts
         assert_int_equal(stored->n_history, facts->n_history);
         assert_int_equal(stored->n_base, facts->n_base);
         assert_true(stored->names_hash == facts->names_hash);
-        assert_prefixes_equal(&stored->layers, &facts->layers);
-        assert_prefixes_equal(&stored->steps, &facts->steps);
-        assert_int_equal(stored->n_names, facts->n_names);
-        assert_memory_equal(stored->names, facts->names, sizeof(facts->names));
+        assert_hash_lists_equal(&stored->layers, &facts->layers);
+        assert_int_equal(stored->made_amid_ours, facts->made_amid_ours);
+        assert_int_equal(stored->tagged_here, facts->tagged_here);
+        assert_true(stored->project_hash == facts->project_hash);
+        assert_hash_lists_equal(&stored->steps, &facts->steps);
+        assert_hash_lists_equal(&stored->bases, &facts->bases);
+        assert_hash_lists_equal(&stored->stages, &facts->stages);
+        assert_hash_lists_equal(&stored->names, &facts->names);
         assert_false(stored->dirty);
         assert_false(stored->inspected);
         assert_int_equal(stored->last_tagged_sec, 0);
@@ -85,22 +96,22 @@ static void test_facts(void **state) {
 }
 
 static void test_names(void **state) {
-        ImageFacts facts = { 0 };
+        cleanup(fact_set_done) FactSet set = { 0 };
+        ImageFacts *facts = fact_set_add(&set, "a");
 
         (void)state;
         for (uint64_t i = 0; i < FACTS_NAMES_MAX; i++) {
-                assert_false(facts_know_name(&facts, i));
-                facts.dirty = false;
-                facts_add_name(&facts, i);
-                assert_true(facts.dirty);
-                assert_true(facts_know_name(&facts, i));
+                facts->dirty = false;
+                assert_int_equal(facts_add_name(facts, i), 0);
+                assert_true(facts->dirty);
+                assert_true(hash_list_contains(&facts->names, i));
         }
         /* A name that is known, or for which there is no room, costs no write at each look. */
-        facts.dirty = false;
+        facts->dirty = false;
         for (uint64_t i = 0; i < 2 * FACTS_NAMES_MAX; i++)
-                facts_add_name(&facts, i);
-        assert_false(facts.dirty);
-        assert_false(facts_know_name(&facts, FACTS_NAMES_MAX));
+                assert_int_equal(facts_add_name(facts, i), 0);
+        assert_false(facts->dirty);
+        assert_int_equal(facts->names.n, FACTS_NAMES_MAX);
 }
 
 /* The oldest go; what was written anew is young. */
@@ -141,32 +152,34 @@ static void test_odd_lists(void **state) {
                 store = store_close(store);
                 snprintf(
                         sql, sizeof(sql),
-                        "REPLACE INTO image_facts VALUES (1, 'a', 99, -1, 1, 1, -1, 0, '%s', '', '%s')",
-                        texts[i], texts[i]);
+                        "REPLACE INTO image_facts VALUES (1, 'a', 99, -1, 1, 1, -1, 0, 0, 0, 0, '%s',"
+                        " '', '%s', '', '%s')",
+                        texts[i], texts[i], texts[i]);
                 raw(&scratch, sql);
                 store = open_store(&scratch);
                 assert_int_equal(store_read_facts(store, &back, &diag), 0);
                 assert_int_equal(back.n, 1);
-                assert_in_range(back.v[0].kind, 0, IMAGE_KIND_OTHER);
+                assert_in_range(back.v[0].kind, 0, IMAGE_KIND_MAX - 1);
                 assert_in_range(back.v[0].inline_cache, 0, INLINE_CACHE_YES);
                 assert_int_equal(back.v[0].layers.n, 0);
-                assert_int_equal(back.v[0].n_names, 0);
+                assert_int_equal(back.v[0].bases.n, 0);
+                assert_int_equal(back.v[0].names.n, 0);
         }
 }
 
 static void test_prefixes(void **state) {
-        Prefixes a = { 0 }, b = { 0 };
+        HashList a = { 0 }, b = { 0 };
 
         (void)state;
-        for (unsigned i = 0; i < 2 * PREFIXES_MAX; i++) {
+        for (unsigned i = 0; i < 2 * HASHES_MAX; i++) {
                 assert_int_equal(prefixes_add(&a, i), 0);
                 assert_int_equal(prefixes_add(&b, i == 3 ? 4 : i == 4 ? 3 : i), 0);
         }
-        assert_int_equal(a.n, PREFIXES_MAX);
+        assert_int_equal(a.n, HASHES_MAX);
         for (size_t i = 0; i < a.n; i++)
                 assert_int_equal(a.v[i] == b.v[i], i < 3);
-        prefixes_done(&a);
-        prefixes_done(&b);
+        hash_list_done(&a);
+        hash_list_done(&b);
 }
 
 int main(void) {
