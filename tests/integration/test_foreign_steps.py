@@ -105,7 +105,7 @@ def test_another_base(engine: Engine, daemon: Daemon, app: App, other: App) -> N
     """The same first step on another base image, which has another history, too."""
     engine.import_base("pybase:1", uuid.uuid4().hex)
     engine.import_base("node:1", uuid.uuid4().hex)
-    other.build("FROM node:1\nENV A=1\nRUN echo newer >/newer\n", "node:2")
+    other.build("FROM node:1\nENV A=1\nRUN echo newer >/newer\nCMD [\"/bin/sh\"]\n", "node:2")
     app.build(FROM_BASE + STEPS)
     other.build("FROM node:2\n" + STEPS, DEV)
     serves_nothing(daemon)
