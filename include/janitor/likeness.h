@@ -26,12 +26,12 @@ typedef struct Likeness {
         HashSet steps;       /* beginnings of the history that reach past the base image */
         HashSet on_named;    /* the first step, with a repository of the base image */
         HashSet on_nameless; /* the same, with the first instruction of a base image without a name */
-        HashSet on_unknown;  /* the same, with the last instruction of a base image that is not here */
-        HashSet stages;      /* the instructions of all stages, of builds that BuildKit told of */
-        HashSet beginnings;  /* beginnings of the layers: fewer than all of them */
-        HashSet wholes;      /* all of the layers */
-        HashSet builds;      /* for each build in `stages` a hash of all its instructions */
-        HashSet projects;    /* the compose projects that label them */
+        HashSet on_unknown; /* the same, with the last instruction of a base image that is not here */
+        HashSet stages;     /* the instructions of all stages, of builds that BuildKit told of */
+        HashSet beginnings; /* beginnings of the layers: fewer than all of them */
+        HashSet wholes;     /* all of the layers */
+        HashSet builds;     /* for each build in `stages` a hash of all its instructions */
+        HashSet projects;   /* the compose projects that label them */
 
         HashSet bases; /* all layers of each image that is known to be no build of ours */
 } Likeness;
