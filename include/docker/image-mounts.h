@@ -40,7 +40,7 @@ typedef int (*ImageMountsTagged)(void *userdata, const Image *image, int64_t *re
  * Finds the image of each mount. The image that bears a name now counts as mounted for certain. If the name
  * may be younger than the container (`tagged` is asked, a few dozen times at most, and once for an image) or
  * is gone, every other image may be the mounted one that has a name or digest in the same repository, or
- * none at all, and was not made after the container. One such container is kept of an image, not all.
+ * none at all, and was not made after the container. Of such an image one container is recorded, not all.
  * `now_sec`: wall time; a date later than that was made up and excludes nothing. N log N. 0 or -ENOMEM,
  * or an error of `tagged`; `ret` is empty then.
  */

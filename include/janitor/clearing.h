@@ -85,9 +85,9 @@ int clear_store_receipt(Clear *clear, const Json *json, Diag *reterr_diag) must_
 int clear_write_suspects(Clear *clear, Diag *reterr_diag) must_check;
 /* How a store that failed is mended ("make room in DIR …, then clear again"), malloc'ed; NULL: out of
  * memory. */
-char *store_remedy(const Clear *clear) must_check;
+char *clear_store_remedy(const Clear *clear) must_check;
 /* Names the state directory where it kept this clear from what it was asked for. */
-int store_remaining(const Clear *clear, RemainingList *remaining) must_check;
+int clear_store_remaining(const Clear *clear, RemainingList *remaining) must_check;
 /* Judges the last look, and completes the receipt. Where it can't be stored now, the store keeps it, and
  * a note of the receipt says so. */
 int record_outcome(Clear *clear) must_check;

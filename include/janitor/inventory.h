@@ -116,8 +116,8 @@ const Container *container_of_image(const Inventory *inventory, const char *imag
 const Container *container_that_may_mount(const Inventory *inventory, const Image *image);
 
 /*
- * Whether a container of any state has the image or may have it mounted, or a service of the swarm needs it: its spec, its
- * previous spec or one of its tasks names it. Such an image keeps a name through a clear (a rollback
+ * Whether a container of any state was made from the image or may have it mounted, or a service of the
+ * swarm needs it: its spec, its previous spec or one of its tasks names it. Such an image keeps a name through a clear (a rollback
  * tag) and is no candidate of policy. Where the services of a manager cannot be read, every image
  * counts as in use.
  */

@@ -182,7 +182,8 @@ static void reply_failure(Connection *connection, const Job *job) {
 
                 parameters = json_new_object();
                 if (json_add_string(parameters, "reason", reason) < 0 ||
-                    (job->result && json_add(parameters, "receipt", json_copy(job_told(job))) < 0) ||
+                    (job->result &&
+                     json_add(parameters, "receipt", json_copy(job_told(job))) < 0) ||
                     (!failed && add_engine_trouble(job, parameters) < 0))
                         reply_no_memory(connection);
                 else

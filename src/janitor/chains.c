@@ -38,8 +38,8 @@ static int find_parents(Walk *walk) {
         return 0;
 }
 
-/* Whether the engine's classic builder takes no step from what it did not build itself: 25.0.2 and later
- * (CVE-2024-24557, IsBuiltLocally in moby's image/cache), so all of API 1.45. */
+/* Whether the classic builder takes steps from images alone that this engine built: so do 25.0.2 and later
+ * (CVE-2024-24557; IsBuiltLocally in moby's image/cache), and thus every engine with API 1.45. */
 static bool asks_who_built(const EngineInfo *engine) {
         return engine->api_major > 1 || (engine->api_major == 1 && engine->api_minor >= 45);
 }

@@ -137,7 +137,7 @@ static int judge(Clear *clear, RemainingList *ret_remaining, Strv *ret_assumes, 
         int r = 0;
 
         if (clear->not_recorded.text[0]) {
-                remedy = store_remedy(clear);
+                remedy = clear_store_remedy(clear);
                 if (!remedy)
                         return -ENOMEM;
         }
@@ -154,7 +154,7 @@ static int judge(Clear *clear, RemainingList *ret_remaining, Strv *ret_assumes, 
                 r = apps_remaining(&clear->apps_work, &clear->apps, clear->options->dry_run,
                                    ret_remaining);
         if (r >= 0)
-                r = store_remaining(clear, ret_remaining);
+                r = clear_store_remaining(clear, ret_remaining);
         if (r >= 0)
                 r = remaining_close(ret_remaining);
         if (r >= 0)

@@ -2,7 +2,6 @@
 
 /* A clear and the store: what is written before names go, and what is told where it can't be written. */
 
-#include <string.h>
 #include <sys/stat.h>
 
 #include "base/text.h"
@@ -99,6 +98,7 @@ int record_ahead(Clear *clear) {
         return recorded(clear, r, &diag);
 }
 
+/* A plan writes only where the last write failed: that may be mended by now. */
 int record_test(Clear *clear) {
         AgeClock clock = { 0 };
         Diag diag = DIAG_NULL;
@@ -134,7 +134,7 @@ int prune_may_make_room(const Clear *clear, const ClearPlan *plan, bool *ret, Di
         return 0;
 }
 
-char *store_remedy(const Clear *clear) {
+char *clear_store_remedy(const Clear *clear) {
         cleanup_free char *directory = store_directory(clear->store);
 
         if (!directory)
@@ -145,10 +145,14 @@ char *store_remedy(const Clear *clear) {
         if (clear->store_error == -EROFS)
                 return text_format("make %s writable (findmnt -T %s), then clear again", directory,
                                    directory);
+        if (clear->store_error == -EBUSY)
+                return text_format("end the program that holds %s/" STORE_FILE
+                                   " (fuser -v %s/" STORE_FILE "), then clear again",
+                                   directory, directory);
         return text_format("see to the disk of %s (journalctl -k), then clear again", directory);
 }
 
-int store_remaining(const Clear *clear, RemainingList *remaining) {
+int clear_store_remaining(const Clear *clear, RemainingList *remaining) {
         const ClearPlan *plan = &clear->plan;
         cleanup_free char *directory = NULL, *remedy = NULL, *text = NULL;
 
@@ -165,7 +169,7 @@ int store_remaining(const Clear *clear, RemainingList *remaining) {
         else
                 return 0;
         directory = store_directory(clear->store);
-        remedy = store_remedy(clear);
+        remedy = clear_store_remedy(clear);
         if (!directory || !remedy || !text)
                 return -ENOMEM;
         return remaining_add(remaining, REMAINING_STORE, directory, text, remedy);

@@ -20,6 +20,9 @@
 /* How often an equal plan is tried again. BuildKit lets go of a build's records a moment after the
  * client has its answer. */
 #define STUCK_PASSES_MAX 5
+/* The same where no receipt can be stored: time alone makes no room, and a store that another program
+ * holds takes seconds to say so. */
+#define STUCK_STORE_PASSES_MAX 1
 #define STUCK_PAUSE_USEC (300 * USEC_PER_MSEC)
 /* A chain of the classic builder goes one image a pass. Past the wait and this many passes, somebody
  * makes new things as fast as they are removed. */
@@ -203,9 +206,10 @@ static int take(Clear *clear, Diag *reterr_diag) {
         if (!recorded && clears_docker(clear)) {
                 /* The build cache needs no record, and may be what fills the disk. */
                 r = clear_builder(clear, reterr_diag);
-                recorded = r < 0 ? r : record_ahead(clear);
-                if (recorded < 0)
-                        return recorded;
+                if (r >= 0 && clear->plan.n_records > 0)
+                        r = recorded = record_ahead(clear);
+                if (r < 0)
+                        return r;
                 pruned = true;
         }
         r = take_caches(clear, recorded);
@@ -281,6 +285,13 @@ static int sweep_left_overs(Clear *clear) {
         return sweep_caches(clear);
 }
 
+static unsigned stuck_passes_max(const Clear *clear) {
+        bool pruned =
+                clear->receipt->removed[REMOVED_RECORDS].objects > 0; /* it may free space later */
+
+        return clear->not_recorded.text[0] && !pruned ? STUCK_STORE_PASSES_MAX : STUCK_PASSES_MAX;
+}
+
 /* Passes until one finds nothing to do; leaves the inventory and the plan of the last look. */
 static int run_passes(Clear *clear, Diag *reterr_diag) {
         uint64_t deadline_usec = now_boottime_usec() + clear->options->wait_usec;
@@ -306,7 +317,7 @@ static int run_passes(Clear *clear, Diag *reterr_diag) {
                 waiting = clear_waits_for_build(clear) && now_usec < deadline_usec;
                 if (!waiting && clear->receipt->passes > 0 &&
                     clear_plan_equal(&clear->plan, &last) && clear->apps.hash == last_hash) {
-                        if (++n_stuck > STUCK_PASSES_MAX ||
+                        if (++n_stuck > stuck_passes_max(clear) ||
                             (clear_plan_empty(&clear->plan) &&
                              apps_hopeless(&clear->apps_work, &clear->apps)))
                                 return 0;

@@ -46,7 +46,8 @@ static int judge_container(const Container *container, RemainingList *list) {
 
 /*
  * A builder that was removed with --keep-state leaves its volume, and a builder that is made again under
- * that name goes on with it. So does one whose container was renamed: buildx makes another container.
+ * that name goes on with it. The same holds for a builder whose container was renamed: buildx makes another
+ * container for it.
  * `user`: a container that has the volume mounted, or NULL.
  */
 static int judge_volume(const char *volume, const Index *containers, const Container *user,

@@ -136,12 +136,33 @@ static const char *carries(const Source *source) {
         return source->serves == SERVES_CERTAINLY ? "carries" : "may carry";
 }
 
+/* A local base image keeps its name, so nothing of it was cleared; a build of its own Dockerfile takes
+ * steps from it all the same. */
+static int judge_base(Proof *proof, const Image *image, const Source *source) {
+        const char *name = image_any_name(image);
+        cleanup_free char *remedy = text_format(
+                "docker rmi %s, then clear again; or, if a FROM names it, add it to [images] base",
+                name);
+
+        if (!remedy)
+                return -ENOMEM;
+        if (source->way != SOURCE_INLINE)
+                return add(proof, REMAINING_IMAGE, name, remedy, "a local base image, %s",
+                           classic_serves);
+        return add(proof, REMAINING_IMAGE, name, remedy,
+                   "a local base image, which %s inline cache metadata that a build naming it in "
+                   "cache_from takes cached steps from",
+                   carries(source));
+}
+
 static int judge_cleared(Proof *proof, size_t i) {
         const Image *image = &proof->inventory->images.v[i];
         const char *name = source_cache_name(proof->inventory, proof->config, image);
         const Source *source = &proof->sources[i];
         cleanup_free char *remedy = NULL;
 
+        if (source->base && !source->cleared_descendant)
+                return judge_base(proof, image, source);
         if (source->way != SOURCE_INLINE)
                 return judge_cleared_classic(proof, i);
         if (asprintf(&remedy, "docker rmi %s, then clear again", name) < 0)

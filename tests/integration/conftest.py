@@ -1,4 +1,5 @@
-"""Fixtures: real engines, and a daemon on one of them. $WPCACHE_ENGINES says which engines."""
+"""Fixtures: real engines, and a daemon on one of them. $WPCACHE_ENGINES says which engines; with $WPCACHE_PART,
+which is one of them or "none", only the tests that use this engine run, or those that use none of them."""
 from __future__ import annotations
 
 import os
@@ -22,6 +23,21 @@ for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
                       else signal.SIG_DFL)
 
 NAMES = os.environ.get("WPCACHE_ENGINES", "20,28,28c").split(",")
+PART = os.environ.get("WPCACHE_PART")
+
+
+def part_of(item: pytest.Item) -> str:
+    """The engine that a test uses, or "none"."""
+    callspec = getattr(item, "callspec", None)
+    return callspec.params.get("engine_process", "none") if callspec else "none"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not PART:
+        return
+    others = [item for item in items if part_of(item) != PART]
+    config.hook.pytest_deselected(items=others)
+    items[:] = [item for item in items if part_of(item) == PART]
 
 
 @pytest.fixture

@@ -321,10 +321,11 @@ class Engine:
             if self.daemon:
                 self.daemon.wait()
             self.holder, self.daemon, self.init, self.pid = None, None, 0, 0
-        groups = Path("/sys/fs/cgroup").glob(f"**/{self.cgroup}/**/")
-        for group in sorted(groups, key=lambda path: -len(path.parts)):
+        # Path.glob() fails where a group of another engine goes meanwhile; os.walk() does not.
+        groups = [path for path, _, _ in os.walk("/sys/fs/cgroup") if self.cgroup in path.split("/")]
+        for group in sorted(groups, key=len, reverse=True):
             with contextlib.suppress(OSError):
-                group.rmdir()
+                os.rmdir(group)
         for entry in ("data", "run", "client"):
             shutil.rmtree(self.dir / entry, ignore_errors=True)
         for entry in ("docker.sock", "pid", "engine.log"):

@@ -79,7 +79,7 @@ def test_leaked_records_hold_nothing_up(engine: Engine, proxy: Proxy, short_path
     with Daemon(proxy.socket, short_path / "daemon") as daemon:
         begin = time.monotonic()
         clear = daemon.ctl("clear", "--target", "all", "--wait", "60s")
-        assert time.monotonic() - begin < 15, clear.stdout
+        assert time.monotonic() - begin < 40, clear.stdout
         assert clear.returncode == 3, clear.stdout + clear.stderr
         assert "systemctl restart docker" in clear.stdout
         assert "wait for the build to end" not in clear.stdout
@@ -256,7 +256,7 @@ def test_build_that_holds_no_record_is_waited_for(engine: Engine, short_path: Pa
             assert status(daemon)["policy"]["hold"] == "building"
             begin = time.monotonic()
             clear = daemon.ctl("clear", "--target", "all", "--wait", "2s")
-            assert clear.returncode == 3 and time.monotonic() - begin < 20, clear.stdout
+            assert clear.returncode == 3 and time.monotonic() - begin < 40, clear.stdout
             assert "Waiting for a build to end" in clear.stdout
             assert [left["kind"] for left in receipts(daemon)[-1]["remaining"]] == ["build"]
             daemon.clock.go_on(minutes=121)

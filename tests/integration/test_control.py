@@ -60,7 +60,7 @@ def at_once(daemon: Daemon) -> None:
     done = daemon.ctl("status")
     took = time.monotonic() - begin
     assert done.returncode == 0, done.stderr
-    assert took < 3, f"status took {took:.2f} s"
+    assert took < 8, f"status took {took:.2f} s"
 
 
 def peak_bytes(daemon: Daemon) -> int:
@@ -168,7 +168,7 @@ def test_unfinished_message(serve):
         assert second.receive()
         slow.send(STATUS[:20])
         waiting, text = {silent: 0.0, busy: 0.0, second: 0.0}, iter(STATUS)
-        while None is not (now := time.monotonic() - begin) < 20 and not all(waiting.values()):
+        while None is not (now := time.monotonic() - begin) < 40 and not all(waiting.values()):
             busy.send(bytes([next(text)]))
             if now > 3 and not slow.data:
                 slow.send(STATUS[20:])
@@ -178,7 +178,7 @@ def test_unfinished_message(serve):
             for wire in (wire for wire, took in waiting.items() if not took and wire.closed()):
                 waiting[wire] = time.monotonic() - begin
             time.sleep(0.25)
-        assert all(8 < took < 14 for took in waiting.values()), waiting.values()
+        assert all(8 < took < 20 for took in waiting.values()), waiting.values()
         assert not idle.closed()
         assert idle.call("GetStatus")
     at_once(daemon)
@@ -293,7 +293,7 @@ def test_half_closed_peer_is_answered(serve, short_path):
             engine.stall("/build/prune")
             wire.send(message("Clear", target="all"))
             wire.socket.shutdown(socket.SHUT_WR)
-            assert engine.hanging.wait(10)
+            assert engine.hanging.wait(30)
             at_once(daemon)
             engine.release()
             reply = wire.receive()
@@ -575,13 +575,13 @@ def test_client_that_vanishes(serve, short_path, way):
         if way == "killed":
             client = subprocess.Popen([daemon.build / "wpcachectl", "--socket", daemon.socket, "clear"],
                                       stdout=subprocess.DEVNULL)
-            assert engine.hanging.wait(10)
+            assert engine.hanging.wait(30)
             client.send_signal(signal.SIGKILL)
             client.wait()
         else:
             with Wire(daemon.socket) as wire:
                 wire.send(message("Clear", target="all", more=True))
-            assert engine.hanging.wait(10)
+            assert engine.hanging.wait(30)
         status = call(daemon.socket, "GetStatus")["parameters"]["status"]
         assert status["job"]["kind"] == "clear" and status["job"]["step"] == "builder"
         assert "lastClear" not in status

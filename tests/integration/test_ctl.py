@@ -474,7 +474,7 @@ def test_mute_peer(peer):
     done = ctl(p)
     gone.set()
     assert done.returncode == 5 and "does not answer" in done.stderr
-    assert 9 < time.monotonic() - start < 15
+    assert 9 < time.monotonic() - start < 25
 
 
 def test_full_backlog(short_path):
@@ -490,7 +490,7 @@ def test_full_backlog(short_path):
             with conn:
                 conn.recv(65536)
                 conn.sendall(frame({"parameters": {"status": STATUS}}))
-            assert run.wait(10) == 0
+            assert run.wait(30) == 0
 
 
 # --- the other verbs ---
@@ -754,5 +754,5 @@ def test_completion_without_a_daemon(peer, short_path):
     gone = threading.Event()
     begin = time.monotonic()
     assert complete(peer(lambda conn, call: gone.wait(30) and None), "clear", "") == TARGETS
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 20
     gone.set()

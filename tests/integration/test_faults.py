@@ -136,7 +136,7 @@ def test_daemon_stopped(engine: Engine, proxy: Proxy, short_path: Path,
             with pytest.raises(Exception, match="timed out"):
                 daemon.process.wait(2)
             gate.open()
-        assert daemon.process.wait(10) == 0, daemon.log
+        assert daemon.process.wait(30) == 0, daemon.log
         gate.open()
         out, err = client.communicate()
         stopped, = receipts(daemon)

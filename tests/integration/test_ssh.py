@@ -164,7 +164,7 @@ def test_lines_come_at_once(box, peer):
         assert run.stdout.readline() == "INFO: Removing x\n"
         told.set()
         assert run.stdout.read().endswith("SUCCESS: Docker build cache cleared\n")
-        assert run.wait(10) == 0 and run.stderr.read() == ""
+        assert run.wait(30) == 0 and run.stderr.read() == ""
 
 
 def test_stdin_is_left_alone(box, peer):
@@ -257,7 +257,7 @@ def test_interrupted(box, peer, number):
     with start(box, "--socket", str(p.path), "clear") as run:
         assert run.stdout and run.stderr and run.stdout.readline()
         run.send_signal(number)
-        assert run.wait(10) == 128 + number
+        assert run.wait(30) == 128 + number
         assert run.stderr.read() == ("wpcachectl: interrupted, but what was begun on box goes on; wpcachectl -H box "
                                      "history tells how it ended\n")
     told.set()
@@ -468,7 +468,7 @@ def test_an_idle_watch_ends_with_its_connection(box, peer):
     with start(box, "--socket", str(peer(script).path), "watch") as run:
         assert run.stdout and run.stdout.readline()
         run.terminate()
-        assert run.wait(10) == 128 + signal.SIGTERM
+        assert run.wait(30) == 128 + signal.SIGTERM
     assert gone.wait(25)
 
 

@@ -7,9 +7,10 @@ import json
 import os
 import shlex
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -255,7 +256,7 @@ def check_never_any_room(engine: Engine, directory: Path, daemon: Daemon, disk: 
     assert receipt["names"] == [] and receipt["rollbackTags"] == []
     check_remedies(receipt, planned, daemon.state)
     assert any("in memory alone" in note for note in receipt["notes"])
-    assert f"Receipt {receipt['id']}, part 1: {{" in daemon.log
+    wait_until(lambda: f"Receipt {receipt['id']}, part 1: {{" in daemon.log)  # it follows the answer
     Project(engine, directory / "another").build(name="elsewhere:1")
     assert records(engine) and receipt_of(daemon, "builder", 0)["outcome"] == "cleared"
     assert not records(engine)
@@ -364,6 +365,22 @@ def test_read_only_while_it_runs(engine: Engine, short_path: Path, state: Path) 
         disk.remount("rw")
         wait_until(lambda: not alarms(daemon))
         assert receipt_of(daemon, "all", 0)["names"]
+
+
+def test_a_program_that_holds_the_file(engine: Engine, short_path: Path, state: Path) -> None:
+    """Not the disk is at fault, and not the engine."""
+    load(engine, 1, "watchparty-backend")
+    before = names(engine)
+    with daemon_of_user(engine.socket, short_path) as daemon:
+        polls(daemon)
+        with closing(sqlite3.connect(state / "wpcache.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            receipt = receipt_of(daemon, "images", 3)
+            other.execute("ROLLBACK")
+        assert names(engine) == before and "images were left alone" in store_remains(receipt, state)
+        assert {f"end the program that holds {state}/wpcache.db (fuser -v {state}/wpcache.db), then clear again"} == {
+            left["remedy"] for left in receipt["remaining"]}
+        assert receipt_of(daemon, "images", 0)["names"]
 
 
 def test_policy(engine: Engine, short_path: Path, state: Path) -> None:

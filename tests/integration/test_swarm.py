@@ -28,7 +28,7 @@ def swarm(engine: Engine) -> Iterator[Engine]:
     """The engine, whose test makes a swarm of it."""
     yield engine
     engine.docker("swarm", "leave", "--force", check=False)
-    wait_until(lambda: not look(engine, "/v1.41/containers/json?all=1"), 30)
+    wait_until(lambda: not look(engine, "/v1.41/containers/json?all=1"))
 
 
 def service(engine: Engine, name: str, image: str, replicas: int = 0) -> None:
@@ -44,7 +44,7 @@ def scale(engine: Engine, name: str, replicas: int) -> None:
 
     engine.docker("service", "scale", "--detach", f"{name}={replicas}")
     try:
-        wait_until(lambda: running() == replicas, 30)
+        wait_until(lambda: running() == replicas)
     except AssertionError:
         tasks = look(engine, "/v1.41/tasks")
         raise AssertionError([task["Status"] for task in tasks]) from None
@@ -63,9 +63,9 @@ def test_service_scaled_to_0_keeps_its_image(swarm: Engine, short_path: Path) ->
         swarm.import_base("watchparty-web:1", "used")
         load(swarm, 1, "watchparty-old")
         service(swarm, "web", "watchparty-web:1", replicas=1)
-        wait_until(lambda: look(swarm, "/v1.41/containers/json"), 30)
+        wait_until(lambda: look(swarm, "/v1.41/containers/json"))
         scale(swarm, "web", 0)
-        wait_until(lambda: not look(swarm, "/v1.41/containers/json?all=1"), 30)
+        wait_until(lambda: not look(swarm, "/v1.41/containers/json?all=1"))
         polls(daemon)
         go_on(daemon, 31)
         wait_until(lambda: "watchparty-old:0" not in names(swarm))
@@ -75,7 +75,7 @@ def test_service_scaled_to_0_keeps_its_image(swarm: Engine, short_path: Path) ->
         assert "in use by service web" in said, said
         scale(swarm, "web", 1)
         swarm.docker("service", "rm", "web")
-        wait_until(lambda: not look(swarm, "/v1.41/containers/json?all=1"), 30)
+        wait_until(lambda: not look(swarm, "/v1.41/containers/json?all=1"))
         polls(daemon)
         go_on(daemon, 29)
         assert set(names(swarm)) == {"watchparty-web:1"}, "it was in use until lately"
@@ -155,7 +155,7 @@ def test_clear_names_services_that_wait_for_their_image(swarm: Engine, short_pat
                                 "other/thing:0": names(swarm)["other/thing:0"]}
         swarm.docker("service", "scale", "--detach", "web=1")
         wait_until(lambda: any("No such image" in task["Status"].get("Err", "")
-                               for task in look(swarm, "/v1.41/tasks")), 30)
+                               for task in look(swarm, "/v1.41/tasks")))
         assert daemon.ctl("rollback").returncode == 0
         scale(swarm, "web", 1)
 

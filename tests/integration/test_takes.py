@@ -12,6 +12,7 @@ from engine import Engine, rootfs
 from helpers import Daemon, Project, images, load, names, on, receipts, rollback_name, run, start, tag, untag
 from proxy import Proxy
 from scenarios import BACKEND, FRONTEND, GRAPH, SLOW, Build, Row, Scenario, count
+from test_swarm import make_swarm
 
 proxy = proxy_module.proxy  # the fixture
 
@@ -320,9 +321,11 @@ def test_base_image_of_the_classic_builder_remains(engine: Engine, daemon: Daemo
     base = names(engine)[BASE]
     plan = dry_run(daemon)
     assert f"  keep      {BASE} (kept: local base image)\n" in plan and f"docker rmi {BASE}" in plan
+    assert "was cleared" not in plan
     clear = daemon.ctl("clear")
     assert clear.returncode == 3, clear.stdout + clear.stderr
-    assert f"REMAINING: image {BASE}" in clear.stdout and f"docker rmi {BASE}" in clear.stdout
+    assert f"REMAINING: image {BASE}: a local base image, which the classic builder takes" in clear.stdout
+    assert f"docker rmi {BASE}, then clear again" in clear.stdout
     assert names(engine) == {BASE: base}
     assert build(engine, project, BACKEND, CHILD, classic=True).cached == 0
 
@@ -430,7 +433,7 @@ def test_two_services(engine: Engine, daemon: Daemon, short_path: Path) -> None:
 def test_service_scaled_to_nothing_can_be_had_back(engine: Engine, daemon: Daemon) -> None:
     image = engine.import_base(BACKEND, "service")
     engine.import_base("watchparty-backend:next", "next")
-    engine.docker("swarm", "init", "--advertise-addr", "127.0.0.1", "--listen-addr", "127.0.0.1")
+    make_swarm(engine)
     try:
         engine.docker("service", "create", "--detach", "--name", "web", "--replicas", "0", "--no-resolve-image",
                       "--network", "host", BACKEND, "/bin/sleep", "3600")

@@ -361,12 +361,12 @@ static void test_shorten(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_shorten),
-                cmocka_unit_test(test_accepts),    cmocka_unit_test(test_refuses),
-                cmocka_unit_test(test_nul_escape), cmocka_unit_test(test_scan_words),
-                cmocka_unit_test(test_getters),    cmocka_unit_test(test_long),
-                cmocka_unit_test(test_builders),   cmocka_unit_test(test_replace),
-                cmocka_unit_test(test_pretty),     cmocka_unit_test(test_printable),
+                cmocka_unit_test(test_shorten),    cmocka_unit_test(test_accepts),
+                cmocka_unit_test(test_refuses),    cmocka_unit_test(test_nul_escape),
+                cmocka_unit_test(test_scan_words), cmocka_unit_test(test_getters),
+                cmocka_unit_test(test_long),       cmocka_unit_test(test_builders),
+                cmocka_unit_test(test_replace),    cmocka_unit_test(test_pretty),
+                cmocka_unit_test(test_printable),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -178,9 +178,9 @@ static double look_sec(const Tree *tree, size_t n_mounts, size_t n_looks) {
         assert_true(v && mounts);
         for (size_t i = 0; i < n_mounts; i++) {
                 mounts[i].source = text_format("/elsewhere/%zu/.next", i);
-                v[i] = (Container){
-                        .state = (char *)"running", .mounts = &mounts[i], .n_mounts = 1
-                };
+                v[i] = (Container){ .state = (char *)"running",
+                                    .mounts = &mounts[i],
+                                    .n_mounts = 1 };
         }
         assert_int_equal(mounted_read(&containers, &set), 0);
         for (size_t round = 0; round < 3; round++) {

@@ -148,6 +148,44 @@ static void test_cleared_with_a_child(void **state) {
         host_done(&h);
 }
 
+/* A local base image keeps its name: it is remaining, and was not cleared. */
+static void test_local_base(void **state) {
+        static const struct {
+                ImageKind kind;
+                InlineCache inline_cache;
+                const char *reason;
+        } cases[] = {
+                { IMAGE_KIND_CLASSIC, INLINE_CACHE_NO,
+                  "a local base image, which the classic builder" },
+                { IMAGE_KIND_BUILDKIT, INLINE_CACHE_YES,
+                  "a local base image, which carries inline" },
+                { IMAGE_KIND_BUILDKIT, INLINE_CACHE_UNKNOWN,
+                  "a local base image, which may carry" },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Host h = host_new();
+                RemainingList list;
+
+                host_image(&h, "b", "watchparty-base:1", NULL, cases[i].kind);
+                host_layers(&h, "b", "b");
+                host_facts(&h, "b")->inline_cache = cases[i].inline_cache;
+                host_image(&h, "child", "watchparty-a:1", NULL, IMAGE_KIND_BUILDKIT);
+                host_layers(&h, "child", "bA");
+                host_facts(&h, "child")->ours = true;
+                image_done(&h.inventory.images.v[--h.inventory.images.n]);
+                assert_int_equal(named_images_add(&h.suspects, "", host_id("b")), 0);
+                list = judge(&h);
+                assert_int_equal(list.n, 1);
+                assert_string_equal(list.v[0].object, "watchparty-base:1");
+                assert_non_null(strstr(list.v[0].reason, cases[i].reason));
+                assert_non_null(strstr(list.v[0].remedy, "docker rmi watchparty-base:1"));
+                remaining_done(&list);
+                host_done(&h);
+        }
+}
+
 /* The volume of a builder whose container is gone, and of one whose container is there. */
 static void test_builder_volumes(void **state) {
         Host h = host_new();
@@ -310,6 +348,7 @@ int main(void) {
                 cmocka_unit_test(test_images),
                 cmocka_unit_test(test_shared_step),
                 cmocka_unit_test(test_builder),
+                cmocka_unit_test(test_local_base),
                 cmocka_unit_test(test_builder_volumes),
                 cmocka_unit_test(test_the_unreadable_is_named_once),
                 cmocka_unit_test(test_cleared_with_a_child),
