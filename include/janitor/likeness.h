@@ -55,7 +55,7 @@ bool likeness_of_classic(const Likeness *likeness, const ImageFacts *facts, cons
 
 /*
  * An image of BuildKit's. Where it is known to carry inline cache metadata: it shares a layer with ours
- * beyond a common base, or all instructions of its build are instructions of stages of ours, and no build
+ * beyond a common base, or has the same base image and first instruction, or all instructions of its build are instructions of stages of ours, and no build
  * of ours has just these. Where that is unknown: one of the two has all layers of the other, since a
  * shorter beginning in common is taken for a common base; so is an image that was pulled and that ours
  * only goes on from.

@@ -266,6 +266,8 @@ int image_facts_observe(Docker *docker, const Config *config, Inventory *invento
 
         r = inspect_images(docker, inventory, reterr_diag);
         if (r >= 0)
+                r = inline_caches_observe(docker, inventory);
+        if (r >= 0)
                 r = image_histories_observe(docker, config, inventory, reterr_diag);
         if (r >= 0)
                 r = stages_observe(docker, config, inventory, reterr_diag);
@@ -273,7 +275,5 @@ int image_facts_observe(Docker *docker, const Config *config, Inventory *invento
                 r = named_stages_observe(docker, config, inventory, reterr_diag);
         if (r >= 0)
                 r = image_bases_note(config, inventory);
-        if (r >= 0)
-                r = inline_caches_observe(docker, inventory);
         return r < 0 ? r : built_stages_observe(docker, inventory);
 }

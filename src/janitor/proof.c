@@ -216,7 +216,7 @@ static const char *likeness_text(const Source *source) {
         if (source->of_our_project)
                 return "has the label of a compose project of this application";
         if (source->way == SOURCE_INLINE)
-                return "has layers or a stage of this application";
+                return "has layers, the first step or a stage of this application";
         return source->on_cleared ? "stands on a step of an image that was cleared"
                                   : "begins like one of this application, as far as is known";
 }

@@ -592,6 +592,8 @@ static void test_built_stages(void **state) {
                 { "inline, more than ours", BUILDKIT_YES, "^ABC", "^BAX", "b", false },
                 { "inline, the same Dockerfile", BUILDKIT_YES, "^ABC", "^CBA", "b", false },
                 { "inline, nothing is known of its build", BUILDKIT_YES, "^ABC", "", "b", false },
+                { "inline, the first step of ours", BUILDKIT_YES, "", "", "bZX", true },
+                { "inline, a later step of ours", BUILDKIT_YES, "", "", "bXZ", false },
         };
 
         (void)state;
