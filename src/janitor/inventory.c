@@ -399,6 +399,7 @@ static int observe_classic_container(Docker *docker, Container *container, Inven
             (detail.exit_code != 0 ||
              inventory->observed_sec - detail.finished_sec > CLASSIC_COMMIT_SEC))
                 return strv_add(failed_ids, container->image_id);
+        container->builds = true;
         snprintf(text, sizeof(text), "container %.12s (%.64s) runs a step of a classic build",
                  container->id, container->name);
         return strv_add(&inventory->classic_builds, text);

@@ -371,3 +371,27 @@ def test_service_that_never_had_a_name_of_ours(engine: Engine, daemon: Daemon, a
     else:
         serves(daemon)
         assert other.build(dockerfile, "watchparty-frontend:latest").cached == 2
+
+
+# What a clear tells to do
+
+@pytest.mark.parametrize("inline", [True, False], ids=["inline", "classic"])
+def test_remedy_ends_all_names_and_containers(engine: Engine, daemon: Daemon, app: App, inline: bool) -> None:
+    """It is typed as it is told, once."""
+    if inline and engine.name not in GRAPH:
+        pytest.skip("the containerd store imports no cache from a local image")
+    dockerfile = "FROM scratch\nCOPY rootfs /\nCOPY src /src\n"
+    app.build(dockerfile, DEV, *INLINE * inline, classic=not inline)
+    for name in ("review/backend:pr7", "scratchpad:2"):
+        engine.docker("tag", DEV, name)
+    run(engine, DEV, "first")
+    engine.docker("create", "--name", "second", "--network", "none", "review/backend:pr7", "/bin/true")
+    app.build(dockerfile, classic=False)
+    clear = daemon.ctl("clear", "all")
+    assert clear.returncode == 3 and len(remaining(clear.stdout).splitlines()) == 1, clear.stdout
+    remedy = clear.stdout.split("end it: ", 1)[1].split(", then clear again")[0]
+    done = subprocess.run(["sh", "-c", f'docker() {{ "{engine.cli}" "$@"; }}; {remedy}'], env=engine.env,
+                          capture_output=True, text=True)
+    assert done.returncode == 0, remedy + done.stderr
+    clear = daemon.ctl("clear", "all")
+    assert clear.returncode == 0, clear.stdout
