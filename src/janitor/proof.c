@@ -15,8 +15,8 @@
 #include "base/bytes.h"
 #include "base/text.h"
 #include "docker/name.h"
-#include "janitor/proof.h"
 #include "janitor/proof-remedy.h"
+#include "janitor/proof.h"
 #include "janitor/source.h"
 
 /* What all rules read and write. */
