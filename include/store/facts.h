@@ -105,8 +105,10 @@ static inline void fact_set_donep(FactSet *facts) {
         fact_set_done(facts);
 }
 
-/* So many images are remembered; past that those go that were stored first. */
+/* So many images are remembered. Past that the facts of images of others go first, those that were stored
+ * first before later ones. Images of ours past FACTS_OURS_KEPT count as images of others. */
 #define FACTS_KEPT 20000
+#define FACTS_OURS_KEPT 15000
 
 /* Indexed. */
 int store_read_facts(Store *store, FactSet *ret, Diag *reterr_diag) must_check;

@@ -252,6 +252,18 @@ static int write_image_facts(Store *store, Statement *statement, const ImageFact
         return r < 0 ? r : sql_step(store, statement, reterr_diag);
 }
 
+/* `n` grows with every write. The oldest of ours do not count as ours, so that images of others that are
+ * here are never all forgotten. */
+static int trim(Store *store, Diag *reterr_diag) {
+        return sql_execute(
+                store,
+                "DELETE FROM image_facts WHERE n IN (SELECT n FROM image_facts ORDER BY"
+                " ours AND n > coalesce((SELECT n FROM image_facts WHERE ours ORDER BY n DESC"
+                " LIMIT 1 OFFSET ?), 0), n"
+                " LIMIT max(0, (SELECT count(*) FROM image_facts) - ?))",
+                VALUES(INT(FACTS_OURS_KEPT), INT(FACTS_KEPT)), reterr_diag);
+}
+
 static int write_facts(Store *store, const FactSet *facts, Diag *reterr_diag) {
         cleanup(statement_free) Statement *statement = NULL;
         int r;
@@ -267,11 +279,8 @@ static int write_facts(Store *store, const FactSet *facts, Diag *reterr_diag) {
         for (size_t i = 0; i < facts->n && r >= 0; i++)
                 if (facts->v[i].dirty)
                         r = write_image_facts(store, statement, &facts->v[i], reterr_diag);
-        if (r >= 0) /* `n` grows with every write */
-                r = sql_execute(store,
-                                "DELETE FROM image_facts WHERE n <= (SELECT n FROM image_facts"
-                                " ORDER BY n DESC LIMIT 1 OFFSET ?)",
-                                VALUES(INT(FACTS_KEPT)), reterr_diag);
+        if (r >= 0)
+                r = trim(store, reterr_diag);
         return r < 0 ? r : sql_script(store, "COMMIT", reterr_diag);
 }
 
