@@ -65,5 +65,5 @@ int stages_observe(Docker *docker, const Config *config, Inventory *inventory,
                    Diag *reterr_diag) must_check;
 
 /* Adds the stages of ours, and the untagged steps they stand on, to the images that a clear knows as
- * its own. 0 or -ENOMEM. */
+ * its own; these are prepared then. 0 or -ENOMEM. */
 int stages_add(const Inventory *inventory, const Config *config, NamedImages *suspects) must_check;

@@ -339,5 +339,5 @@ int stages_add(const Inventory *inventory, const Config *config, NamedImages *su
                 if (image_is_classic_leaf(inventory, image) && stage_is_ours(&builds, image))
                         r = add_chain(inventory, image, known, suspects);
         }
-        return r;
+        return r < 0 ? r : named_images_prepare(suspects);
 }
