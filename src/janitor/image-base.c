@@ -190,7 +190,7 @@ int image_bases_note(const Config *config, Inventory *inventory) {
                         continue;
                 facts->dirty |= facts->n_base != n_base;
                 facts->n_base = n_base;
-                if (facts->ours)
+                if (facts_teach(facts))
                         r = note_base(inventory, bases[i], facts);
         }
         return r;

@@ -233,7 +233,7 @@ static int learn_ours(Finder *finder) {
         int r = 0;
 
         for (size_t i = 0; i < inventory->facts.n && r >= 0; i++)
-                if (inventory->facts.v[i].ours)
+                if (facts_teach(&inventory->facts.v[i]))
                         r = likeness_add_ours(&finder->likeness, &inventory->facts.v[i]);
         likeness_sort(&finder->likeness);
         return r;

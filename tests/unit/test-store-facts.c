@@ -19,7 +19,11 @@ static ImageFacts *add_facts(FactSet *facts, unsigned number) {
         entry->n_history = (int64_t)number % 5 - 1;
         entry->n_base = number % 7;
         entry->names_hash = UINT64_MAX - number;
-        entry->made_amid_ours = number % 13 == 0;
+        entry->made_amid_ours = number % 13 % AMID_OURS_MAX;
+        entry->amid_hash = UINT64_MAX / 3 - number;
+        entry->step = number % STEP_MAX;
+        entry->bore_name = number % 19 == 0;
+        entry->created_nsec = INT64_MIN + number;
         entry->tagged_here = number % 17 == 0;
         entry->project_hash = UINT64_MAX - number;
         entry->inspected = true;
@@ -54,6 +58,10 @@ static void assert_facts_equal(const ImageFacts *stored, const ImageFacts *facts
         assert_true(stored->names_hash == facts->names_hash);
         assert_hash_lists_equal(&stored->layers, &facts->layers);
         assert_int_equal(stored->made_amid_ours, facts->made_amid_ours);
+        assert_true(stored->amid_hash == facts->amid_hash);
+        assert_int_equal(stored->step, facts->step);
+        assert_int_equal(stored->bore_name, facts->bore_name);
+        assert_true(stored->created_nsec == facts->created_nsec);
         assert_int_equal(stored->tagged_here, facts->tagged_here);
         assert_true(stored->project_hash == facts->project_hash);
         assert_hash_lists_equal(&stored->steps, &facts->steps);
@@ -195,8 +203,8 @@ static void test_odd_lists(void **state) {
                 store = store_close(store);
                 snprintf(
                         sql, sizeof(sql),
-                        "REPLACE INTO image_facts VALUES (1, 'a', 99, -1, 1, 1, -1, 0, 0, 0, 0, '%s',"
-                        " '', '%s', '', '%s')",
+                        "REPLACE INTO image_facts VALUES (1, 'a', 99, -1, 1, 1, -1, 0, 99, 0, 0, '%s',"
+                        " '', '%s', '', '%s', 0, 99, 0, 0)",
                         texts[i], texts[i], texts[i]);
                 raw(&scratch, sql);
                 store = open_store(&scratch);
