@@ -83,20 +83,21 @@ typedef struct ImageFacts {
         char id[IMAGE_ID_MAX];
         ImageKind kind;
         InlineCache inline_cache;
-        bool ours; /* it bore a name of ours at some time, or was a stage of such */
+        bool ours; /* It once had a name in scope, or was a stage of such an image. */
         AmidOurs made_amid_ours;
         uint64_t amid_hash; /* text_hash() of the id of the image of ours that tells it */
         ImageStep step;
         bool bore_name;       /* it has or had a name; of an untagged image known where `step` is */
         int64_t created_nsec; /* 0: not asked */
-        bool tagged_here;     /* by a build or by docker tag, which docker pull does not do */
-        int64_t n_history;    /* entries in its history; FACTS_NO_HISTORY: not read */
-        uint64_t names_hash;  /* of its names when it was inspected; 0: it was not */
-        HashList layers;      /* prefixes of the contents of its layers, the lowest first */
-        HashList steps;       /* the instructions in its history, the oldest first */
-        size_t n_base;        /* so many of its entries, at least, are its base image's */
-        HashList bases;       /* of an image of ours: the repositories that its base image is or
-                                   * was named by; empty: not known */
+        /* By a build or by docker tag. On the containerd store also by docker pull and docker load. */
+        bool tagged_here;
+        int64_t n_history;   /* entries in its history; FACTS_NO_HISTORY: not read */
+        uint64_t names_hash; /* of its names when it was inspected; 0: it was not */
+        HashList layers;     /* prefixes of the contents of its layers, the lowest first */
+        HashList steps;      /* the instructions in its history, the oldest first */
+        size_t n_base;       /* so many of its entries, at least, are its base image's */
+        /* Where facts_teach(): the repositories that name or named its base image; empty: not known. */
+        HashList bases;
         uint64_t project_hash;    /* of an image of ours: its compose project; 0: none */
         HashList stages;          /* the instructions of all stages of its build: built-stages.h */
         HashList names;           /* of ours that it was seen with, the first ones */
