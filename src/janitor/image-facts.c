@@ -121,6 +121,7 @@ static int add_facts(const Inspection *inspection, Inventory *inventory) {
         entry->last_tagged_sec = detail->last_tagged_sec;
         entry->tagged_here = detail->last_tagged_sec != 0;
         entry->last_tagged_nsec = detail->last_tagged_nsec;
+        entry->bore_name |= image->names.n > 0;
         entry->inspected = true;
         entry->names_hash = hash_names(image);
         entry->dirty = true;

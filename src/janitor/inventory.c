@@ -439,7 +439,8 @@ static int observe_classic_builds(Docker *docker, const Config *config, const Na
                     stage_has_ended(&builds, image) || named_images_contain_id(known, image->id))
                         continue;
                 if (n_asked++ < LEAVES_ASKED_MAX)
-                        r = leaf_is_step(docker, image, &is_step, reterr_diag);
+                        r = leaf_is_step(docker, image, fact_set_find(&inventory->facts, image->id),
+                                         &is_step, reterr_diag);
                 if (r < 0)
                         return r;
                 if (!is_step)

@@ -240,6 +240,20 @@ def test_application_built_before_ours(engine: Engine, daemon: Daemon, app: App,
     assert app.build(FROM_BASE + STEPS).cached == 0
 
 
+def test_application_tagged_after_ours(engine: Engine, daemon: Daemon, app: App, other: App) -> None:
+    """A later name does not make an application of others a stage of ours, nor what is built from it."""
+    engine.import_base("pybase:1", uuid.uuid4().hex)
+    dockerfile = FROM_BASE + "RUN echo other >/other\nCMD [\"/bin/true\"]\n"
+    other.build(dockerfile, "other/app:1")
+    app.build(FROM_BASE + STEPS)
+    engine.docker("tag", "other/app:1", DEV)
+    serves_nothing(daemon)
+    other.build(dockerfile.replace("CMD", "LABEL of=others\nCMD"), "other/app:2")
+    app.build(FROM_BASE + STEPS)
+    serves_nothing(daemon, "other/app:2")
+    assert app.build(FROM_BASE + STEPS).cached == 0
+
+
 def test_application_built_after_ours(engine: Engine, daemon: Daemon, app: App, other: App) -> None:
     engine.import_base("pybase:1", uuid.uuid4().hex)
     app.build(FROM_BASE + STEPS)
