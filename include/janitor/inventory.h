@@ -62,7 +62,9 @@ typedef struct Inventory {
          * a former one of the job: builds up to then have ended, also once the clear took that image. */
         int64_t ours_ended_nsec;
         int64_t observed_sec;
-        BuildWatch *watch; /* borrowed, or NULL; kept from one observation to the next */
+        /* Borrowed, or NULL; kept from one observation to the next. */
+        BuildWatch *watch;
+        KnownMounts *known_mounts;
 } Inventory;
 
 #define INVENTORY_NULL ((Inventory){ .image_store = IMAGE_STORE_GRAPHDRIVER })
@@ -83,8 +85,8 @@ typedef enum Observe {
  * Reads everything. One object that can't be read does not spoil the rest: the sets of images and
  * containers and `unreadable_records` name it, and callers must check them before they act. An image is
  * unreadable, though it is in the list, if the engine can't tell its details. `ret` must be
- * INVENTORY_NULL, perhaps with a `watch`, or a former inventory of the same job, of which only the
- * facts, the watch and ours_ended_nsec are kept. On error it is empty but for those. `known` are images
+ * INVENTORY_NULL, perhaps with `watch` and `known_mounts`, or a former inventory of the same job, of which
+ * only those, the facts and ours_ended_nsec are kept. On error it is empty but for those. `known` are images
  * that were steps of a finished image, or that one, when last looked at: without a name they are
  * left-overs, however young, and no sign of a build.
  */

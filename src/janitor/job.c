@@ -307,8 +307,8 @@ static int run_clear(Worker *worker, Job *job, const Reporter *reporter, Receipt
         if (!job->options.dry_run)
                 worker->apps.looked_usec = 0; /* whatever comes of it */
         r = clear_run(worker->docker, job->config, worker->store, &worker->memory.builds,
-                      &worker->memory.seen, &job->options, reporter, receipt, &job->result,
-                      &job->local_failure, &job->diag);
+                      &worker->memory.known_mounts, &worker->memory.seen, &job->options, reporter,
+                      receipt, &job->result, &job->local_failure, &job->diag);
         job->outcome = receipt->outcome;
         job->n_remaining = receipt->remaining.n;
         if (!job->result && (r >= 0 || receipt->passes > 0)) {

@@ -301,7 +301,7 @@ int pass_run(Docker *docker, const Config *config, Memory *memory, const Surroun
                 .memory = memory,
                 .reporter = reporter,
                 .look = LOOK_NULL,
-                .again = { .watch = &memory->builds },
+                .again = { .watch = &memory->builds, .known_mounts = &memory->known_mounts },
                 .started_sec = now_realtime_sec(),
         };
         int r;
