@@ -16,7 +16,8 @@ typedef int (*DockerTask)(Docker *docker, size_t i, void *userdata, Diag *reterr
  * Runs tasks 0 to n-1 in no order, as many at a time as there are connections, and returns when all
  * threads have ended. There are at most DOCKER_PARALLEL_MAX connections; each first makes three calls
  * (/_ping, /version, /info). If no connection can be made, all tasks run on `docker`. After a task has
- * failed no further task begins; its error is returned, with its diag.
+ * failed no further task begins; its error is returned, with its diag. A task that returns -EAGAIN only
+ * asks for that end: where another one fails meanwhile, the other's error is returned.
  *
  * -ECANCELED by docker_interrupt(). -ESTALE: a connection reaches another engine than `docker` did. The
  * engines are compared when a task begins, not between the calls of a task.
