@@ -278,15 +278,14 @@ static void tell_store(Worker *worker, JobEvent *done) {
                 store_state(worker->store, &done->store);
 }
 
-/* What has no room in a reply is only left out of the reply: the record is stored whole. Without memory for
- * that the server answers with an error. */
-static void shorten(Job *job) {
+void job_shorten(Job *job) {
         cleanup_free char *text = job->result ? json_text(job->result) : NULL;
 
-        if (!text || strlen(text) <= JOB_TOLD_BYTES_MAX)
+        if (!job->result || (text && strlen(text) <= JOB_TOLD_BYTES_MAX))
                 return;
-        job->told = json_copy(job->result);
-        if (job->told && json_shorten(job->told, JOB_TOLD_BYTES_MAX) < 0)
+        job->told = text ? json_copy(job->result) : NULL;
+        job->untold = job->told ? json_shorten(job->told, JOB_TOLD_BYTES_MAX) : -ENOMEM;
+        if (job->untold < 0)
                 job->told = json_free(job->told);
 }
 
@@ -377,7 +376,7 @@ static void run_queued_look(Worker *worker, Job *job) {
 
         job->started_sec = now_realtime_sec();
         job->error = run_look(worker, job);
-        shorten(job);
+        job_shorten(job);
         tell_store(worker, done);
         done->job = job;
         post(worker, done);
@@ -576,7 +575,7 @@ static void run(Worker *worker, Job *job, bool stop) {
                 r = run_job(worker, job, &receipt);
         }
         job->error = r;
-        shorten(job);
+        job_shorten(job);
         job->unwritten = store_keeps_run(worker->store, job->id);
         tell_store(worker, done);
 
