@@ -59,7 +59,8 @@ typedef struct Inventory {
         UnreadableSet unreadable_volumes; /* which may be a builder's, with OBSERVE_ALL */
         Strv classic_builds;              /* signs of a classic build under way, for a person */
         /* When the newest image of ours was made that the classic builder named, in this observation or
-         * a former one of the job: builds up to then have ended, also once the clear took that image. */
+         * a former one of the job. Builds made before this time have ended, even if the clear has since
+         * removed that image. */
         int64_t ours_ended_nsec;
         int64_t observed_sec;
         /* Borrowed, or NULL; kept from one observation to the next. */
@@ -78,7 +79,10 @@ typedef struct Inventory {
 
 typedef enum Observe {
         OBSERVE_ALL,
-        OBSERVE_FIGURES, /* keeps no build record and looks closely at no image: for a poll */
+        /* For a poll: keeps no build record, and reads no facts of images. It inspects at most 64 images
+         * that bear a name by which a container has an image mounted, and at most 64 untagged images of
+         * the last minute that may be steps of a classic build. */
+        OBSERVE_FIGURES,
 } Observe;
 
 /*
@@ -119,9 +123,9 @@ const Container *container_that_may_mount(const Inventory *inventory, const Imag
 
 /*
  * Whether a container of any state was made from the image or may have it mounted, or a service of the
- * swarm needs it: its spec, its previous spec or one of its tasks names it. Such an image keeps a name through a clear (a rollback
- * tag) and is no candidate of policy. Where the services of a manager cannot be read, every image
- * counts as in use.
+ * swarm needs it: its spec, its previous spec or one of its tasks names it. Such an image keeps a name
+ * through a clear (a rollback tag) and is no candidate of policy. Where the services of a manager cannot be
+ * read, every image counts as in use.
  */
 bool image_in_use(const Inventory *inventory, const Image *image);
 /* The same, or some container can't be read, which may be made from it. */
