@@ -23,5 +23,7 @@ typedef int (*DockerTask)(Docker *docker, size_t i, void *userdata, Diag *reterr
  * engines are compared when a task begins, not between the calls of a task.
  */
 #define DOCKER_PARALLEL_MAX 4
+/* Fewer short calls than this are made faster one after the other, on the connection at hand. */
+#define DOCKER_PARALLEL_MIN 8
 int docker_parallel(Docker *docker, size_t n, DockerTask task, void *userdata,
                     Diag *reterr_diag) must_check;

@@ -34,7 +34,7 @@ typedef struct Clear {
         /* How the store failed, or "": what earlier clears left, and this clear's receipt before its
          * last round. */
         Diag not_read, not_recorded;
-        int store_error; /* of the last failure; valid only while one of the two is not "" */
+        int store_error;  /* the last failure's, not reset after a success: see those two first */
         bool prune_first; /* of a plan: the receipt waits for room that its build cache takes */
 } Clear;
 

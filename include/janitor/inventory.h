@@ -15,6 +15,10 @@
 #include "janitor/receipt.h"
 #include "store/facts.h"
 
+/* Space comes back a moment after the engine's answer (asynchronous removal, statvfs): free space is read once
+ * more after so long. */
+#define DISK_SETTLE_USEC (2 * USEC_PER_SEC)
+
 /* A file system that Docker keeps its data on. */
 typedef struct Disk {
         char *path;

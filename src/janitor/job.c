@@ -25,8 +25,6 @@
 #include "janitor/queue.h"
 #include "janitor/rollback.h"
 
-/* Space comes back a moment after the engine's answer (asynchronous removal, statvfs). */
-#define SETTLE_USEC (2 * USEC_PER_SEC)
 /* What a call may take past its deadline before the thread counts as hung. */
 #define HUNG_USEC (30 * USEC_PER_SEC)
 /* What the thread may take between two signs of life, which the loop looks for every few seconds. A
@@ -252,7 +250,7 @@ static void settle_later(Worker *worker, Receipt *receipt) {
                 return;
         worker->settling = *receipt;
         *receipt = (Receipt){ 0 };
-        worker->settle_usec = now_boottime_usec() + SETTLE_USEC;
+        worker->settle_usec = now_boottime_usec() + DISK_SETTLE_USEC;
 }
 
 /* Allocated before the job begins: a job that was done must be able to say so. */
