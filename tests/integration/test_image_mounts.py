@@ -105,7 +105,8 @@ def test_name_moved_since(engine: Engine, short_path: Path) -> None:
         engine.docker("rm", "--force", "tools")
         polls(daemon)
         go_on(daemon, 31)
-        wait_until(lambda: not images(engine) & {mounted, kept, newest})
+        # The daemon never saw a name of the mounted image, and leaves it alone.
+        wait_until(lambda: not images(engine) & {kept, newest})
 
 
 def test_name_moved_before_the_daemons_eyes(engine: Engine, short_path: Path) -> None:
@@ -124,8 +125,6 @@ def test_name_moved_before_the_daemons_eyes(engine: Engine, short_path: Path) ->
             assert WEB not in names(engine) and mounted in images(engine)
         import_as(engine, WEB, "newer")
         polls(daemon)
-        said = daemon.ctl("explain", mounted[7:19]).stdout
-        assert "container tools (created) uses it" in said, said
         go_on(daemon, 31)
         wait_until(lambda: not {other, untagged} & images(engine))
         go_on(daemon, 31)
