@@ -124,6 +124,13 @@ static void test_lost_again(void **state) {
         h.inventory.images.n--; /* ours */
         assert_int_equal(observe(&h), AMID_OURS_NAMED_SINCE);
         h.inventory.images.n++;
+        strv_done(&host_find(&h, "ours")->names); /* an image of others stands on it now */
+        image(&h, "child", "other:z", 50, STEP_COMMAND);
+        strcpy(host_find(&h, "child")->parent_id, "sha256:ours");
+        assert_int_equal(observe(&h), AMID_OURS_NAMED_SINCE);
+        strv_done(&host_find(&h, "child")->names);
+        h.inventory.images.n--;
+        host_name(&h, "ours", "watchparty-a:1");
 
         image(&h, "between", "other:y", 101, STEP_COMMAND);
         assert_int_equal(observe(&h), AMID_OURS_NOT);
