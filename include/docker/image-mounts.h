@@ -17,6 +17,24 @@
 #include "docker/api.h"
 #include "docker/references.h"
 
+/*
+ * Mounts by name whose image is known for certain. A container keeps its image as long as it exists, so
+ * what one observation found holds for the later ones, after the name moved or was taken away. Zero at
+ * first; one for all observations.
+ */
+typedef struct KnownMount {
+        char *key; /* id of the container and the reference */
+        char image_id[IMAGE_ID_MAX];
+} KnownMount;
+
+typedef struct KnownMounts {
+        KnownMount *v;
+        size_t n, size;
+        Index by_key;
+} KnownMounts;
+
+void known_mounts_done(KnownMounts *known);
+
 /* One container that has, or may have, one image mounted. */
 typedef struct ImageMount {
         char image_id[IMAGE_ID_MAX];
@@ -39,18 +57,23 @@ typedef int (*ImageMountsTagged)(void *userdata, const Image *image, int64_t *re
 /*
  * Finds the image of each mount. The image that bears a name now counts as mounted for certain. If the name
  * may be younger than the container (`tagged` is asked, a few dozen times at most, and once for an image) or
- * is gone, every other image may be the mounted one that has a name or digest in the same repository, or
- * none at all, and was not made after the container. Of such an image one container is recorded, not all.
- * `now_sec`: wall time; a date later than that was made up and excludes nothing. N log N. 0 or -ENOMEM,
- * or an error of `tagged`; `ret` is empty then.
+ * is gone, each image that has a name or digest in the same repository, or none at all, and was not made
+ * after the container, is recorded as possibly mounted, also the image that bears the name now. For each
+ * possibly mounted image, only one container is recorded.
+ *
+ * `known` (may be NULL): what earlier calls found, which `tagged` is not asked for again; brought up to
+ * these containers unless the call fails. `now_sec`: wall time; a date later than that was made up and
+ * excludes nothing. N log N. 0 or -ENOMEM, or an error of `tagged`; `ret` is empty then.
  */
 int image_mounts_find(const ContainerSet *containers, const ImageSet *images, int64_t now_sec,
-                      ImageMountsTagged tagged, void *userdata, ImageMounts *ret) must_check;
+                      ImageMountsTagged tagged, void *userdata, KnownMounts *known,
+                      ImageMounts *ret) must_check;
 
 /* The same, with the engine asked for Metadata.LastTagTime. An image that can't be described counts as
  * not known. */
 int docker_image_mounts(Docker *docker, const ContainerSet *containers, const ImageSet *images,
-                        int64_t now_sec, ImageMounts *ret, Diag *reterr_diag) must_check;
+                        int64_t now_sec, KnownMounts *known, ImageMounts *ret,
+                        Diag *reterr_diag) must_check;
 
 /* A container that has the image mounted, a running one if there is one; or NULL. `certain`: false to ask
  * for one that may have it mounted. Borrowed from `containers`, the set that the mounts were found in. */

@@ -30,8 +30,11 @@ static inline void references_donep(References *references) {
 int references_find(const References *references, const char *reference, const Image **ret,
                     bool *ret_by_name) must_check;
 
-/* "NAME:TAG" of a reference in the form in which the engine lists names, malloc'ed; NULL in `*ret`
- * where it has no tag but a digest, or is an id. */
+/*
+ * "NAME:TAG" of a reference in the form in which the engine lists names, malloc'ed; "NAME:latest" where it
+ * has neither tag nor digest. `*ret` is NULL with a return of 0 where it has a digest alone, or is an id that
+ * begins with "sha256:"; it is NULL, too, after -ENOMEM.
+ */
 int reference_name(const char *reference, char **ret) must_check;
 
 /* The repository of a name, digest or reference in the form in which the engine lists names, malloc'ed. */

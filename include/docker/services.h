@@ -38,7 +38,7 @@ typedef struct ServiceImages {
 int docker_services(Docker *docker, ServiceImages *ret, Diag *reterr_diag) must_check;
 
 /* Finds the image that each reference names (docker/references.h), for service_images_find(). To be called
- * again whenever the images changed. */
+ * again whenever the images changed. 0 or -ENOMEM. */
 int service_images_resolve(ServiceImages *services, const ImageSet *images) must_check;
 
 /* A reference to this image, one that new tasks are made from if there is such; or NULL. */

@@ -19,7 +19,8 @@
  * `receipt`, of which the caller has set id, target, who, started_sec and keep_mounts, and writes it to
  * `store`.
  *
- * `watch` is what earlier jobs remember of builds, and is brought up to date.
+ * `watch` and `known_mounts` are what earlier jobs remember of builds and of images that containers have
+ * mounted, and are brought up to date.
  *
  * 0: the receipt holds an outcome; with dry_run `*ret_plan` is the plan (type Plan). On an error
  * (those of docker/api.h) receipt->passes is 0 if nothing was touched; otherwise the outcome is
@@ -27,5 +28,6 @@
  * `*reterr_local` is set if it was not the engine that failed, but something here (the disk).
  */
 int clear_run(Docker *docker, const Config *config, Store *store, BuildWatch *watch,
-              const SeenImages *seen, const ClearOptions *options, const Reporter *reporter,
-              Receipt *receipt, Json **ret_plan, bool *reterr_local, Diag *reterr_diag) must_check;
+              KnownMounts *known_mounts, const SeenImages *seen, const ClearOptions *options,
+              const Reporter *reporter, Receipt *receipt, Json **ret_plan, bool *reterr_local,
+              Diag *reterr_diag) must_check;

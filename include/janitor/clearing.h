@@ -32,9 +32,9 @@ typedef struct Clear {
         bool local;              /* a failure was ours */
 
         /* How the store failed, or "": what earlier clears left, and this clear's receipt before its
-         * last round. store_error: the last one's error. */
+         * last round. */
         Diag not_read, not_recorded;
-        int store_error;
+        int store_error;  /* the last failure's, not reset after a success: see those two first */
         bool prune_first; /* of a plan: the receipt waits for room that its build cache takes */
 } Clear;
 
@@ -78,7 +78,8 @@ int record_test(Clear *clear) must_check;
  * same file system. */
 int prune_may_make_room(const Clear *clear, const ClearPlan *plan, bool *ret,
                         Diag *reterr_diag) must_check;
-/* Writes the receipt as `json` says it; where that fails, the store keeps it in memory. */
+/* Writes the receipt as `json` says it. 0; -ENOMEM, also where `json` is NULL, with nothing written or kept;
+ * on any other error the store keeps it in memory. */
 int clear_store_receipt(Clear *clear, const Json *json, Diag *reterr_diag) must_check;
 /* Writes the suspects if they differ from what is stored. Without knowing what is stored, nothing is
  * written in its place. */

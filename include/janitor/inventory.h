@@ -15,6 +15,10 @@
 #include "janitor/receipt.h"
 #include "store/facts.h"
 
+/* Space comes back a moment after the engine's answer (asynchronous removal, statvfs): free space is read once
+ * more after so long. */
+#define DISK_SETTLE_USEC (2 * USEC_PER_SEC)
+
 /* A file system that Docker keeps its data on. */
 typedef struct Disk {
         char *path;
@@ -59,10 +63,13 @@ typedef struct Inventory {
         UnreadableSet unreadable_volumes; /* which may be a builder's, with OBSERVE_ALL */
         Strv classic_builds;              /* signs of a classic build under way, for a person */
         /* When the newest image of ours was made that the classic builder named, in this observation or
-         * a former one of the job: builds up to then have ended, also once the clear took that image. */
+         * a former one of the job. Builds made before this time have ended, even if the clear has since
+         * removed that image. */
         int64_t ours_ended_nsec;
         int64_t observed_sec;
-        BuildWatch *watch; /* borrowed, or NULL; kept from one observation to the next */
+        /* Borrowed, or NULL; kept from one observation to the next. */
+        BuildWatch *watch;
+        KnownMounts *known_mounts;
 } Inventory;
 
 #define INVENTORY_NULL ((Inventory){ .image_store = IMAGE_STORE_GRAPHDRIVER })
@@ -76,15 +83,18 @@ typedef struct Inventory {
 
 typedef enum Observe {
         OBSERVE_ALL,
-        OBSERVE_FIGURES, /* keeps no build record and looks closely at no image: for a poll */
+        /* For a poll: keeps no build record, and reads no facts of images. It inspects at most 64 images
+         * that bear a name by which a container has an image mounted, and at most 64 untagged images of
+         * the last minute that may be steps of a classic build. */
+        OBSERVE_FIGURES,
 } Observe;
 
 /*
  * Reads everything. One object that can't be read does not spoil the rest: the sets of images and
  * containers and `unreadable_records` name it, and callers must check them before they act. An image is
  * unreadable, though it is in the list, if the engine can't tell its details. `ret` must be
- * INVENTORY_NULL, perhaps with a `watch`, or a former inventory of the same job, of which only the
- * facts, the watch and ours_ended_nsec are kept. On error it is empty but for those. `known` are images
+ * INVENTORY_NULL, perhaps with `watch` and `known_mounts`, or a former inventory of the same job, of which
+ * only those, the facts and ours_ended_nsec are kept. On error it is empty but for those. `known` are images
  * that were steps of a finished image, or that one, when last looked at: without a name they are
  * left-overs, however young, and no sign of a build.
  */
@@ -117,9 +127,9 @@ const Container *container_that_may_mount(const Inventory *inventory, const Imag
 
 /*
  * Whether a container of any state was made from the image or may have it mounted, or a service of the
- * swarm needs it: its spec, its previous spec or one of its tasks names it. Such an image keeps a name through a clear (a rollback
- * tag) and is no candidate of policy. Where the services of a manager cannot be read, every image
- * counts as in use.
+ * swarm needs it: its spec, its previous spec or one of its tasks names it. Such an image keeps a name
+ * through a clear (a rollback tag) and is no candidate of policy. Where the services of a manager cannot be
+ * read, every image counts as in use.
  */
 bool image_in_use(const Inventory *inventory, const Image *image);
 /* The same, or some container can't be read, which may be made from it. */

@@ -52,6 +52,7 @@ typedef struct Job {
         Json *result; /* Receipt, Plan, PolicyPlan, Verdict, or the reply of Rollback or GetHistory;
                           * after a failed clear or pass that had touched something, its record */
         Json *told; /* the result with shorter lists, where it is too long for a reply; else NULL */
+        int untold; /* why the result can't be told: -ENOMEM, or -EMSGSIZE: it can't be shortened; or 0 */
         Outcome outcome;    /* clear */
         size_t n_remaining; /* clear, pass */
         bool unwritten;     /* its record is in memory alone */
@@ -64,9 +65,14 @@ typedef struct Job {
         struct Job *next;
 } Job;
 
-/* What callers are told of the result. */
+/* Sets `told` or `untold` where a reply has no room for the result. Shortens the reply only; the stored record
+ * is complete. */
+void job_shorten(Job *job);
+
+/* What callers are told of the result: all of it, or a shortened copy; NULL where there is none, or where
+ * job->untold is set. Borrowed from the job. */
 static inline const Json *job_told(const Job *job) {
-        return job->told ?: job->result;
+        return job->untold < 0 ? NULL : job->told ?: job->result;
 }
 
 Job *job_free(Job *job);

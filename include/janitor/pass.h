@@ -22,6 +22,7 @@ typedef struct Memory {
         SeenImages seen;
         Suspects suspects;                 /* as last read */
         BuildWatch builds;                 /* of the last observation, a clear's too */
+        KnownMounts known_mounts;          /* by all observations so far */
         uint64_t pressure, inode_pressure; /* PolicyNow's */
         size_t n_disks;                    /* that they are of */
         bool changed;                      /* seen by some look, and no poll told it yet */

@@ -16,6 +16,10 @@ typedef enum Fate {
         FATE_TAKEN,     /* the engine says that it removed it */
 } Fate;
 
+/*
+ * While images are removed, several threads share a pass: each writes the fates of its own images alone and
+ * calls pass_say(); all else is only read until the threads have ended.
+ */
 typedef struct Pass {
         Docker *docker;
         const Config *config;

@@ -23,7 +23,7 @@ int proof_remaining(const Inventory *inventory, const Config *config, const Clea
                     const NamedImages *suspects, const ClearPlan *plan, const char *store_remedy,
                     RemainingList *ret) must_check;
 
-/* The part of it that names docker-container builders of buildx and the volumes they left. */
+/* The part of it that names docker-container builders of buildx and the volumes they left. 0 or -ENOMEM. */
 int proof_builders(const Inventory *inventory, RemainingList *list) must_check;
 
 /* What no local clear can reach or see, for the receipt. */

@@ -33,6 +33,10 @@ int seen_update(SeenImages *list, const Inventory *inventory, const Config *conf
 bool seen_wants_own_mark(const SeenImage *seen);
 void seen_set_own_mark(SeenImage *seen, int64_t tagged_sec);
 
-/* Whether others tagged the image since its LastTagTime was last read, by the one that it has now: `sec`,
- * and the same exactly. False where none was read. */
+/* Whether others tagged the image since its LastTagTime was last read. `sec` and `nsec` are its current
+ * LastTagTime, in seconds and in nanoseconds. False where none was read. */
 bool seen_was_tagged(const SeenImage *seen, ImageStore store, int64_t sec, int64_t nsec);
+
+/* Whether a time of the engine (seconds since 1970) lies an hour or more after the observation: it was made
+ * up, or stamped before the clock was set back. */
+bool seen_is_ahead(const Inventory *inventory, int64_t sec);

@@ -146,7 +146,6 @@ typedef struct SeenImages {
         size_t n, size;
 } SeenImages;
 
-SeenImage *seen_images_find(const SeenImages *list, const char *id);
 void seen_images_done(SeenImages *list);
 static inline void seen_images_donep(SeenImages *list) {
         seen_images_done(list);

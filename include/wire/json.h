@@ -91,7 +91,9 @@ int json_replace(Json *object, const char *name, Json *value);
 /*
  * Shortens lists until the value's text is at most `max` bytes long: first those of the most elements,
  * from their ends. Each object whose lists lack elements then gets a member "omitted", the number of
- * those. 0, also where nothing had to go; -EMSGSIZE (it is too long without them, too), -ENOMEM.
+ * those. Only lists that are members of objects are cut: no list within a list, nor the value itself if it
+ * is a list, nor any string. One element of each list stays. 0, also where nothing had to go. After
+ * -EMSGSIZE (it is too long with the lists cut, too) and -ENOMEM the value is sound, and perhaps cut.
  */
 int json_shorten(Json *json, size_t max) must_check;
 

@@ -4,6 +4,20 @@
 
 #include <string.h>
 
+const char *image_name_familiar(const char *name) {
+        static const char *const hosts[] = { "docker.io/", "index.docker.io/" };
+        static const char library[] = "library/";
+
+        for (size_t i = 0; i < ELEMENTSOF(hosts); i++)
+                if (strncmp(name, hosts[i], strlen(hosts[i])) == 0) {
+                        name += strlen(hosts[i]);
+                        break;
+                }
+        if (strncmp(name, library, strlen(library)) == 0 && !strchr(name + strlen(library), '/'))
+                name += strlen(library);
+        return name;
+}
+
 /* The ']' of the bracket expression that opens at `p`, or NULL if it has none. */
 static const char *bracket_end(const char *p) {
         p++;

@@ -171,15 +171,8 @@ static bool is_hex(const char *text, size_t least) {
 
 /* Refuses names that exist, but that the engine lists in another form. */
 static int check_familiar(const char *glob, Diag *diag) {
-        static const char *const hub[] = { "docker.io/", "index.docker.io/" };
-        static const char library[] = "library/";
-        const char *rest = glob;
+        const char *rest = image_name_familiar(glob);
 
-        for (size_t i = 0; i < ELEMENTSOF(hub); i++)
-                if (strncmp(glob, hub[i], strlen(hub[i])) == 0)
-                        rest = glob + strlen(hub[i]);
-        if (strncmp(rest, library, strlen(library)) == 0 && !strchr(rest + strlen(library), '/'))
-                rest += strlen(library);
         if (rest != glob)
                 return diag_set(diag, -EINVAL, "the engine lists images without '%.*s': write '%s'",
                                 (int)(rest - glob), glob, rest);

@@ -125,6 +125,28 @@ static Json *progress_json(const Manager *manager, const JobEvent *event) {
         return r < 0 ? NULL : TAKE_PTR(json);
 }
 
+/* The job ended as it was to, and its answer can't be given. What it did can be read later. */
+static void reply_untold(Connection *connection, const Job *job, int error) {
+        const char *why = error == -ENOMEM ? "out of memory for the answer"
+                                           : "the answer is longer than a reply may be";
+        bool kept = job->kind == JOB_ROLLBACK || (job->kind == JOB_CLEAR && !job->options.dry_run);
+        char reason[256];
+
+        snprintf(reason, sizeof(reason),
+                 kept ? "%s; the %s itself is done: wpcachectl history %s" : "%s", why,
+                 job_kind_to_string(job->kind), job->id);
+        reply_error(connection, ERROR_JOB_FAILED, "reason", reason);
+}
+
+static void reply_copy(Connection *connection, const Job *job, const char *member) {
+        Json *copy = json_copy(job_told(job));
+
+        if (copy)
+                reply_member(connection, member, copy, false);
+        else
+                reply_untold(connection, job, -ENOMEM);
+}
+
 static void reply_plan(const Manager *manager, Connection *connection, const Job *job) {
         cleanup(json_free) Json *plan = json_copy(job_told(job));
 
@@ -135,6 +157,10 @@ static void reply_plan(const Manager *manager, Connection *connection, const Job
 }
 
 static void reply_result(const Manager *manager, Connection *connection, const Job *job) {
+        if (job->untold < 0) {
+                reply_untold(connection, job, job->untold);
+                return;
+        }
         switch (job->kind) {
         case JOB_ROLLBACK:
         case JOB_HISTORY:
@@ -144,11 +170,10 @@ static void reply_result(const Manager *manager, Connection *connection, const J
                 reply_plan(manager, connection, job);
                 break;
         case JOB_EXPLAIN:
-                reply_member(connection, "verdict", json_copy(job_told(job)), false);
+                reply_copy(connection, job, "verdict");
                 break;
         default:
-                reply_member(connection, job->options.dry_run ? "plan" : "receipt",
-                             json_copy(job_told(job)), false);
+                reply_copy(connection, job, job->options.dry_run ? "plan" : "receipt");
         }
 }
 
@@ -182,7 +207,7 @@ static void reply_failure(Connection *connection, const Job *job) {
 
                 parameters = json_new_object();
                 if (json_add_string(parameters, "reason", reason) < 0 ||
-                    (job->result &&
+                    (job_told(job) &&
                      json_add(parameters, "receipt", json_copy(job_told(job))) < 0) ||
                     (!failed && add_engine_trouble(job, parameters) < 0))
                         reply_no_memory(connection);
@@ -204,7 +229,7 @@ static int done_json(const Job *job, Json *parameters) {
                 r |= json_add_string(parameters, "message", diag_text(&job->diag, job->error));
         else if (job->kind == JOB_ROLLBACK)
                 r |= json_add_string(parameters, "message", "names put back");
-        if (job->result && job->kind != JOB_ROLLBACK)
+        if (job_told(job) && job->kind != JOB_ROLLBACK)
                 r |= json_add(parameters, member, json_copy(job_told(job)));
         return r;
 }

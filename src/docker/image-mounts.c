@@ -2,8 +2,9 @@
 
 /*
  * The trap is a name that moved: the container keeps the image that had the name when it was made, and a
- * rebuild gives the name to another. A bearer that was last tagged before the container was made had the
- * name then; of any other one that is not known.
+ * rebuild gives the name to another, or a clear takes it. A bearer that was last tagged before the
+ * container was made had the name then; of any other bearer that is not known. The engine lists seconds,
+ * and of two events of one second it is not known which came first.
  */
 
 #include "docker/image-mounts.h"
@@ -11,6 +12,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/text.h"
 
 #define ASKED_MAX 64
 
@@ -27,6 +29,8 @@ typedef struct Finder {
         ImageMountsTagged tagged;
         void *userdata;
         References references;
+        const KnownMounts *known; /* from earlier calls, or NULL */
+        KnownMounts certain;      /* from this one */
         ImageMounts mounts;
         Moved *moved; /* by repository and, once it is sorted, one each: the youngest container */
         size_t n_moved, moved_size;
@@ -36,7 +40,16 @@ typedef struct Finder {
         size_t n_asked;
 } Finder;
 
+void known_mounts_done(KnownMounts *known) {
+        for (size_t i = 0; i < known->n; i++)
+                free(known->v[i].key);
+        free(known->v);
+        index_done(&known->by_key);
+        *known = (KnownMounts){ 0 };
+}
+
 static void finder_donep(Finder *finder) {
+        known_mounts_done(&finder->certain);
         references_done(&finder->references);
         image_mounts_done(&finder->mounts);
         for (size_t i = 0; i < finder->n_moved; i++)
@@ -85,7 +98,45 @@ static int last_tagged(Finder *finder, const Image *image, int64_t *ret_sec) {
         return 0;
 }
 
-static int find_mount(Finder *finder, size_t container, const char *reference) {
+static int mount_key(const Finder *finder, size_t container, const char *reference, char **ret) {
+        *ret = text_format("%s %s", finder->containers->v[container].id, reference);
+        return *ret ? 0 : -ENOMEM;
+}
+
+/* The image that an earlier call found for certain, or NULL. */
+static int find_known(const Finder *finder, size_t container, const char *reference,
+                      const char **ret_id) {
+        cleanup_free char *key = NULL;
+        const IndexEntry *entry;
+        int r;
+
+        *ret_id = NULL;
+        if (!finder->known || finder->known->n == 0)
+                return 0;
+        r = mount_key(finder, container, reference, &key);
+        if (r < 0)
+                return r;
+        entry = index_find(&finder->known->by_key, key, NULL);
+        *ret_id = entry ? finder->known->v[entry->at].image_id : NULL;
+        return 0;
+}
+
+static int add_known(Finder *finder, size_t container, const char *reference,
+                     const char *image_id) {
+        KnownMounts *known = &finder->certain;
+        KnownMount mount = { 0 };
+
+        if (mount_key(finder, container, reference, &mount.key) < 0 ||
+            array_grow(known->v, known->n, known->size) < 0) {
+                free(mount.key);
+                return -ENOMEM;
+        }
+        strcpy(mount.image_id, image_id);
+        known->v[known->n++] = mount;
+        return 0;
+}
+
+static int find_by_name_now(Finder *finder, size_t container, const char *reference) {
         int64_t tagged_sec = 0;
         const Image *image;
         bool by_name;
@@ -98,9 +149,22 @@ static int find_mount(Finder *finder, size_t container, const char *reference) {
                 r = last_tagged(finder, image, &tagged_sec);
         if (r < 0 || (image && !by_name))
                 return r;
-        if (tagged_sec > 0 && tagged_sec <= finder->containers->v[container].created_sec)
-                return 0;
+        if (tagged_sec > 0 && tagged_sec < finder->containers->v[container].created_sec)
+                return add_known(finder, container, reference, image->id);
         return add_moved(finder, reference, container);
+}
+
+static int find_mount(Finder *finder, size_t container, const char *reference) {
+        const char *id;
+        int r;
+
+        r = find_known(finder, container, reference, &id);
+        if (r < 0)
+                return r;
+        if (!id)
+                return find_by_name_now(finder, container, reference);
+        r = add_known(finder, container, reference, id);
+        return r < 0 || !image_set_find(finder->images, id) ? r : add(finder, id, container, true);
 }
 
 static int find_mounts(Finder *finder) {
@@ -209,20 +273,40 @@ static int index_mounts(ImageMounts *mounts) {
         return 0;
 }
 
+static int index_known(KnownMounts *known) {
+        for (size_t i = 0; i < known->n; i++)
+                if (index_add(&known->by_key, known->v[i].key, i) < 0)
+                        return -ENOMEM;
+        index_sort(&known->by_key);
+        return 0;
+}
+
+static void replace_known(KnownMounts *known, KnownMounts *newer) {
+        if (!known)
+                return;
+        known_mounts_done(known);
+        *known = *newer;
+        *newer = (KnownMounts){ 0 };
+}
+
 int image_mounts_find(const ContainerSet *containers, const ImageSet *images, int64_t now_sec,
-                      ImageMountsTagged tagged, void *userdata, ImageMounts *ret) {
+                      ImageMountsTagged tagged, void *userdata, KnownMounts *known,
+                      ImageMounts *ret) {
         cleanup(finder_done) Finder finder = {
                 .containers = containers,
                 .images = images,
                 .now_sec = now_sec,
                 .tagged = tagged,
                 .userdata = userdata,
+                .known = known,
         };
         int r;
 
         *ret = (ImageMounts){ 0 };
-        if (!any_mount(containers))
+        if (!any_mount(containers)) {
+                replace_known(known, &finder.certain);
                 return 0;
+        }
         finder.times_sec = calloc(images->n + 1, sizeof(*finder.times_sec));
         if (!finder.times_sec)
                 return -ENOMEM;
@@ -237,8 +321,11 @@ int image_mounts_find(const ContainerSet *containers, const ImageSet *images, in
                 r = find_possible(&finder);
         if (r >= 0)
                 r = index_mounts(&finder.mounts);
+        if (r >= 0)
+                r = index_known(&finder.certain);
         if (r < 0)
                 return r;
+        replace_known(known, &finder.certain);
         *ret = finder.mounts;
         finder.mounts = (ImageMounts){ 0 };
         return 0;
@@ -264,10 +351,10 @@ static int ask_tagged(void *userdata, const Image *image, int64_t *ret_sec) {
 }
 
 int docker_image_mounts(Docker *docker, const ContainerSet *containers, const ImageSet *images,
-                        int64_t now_sec, ImageMounts *ret, Diag *reterr_diag) {
+                        int64_t now_sec, KnownMounts *known, ImageMounts *ret, Diag *reterr_diag) {
         Asking asking = { docker, reterr_diag };
 
-        return image_mounts_find(containers, images, now_sec, ask_tagged, &asking, ret);
+        return image_mounts_find(containers, images, now_sec, ask_tagged, &asking, known, ret);
 }
 
 const Container *image_mounts_holder(const ImageMounts *mounts, const ContainerSet *containers,

@@ -24,7 +24,7 @@ typedef struct Team {
         pthread_mutex_t mutex; /* the rest is under it */
         size_t next;           /* task */
         size_t n_working;      /* threads */
-        int error;             /* the first */
+        int error;             /* the first; any other goes before -EAGAIN */
         Diag diag;
 } Team;
 
@@ -49,7 +49,7 @@ static bool take_task(Team *team, size_t *ret) {
 static void end_member(Team *team, int error, const Diag *diag) {
         pthread_mutex_lock(&team->mutex);
         team->n_working--;
-        if (error < 0 && team->error >= 0) {
+        if (error < 0 && (team->error >= 0 || (team->error == -EAGAIN && error != -EAGAIN))) {
                 team->error = error;
                 team->diag = *diag;
         }

@@ -9,24 +9,9 @@
 
 #include <string.h>
 
+#include "base/image-glob.h"
 #include "base/text.h"
 #include "docker/name.h"
-
-/* Without what the engine leaves out when it lists names: "docker.io/library/redis" is "redis". */
-static const char *familiar(const char *reference) {
-        static const char *const hosts[] = { "docker.io/", "index.docker.io/" };
-        static const char library[] = "library/";
-
-        for (size_t i = 0; i < ELEMENTSOF(hosts); i++)
-                if (strncmp(reference, hosts[i], strlen(hosts[i])) == 0) {
-                        reference += strlen(hosts[i]);
-                        break;
-                }
-        if (strncmp(reference, library, strlen(library)) == 0 &&
-            !strchr(reference + strlen(library), '/'))
-                reference += strlen(library);
-        return reference;
-}
 
 static const char algorithm[] = "sha256:";
 
@@ -48,7 +33,7 @@ bool reference_is_id_of(const char *reference, const char *id) {
 }
 
 int reference_name(const char *reference, char **ret) {
-        const char *name = familiar(reference);
+        const char *name = image_name_familiar(reference);
         int n = (int)strcspn(name, "@");
         cleanup_free char *plain = text_format("%.*s", n, name);
 
@@ -62,7 +47,7 @@ int reference_name(const char *reference, char **ret) {
 }
 
 char *reference_repository(const char *reference) {
-        const char *name = familiar(reference);
+        const char *name = image_name_familiar(reference);
 
         return strndup(name, name_repository_length(name));
 }
@@ -90,7 +75,7 @@ static int find_by_id(const References *references, const char *reference, const
 
 static int find_by_digest(const References *references, const char *reference, const Image **ret) {
         const ImageSet *images = references->images;
-        const char *name = familiar(reference), *digest = strchr(name, '@');
+        const char *name = image_name_familiar(reference), *digest = strchr(name, '@');
         const IndexEntry *entry;
         cleanup_free char *key = NULL;
 

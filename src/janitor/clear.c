@@ -375,8 +375,9 @@ static int begin(Clear *clear, Diag *reterr_diag) {
 }
 
 int clear_run(Docker *docker, const Config *config, Store *store, BuildWatch *watch,
-              const SeenImages *seen, const ClearOptions *options, const Reporter *reporter,
-              Receipt *receipt, Json **ret_plan, bool *reterr_local, Diag *reterr_diag) {
+              KnownMounts *known_mounts, const SeenImages *seen, const ClearOptions *options,
+              const Reporter *reporter, Receipt *receipt, Json **ret_plan, bool *reterr_local,
+              Diag *reterr_diag) {
         cleanup(clear_done) Clear clear = {
                 .docker = docker,
                 .config = config,
@@ -385,7 +386,7 @@ int clear_run(Docker *docker, const Config *config, Store *store, BuildWatch *wa
                 .options = options,
                 .reporter = reporter,
                 .receipt = receipt,
-                .inventory = { .watch = watch },
+                .inventory = { .watch = watch, .known_mounts = known_mounts },
                 .apps_work = { .config = config,
                                .store = store,
                                .reporter = reporter,

@@ -20,8 +20,6 @@
 #define NO_FACTS SIZE_MAX
 /* So many answers are held at once. */
 #define TOGETHER_MAX 256
-/* Fewer are asked for one after the other. */
-#define TOGETHER_MIN 8
 
 void image_facts_recall(Store *store, Inventory *inventory) {
         if (inventory->facts.n == 0)
@@ -33,7 +31,7 @@ void image_facts_remember(Store *store, Inventory *inventory) {
 }
 
 /* In any order. */
-static uint64_t hash_names(const Image *image) {
+static uint64_t hash_all_names(const Image *image) {
         uint64_t sum = 1;
 
         for (size_t i = 0; i < image->names.n; i++)
@@ -123,7 +121,7 @@ static int add_facts(const Inspection *inspection, Inventory *inventory) {
         entry->last_tagged_nsec = detail->last_tagged_nsec;
         entry->bore_name |= image->names.n > 0;
         entry->inspected = true;
-        entry->names_hash = hash_names(image);
+        entry->names_hash = hash_all_names(image);
         entry->dirty = true;
         return 0;
 }
@@ -135,7 +133,7 @@ static bool needs_inspection(const Inventory *inventory, const Image *image) {
         if (image->parent_id[0] && image->names.n == 0)
                 return false;
         facts = fact_set_find(&inventory->facts, image->id);
-        return !facts || facts->names_hash != hash_names(image);
+        return !facts || facts->names_hash != hash_all_names(image);
 }
 
 /* An image that the engine lists, but can't describe, is unreadable. */
@@ -153,9 +151,9 @@ static int inspect_together(Docker *docker, Inspection *v, size_t n, Inventory *
                             Diag *reterr_diag) {
         int r = 0;
 
-        if (n >= TOGETHER_MIN)
+        if (n >= DOCKER_PARALLEL_MIN)
                 r = docker_parallel(docker, n, inspect, v, reterr_diag);
-        for (size_t i = 0; n < TOGETHER_MIN && i < n && r >= 0; i++)
+        for (size_t i = 0; n < DOCKER_PARALLEL_MIN && i < n && r >= 0; i++)
                 r = inspect(docker, i, v, reterr_diag);
         for (size_t i = 0; i < n; i++) {
                 if (r >= 0)

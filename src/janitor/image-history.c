@@ -14,8 +14,6 @@
 /* Histories of ours that a run asks for, a repository: the newest images, whose Dockerfile the next
  * build is likely to have. */
 #define HISTORIES_PER_REPOSITORY 32
-/* Fewer are asked for one after the other. */
-#define TOGETHER_MIN 8
 
 /* The entries of a history, newest first, as the engine gives them. */
 typedef struct Entries {
@@ -229,7 +227,7 @@ int image_histories_observe(Docker *docker, const Config *config, Inventory *inv
                 if (facts)
                         readings[n++] = (Reading){ &images->v[i], facts };
         }
-        if (r >= 0 && n >= TOGETHER_MIN)
+        if (r >= 0 && n >= DOCKER_PARALLEL_MIN)
                 return docker_parallel(docker, n, read_one, readings, reterr_diag);
         for (size_t i = 0; i < n && r >= 0; i++)
                 r = read_one(docker, i, readings, reterr_diag);

@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "base/image-glob.h"
 #include "base/text.h"
 #include "docker/name.h"
 #include "store/facts.h"
@@ -166,16 +167,11 @@ uint64_t instruction_hash_of_from(uint64_t repository) {
         return hash_prefix(hash_prefix(0, text_hash("FROM")), repository);
 }
 
-/* "FROM docker.io/library/python:3@sha256:…": lists of images leave out the registry of Docker. */
+/* "FROM docker.io/library/python:3@sha256:…" */
 static int hash_from(const char *image, uint64_t *ret) {
-        static const char *const defaults[] = { "docker.io/library/", "docker.io/" };
         cleanup_free char *repository = NULL;
 
-        for (size_t i = 0; i < ELEMENTSOF(defaults); i++)
-                if (strncmp(image, defaults[i], strlen(defaults[i])) == 0) {
-                        image += strlen(defaults[i]);
-                        break;
-                }
+        image = image_name_familiar(image);
         repository = strndup(image, strcspn(image, "@"));
         if (!repository)
                 return -ENOMEM;

@@ -85,9 +85,10 @@ int disks_observe(const Config *config, const EngineInfo *engine, Disks *ret) {
         return 0;
 }
 
-/* Empties all but the facts, the watch and the end of our builds. */
+/* Empties all but the facts, what is borrowed, and the end of our builds. */
 static void inventory_reset(Inventory *inventory) {
         const int64_t ours_ended_nsec = inventory->ours_ended_nsec;
+        KnownMounts *known_mounts = inventory->known_mounts;
         BuildWatch *watch = inventory->watch;
         FactSet facts = inventory->facts;
 
@@ -107,6 +108,7 @@ static void inventory_reset(Inventory *inventory) {
         inventory->ours_ended_nsec = ours_ended_nsec;
         inventory->facts = facts;
         inventory->watch = watch;
+        inventory->known_mounts = known_mounts;
 }
 
 void inventory_done(Inventory *inventory) {
@@ -498,7 +500,7 @@ int inventory_observe(Docker *docker, const Config *config, Observe what, const 
                 r = service_images_resolve(&ret->services, &ret->images);
         if (r >= 0)
                 r = docker_image_mounts(docker, &ret->containers, &ret->images, ret->observed_sec,
-                                        &ret->image_mounts, reterr_diag);
+                                        ret->known_mounts, &ret->image_mounts, reterr_diag);
         if (r >= 0)
                 r = observe_classic_builds(docker, config, known, ret, reterr_diag);
         if (r >= 0)

@@ -25,8 +25,6 @@
 #include "janitor/queue.h"
 #include "janitor/rollback.h"
 
-/* Space comes back a moment after the engine's answer (asynchronous removal, statvfs). */
-#define SETTLE_USEC (2 * USEC_PER_SEC)
 /* What a call may take past its deadline before the thread counts as hung. */
 #define HUNG_USEC (30 * USEC_PER_SEC)
 /* What the thread may take between two signs of life, which the loop looks for every few seconds. A
@@ -252,7 +250,7 @@ static void settle_later(Worker *worker, Receipt *receipt) {
                 return;
         worker->settling = *receipt;
         *receipt = (Receipt){ 0 };
-        worker->settle_usec = now_boottime_usec() + SETTLE_USEC;
+        worker->settle_usec = now_boottime_usec() + DISK_SETTLE_USEC;
 }
 
 /* Allocated before the job begins: a job that was done must be able to say so. */
@@ -278,15 +276,14 @@ static void tell_store(Worker *worker, JobEvent *done) {
                 store_state(worker->store, &done->store);
 }
 
-/* What has no room in a reply is only left out of the reply: the record is stored whole. Without memory for
- * that the server answers with an error. */
-static void shorten(Job *job) {
+void job_shorten(Job *job) {
         cleanup_free char *text = job->result ? json_text(job->result) : NULL;
 
-        if (!text || strlen(text) <= JOB_TOLD_BYTES_MAX)
+        if (!job->result || (text && strlen(text) <= JOB_TOLD_BYTES_MAX))
                 return;
-        job->told = json_copy(job->result);
-        if (job->told && json_shorten(job->told, JOB_TOLD_BYTES_MAX) < 0)
+        job->told = text ? json_copy(job->result) : NULL;
+        job->untold = job->told ? json_shorten(job->told, JOB_TOLD_BYTES_MAX) : -ENOMEM;
+        if (job->untold < 0)
                 job->told = json_free(job->told);
 }
 
@@ -307,8 +304,8 @@ static int run_clear(Worker *worker, Job *job, const Reporter *reporter, Receipt
         if (!job->options.dry_run)
                 worker->apps.looked_usec = 0; /* whatever comes of it */
         r = clear_run(worker->docker, job->config, worker->store, &worker->memory.builds,
-                      &worker->memory.seen, &job->options, reporter, receipt, &job->result,
-                      &job->local_failure, &job->diag);
+                      &worker->memory.known_mounts, &worker->memory.seen, &job->options, reporter,
+                      receipt, &job->result, &job->local_failure, &job->diag);
         job->outcome = receipt->outcome;
         job->n_remaining = receipt->remaining.n;
         if (!job->result && (r >= 0 || receipt->passes > 0)) {
@@ -377,7 +374,7 @@ static void run_queued_look(Worker *worker, Job *job) {
 
         job->started_sec = now_realtime_sec();
         job->error = run_look(worker, job);
-        shorten(job);
+        job_shorten(job);
         tell_store(worker, done);
         done->job = job;
         post(worker, done);
@@ -576,7 +573,7 @@ static void run(Worker *worker, Job *job, bool stop) {
                 r = run_job(worker, job, &receipt);
         }
         job->error = r;
-        shorten(job);
+        job_shorten(job);
         job->unwritten = store_keeps_run(worker->store, job->id);
         tell_store(worker, done);
 

@@ -5,8 +5,10 @@
  * before it, as those of a base image would be. Dates do not tell the two apart, since a step that comes
  * from a cache keeps its date; the name that both releases bore does.
  *
- * A name belongs to one image at a time, and few names of an image are remembered, so an image is
- * compared with few images that it is no base of before the search ends.
+ * The search for an image that an image is the base of ends with the first. Before that it may meet
+ * thousands of releases that once bore the name, but those of FACTS_NAMES_MAX names each: a name belongs to
+ * one image at a time, so one release keeps at most so many searches going, and all of them together are
+ * N log N.
  */
 
 #include "janitor/local-base.h"
@@ -135,12 +137,38 @@ static int find_longer(const Inventory *inventory, const Entries *candidates, En
         return r;
 }
 
-/* Whether the image has a name now that the other one is known to have borne. */
-static bool took_name(const Image *image, const ImageFacts *other) {
-        for (size_t i = 0; i < image->names.n && other->names.n > 0; i++)
-                if (hash_list_contains(&other->names, text_hash(image->names.v[i])))
+/* The image's names now, by their hashes. */
+static int hash_names_of(const Image *image, Entries *ret) {
+        int r = 0;
+
+        for (size_t i = 0; i < image->names.n && r >= 0; i++)
+                r = add(ret, text_hash(image->names.v[i]), i);
+        sort(ret);
+        return r;
+}
+
+/* Whether the other image is known to have borne one of these names. */
+static bool bore_name(const ImageFacts *other, const Entries *names) {
+        for (size_t i = 0; i < other->names.n; i++)
+                if (contains(names, other->names.v[i]))
                         return true;
         return false;
+}
+
+/* Whether some longer image never bore a name that the candidate has now. */
+static int is_base_of_any(const Inventory *inventory, const Entry *candidate, const Entries *longer,
+                          bool *ret) {
+        cleanup(entries_done) Entries names = { 0 };
+        size_t i = find_first(longer, candidate->key);
+
+        *ret = false;
+        if (i == longer->n || longer->v[i].key != candidate->key)
+                return 0;
+        if (hash_names_of(&inventory->images.v[candidate->at], &names) < 0)
+                return -ENOMEM;
+        for (; !*ret && i < longer->n && longer->v[i].key == candidate->key; i++)
+                *ret = !bore_name(&inventory->facts.v[longer->v[i].at], &names);
+        return 0;
 }
 
 int local_bases_find(const Inventory *inventory, const Config *config, bool **ret) {
@@ -153,17 +181,14 @@ int local_bases_find(const Inventory *inventory, const Config *config, bool **re
         r = find_candidates(inventory, config, &candidates);
         if (r >= 0)
                 r = find_longer(inventory, &candidates, &longer);
+        for (size_t i = 0; i < candidates.n && r >= 0; i++) {
+                bool *base = &bases[candidates.v[i].at];
+
+                if (!*base)
+                        r = is_base_of_any(inventory, &candidates.v[i], &longer, base);
+        }
         if (r < 0)
                 return r;
-        for (size_t i = 0; i < candidates.n; i++) {
-                const Entry *candidate = &candidates.v[i];
-                bool *base = &bases[candidate->at];
-
-                for (size_t j = find_first(&longer, candidate->key);
-                     !*base && j < longer.n && longer.v[j].key == candidate->key; j++)
-                        *base = !took_name(&inventory->images.v[candidate->at],
-                                           &inventory->facts.v[longer.v[j].at]);
-        }
         *ret = TAKE_PTR(bases);
         return 0;
 }

@@ -18,6 +18,7 @@ void memory_done(Memory *memory) {
         seen_images_done(&memory->seen);
         suspects_done(&memory->suspects);
         build_watch_done(&memory->builds);
+        known_mounts_done(&memory->known_mounts);
         *memory = (Memory){ 0 };
 }
 
@@ -166,6 +167,7 @@ int look_run(Docker *docker, const Config *config, Observe what, Memory *memory,
 
         refresh(memory);
         ret->inventory.watch = &memory->builds;
+        ret->inventory.known_mounts = &memory->known_mounts;
         if (what == OBSERVE_ALL)
                 recall_facts(memory, &ret->inventory);
         r = inventory_observe(docker, config, what, &memory->suspects.images, &ret->inventory,

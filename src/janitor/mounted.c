@@ -41,7 +41,8 @@ void lineage_read(int fd, Lineage *ret) {
         }
 }
 
-/* A source may be a file, or a socket: what counts is the directory it is in, then. */
+/* The directory at `path` and those above it. None if a file or a socket is mounted: of such a mount only the
+ * path is compared. */
 static void read_source(const char *path, Lineage *ret) {
         cleanup_close int fd = open(path, O_PATH | O_CLOEXEC);
         struct stat st;

@@ -182,6 +182,10 @@ static int take(const Pass *pass, Docker *docker, const Image *image, const Imag
                                  reterr_diag);
 }
 
+static bool goes_for_room(const Pass *pass, size_t i) {
+        return pass->look.plan.images[i].rule == RULE_DISK_PRESSURE;
+}
+
 /* What goes for the disk's sake goes only while the disk still asks for it: 1, else 0. */
 static int disk_still_asks(const Pass *pass) {
         const Disks *before = &pass->look.inventory.disks;
@@ -222,7 +226,7 @@ static int remove_image(const Batch *batch, Docker *docker, size_t i, Diag *rete
         const ImageVerdict *verdict = &pass->look.plan.images[i];
         int r;
 
-        r = verdict->rule == RULE_DISK_PRESSURE ? disk_still_asks(pass) : 1;
+        r = goes_for_room(pass, i) ? disk_still_asks(pass) : 1;
         if (r == 0)
                 return halt(pass, i, FATE_ROOM);
         if (r > 0)
@@ -278,6 +282,16 @@ static size_t sift(Pass *pass, size_t *images, size_t n, Fate *ret_halt) {
         return n_left;
 }
 
+/* How many images the next batch has. Of those that go for room each is a batch of its own: only once
+ * one is gone does the disk tell whether the next has to go, too. */
+static size_t batch_length(const Pass *pass, const size_t *images, size_t n) {
+        size_t length = 0;
+
+        while (length < n && !goes_for_room(pass, images[length]))
+                length++;
+        return MAX(length, (size_t)1);
+}
+
 static int remove_batches(Pass *pass, Batch *batch, size_t *images, size_t n, Diag *reterr_diag) {
         uint64_t end_usec = now_boottime_usec() + REMOVE_USEC_MAX;
 
@@ -290,7 +304,7 @@ static int remove_batches(Pass *pass, Batch *batch, size_t *images, size_t n, Di
                 r = pass_may_go_on(pass, reterr_diag);
                 if (r <= 0)
                         return r;
-                r = run_batch(batch, n, reterr_diag);
+                r = run_batch(batch, batch_length(pass, images, n), reterr_diag);
                 n = sift(pass, images, n, &halted);
                 if (r == -EAGAIN && halted == FATE_ROOM)
                         return pass_say(pass, "The disk has room again: no more goes for it");
@@ -327,20 +341,29 @@ static int learn(Pass *pass, Diag *reterr_diag) {
         return MIN(r, 0);
 }
 
+/* Images that go for room come last: that ends once the disk has room, and the others go all the same. */
+static size_t list_removals(const Pass *pass, bool for_room, size_t *ret) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < pass->look.inventory.images.n; i++)
+                if (pass->look.plan.images[i].remove && goes_for_room(pass, i) == for_room)
+                        ret[n++] = i;
+        return n;
+}
+
 int pass_remove_images(Pass *pass, Diag *reterr_diag) {
         const Inventory *inventory = &pass->look.inventory;
         cleanup_free size_t *images = calloc(inventory->images.n + 1, sizeof(*images));
         cleanup_free const SeenImage **seen = NULL;
         Batch batch = { .pass = pass, .images = images };
-        size_t n = 0;
+        size_t n;
         int r;
 
         if (!images || plan_recall(inventory, &pass->memory->seen, &seen) < 0)
                 return -ENOMEM;
         batch.seen = seen;
-        for (size_t i = 0; i < inventory->images.n; i++)
-                if (pass->look.plan.images[i].remove)
-                        images[n++] = i;
+        n = list_removals(pass, false, images);
+        n += list_removals(pass, true, images + n);
         r = remove_batches(pass, &batch, images, n, reterr_diag);
         return r < 0 ? r : learn(pass, reterr_diag);
 }

@@ -13,9 +13,6 @@
 #include "base/text.h"
 #include "janitor/passing.h"
 
-/* Space comes back a moment after the engine's answer. */
-#define SETTLE_USEC (2 * USEC_PER_SEC)
-
 static void pass_done(Pass *pass) {
         look_done(&pass->look);
         free(pass->fates);
@@ -221,7 +218,7 @@ static int settle(Pass *pass) {
         if (r < 0 || pass->freed_bytes >= planned_bytes(pass))
                 return r;
         /* When the daemon stops, the figure is of now. */
-        pass->reporter->pause(pass->reporter->userdata, SETTLE_USEC);
+        pass->reporter->pause(pass->reporter->userdata, DISK_SETTLE_USEC);
         return measure(pass);
 }
 
@@ -301,7 +298,7 @@ int pass_run(Docker *docker, const Config *config, Memory *memory, const Surroun
                 .memory = memory,
                 .reporter = reporter,
                 .look = LOOK_NULL,
-                .again = { .watch = &memory->builds },
+                .again = { .watch = &memory->builds, .known_mounts = &memory->known_mounts },
                 .started_sec = now_realtime_sec(),
         };
         int r;

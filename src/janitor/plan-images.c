@@ -11,9 +11,11 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/text.h"
 #include "docker/name.h"
 #include "janitor/plan.h"
 #include "janitor/releases.h"
+#include "janitor/seen.h"
 #include "janitor/source.h"
 
 /* What is known of an image besides its entry in the list. */
@@ -68,15 +70,26 @@ static bool disk_is_full(const Config *config, const Disk *disk) {
                disk->free_inodes < size_of(&inodes, disk->total_inodes);
 }
 
-/* The engine's times alone do not tell: a reproducible build gives its images any date. */
-static bool was_made_since(const Draft *draft, const Image *image) {
-        const ImageFacts *facts = fact_set_find(&draft->inventory->facts, image->id);
+/* A time ahead of the clock was made up, see janitor/releases.c; `ahead`: it was when first read. */
+static bool is_since_asked(const Draft *draft, int64_t sec, bool ahead) {
         const int64_t asked_sec = draft->options->asked_sec;
+
+        return asked_sec > 0 && sec > asked_sec && !ahead && !seen_is_ahead(draft->inventory, sec);
+}
+
+/* The engine's times alone do not tell: a reproducible build gives its images any date. */
+static bool was_made_since(const Draft *draft, size_t i) {
+        const Image *image = &draft->inventory->images.v[i];
+        const ImageFacts *facts = fact_set_find(&draft->inventory->facts, image->id);
+        const SeenImage *seen = draft->order.facts[i].seen;
+        const int64_t tagged_sec = facts ? facts->last_tagged_sec : 0;
+        bool tag_ahead = seen && seen->ahead & SEEN_TAG_AHEAD && tagged_sec == seen->tag_mark;
 
         if (draft->context->first && !strv_sorted_contains(draft->context->first, image->id))
                 return true;
-        return asked_sec > 0 &&
-               (image->created_sec > asked_sec || (facts && facts->last_tagged_sec > asked_sec));
+        return is_since_asked(draft, image->created_sec,
+                              seen && seen->ahead & SEEN_CREATED_AHEAD) ||
+               is_since_asked(draft, tagged_sec, tag_ahead);
 }
 
 static int find_candidates(Draft *draft) {
@@ -90,7 +103,7 @@ static int find_candidates(Draft *draft) {
                 Candidate *candidate = &draft->candidates[i];
 
                 candidate->used = draft->order.facts[i].container || draft->order.facts[i].service;
-                candidate->is_new = was_made_since(draft, image);
+                candidate->is_new = was_made_since(draft, i);
                 candidate->only_rollback = image->names.n > 0;
                 for (size_t j = 0; j < image->names.n && candidate->only_rollback; j++)
                         candidate->only_rollback =
@@ -214,24 +227,39 @@ static bool is_unique(const ImageSet *images, const Image *image, size_t n) {
                        (at == v + images->by_id.n - 1 || strncmp(at[1].key, image->id, n) != 0));
 }
 
-/* "REPO:wpcache-rollback-<12 of the id>", longer where another image has that name, or might get it. */
+/* The n-th form of the tag: 12 digits of the id, more of them, and numbers after 56 of them, which is no
+ * longer than the whole id. NULL: out of memory. */
+static char *rollback_tag_form(const Draft *draft, const char *name, const char *hex, size_t n) {
+        const size_t digits = MIN(12 + 4 * n, (size_t)64);
+        const size_t number = 12 + 4 * n > 64 ? n - (64 - 12) / 4 + 1 : 1;
+        const int n_repository = (int)name_repository_length(name);
+
+        if (number == 1)
+                return text_format("%.*s:%s-%.*s", n_repository, name, draft->config->rollback_tag,
+                                   (int)digits, hex);
+        return text_format("%.*s:%s-%.56s-%zu", n_repository, name, draft->config->rollback_tag,
+                           hex, number);
+}
+
+/* "REPO:wpcache-rollback-<12 of the id>", or the first longer form that no image has, nor might get by the
+ * same rule. There is one, since images have a number of names. */
 static int make_rollback_tag(Draft *draft, const Image *image, const char *name) {
         const ImageSet *images = &draft->inventory->images;
         const char *hex = strchr(image->id, ':');
 
         hex = hex ? hex + 1 : image->id;
-        for (size_t digits = 12; digits <= 64; digits += 4) {
+        for (size_t n = 0;; n++) {
+                const size_t digits = 12 + 4 * n;
                 cleanup_free char *tag = NULL;
 
                 if (digits < 64 && !is_unique(images, image, (size_t)(hex - image->id) + digits))
                         continue;
-                if (asprintf(&tag, "%.*s:%s-%.*s", (int)name_repository_length(name), name,
-                             draft->config->rollback_tag, (int)digits, hex) < 0)
+                tag = rollback_tag_form(draft, name, hex, n);
+                if (!tag)
                         return -ENOMEM;
                 if (!image_set_find_name(images, tag))
                         return named_images_add(&draft->plan->rollback_tags, tag, image->id);
         }
-        return 0;
 }
 
 static int compare_name_repositories(const void *a, const void *b) {

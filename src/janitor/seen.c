@@ -20,6 +20,7 @@
 #include "janitor/plan.h"
 #include "janitor/seen.h"
 
+/* What the host's and a builder's clock may differ. */
 #define AHEAD_SEC 3600
 
 /* Of each name of others, or of each that is the janitor's own, summed: in any order. */
@@ -135,8 +136,7 @@ static bool is_own_mark(const SeenImage *seen) {
                (nameless && (has_names(seen->own_hash) || seen->tag_mark != 0));
 }
 
-/* By more than what the host's and a builder's clock may differ. */
-static bool is_ahead(const Inventory *inventory, int64_t sec) {
+bool seen_is_ahead(const Inventory *inventory, int64_t sec) {
         return sec > inventory->observed_sec + AHEAD_SEC;
 }
 
@@ -171,7 +171,7 @@ static bool move_mark(SeenImage *seen, const Inventory *inventory, int64_t tagge
         if (named)
                 seen->named_sec = naming_time(seen, inventory, tagged_sec, age_now_sec);
         seen->ahead = (seen->ahead & ~SEEN_TAG_AHEAD) |
-                      (is_ahead(inventory, tagged_sec) ? SEEN_TAG_AHEAD : 0);
+                      (seen_is_ahead(inventory, tagged_sec) ? SEEN_TAG_AHEAD : 0);
         named = named && seen->tag_mark != 0;
         seen->tag_mark = tagged_sec;
         seen->dirty = true;
@@ -247,7 +247,7 @@ static SeenImage seen_new(const Inventory *inventory, const Config *config, cons
                 .running_since_sec = -1,
                 .rollback_since_sec = -1,
                 .marked_sec = -1,
-                .ahead = is_ahead(inventory, image->created_sec) ? SEEN_CREATED_AHEAD : 0,
+                .ahead = seen_is_ahead(inventory, image->created_sec) ? SEEN_CREATED_AHEAD : 0,
                 .names_hash = hash_names(config, &image->names, false),
                 .dirty = true,
         };

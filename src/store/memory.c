@@ -13,13 +13,6 @@
 #include "base/array.h"
 #include "store/sql.h"
 
-SeenImage *seen_images_find(const SeenImages *list, const char *id) {
-        for (size_t i = 0; i < list->n; i++)
-                if (strcmp(list->v[i].id, id) == 0)
-                        return &list->v[i];
-        return NULL;
-}
-
 void seen_images_done(SeenImages *list) {
         for (size_t i = 0; i < list->n; i++)
                 free(list->v[i].repository);

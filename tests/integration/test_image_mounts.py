@@ -85,9 +85,9 @@ def test_name_moved_since(engine: Engine, short_path: Path) -> None:
     kept = import_as(engine, "watchparty-web:0", "may be mounted")
     mount(engine, "tools", WEB, running=True)
     unrelated = import_as(engine, "watchparty-api:1", "unrelated")
+    time.sleep(1.1)  # the engine lists seconds
+    later = import_as(engine, WEB, "later")
     with hasty(engine, short_path / "daemon", AGED) as daemon:
-        polls(daemon)
-        later = import_as(engine, WEB, "later")
         polls(daemon)
         newest = import_as(engine, WEB, "newest")
         polls(daemon)
@@ -106,6 +106,30 @@ def test_name_moved_since(engine: Engine, short_path: Path) -> None:
         polls(daemon)
         go_on(daemon, 31)
         wait_until(lambda: not images(engine) & {mounted, kept, newest})
+
+
+def test_name_moved_before_the_daemons_eyes(engine: Engine, short_path: Path) -> None:
+    """What the container has mounted was known before: that alone stays, after a clear and a rebuild, too."""
+    other = import_as(engine, "watchparty-web:0", "not mounted")
+    mounted = import_as(engine, WEB, "mounted")
+    untagged = import_as(engine, "watchparty-api:1", "untagged")
+    time.sleep(1.1)  # the engine lists seconds
+    mount(engine, "tools", WEB)
+    with hasty(engine, short_path / "daemon", AGED) as daemon:
+        polls(daemon)
+        import_as(engine, "watchparty-api:1", "newer")
+        for _ in range(2):
+            done = daemon.ctl("clear", "--target", "all")
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert WEB not in names(engine) and mounted in images(engine)
+        import_as(engine, WEB, "newer")
+        polls(daemon)
+        said = daemon.ctl("explain", mounted[7:19]).stdout
+        assert "container tools (created) uses it" in said, said
+        go_on(daemon, 31)
+        wait_until(lambda: not {other, untagged} & images(engine))
+        go_on(daemon, 31)
+        assert mounted in images(engine) and alarms(daemon) == []
 
 
 @pytest.mark.parametrize("running", [False, True], ids=["stopped", "running"])

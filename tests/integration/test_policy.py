@@ -735,6 +735,46 @@ command=env | grep ^WPCACHE_ALARM >>{told}; echo >>{told}
         assert set(names(engine)) == left
 
 
+def test_no_more_goes_for_a_disk_that_has_room_again(engine: Engine, proxy: Proxy, short_path: Path,
+                                                    small_disk: Path) -> None:
+    """The first removal makes room, so no second image goes for it. What goes by age still goes."""
+    backends = [f"watchparty-backend:{i}" for i in range(5)]
+    extra = HASTY[:HASTY.index("[disk]")] + f"""[images]
+keep_last=1
+max_age=30d
+min_age=1h
+[disk]
+paths={small_disk}
+min_free_inodes=off
+"""
+    if engine.name == "28c":
+        extra = "[poll]\nevents=no\n" + extra
+    load(engine, 3, "watchparty-old", created="2020-01-01T00:00:00Z")
+    with Daemon(proxy.socket, short_path / "daemon", extra) as daemon:
+        polls(daemon)
+        daemon.clock.go_on(days=20)
+        load(engine, 5, "watchparty-backend", created="2021-01-01T00:00:00Z")
+        polls(daemon)
+        daemon.clock.go_on(days=9)
+        polls(daemon)
+        assert len(names(engine)) == 8
+
+        def make_room(method: str, path: str) -> None:
+            if method == "DELETE" and "watchparty-backend" in path:
+                time.sleep(1)  # others would be on their way by now
+                (small_disk / "full").unlink(missing_ok=True)
+
+        proxy.before = make_room
+        daemon.clock.go_on(days=2)
+        (small_disk / "full").write_bytes(bytes(60 << 20))
+        wait_until(lambda: not set(backends) <= set(names(engine)), 60)
+        polls(daemon)
+        assert len(set(names(engine)) & set(backends)) == 4, names(engine)
+        assert len([name for name in names(engine) if "old" in name]) == 1, names(engine)
+        runs = [run for run in ctl_json(daemon, "history")["runs"] if run["kind"] == "policy"]
+        assert len(runs) == 1 and runs[0]["outcome"] == "done", runs
+
+
 @ONE
 def test_new_host_only_observes_under_pressure_too(engine: Engine, short_path: Path,
                                                    small_disk: Path) -> None:

@@ -10,6 +10,7 @@
 
 #include "janitor/policy.h"
 #include "janitor/proof.h"
+#include "seen-find.h"
 
 #define HOUR 3600
 #define DAY (24 * HOUR)

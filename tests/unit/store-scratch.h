@@ -11,6 +11,7 @@
 #include "test.h"
 
 #include "base/array.h"
+#include "seen-find.h"
 #include "store/store.h"
 
 /* A directory of the test's own, gone after it. */

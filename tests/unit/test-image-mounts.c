@@ -16,6 +16,7 @@ typedef struct Host {
         ContainerSet containers;
         ImageSet images;
         ImageMounts mounts;
+        KnownMounts known;
         int64_t tagged_sec; /* of every image */
         size_t n_asked;
 } Host;
@@ -24,6 +25,7 @@ static void host_donep(Host *h) {
         container_set_done(&h->containers);
         image_set_done(&h->images);
         image_mounts_done(&h->mounts);
+        known_mounts_done(&h->known);
 }
 
 static void add_image(Host *h, const char *hex, const char *name, int64_t created_sec) {
@@ -43,6 +45,7 @@ static void add_container(Host *h, const char *name, const char *state, const ch
                                 .state = strdup(state),
                                 .created_sec = created_sec };
 
+        snprintf(container.id, sizeof(container.id), "%s", name);
         assert_int_equal(strv_add(&container.image_mounts, mounted), 0);
         assert_int_equal(container_set_add(&h->containers, &container), 0);
 }
@@ -59,8 +62,9 @@ static int tagged(void *userdata, const Image *image, int64_t *ret_sec) {
 static void find(Host *h) {
         image_mounts_done(&h->mounts);
         assert_int_equal(image_set_index(&h->images), 0);
-        assert_int_equal(
-                image_mounts_find(&h->containers, &h->images, NOW_SEC, tagged, h, &h->mounts), 0);
+        assert_int_equal(image_mounts_find(&h->containers, &h->images, NOW_SEC, tagged, h,
+                                           &h->known, &h->mounts),
+                         0);
 }
 
 static const char *holder(const Host *h, const char *hex, bool certain) {
@@ -103,7 +107,7 @@ static void test_by_id(void **state) {
 
 /* A name that was given before the container was made has not moved since. */
 static void test_name_that_stayed(void **state) {
-        cleanup(host_done) Host h = { .tagged_sec = 5 };
+        cleanup(host_done) Host h = { .tagged_sec = 4 };
 
         (void)state;
         add_image(&h, "aa" HEX62, "web:1", 1);
@@ -161,6 +165,57 @@ static void test_name_that_is_gone(void **state) {
         assert_int_equal(h.n_asked, 0);
 }
 
+/* Of a tag and a container of the same second it is not known which came first. */
+static void test_name_of_the_same_second(void **state) {
+        cleanup(host_done) Host h = { .tagged_sec = 5 };
+
+        (void)state;
+        add_image(&h, "aa" HEX62, "web:1", 1);
+        add_image(&h, "bb" HEX62, NULL, 1);
+        add_container(&h, "c", "running", "web:1", 5);
+        find(&h);
+        assert_holder(&h, "aa" HEX62, true, "c");
+        assert_holder(&h, "bb" HEX62, false, "c");
+}
+
+static void replace_images(Host *h) {
+        image_set_done(&h->images);
+        h->n_asked = 0;
+}
+
+/* A container keeps its image: what was known before a clear took the name, or a build moved it, holds. */
+static void test_name_that_was_known(void **state) {
+        cleanup(host_done) Host h = { .tagged_sec = 4 };
+
+        (void)state;
+        add_image(&h, "aa" HEX62, "web:1", 1);
+        add_container(&h, "c", "exited", "web:1", 5);
+        find(&h);
+
+        replace_images(&h);
+        add_image(&h, "aa" HEX62, "web:wpcache-rollback-aa", 1);
+        add_image(&h, "bb" HEX62, NULL, 1);
+        find(&h);
+        assert_holder(&h, "aa" HEX62, true, "c");
+        assert_holder(&h, "bb" HEX62, false, "");
+        assert_int_equal(h.n_asked, 0);
+
+        replace_images(&h);
+        h.tagged_sec = 8;
+        add_image(&h, "aa" HEX62, NULL, 1);
+        add_image(&h, "bb" HEX62, NULL, 1);
+        add_image(&h, "cc" HEX62, "web:1", 7);
+        add_container(&h, "d", "exited", "web:1", 9); /* of the newer image, and of no other */
+        find(&h);
+        assert_holder(&h, "aa" HEX62, true, "c");
+        assert_holder(&h, "bb" HEX62, false, "");
+        assert_holder(&h, "cc" HEX62, true, "d");
+
+        container_set_done(&h.containers);
+        find(&h);
+        assert_int_equal(h.known.n, 0);
+}
+
 static void test_mounted_by_id(void **state) {
         cleanup(host_done) Host h = { 0 };
 
@@ -192,9 +247,14 @@ static void test_many(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_by_id),           cmocka_unit_test(test_name_that_stayed),
-                cmocka_unit_test(test_name_that_moved), cmocka_unit_test(test_name_that_is_gone),
-                cmocka_unit_test(test_mounted_by_id),   cmocka_unit_test(test_many),
+                cmocka_unit_test(test_by_id),
+                cmocka_unit_test(test_name_that_stayed),
+                cmocka_unit_test(test_name_that_moved),
+                cmocka_unit_test(test_name_that_is_gone),
+                cmocka_unit_test(test_name_of_the_same_second),
+                cmocka_unit_test(test_name_that_was_known),
+                cmocka_unit_test(test_mounted_by_id),
+                cmocka_unit_test(test_many),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

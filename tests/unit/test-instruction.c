@@ -123,6 +123,8 @@ static void test_steps(void **state) {
         static const char *const bases[][2] = {
                 { "[1/4] FROM docker.io/library/python:3.12@sha256:0123", "python" },
                 { "[a 1/2] FROM docker.io/team/app", "team/app" },
+                { "[a 1/2] FROM index.docker.io/library/python:3", "python" },
+                { "[a 1/2] FROM library/python:3", "python" },
                 { "[a 1/2] FROM localhost:5000/team/app:1", "localhost:5000/team/app" },
         };
         uint64_t hash;

@@ -122,6 +122,41 @@ static void test_interrupt_reaches_all_tasks(void **state) {
         assert_true(now_boottime_usec() - begin_usec < 10 * USEC_PER_SEC);
 }
 
+/* Two tasks at once: one asks for the end, then the other one's connection fails. */
+typedef struct Halting {
+        _Atomic unsigned n_begun;
+        _Atomic bool halted;
+} Halting;
+
+static int halt_or_fail(Docker *docker, size_t i, void *userdata, Diag *reterr_diag) {
+        uint64_t until_usec = now_boottime_usec() + 2 * USEC_PER_SEC;
+        Halting *halting = userdata;
+
+        (void)docker;
+        halting->n_begun++;
+        while ((halting->n_begun < 2 || (i == 1 && !halting->halted)) &&
+               now_boottime_usec() < until_usec)
+                usleep(1000);
+        if (i == 1) {
+                usleep(50000);
+                return diag_set(reterr_diag, -ECONNRESET, "reset");
+        }
+        halting->halted = true;
+        return -EAGAIN;
+}
+
+static void test_failure_goes_before_a_halt(void **state) {
+        Engine engine = { ENGINE_20 };
+        cleanup(stub_free) Stub *stub = wide_stub(serve, &engine);
+        cleanup(docker_free) Docker *docker = connect_to(stub);
+        Halting halting = { 0 };
+        Diag diag = DIAG_NULL;
+
+        (void)state;
+        assert_int_equal(docker_parallel(docker, 2, halt_or_fail, &halting, &diag), -ECONNRESET);
+        assert_string_equal(diag.text, "reset");
+}
+
 /* The first connection is to one engine, those after it to another. */
 typedef struct Replaced {
         Engine before, after;
@@ -205,6 +240,7 @@ int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_several_connections),
                 cmocka_unit_test(test_interrupt_reaches_all_tasks),
+                cmocka_unit_test(test_failure_goes_before_a_halt),
                 cmocka_unit_test(test_another_engine_answers),
                 cmocka_unit_test(test_deadline_moves_with_each_call_of_a_task),
                 cmocka_unit_test(test_one_connection),

@@ -279,6 +279,76 @@ static void test_rollback_tags(void **state) {
         host_done(&h);
 }
 
+/* However many of the tag's forms other images have, the image gets one before its name goes. */
+static void test_every_form_of_the_rollback_tag_is_taken(void **state) {
+        static const char hex[] =
+                "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+        char tag[160], last[160];
+        Host h = host_new();
+        ClearPlan plan;
+
+        (void)state;
+        host_image(&h, hex, "watchparty-web:1", NULL, IMAGE_KIND_BUILDKIT);
+        host_container(&h, "web", hex, "running");
+        host_image(&h, "aa", "other:1", NULL, IMAGE_KIND_BUILDKIT);
+        for (int digits = 12; digits <= 64; digits += 4) {
+                snprintf(tag, sizeof(tag), "watchparty-web:wpcache-rollback-%.*s", digits, hex);
+                host_name(&h, "aa", tag);
+        }
+        snprintf(tag, sizeof(tag), "watchparty-web:wpcache-rollback-%.56s-2", hex);
+        host_name(&h, "aa", tag);
+        snprintf(last, sizeof(last), "watchparty-web:wpcache-rollback-%.56s-3", hex);
+
+        plan = host_plan(&h);
+        assert_non_null(named_images_find(&plan.names, "watchparty-web:1"));
+        assert_non_null(named_images_find(&plan.rollback_tags, last));
+        clear_plan_done(&plan);
+        host_done(&h);
+}
+
+/* A date that someone made up does not make an image newer than the clear: on a full disk it gets no tag. */
+static void test_image_dated_ahead_of_the_clock(void **state) {
+        static const struct {
+                int64_t created_sec, tagged_sec; /* after the clear was asked for */
+                unsigned ahead;
+                bool is_new;
+        } table[] = {
+                { -5, 0, 0, false },
+                { 5, 0, 0, true },
+                { -5, 5, 0, true },
+                { 48 * 3600, 0, 0, false },
+                { -5, 48 * 3600, 0, false },
+                { 5, 0, SEEN_CREATED_AHEAD, false },
+                { -5, 5, SEEN_TAG_AHEAD, false },
+                { 5, 5, SEEN_TAG_AHEAD, true },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                Host h = host_new();
+                SeenImage *seen;
+                ClearPlan plan;
+
+                h.options.asked_sec = h.inventory.observed_sec - 60;
+                h.config.min_free = (Size){ .percent = 15 };
+                host_disk(&h, 100, 10);
+                host_image(&h, "x", "watchparty-web:x", NULL, IMAGE_KIND_OTHER);
+                host_find(&h, "x")->created_sec = h.options.asked_sec + table[i].created_sec;
+                if (table[i].tagged_sec != 0)
+                        host_facts(&h, "x")->last_tagged_sec =
+                                h.options.asked_sec + table[i].tagged_sec;
+                seen = host_seen(&h, "x");
+                seen->ahead = table[i].ahead;
+                seen->tag_mark = host_facts(&h, "x")->last_tagged_sec;
+
+                plan = host_plan(&h);
+                if ((plan.rollback_tags.n > 0) != table[i].is_new)
+                        fail_msg("%zu: whether it is new is wrong", i);
+                clear_plan_done(&plan);
+                host_done(&h);
+        }
+}
+
 /* The tag of one repository ends with the next clear of it, and must not end what another one rolls back to. */
 static void test_rollback_tag_of_each_repository(void **state) {
         Host h = host_new();
@@ -669,6 +739,8 @@ int main(void) {
                 cmocka_unit_test(test_tags_of_the_unreadable_stay),
                 cmocka_unit_test(test_tag_that_lets_serve),
                 cmocka_unit_test(test_rollback_tags),
+                cmocka_unit_test(test_every_form_of_the_rollback_tag_is_taken),
+                cmocka_unit_test(test_image_dated_ahead_of_the_clock),
                 cmocka_unit_test(test_rollback_tag_of_each_repository),
                 cmocka_unit_test(test_untagged),
                 cmocka_unit_test(test_suspects),

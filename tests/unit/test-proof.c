@@ -5,7 +5,9 @@
  * on real engines; the freshness matrix of the integration tests shows the same with builds.
  */
 
+#include "base/text.h"
 #include "host.h"
+#include "janitor/local-base.h"
 
 typedef struct Row {
         const char *what;
@@ -217,6 +219,46 @@ static void test_local_base(void **state) {
         }
 }
 
+/* A release of many names, beside thousands that bore one of them before it: those are no images built upon
+ * it; one that never did is. */
+static void test_local_base_of_many_names(void **state) {
+        enum { NAMES = 1000, RELEASES = 10000 };
+        cleanup_free bool *bases = NULL;
+        Host h = host_new();
+        char text[64];
+
+        (void)state;
+        host_image(&h, "b", "watchparty-web:latest", NULL, IMAGE_KIND_BUILDKIT);
+        for (unsigned i = 0; i < NAMES; i++) {
+                snprintf(text, sizeof(text), "watchparty-web:%u", i);
+                host_name(&h, "b", text);
+        }
+        host_layers(&h, "b", "b");
+        for (unsigned i = 0; i <= RELEASES; i++) {
+                ImageFacts *facts;
+
+                snprintf(text, sizeof(text), "sha256:r%u", i);
+                facts = fact_set_add(&h.inventory.facts, text);
+                assert_non_null(facts);
+                facts->ours = true;
+                assert_int_equal(prefixes_add(&facts->layers, 'b'), 0);
+                assert_int_equal(prefixes_add(&facts->layers, 1000 + i), 0);
+                if (i == RELEASES)
+                        break;
+                assert_int_equal(facts_add_name(facts, text_hash("watchparty-web:latest")), 0);
+                if (i + 1 < RELEASES)
+                        continue;
+                assert_int_equal(fact_set_index(&h.inventory.facts), 0);
+                assert_int_equal(local_bases_find(&h.inventory, &h.config, &bases), 0);
+                assert_false(bases[0]);
+                free(TAKE_PTR(bases));
+        }
+        assert_int_equal(fact_set_index(&h.inventory.facts), 0);
+        assert_int_equal(local_bases_find(&h.inventory, &h.config, &bases), 0);
+        assert_true(bases[0]);
+        host_done(&h);
+}
+
 /* The volume of a builder whose container is gone, and of one whose container is there. */
 static void test_builder_volumes(void **state) {
         Host h = host_new();
@@ -381,6 +423,7 @@ int main(void) {
                 cmocka_unit_test(test_builder),
                 cmocka_unit_test(test_remedy),
                 cmocka_unit_test(test_local_base),
+                cmocka_unit_test(test_local_base_of_many_names),
                 cmocka_unit_test(test_builder_volumes),
                 cmocka_unit_test(test_the_unreadable_is_named_once),
                 cmocka_unit_test(test_cleared_with_a_child),
