@@ -174,6 +174,21 @@ static int note_base(const Inventory *inventory, size_t base, ImageFacts *facts)
         return 0;
 }
 
+/* Who signed the entries does not tell where a base image ends that BuildKit made, too; its own history does,
+ * if that of the image begins with it. */
+static size_t base_history(const Inventory *inventory, size_t base, const ImageFacts *facts) {
+        const ImageFacts *of_base =
+                base < inventory->images.n
+                        ? fact_set_find(&inventory->facts, inventory->images.v[base].id)
+                        : NULL;
+        const HashList *steps = of_base ? &of_base->steps : NULL;
+
+        if (!steps || steps->n == 0 || steps->n >= facts->steps.n ||
+            memcmp(steps->v, facts->steps.v, steps->n * sizeof(*steps->v)) != 0)
+                return 0;
+        return steps->n;
+}
+
 int image_bases_note(const Config *config, Inventory *inventory) {
         cleanup_free ImageChain *chains = NULL;
         cleanup_free size_t *bases = NULL;
@@ -188,6 +203,7 @@ int image_bases_note(const Config *config, Inventory *inventory) {
 
                 if (!facts)
                         continue;
+                n_base = MAX(n_base, base_history(inventory, bases[i], facts));
                 facts->dirty |= facts->n_base != n_base;
                 facts->n_base = n_base;
                 if (facts_teach(facts))

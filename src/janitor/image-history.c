@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "docker/name.h"
 #include "docker/parallel.h"
+#include "janitor/image-base.h"
 #include "janitor/instruction.h"
 #include "janitor/ownership.h"
 
@@ -150,13 +151,16 @@ static int find_ours(const Config *config, Inventory *inventory, bool *wanted) {
         return 0;
 }
 
-/* Whether the history says who built the image, or whether it begins like ours. */
+/* Whether the history says who built the image, whether it begins like ours, or where a base image of ours
+ * ends. */
 static bool history_decides(const Inventory *inventory, const Image *image,
                             const ImageFacts *facts) {
         if (image->parent_id[0])
                 return image->names.n > 0 || !image_has_children(inventory, image);
-        return facts &&
-               (image_kind_is_classic(facts->kind) || facts->inline_cache == INLINE_CACHE_YES);
+        if (!facts)
+                return false;
+        return image_kind_is_classic(facts->kind) || facts->inline_cache == INLINE_CACHE_YES ||
+               (facts->kind == IMAGE_KIND_BUILDKIT && image_may_be_base(image, facts));
 }
 
 /* Marks in `wanted`, beside the images of ours there, what history_decides(); and takes out what is

@@ -31,15 +31,16 @@ typedef struct Walk {
         Inventory *inventory;
         Step *steps;
         size_t n_steps;
-        bool *stages;  /* one an image: it turned out to be a stage of ours */
-        uint64_t *ids; /* text_hash() of the id of each image, in ascending order */
+        bool *stages;   /* one an image: it turned out to be a stage of ours */
+        uint64_t *ends; /* text_hash() of the ids of images that end builds of ours, ascending */
+        size_t n_ends;
         size_t n_asked, n_times_asked;
 } Walk;
 
 static void walk_donep(Walk *walk) {
         free(walk->steps);
         free(walk->stages);
-        free(walk->ids);
+        free(walk->ends);
 }
 
 /* What ends a build: an image with a name, or a stage of ours that is known as such. */
@@ -91,21 +92,23 @@ static int compare_hashes(const void *a, const void *b) {
         return (*x > *y) - (*x < *y);
 }
 
-static int hash_ids(Walk *walk) {
+/* Of the images that end builds of ours. */
+static int hash_ends(Walk *walk, const Config *config) {
         const ImageSet *images = &walk->inventory->images;
+        bool ours;
 
-        walk->ids = calloc(images->n + 1, sizeof(*walk->ids));
-        if (!walk->ids)
+        walk->ends = calloc(images->n + 1, sizeof(*walk->ends));
+        if (!walk->ends)
                 return -ENOMEM;
         for (size_t i = 0; i < images->n; i++)
-                walk->ids[i] = text_hash(images->v[i].id);
-        qsort(walk->ids, images->n, sizeof(*walk->ids), compare_hashes);
+                if (ends_build(config, walk->inventory, &images->v[i], &ours) && ours)
+                        walk->ends[walk->n_ends++] = text_hash(images->v[i].id);
+        qsort(walk->ends, walk->n_ends, sizeof(*walk->ends), compare_hashes);
         return 0;
 }
 
 static bool is_here(const Walk *walk, uint64_t id_hash) {
-        return bsearch(&id_hash, walk->ids, walk->inventory->images.n, sizeof(*walk->ids),
-                       compare_hashes);
+        return bsearch(&id_hash, walk->ends, walk->n_ends, sizeof(*walk->ends), compare_hashes);
 }
 
 static int order_steps(Walk *walk, const Config *config) {
@@ -118,7 +121,7 @@ static int order_steps(Walk *walk, const Config *config) {
         walk->stages = calloc(n + 1, sizeof(*walk->stages));
         if (!visited || !walk->steps || !walk->stages)
                 return -ENOMEM;
-        r = hash_ids(walk);
+        r = hash_ends(walk, config);
         if (r >= 0)
                 r = chains_find(walk->inventory, config, &chains);
         if (r < 0)

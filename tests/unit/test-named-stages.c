@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "janitor/named-stages.h"
+#include "janitor/stages.h"
 
 #define SEC NSEC_PER_SEC
 
@@ -34,7 +35,9 @@ static Host host_of_two(int64_t age_sec, ImageStep step) {
 
 /* The engine knows no image. */
 static AmidOurs observe(Host *h) {
-        const Engine engine = { .server = "Docker/28", .api_version = "1.47", .info = "{}" };
+        const Engine engine = { .server = "Docker/x (linux)",
+                                .api_version = "1.41",
+                                .info = "@20-info.json" };
         cleanup(stub_free) Stub *stub = stub_new(serve, &engine);
         cleanup(docker_free) Docker *docker = NULL;
         Diag diag = DIAG_NULL;
@@ -121,6 +124,13 @@ static void test_lost_again(void **state) {
         h.inventory.images.n--; /* ours */
         assert_int_equal(observe(&h), AMID_OURS_NAMED_SINCE);
         h.inventory.images.n++;
+        strv_done(&host_find(&h, "ours")->names); /* an image of others stands on it now */
+        image(&h, "child", "other:z", 50, STEP_COMMAND);
+        strcpy(host_find(&h, "child")->parent_id, "sha256:ours");
+        assert_int_equal(observe(&h), AMID_OURS_NAMED_SINCE);
+        strv_done(&host_find(&h, "child")->names);
+        h.inventory.images.n--;
+        host_name(&h, "ours", "watchparty-a:1");
 
         image(&h, "between", "other:y", 101, STEP_COMMAND);
         assert_int_equal(observe(&h), AMID_OURS_NOT);
@@ -128,11 +138,102 @@ static void test_lost_again(void **state) {
         host_done(&h);
 }
 
+/* What the engine said of an image once is not asked again, whatever it was. */
+static void test_asked_once(void **state) {
+        static const struct {
+                const char *created_by;
+                AmidOurs amid;
+        } cases[] = {
+                { "/bin/sh -c make", AMID_OURS_NAMED_BEFORE },
+                { "/bin/sh -c #(nop)  CMD [\\\"x\\\"]", AMID_OURS_NOT },
+                { "run", AMID_OURS_NOT }, /* docker commit: the command of the image */
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                char history[256];
+                Engine engine = {
+                        .server = "Docker/x (linux)",
+                        .api_version = "1.41",
+                        .info = "@20-info.json",
+                        .answers = {
+                                { "GET /v1.41/images/sha256%3Ax/json", 200,
+                                  "{\"Id\":\"sha256:x\",\"Created\":\"2027-01-15T07:58:17.5Z\","
+                                  "\"Config\":{\"Cmd\":[\"run\"]}}", 0 },
+                                { "GET /v1.41/images/sha256%3Ax/history", 200, history, 0 },
+                        },
+                };
+                cleanup(stub_free) Stub *stub = stub_new(serve, &engine);
+                cleanup(docker_free) Docker *docker = NULL;
+                Host h = host_of_two(103, STEP_UNKNOWN);
+
+                snprintf(history, sizeof(history), "[{\"CreatedBy\":\"%s\",\"Comment\":\"\"}]",
+                         cases[i].created_by);
+                assert_int_equal(docker_new(stub->path, TIMEOUT, TIMEOUT, &docker), 0);
+                assert_int_equal(fact_set_index(&h.inventory.facts), 0);
+                for (unsigned k = 0; k < 3; k++) {
+                        assert_int_equal(
+                                named_stages_observe(docker, &h.config, &h.inventory, NULL), 0);
+                        assert_int_equal(engine.used[0], 1);
+                        assert_int_equal(engine.used[1], 1);
+                        assert_int_equal(host_facts(&h, "x")->made_amid_ours, cases[i].amid);
+                }
+                host_done(&h);
+        }
+}
+
+/* The same of a leaf, which is a stage of ours or once had a name. */
+static void test_leaf_asked_once(void **state) {
+        static const struct {
+                const char *tagged;
+                bool stage;
+        } cases[] = {
+                { "0001-01-01T00:00:00Z", true },
+                { "2027-01-15T07:58:18Z", false },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                char detail[256];
+                Engine engine = {
+                        .server = "Docker/x (linux)",
+                        .api_version = "1.41",
+                        .info = "@20-info.json",
+                        .answers = {
+                                { "GET /v1.41/images/sha256%3Ax/json", 200, detail, 0 },
+                                { "GET /v1.41/images/sha256%3Ax/history", 200,
+                                  "[{\"CreatedBy\":\"/bin/sh -c make\",\"Comment\":\"\"}]", 0 },
+                        },
+                };
+                cleanup(stub_free) Stub *stub = stub_new(serve, &engine);
+                cleanup(docker_free) Docker *docker = NULL;
+                Host h = host_of_two(103, STEP_UNKNOWN);
+
+                h.inventory.image_store = IMAGE_STORE_GRAPHDRIVER;
+                strv_done(&host_find(&h, "x")->names);
+                snprintf(detail, sizeof(detail),
+                         "{\"Id\":\"sha256:x\",\"Created\":\"2027-01-15T07:58:17.5Z\","
+                         "\"Metadata\":{\"LastTagTime\":\"%s\"}}",
+                         cases[i].tagged);
+                assert_int_equal(docker_new(stub->path, TIMEOUT, TIMEOUT, &docker), 0);
+                assert_int_equal(fact_set_index(&h.inventory.facts), 0);
+                for (unsigned k = 0; k < 3; k++) {
+                        host_find(&h, "x")->may_be_stage = false; /* a new list */
+                        host_find(&h, "x")->created_nsec = 0;
+                        assert_int_equal(stages_observe(docker, &h.config, &h.inventory, NULL), 0);
+                        assert_int_equal(engine.used[0], 1);
+                        assert_int_equal(host_find(&h, "x")->may_be_stage, cases[i].stage);
+                        assert_int_equal(host_facts(&h, "x")->ours, cases[i].stage);
+                }
+                host_done(&h);
+        }
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_rules),
-                cmocka_unit_test(test_unknown_times),
-                cmocka_unit_test(test_lost_again),
+                cmocka_unit_test(test_rules),           cmocka_unit_test(test_unknown_times),
+                cmocka_unit_test(test_lost_again),      cmocka_unit_test(test_asked_once),
+                cmocka_unit_test(test_leaf_asked_once),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -602,6 +602,32 @@ static void test_bases_of_metadata(void **state) {
         }
 }
 
+/* Entries that BuildKit wrote for a base image, too, are the base image's. */
+static void test_base_by_buildkit(void **state) {
+        Host h = host_new();
+
+        (void)state;
+        host_image(&h, "base", "python:3", NULL, IMAGE_KIND_BUILDKIT);
+        assert_int_equal(strv_add(&host_find(&h, "base")->digests, "python@sha256:1"), 0);
+        host_layers(&h, "base", "bP");
+        host_history(&h, "base", "bP");
+        for (unsigned i = 0; i < 2; i++) {
+                const char *id = i == 0 ? "ours" : "x";
+
+                host_image(&h, id, i == 0 ? "watchparty-a:1" : "other:x", NULL,
+                           IMAGE_KIND_BUILDKIT);
+                host_layers(&h, id, i == 0 ? "bPA" : "bPX");
+                host_history(&h, id, i == 0 ? "bPA" : "bPX");
+                host_facts(&h, id)->inline_cache = INLINE_CACHE_YES;
+        }
+        host_facts(&h, "ours")->ours = true;
+        assert_true(source_of(&h, "x").like_ours);
+        assert_int_equal(image_bases_note(&h.config, &h.inventory), 0);
+        assert_int_equal(host_facts(&h, "x")->n_base, 2);
+        assert_false(source_of(&h, "x").like_ours);
+        host_done(&h);
+}
+
 static void add_stages(Host *h, const char *id, const char *stages) {
         for (; *stages; stages++)
                 assert_int_equal(hash_list_add(&host_facts(h, id)->stages,
@@ -740,6 +766,7 @@ int main(void) {
                 cmocka_unit_test(test_projects),
                 cmocka_unit_test(test_names_of_services),
                 cmocka_unit_test(test_bases_of_metadata),
+                cmocka_unit_test(test_base_by_buildkit),
                 cmocka_unit_test(test_built_stages),
         };
 
