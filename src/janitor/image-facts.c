@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "base/span.h"
 #include "base/text.h"
 #include "docker/parallel.h"
 #include "janitor/built-stages.h"
@@ -62,7 +63,8 @@ static bool came_with_its_name(const Inventory *inventory, const Image *image,
 /* An image that is inspected. */
 typedef struct Inspection {
         const Image *image;
-        size_t at; /* the position of its facts, if there are any */
+        size_t at;           /* the position of its facts, if there are any */
+        uint64_t begin_usec; /* CLOCK_BOOTTIME */
         ImageDetail detail;
         bool gone;
         int error; /* of this image alone; the other images can be read */
@@ -80,6 +82,7 @@ static int inspect(Docker *docker, size_t i, void *userdata, Diag *reterr_diag) 
         Diag diag = DIAG_NULL;
         int r;
 
+        inspection->begin_usec = now_boottime_usec();
         r = docker_image(docker, inspection->image->id, &inspection->detail, &diag);
         inspection->gone = r == -ENOENT;
         if (r >= 0 || inspection->gone)
@@ -122,6 +125,7 @@ static int add_facts(const Inspection *inspection, Inventory *inventory) {
         entry->tagged_here = detail->last_tagged_sec != 0;
         entry->last_tagged_nsec = detail->last_tagged_nsec;
         entry->inspected = true;
+        entry->inspected_usec = inspection->begin_usec;
         entry->names_hash = hash_names(image);
         entry->dirty = true;
         return 0;
