@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * The base image of an image: what FROM named. The chain of parents tells it of an image of the classic
- * builder; of others, whose parents no engine knows, their layers do: the base image's are the beginning
- * of theirs. Pure, and N log N.
+ * The base image of an image: the image that FROM named. For an image of the classic builder the chain of
+ * parents tells it. The engine knows no parents of other images; there it is the image whose layers are
+ * the longest beginning of theirs. Pure, and N log N.
  */
 
 #include "janitor/chains.h"
@@ -13,9 +13,9 @@
 #define BASE_NOT_KNOWN SIZE_MAX
 
 /*
- * Whether FROM may name this image of others: it was pulled, imported, or made by the classic builder or
- * another tool. What BuildKit built here is left out, since it may be a stage of ours, or a copy of it; and so it
- * does where it was pushed from here. `facts` may be NULL.
+ * Whether an image of ours may be built upon this one: others made it, and it was pulled, imported, or made
+ * by the classic builder or another tool. False for an image that BuildKit built here, pushed from here or
+ * not: it may be a stage or a copy of ours. `facts` may be NULL.
  */
 bool image_may_be_base(const Image *image, const ImageFacts *facts);
 
@@ -26,6 +26,7 @@ int image_bases_find(const Inventory *inventory, const ImageChain *chains, size_
  * empty where it is not known. 0 or -ENOMEM. */
 int image_base_repositories(const Inventory *inventory, size_t base, HashList *ret) must_check;
 
-/* Notes in the facts where the base image of each image of ours ends, as exactly as its chain tells, and
- * what names it has. A base image that lost its name keeps in these facts those that it had. */
+/* Notes in the facts of each image how many entries of its history are the base image's, where its chain
+ * tells, and for images of ours the repositories that name the base image. Those that named it before are
+ * kept when it has no name any more. */
 int image_bases_note(const Config *config, Inventory *inventory) must_check;

@@ -13,8 +13,9 @@
  *   ENV A=1                                     /bin/sh -c #(nop)  ENV A=1
  *   EXPOSE map[8000/tcp:{}], EXPOSE [8000/tcp]  /bin/sh -c #(nop)  EXPOSE 8000
  *
- * BuildKit has no entry for ONBUILD, and an import has no text at all. The other tools that write "/bin/sh -c #(nop)", such as buildah,
- * count as the classic builder: it would take their steps for its own.
+ * BuildKit has no entry for ONBUILD, and an import has no text at all. The other tools that write
+ * "/bin/sh -c #(nop)", such as buildah, count as the classic builder: it would take their steps for its
+ * own.
  */
 
 #include "base/macro.h"
@@ -34,9 +35,9 @@ bool instruction_is_classic(const char *created_by, const char *comment);
 char *instruction_normal(const char *created_by);
 
 /*
- * The hash of one instruction of a Dockerfile in that form, by the name that BuildKit's record of a build gives its
- * step: "[builder 2/3] RUN make"; of FROM, that of instruction_hash_of_from(). Returns 1; 0 where the step
- * is no instruction, or makes no layer; or -ENOMEM.
+ * The text_hash() of that form, for an instruction that BuildKit's record of a build names as a step:
+ * "[builder 2/3] RUN make"; for FROM instruction_hash_of_from(). Returns 1; 0 for a step that is no
+ * instruction of a Dockerfile; or -ENOMEM.
  */
 int instruction_hash_of_step(const char *name, uint64_t *ret) must_check;
 /* `repository` is the text_hash() of the name of a base image. */

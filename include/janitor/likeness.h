@@ -24,14 +24,14 @@ typedef struct Likeness {
         bool histories_known; /* the history of some image of ours */
         /* Of images of ours: */
         HashSet steps;       /* beginnings of the history that reach past the base image */
-        HashSet on_named;    /* the first step, with a repository of the base image, */
-        HashSet on_nameless; /* … with the first instruction of a base image that has no name, */
-        HashSet on_unknown;  /* … with the last one of a base image of which no more is known */
-        HashSet stages;      /* the instructions of all stages, of builds that BuildKit told of */
-        HashSet beginnings;  /* beginnings of the layers: fewer than all of them */
-        HashSet wholes;      /* all of the layers */
-        HashSet builds;      /* the same, all of a build in one hash */
-        HashSet projects;    /* the compose projects that label them */
+        HashSet on_named;    /* the first step, with a repository of the base image */
+        HashSet on_nameless; /* the same, with the first instruction of a base image without a name */
+        HashSet on_unknown; /* the same, with the last instruction of a base image that is not here */
+        HashSet stages;     /* the instructions of all stages, of builds that BuildKit told of */
+        HashSet beginnings; /* beginnings of the layers: fewer than all of them */
+        HashSet wholes;     /* all of the layers */
+        HashSet builds;     /* for each build in `stages` a hash of all its instructions */
+        HashSet projects;   /* the compose projects that label them */
 
         HashSet bases; /* all layers of each image that is known to be no build of ours */
 } Likeness;
@@ -55,7 +55,8 @@ bool likeness_of_classic(const Likeness *likeness, const ImageFacts *facts, cons
 
 /*
  * An image of BuildKit's. Where it is known to carry inline cache metadata: it shares a layer with ours
- * beyond a common base, or its build did what stages of ours do, and less than a whole build of ours. Where that is unknown: one of the two has all layers of the other, since a
+ * beyond a common base, or all instructions of its build are instructions of stages of ours, and no build
+ * of ours has just these. Where that is unknown: one of the two has all layers of the other, since a
  * shorter beginning in common is taken for a common base; so is an image that was pulled and that ours
  * only goes on from.
  */

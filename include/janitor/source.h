@@ -37,7 +37,8 @@ typedef struct Source {
         /*
          * It begins like an image of ours, present or remembered, so that the next build may well take
          * steps from it; or it is a stage or a service of ours, as far as times and labels tell; or it is
-         * the classic builder's and no history of ours was ever known. Where this is false, an image of others is only named among the assumptions.
+         * the classic builder's and no history of ours was ever known. Where this is false, an image of
+         * others is only named among the assumptions.
          */
         bool like_ours;
         bool of_our_project; /* like_ours, because it has the label of a compose project of ours */

@@ -15,9 +15,9 @@
 #include "base/text.h"
 #include "janitor/ownership.h"
 
-/* The position of an image, or of the facts of one, by the hash of layers. */
+/* The position of an image, or of the facts of one, by a hash of its layers or of those and its history. */
 typedef struct Entry {
-        uint64_t layers;
+        uint64_t key;
         size_t at;
 } Entry;
 
@@ -30,17 +30,17 @@ static void entries_donep(Entries *entries) {
         free(entries->v);
 }
 
-static int add(Entries *entries, uint64_t layers, size_t at) {
+static int add(Entries *entries, uint64_t key, size_t at) {
         if (array_grow(entries->v, entries->n, entries->size) < 0)
                 return -ENOMEM;
-        entries->v[entries->n++] = (Entry){ layers, at };
+        entries->v[entries->n++] = (Entry){ key, at };
         return 0;
 }
 
 static int compare_entries(const void *a, const void *b) {
         const Entry *x = a, *y = b;
 
-        return (x->layers > y->layers) - (x->layers < y->layers);
+        return (x->key > y->key) - (x->key < y->key);
 }
 
 static void sort(Entries *entries) {
@@ -48,14 +48,14 @@ static void sort(Entries *entries) {
                 qsort(entries->v, entries->n, sizeof(*entries->v), compare_entries);
 }
 
-/* The first entry that is not below `layers`. */
-static size_t find_first(const Entries *entries, uint64_t layers) {
+/* The first entry that is not below `key`. */
+static size_t find_first(const Entries *entries, uint64_t key) {
         size_t low = 0, high = entries->n;
 
         while (low < high) {
                 size_t middle = low + (high - low) / 2;
 
-                if (entries->v[middle].layers < layers)
+                if (entries->v[middle].key < key)
                         low = middle + 1;
                 else
                         high = middle;
@@ -63,13 +63,26 @@ static size_t find_first(const Entries *entries, uint64_t layers) {
         return low;
 }
 
-static bool contains(const Entries *entries, uint64_t layers) {
-        size_t i = find_first(entries, layers);
+static bool contains(const Entries *entries, uint64_t key) {
+        size_t i = find_first(entries, key);
 
-        return i < entries->n && entries->v[i].layers == layers;
+        return i < entries->n && entries->v[i].key == key;
 }
 
-/* Images of ours, by all of their layers. */
+static uint64_t all_layers(const ImageFacts *facts) {
+        return facts->layers.v[facts->layers.n - 1];
+}
+
+/* An image that adds ENV, CMD or the like to its base image has no more layers: its history is longer. */
+static uint64_t key_with_history(const ImageFacts *facts) {
+        uint64_t steps = 0;
+
+        for (size_t i = 0; i < facts->steps.n; i++)
+                steps = hash_prefix(steps, facts->steps.v[i]);
+        return hash_prefix(all_layers(facts), steps);
+}
+
+/* Images of ours, by all of their layers, and by those and all of their history. */
 static int find_candidates(const Inventory *inventory, const Config *config, Entries *ret) {
         int r = 0;
 
@@ -77,23 +90,46 @@ static int find_candidates(const Inventory *inventory, const Config *config, Ent
                 const Image *image = &inventory->images.v[i];
                 const ImageFacts *facts = fact_set_find(&inventory->facts, image->id);
 
-                if (facts && facts->layers.n > 0 && image_is_ours(config, image))
-                        r = add(ret, facts->layers.v[facts->layers.n - 1], i);
+                if (!facts || facts->layers.n == 0 || !image_is_ours(config, image))
+                        continue;
+                r = add(ret, all_layers(facts), i);
+                if (r >= 0 && facts->steps.n > 0)
+                        r = add(ret, key_with_history(facts), i);
         }
         sort(ret);
         return r;
 }
 
-/* Images of ours, present or remembered, by their layers that are all layers of a candidate. */
+static int add_beginnings(const ImageFacts *facts, size_t at, const Entries *candidates,
+                          Entries *ret) {
+        uint64_t steps = 0;
+        int r = 0;
+
+        for (size_t i = 0; i + 1 < facts->layers.n && r >= 0; i++)
+                if (contains(candidates, facts->layers.v[i]))
+                        r = add(ret, facts->layers.v[i], at);
+        if (!contains(candidates, all_layers(facts)))
+                return r;
+        for (size_t i = 0; i + 1 < facts->steps.n && r >= 0; i++) {
+                uint64_t key;
+
+                steps = hash_prefix(steps, facts->steps.v[i]);
+                key = hash_prefix(all_layers(facts), steps);
+                if (contains(candidates, key))
+                        r = add(ret, key, at);
+        }
+        return r;
+}
+
+/* Images of ours, present or remembered, by those of their beginnings that are a whole candidate. */
 static int find_longer(const Inventory *inventory, const Entries *candidates, Entries *ret) {
         int r = 0;
 
-        for (size_t i = 0; i < inventory->facts.n; i++) {
+        for (size_t i = 0; i < inventory->facts.n && r >= 0; i++) {
                 const ImageFacts *facts = &inventory->facts.v[i];
 
-                for (size_t j = 0; facts->ours && j + 1 < facts->layers.n && r >= 0; j++)
-                        if (contains(candidates, facts->layers.v[j]))
-                                r = add(ret, facts->layers.v[j], i);
+                if (facts->ours && facts->layers.n > 0)
+                        r = add_beginnings(facts, i, candidates, ret);
         }
         sort(ret);
         return r;
@@ -123,8 +159,8 @@ int local_bases_find(const Inventory *inventory, const Config *config, bool **re
                 const Entry *candidate = &candidates.v[i];
                 bool *base = &bases[candidate->at];
 
-                for (size_t j = find_first(&longer, candidate->layers);
-                     !*base && j < longer.n && longer.v[j].layers == candidate->layers; j++)
+                for (size_t j = find_first(&longer, candidate->key);
+                     !*base && j < longer.n && longer.v[j].key == candidate->key; j++)
                         *base = !took_name(&inventory->images.v[candidate->at],
                                            &inventory->facts.v[longer.v[j].at]);
         }

@@ -23,7 +23,7 @@ typedef struct Finder {
         const Config *config;
         const NamedImages *cleared;
         ImageChain *chains;
-        size_t *bases;
+        size_t *bases; /* the base image of each, by image_bases_find() */
         Source *sources;
         Likeness likeness;
         bool *local_bases; /* one an image */

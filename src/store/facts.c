@@ -150,17 +150,21 @@ static bool hash_from_text(const char *text, uint64_t *ret) {
 
 /* What is not such a text, in a file that somebody changed, is no list. */
 static int hash_list_from_text(const char *text, size_t n, HashList *ret) {
-        size_t n_hashes = n / HASH_DIGITS;
+        cleanup(hash_list_done) HashList list = { 0 };
+        const size_t n_hashes = n / HASH_DIGITS;
 
-        if (n_hashes == 0 || n_hashes > HASHES_MAX || n % HASH_DIGITS != 0)
+        if (n_hashes > HASHES_MAX || n % HASH_DIGITS != 0)
                 return 0;
-        ret->v = calloc(n_hashes, sizeof(*ret->v));
-        if (!ret->v)
-                return -ENOMEM;
-        for (size_t i = 0; i < n_hashes; i++)
-                if (!hash_from_text(text + i * HASH_DIGITS, &ret->v[i]))
+        for (size_t i = 0; i < n_hashes; i++) {
+                uint64_t hash;
+
+                if (!hash_from_text(text + i * HASH_DIGITS, &hash))
                         return 0;
-        ret->n = n_hashes;
+                if (hash_list_add(&list, hash) < 0)
+                        return -ENOMEM;
+        }
+        *ret = list;
+        list = (HashList){ 0 };
         return 0;
 }
 

@@ -60,8 +60,12 @@ def images(engine: Engine) -> set[str]:
     return {image["Id"] for image in look(engine, "/v1.41/images/json?all=1")}
 
 
+def build_cache(engine: Engine) -> list[dict[str, Any]]:
+    return look(engine, "/v1.41/system/df")["BuildCache"] or []
+
+
 def records(engine: Engine) -> set[str]:
-    return {record["ID"] for record in look(engine, "/v1.41/system/df")["BuildCache"] or ()}
+    return {record["ID"] for record in build_cache(engine)}
 
 
 def everything(engine: Engine) -> tuple[Any, ...]:

@@ -299,10 +299,11 @@ def build(engine: Engine, directory: Path, name: str, dockerfile: str, classic: 
     return count(done.stdout + done.stderr)
 
 
-def test_base_image_stays(engine: Engine, daemon: Daemon, short_path: Path) -> None:
+@pytest.mark.parametrize("child", [CHILD, f"FROM {BASE}\nENV RELEASE=1\nCMD [\"/app\"]\n"], ids=["layers", "metadata"])
+def test_base_image_stays(engine: Engine, daemon: Daemon, short_path: Path, child: str) -> None:
     project = short_path / "project"
     build(engine, project, BASE, BASE_DOCKERFILE)
-    build(engine, project, BACKEND, CHILD)
+    build(engine, project, BACKEND, child)
     base, image = names(engine)[BASE], names(engine)[BACKEND]
     assert f"  keep      {BASE} (kept: local base image)\n" in dry_run(daemon)
     for again in range(2):
@@ -310,7 +311,7 @@ def test_base_image_stays(engine: Engine, daemon: Daemon, short_path: Path) -> N
         assert clear.returncode == 0, clear.stdout + clear.stderr
         assert names(engine) == {BASE: base, rollback_name(image): image}, again
     assert f"NOTE: kept: local base image: {BASE}\n" in clear.stdout
-    assert build(engine, project, BACKEND, CHILD).cached == 0
+    assert build(engine, project, BACKEND, child).cached == 0
 
 
 def test_base_image_of_the_classic_builder_remains(engine: Engine, daemon: Daemon, short_path: Path) -> None:

@@ -228,6 +228,39 @@ static void test_base(void **state) {
         }
 }
 
+/* A child that adds only ENV or CMD has the layers of its base, and a longer history. */
+static void test_base_of_metadata(void **state) {
+        static const struct {
+                const char *history, *of_child;
+                bool base;
+        } cases[] = {
+                { "bA", "bAE", true },  { "bA", "bAEC", true }, { "bA", "bA", false },
+                { "bA", "bXE", false }, { "bAE", "bA", false }, { NULL, "bAE", false },
+                { "bA", NULL, false },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Host h = host_new();
+
+                host_image(&h, "b", "watchparty-base:1", NULL, IMAGE_KIND_BUILDKIT);
+                host_image(&h, "child", "watchparty-a:1", NULL, IMAGE_KIND_BUILDKIT);
+                host_layers(&h, "b", "bA");
+                host_layers(&h, "child", "bA");
+                if (cases[i].history)
+                        host_history(&h, "b", cases[i].history);
+                if (cases[i].of_child)
+                        host_history(&h, "child", cases[i].of_child);
+                host_facts(&h, "b")->ours = host_facts(&h, "child")->ours = true;
+                if (source_of(&h, "b").base != cases[i].base ||
+                    source_of(&h, "child").base !=
+                            (cases[i].history && cases[i].of_child &&
+                             strlen(cases[i].history) > strlen(cases[i].of_child)))
+                        fail_msg("case %zu", i);
+                host_done(&h);
+        }
+}
+
 /* A longer image that bore its name does not hide another one that is built upon it. */
 static void test_base_of_one_of_several(void **state) {
         Host h = host_new();
@@ -621,6 +654,7 @@ int main(void) {
                 cmocka_unit_test(test_rows),
                 cmocka_unit_test(test_containerd),
                 cmocka_unit_test(test_base),
+                cmocka_unit_test(test_base_of_metadata),
                 cmocka_unit_test(test_base_of_one_of_several),
                 cmocka_unit_test(test_loaded_first_step),
                 cmocka_unit_test(test_ownership),

@@ -84,6 +84,17 @@ static void test_facts(void **state) {
         for (size_t i = 0; i < facts.n; i++)
                 assert_facts_equal(fact_set_find(&back, facts.v[i].id), &facts.v[i]);
 
+        /* What was read goes on growing. */
+        for (size_t i = 0; i < back.n; i++) {
+                const size_t n = back.v[i].names.n;
+
+                assert_int_equal(facts_add_name(&back.v[i], 1), 0);
+                assert_int_equal(facts_add_name(&back.v[i], 2), 0);
+                assert_int_equal(back.v[i].names.n, MIN(n + 2, (size_t)FACTS_NAMES_MAX));
+                assert_int_equal(hash_list_add(&back.v[i].layers, 1), 0);
+                back.v[i].dirty = false;
+        }
+
         /* Only what is dirty is written. */
         back.v[0].n_base = 1234;
         back.v[1].n_base = 1234;
