@@ -2,9 +2,10 @@
 #pragma once
 
 /*
- * GET /events: what happens to images, containers and build cache, as it happens. It is a hint to
- * look, never a fact to act on: the engine keeps the last 256 events in memory, loses them when it
- * restarts, and drops some for a slow reader (moby daemon/events).
+ * GET /events: what happens to images, containers and build cache, as it happens. An event is a reason
+ * to look again, never a fact to act on. The engine keeps the last 256 events in memory, loses them when
+ * it restarts, and drops events for a reader that leaves 1,024 of them unread for 100 ms (moby
+ * daemon/events).
  */
 
 #include "docker/api.h"

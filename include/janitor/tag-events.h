@@ -7,6 +7,9 @@
  * daemon/containerd). An image that was inspected while the stream was connected and has had no such
  * event since need not be inspected again. Where the stream is not connected nothing is known.
  *
+ * What is known begins anew after a gap: when the stream is connected again, and when so many events come
+ * at once that the engine may have dropped some.
+ *
  * The watcher thread writes, the worker thread reads; every function takes the mutex. Times are of
  * CLOCK_BOOTTIME, those in nanoseconds of the engine's wall clock.
  */

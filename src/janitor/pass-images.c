@@ -26,7 +26,7 @@
 /* What may be removed after one look at the host: as many images as go, within these bounds, in a few
  * times as long as the look took. */
 #define BATCH_LOOKS 4
-#define BATCH_USEC_MIN (500 * USEC_PER_MSEC)
+#define BATCH_USEC_MIN USEC_PER_SEC
 #define BATCH_USEC_MAX (2 * USEC_PER_SEC)
 /* How many names of one image may be taken after one look at them. */
 #define NAMES_MAX 16

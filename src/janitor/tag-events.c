@@ -18,6 +18,12 @@
 /* An engine that did not tell its events, or too late, is not asked again for so long. */
 #define RETRY_USEC USEC_PER_MINUTE
 
+/* The engine drops events for a reader that leaves 1,024 unread (docker/watch.h). A watcher that was held
+ * up reads those at once, so that many events in a moment count as a gap; half as many, since a moment may
+ * fall into two. */
+#define MOMENT_USEC (2 * USEC_PER_SEC)
+#define MOMENT_MAX 512
+
 typedef struct TagEvent {
         uint64_t id_hash; /* two images with one hash share their events */
         uint64_t heard_usec;
@@ -28,6 +34,8 @@ struct TagEvents {
         char *socket_path;    /* of the stream, NULL: there was none yet */
         uint64_t whole_usec;  /* what was heard is complete after this time; USEC_INFINITY: never */
         uint64_t newest_usec; /* of all events but those of trash tags */
+        uint64_t moment_usec; /* when the present moment began */
+        size_t n_moment;      /* events in it, of any kind */
         uint64_t ask_usec;    /* the engine is not asked before */
         int64_t heard_nsec;   /* the engine's time up to which events were heard */
         size_t n;
@@ -114,8 +122,18 @@ static void note_image(TagEvents *events, const char *id, uint64_t now_usec) {
         *entry = (TagEvent){ id_hash, now_usec };
 }
 
+static void count_event(TagEvents *events, uint64_t now_usec) {
+        if (now_usec - events->moment_usec >= MOMENT_USEC) {
+                events->moment_usec = now_usec;
+                events->n_moment = 0;
+        }
+        if (++events->n_moment >= MOMENT_MAX)
+                events->whole_usec = MAX(events->whole_usec, now_usec);
+}
+
 void tag_events_note(TagEvents *events, const DockerEvent *event, uint64_t now_usec) {
         pthread_mutex_lock(&events->mutex);
+        count_event(events, now_usec);
         if (event->time_nsec > 0)
                 events->heard_nsec = event->time_nsec;
         if (gives_name(event)) {

@@ -107,21 +107,35 @@ static void test_gap(void **state) {
 /* The oldest event is forgotten, and with it what was known up to then. */
 static void test_overflow(void **state) {
         cleanup(tag_events_free) TagEvents *events = connected(100);
+        const uint64_t begin = USEC_PER_MINUTE, step = 10 * USEC_PER_MSEC;
+        const uint64_t end = begin + TAG_EVENTS_MAX * step;
         char id[IMAGE_ID_MAX];
 
         (void)state;
         for (unsigned i = 0; i < TAG_EVENTS_MAX; i++) {
                 snprintf(id, sizeof(id), "sha256:%04x", i);
-                note(events, "tag", id, "app:1", 1000 + i);
+                note(events, "tag", id, "app:1", begin + i * step);
         }
         assert_true(tag_events_none_of(events, "sha256:ffff", 101));
-        note(events, "tag", "sha256:0000", "app:1", 3000); /* 0001 is the oldest now */
-        note(events, "tag", "sha256:eeee", "app:1", 3001);
-        assert_false(tag_events_none_of(events, "sha256:ffff", 1001));
-        assert_true(tag_events_none_of(events, "sha256:ffff", 1002));
-        assert_false(tag_events_none_of(events, "sha256:0001", 1001));
-        assert_false(tag_events_none_of(events, "sha256:0000", 3000));
-        assert_false(tag_events_none_of(events, "sha256:eeee", 3001));
+        note(events, "tag", "sha256:0000", "app:1", end); /* 0001 is the oldest now */
+        note(events, "tag", "sha256:eeee", "app:1", end + 1);
+        assert_false(tag_events_none_of(events, "sha256:ffff", begin + step));
+        assert_true(tag_events_none_of(events, "sha256:ffff", begin + step + 1));
+        assert_false(tag_events_none_of(events, "sha256:0001", begin + step));
+        assert_false(tag_events_none_of(events, "sha256:0000", end));
+        assert_false(tag_events_none_of(events, "sha256:eeee", end + 1));
+}
+
+/* So many at once that the engine may have dropped some, of whatever kind. */
+static void test_many_events_at_once_are_a_gap(void **state) {
+        cleanup(tag_events_free) TagEvents *events = connected(100);
+        const uint64_t begin = USEC_PER_MINUTE;
+
+        (void)state;
+        for (unsigned i = 0; i < 1024; i++)
+                note(events, "delete", "sha256:01", NULL, begin + i);
+        assert_false(tag_events_none_of(events, "sha256:02", begin));
+        assert_true(tag_events_none_of(events, "sha256:02", begin + 1024));
 }
 
 #define LATE                                                                                  \
@@ -204,6 +218,7 @@ int main(void) {
                 cmocka_unit_test(test_trash_tags),
                 cmocka_unit_test(test_gap),
                 cmocka_unit_test(test_overflow),
+                cmocka_unit_test(test_many_events_at_once_are_a_gap),
                 cmocka_unit_test(test_late_events),
                 cmocka_unit_test(test_no_answer),
         };
