@@ -300,9 +300,11 @@ static int look_up(Slice *slice, Docker *docker, const size_t *images, size_t n,
         }
         if (n_names > 0)
                 r = docker_images_named(docker, names, n_names, &slice->named, reterr_diag);
-        if (r >= 0 && tag_events_sync(pass->tag_events, docker, pass->config->docker_socket))
+        if (r < 0) /* of a name that can't be asked for: each image is inspected */
+                return r == -EINVAL || failure_is_of_object(r) ? 0 : r;
+        if (tag_events_sync(pass->tag_events, docker, pass->config->docker_socket))
                 slice->listed_usec = begin_usec;
-        return r;
+        return 0;
 }
 
 /* The first image of a batch has its turn in any case, so that no batch ends without one. */
