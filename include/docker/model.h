@@ -202,6 +202,7 @@ typedef struct Container {
         Mount *mounts; /* binds and volumes alone */
         size_t n_mounts;
         Strv image_mounts; /* references of the images it has mounted, as given at create */
+        bool builds;       /* it runs a step of the classic builder; noted by inventory_observe() */
         int64_t created_sec;
 } Container;
 
@@ -216,6 +217,10 @@ typedef struct ContainerSet {
 int container_set_add(ContainerSet *set, Container *container) must_check;
 /* Makes container_set_holder() fast; to be called again after a change. */
 int container_set_index(ContainerSet *set) must_check;
+/* The positions of the containers made from the image of this id; NULL where there are none. For an indexed
+ * set alone. */
+const IndexEntry *container_set_of_image(const ContainerSet *set, const char *image_id,
+                                         size_t *ret_n);
 /* A container made from the image of this id, a running one if there is one; or NULL. */
 const Container *container_set_holder(const ContainerSet *set, const char *image_id);
 void container_done(Container *container);

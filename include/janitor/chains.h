@@ -22,8 +22,8 @@ typedef struct ImageChain {
         /* How many steps the image has of its own, down to its base image, the image itself included.
          * 0: the classic builder did not make it here; CHAIN_BROKEN: not known. */
         size_t n_own;
-        /* Position of the base image; CHAIN_NO_IMAGE: there is none (FROM scratch), or not known, as
-         * `n_own` tells. */
+        /* Position of the base image; CHAIN_NO_IMAGE: FROM scratch if chain_tells_base(), else
+         * unknown. */
         size_t base;
 } ImageChain;
 

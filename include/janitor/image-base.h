@@ -14,8 +14,8 @@
 
 /*
  * Whether an image of ours may be built upon this one: others made it, and it was pulled, imported, or made
- * by the classic builder or another tool. False for an image that BuildKit built here, pushed from here or
- * not: it may be a stage or a copy of ours. `facts` may be NULL.
+ * by the classic builder or another tool. Images that BuildKit built here are excluded, also after a push:
+ * they may be stages of ours. `facts` may be NULL.
  */
 bool image_may_be_base(const Image *image, const ImageFacts *facts);
 
@@ -26,7 +26,9 @@ int image_bases_find(const Inventory *inventory, const ImageChain *chains, size_
  * empty where it is not known. 0 or -ENOMEM. */
 int image_base_repositories(const Inventory *inventory, size_t base, HashList *ret) must_check;
 
-/* Notes in the facts of each image how many entries of its history are the base image's, where its chain
- * tells, and for images of ours the repositories that name the base image. Those that named it before are
- * kept when it has no name any more. */
+/*
+ * Notes in the facts of each image how many entries of its history are the base image's: exactly where its
+ * chain tells, else at least. For images that teach (facts_teach()) it also notes the repositories that name
+ * the base image. Those that named it before are kept when it has no name any more.
+ */
 int image_bases_note(const Config *config, Inventory *inventory) must_check;

@@ -24,7 +24,8 @@ typedef struct Likeness {
         bool histories_known; /* the history of some image of ours */
         /* Of images of ours: */
         HashSet steps;       /* beginnings of the history that reach past the base image */
-        HashSet on_named;    /* the first step, with a repository of the base image */
+        HashSet on_named;    /* the first step, with a repository of the base image; each step past
+                              * n_base where the base image may be longer (not CLASSIC) */
         HashSet on_nameless; /* the same, with the first instruction of a base image without a name */
         HashSet on_unknown; /* the same, with the last instruction of a base image that is not here */
         HashSet stages;     /* the instructions of all stages, of builds that BuildKit told of */
@@ -48,17 +49,21 @@ static inline void likeness_donep(Likeness *likeness) {
         likeness_done(likeness);
 }
 
-/* An image of the classic builder, and the repositories that name its base image now; true as well where
- * its history or every history of ours is unknown. `facts` may be NULL; `exact`: its n_base is. */
+/*
+ * An image of the classic builder, and the repositories that name its base image now. True as well where
+ * its history or every history of ours is unknown, or where HASHES_MAX entries of its history are the base
+ * image's, so that its own are not kept. `facts` may be NULL. `exact`: facts->n_base is the exact number;
+ * else any later entry may be the first instruction of the Dockerfile, and each is compared.
+ */
 bool likeness_of_classic(const Likeness *likeness, const ImageFacts *facts, const HashList *bases,
                          bool exact);
 
 /*
  * An image of BuildKit's. Where it is known to carry inline cache metadata: it shares a layer with ours
- * beyond a common base, or all instructions of its build are instructions of stages of ours, and no build
- * of ours has just these. Where that is unknown: one of the two has all layers of the other, since a
- * shorter beginning in common is taken for a common base; so is an image that was pulled and that ours
- * only goes on from.
+ * beyond a common base, or has the same base image and first instruction, or all instructions of its build
+ * are in stages of ours, and they are not exactly those of one of our builds. Where that is unknown: one of
+ * the two has all layers of the other, since a shorter beginning in common is taken for a common base; so is
+ * an image that was pulled and that ours only goes on from.
  */
 bool likeness_of_buildkit(const Likeness *likeness, const ImageFacts *facts, bool pulled);
 

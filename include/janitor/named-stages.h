@@ -12,16 +12,16 @@
 #include "janitor/inventory.h"
 
 /*
- * Completes inventory->facts, whose histories must be read already. Two cases are noted:
+ * Completes made_amid_ours in inventory->facts, whose histories must be read already. An image of others is
+ * made amid ours if a step of ours followed within ten seconds, with no step of another image with a name in
+ * between. Excluded are images that end with CMD or ENTRYPOINT, as applications do, that have the label of a
+ * compose project, that docker commit made, or whose times are not known.
  *
- * ours: a step of ours followed within an hour, and the image got its name only after the image of ours
- * was made. Until then it was a stage without a name.
+ * AMID_OURS_NAMED_SINCE: when the image was first seen with its name, the newest tag was newer than the image
+ * of ours. Then the image most likely had no name before.
  *
- * made_amid_ours: the image had its name before, so it may as well be an application of others that was
- * built just before ours. Therefore a step of ours must have followed within ten seconds, and the image
- * must not end with CMD or ENTRYPOINT, as applications do.
- *
- * An image that docker commit made is neither.
+ * The mark stays when that image of ours is gone. While it is there and tells otherwise, the mark goes: a
+ * build of others that was under way may have got its name, and lies in between.
  */
 int named_stages_observe(Docker *docker, const Config *config, Inventory *inventory,
                          Diag *reterr_diag) must_check;

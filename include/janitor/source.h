@@ -36,9 +36,9 @@ typedef struct Source {
         bool configured_base; /* by [images] base */
         /*
          * It begins like an image of ours, present or remembered, so that the next build may well take
-         * steps from it; or it is a stage or a service of ours, as far as times and labels tell; or it is
-         * the classic builder's and no history of ours was ever known. Where this is false, an image of
-         * others is only named among the assumptions.
+         * steps from it; or build times suggest a stage of ours, or its compose label names a project of
+         * ours; or it is the classic builder's and no history of ours was ever known. Where this is false,
+         * an image of others is only named among the assumptions.
          */
         bool like_ours;
         bool of_our_project; /* like_ours, because it has the label of a compose project of ours */

@@ -39,9 +39,11 @@ static inline void named_builds_donep(NamedBuilds *builds) {
 
 /* An untagged image of the classic builder without children: a stage, or the newest step of a build. */
 bool image_is_classic_leaf(const Inventory *inventory, const Image *image);
-/* Asks the engine whether a step of a build made the leaf, by the newest entry of its history: docker commit
- * leaves its comment there, or the command of its container. True where that can't be read. */
-int leaf_is_step(Docker *docker, const Image *leaf, bool *ret, Diag *reterr_diag) must_check;
+/* Whether a step of a build made the leaf, by the newest entry of its history: docker commit leaves its
+ * comment there, or the command of its container. Asks the engine unless the facts tell; they may be NULL.
+ * True where the history can't be read, false where it is empty. */
+int leaf_is_step(Docker *docker, const Image *leaf, const ImageFacts *facts, bool *ret,
+                 Diag *reterr_diag) must_check;
 /* Whether the build that a leaf is of has ended. */
 bool stage_has_ended(const NamedBuilds *builds, const Image *leaf);
 /* Whether it was a build of ours: it may be a stage, and the first image that was made and named since,
@@ -49,8 +51,8 @@ bool stage_has_ended(const NamedBuilds *builds, const Image *leaf);
 bool stage_is_ours(const NamedBuilds *builds, const Image *leaf);
 
 /*
- * Asks the engine for the exact time of leaves, and of images of ours that bear a name, where both were
- * made in one second: builds of compose follow each other quickly. An image that is gone or
+ * Asks the engine for the exact time of leaves, and of images that bear a name, ours or not, where both
+ * were made in one second: builds of compose follow each other quickly. An image that is gone or
  * can't be read, and those past a few dozen, keep their seconds, and the leaf counts as the newer one.
  */
 int stages_ask_times(Docker *docker, const Config *config, Inventory *inventory,
@@ -58,12 +60,12 @@ int stages_ask_times(Docker *docker, const Config *config, Inventory *inventory,
 
 /*
  * Sets may_be_stage of the leaves that are stages of ours, as far as the engine tells, and notes in their
- * facts that they are ours: the final image does not tell their instructions. inventory->facts must hold
- * their histories.
+ * facts that they are ours, so that their instructions are known, which the history of the final image
+ * lacks. inventory->facts must hold their histories.
  */
 int stages_observe(Docker *docker, const Config *config, Inventory *inventory,
                    Diag *reterr_diag) must_check;
 
 /* Adds the stages of ours, and the untagged steps they stand on, to the images that a clear knows as
- * its own. 0 or -ENOMEM. */
+ * its own; these are prepared then. 0 or -ENOMEM. */
 int stages_add(const Inventory *inventory, const Config *config, NamedImages *suspects) must_check;

@@ -30,6 +30,23 @@ static inline bool image_kind_is_classic(ImageKind kind) {
  * cache_from on the graphdriver store. The API does not tell. */
 typedef enum InlineCache { INLINE_CACHE_UNKNOWN, INLINE_CACHE_NO, INLINE_CACHE_YES } InlineCache;
 
+/* What the newest entry in an image's history tells: see janitor/step.h. */
+typedef enum ImageStep {
+        STEP_UNKNOWN, /* not asked, or not answered */
+        STEP_NONE,    /* docker commit made the image, or another tool than the classic builder */
+        STEP_OTHER,   /* a step of a build, neither CMD nor ENTRYPOINT */
+        STEP_COMMAND, /* CMD or ENTRYPOINT */
+        STEP_MAX
+} ImageStep;
+
+/* Whether an image of others was made right before a step of ours: see janitor/named-stages.h. */
+typedef enum AmidOurs {
+        AMID_OURS_NOT,
+        AMID_OURS_NAMED_BEFORE, /* when ours was made, the image may have had its name already */
+        AMID_OURS_NAMED_SINCE,  /* it was tagged after ours was made */
+        AMID_OURS_MAX
+} AmidOurs;
+
 typedef struct HashList {
         uint64_t *v;
         size_t n;
@@ -66,16 +83,21 @@ typedef struct ImageFacts {
         char id[IMAGE_ID_MAX];
         ImageKind kind;
         InlineCache inline_cache;
-        bool ours;                /* it bore a name of ours at some time, or was a stage of such */
-        bool made_amid_ours;      /* see janitor/named-stages.h */
-        bool tagged_here;         /* by a build or by docker tag, which docker pull does not do */
-        int64_t n_history;        /* entries in its history; FACTS_NO_HISTORY: not read */
-        uint64_t names_hash;      /* of its names when it was inspected; 0: it was not */
-        HashList layers;          /* prefixes of the contents of its layers, the lowest first */
-        HashList steps;           /* the instructions in its history, the oldest first */
-        size_t n_base;            /* so many of its entries, at least, are its base image's */
-        HashList bases;           /* of an image of ours: the repositories that its base image is or
-                                   * was named by; empty: not known */
+        bool ours; /* It once had a name in scope, or was a stage of such an image. */
+        AmidOurs made_amid_ours;
+        uint64_t amid_hash; /* text_hash() of the id of the image of ours that tells it */
+        ImageStep step;
+        bool bore_name;       /* it has or had a name; of an untagged image known where `step` is */
+        int64_t created_nsec; /* 0: not asked */
+        /* By a build or by docker tag. On the containerd store also by docker pull and docker load. */
+        bool tagged_here;
+        int64_t n_history;   /* entries in its history; FACTS_NO_HISTORY: not read */
+        uint64_t names_hash; /* of its names when it was inspected; 0: it was not */
+        HashList layers;     /* prefixes of the contents of its layers, the lowest first */
+        HashList steps;      /* the instructions in its history, the oldest first */
+        size_t n_base;       /* so many of its entries, at least, are its base image's */
+        /* Where facts_teach(): the repositories that name or named its base image; empty: not known. */
+        HashList bases;
         uint64_t project_hash;    /* of an image of ours: its compose project; 0: none */
         HashList stages;          /* the instructions of all stages of its build: built-stages.h */
         HashList names;           /* of ours that it was seen with, the first ones */
@@ -86,6 +108,11 @@ typedef struct ImageFacts {
         int64_t last_tagged_nsec; /* the same, exactly */
         bool dirty;               /* differs from what is stored */
 } ImageFacts;
+
+/* Whether the instructions of the image are taken for those of a build of ours. */
+static inline bool facts_teach(const ImageFacts *facts) {
+        return facts->ours || facts->made_amid_ours == AMID_OURS_NAMED_SINCE;
+}
 
 typedef struct FactSet {
         ImageFacts *v;
@@ -106,8 +133,10 @@ static inline void fact_set_donep(FactSet *facts) {
         fact_set_done(facts);
 }
 
-/* So many images are remembered; past that those go that were stored first. */
+/* So many images are remembered. Past that the facts of images of others go first, those that were stored
+ * first before later ones. Images of ours past FACTS_OURS_KEPT count as images of others. */
 #define FACTS_KEPT 20000
+#define FACTS_OURS_KEPT 15000
 
 /* Indexed. */
 int store_read_facts(Store *store, FactSet *ret, Diag *reterr_diag) must_check;

@@ -331,7 +331,7 @@ int print_clear_plan(const Ctl *ctl, const Json *plan) {
                        render_count(json_get_int(plan, "records", 0), "build cache record", count),
                        render_bytes(plan, "recordBytes", bytes));
         if (json_size(remaining) > 0)
-                printf("In the way now:\n");
+                printf("Left after it, with the commands for then:\n");
         render_remaining(&ctl->render, remaining);
         render_not_reached(json_get(plan, "notReached"));
         render_texts("NOTE", json_get(plan, "notes"));

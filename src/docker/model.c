@@ -331,6 +331,11 @@ int container_set_index(ContainerSet *set) {
         return 0;
 }
 
+const IndexEntry *container_set_of_image(const ContainerSet *set, const char *image_id,
+                                         size_t *ret_n) {
+        return index_find(&set->by_image, image_id, ret_n);
+}
+
 static const Container *better_holder(const Container *found, const Container *container) {
         if (!found ||
             (strcmp(found->state, "running") != 0 && strcmp(container->state, "running") == 0))
@@ -343,7 +348,7 @@ const Container *container_set_holder(const ContainerSet *set, const char *image
 
         if (set->indexed) {
                 size_t n;
-                const IndexEntry *entries = index_find(&set->by_image, image_id, &n);
+                const IndexEntry *entries = container_set_of_image(set, image_id, &n);
 
                 for (size_t i = 0; i < n; i++)
                         found = better_holder(found, &set->v[entries[i].at]);

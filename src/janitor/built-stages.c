@@ -96,14 +96,18 @@ static int find_wanted(const Inventory *inventory, Index *ret) {
         return others && ret->n > 0;
 }
 
-/* A record that can't be read tells nothing. */
+/* A record that can't be read tells nothing, but an older one may. */
 static int ask(Docker *docker, const Candidate *candidate) {
         cleanup(hash_list_done) HashList stages = { 0 };
         ImageFacts *facts = candidate->facts;
-        int r = docker_build_steps(docker, candidate->ref, on_step, &stages, NULL);
+        int r;
 
-        if (r < 0 || facts->stages.n > 0)
+        r = docker_build_steps(docker, candidate->ref, on_step, &stages, NULL);
+        if (failure_is_of_object(r))
+                return 0;
+        if (r < 0 || stages.n == 0)
                 return r;
+        hash_list_done(&facts->stages);
         facts->stages = stages;
         stages = (HashList){ 0 };
         facts->dirty = true;
@@ -112,14 +116,20 @@ static int ask(Docker *docker, const Candidate *candidate) {
 
 int built_stages_observe(Docker *docker, Inventory *inventory) {
         cleanup(candidates_done) Candidates candidates = { .facts = &inventory->facts };
-        int r = find_wanted(inventory, &candidates.wanted);
+        size_t n_asked = 0;
+        int r;
 
+        r = find_wanted(inventory, &candidates.wanted);
         if (r <= 0)
                 return r;
         r = docker_builds(docker, BUILDS_ALL, on_build, &candidates, NULL);
         if (candidates.n > 0)
                 qsort(candidates.v, candidates.n, sizeof(*candidates.v), compare_candidates);
-        for (size_t i = 0; i < candidates.n && i < BUILDS_ASKED_MAX && r >= 0; i++)
+        for (size_t i = 0; i < candidates.n && n_asked < BUILDS_ASKED_MAX && r >= 0; i++) {
+                if (candidates.v[i].facts->stages.n > 0) /* by another build of the image */
+                        continue;
+                n_asked++;
                 r = ask(docker, &candidates.v[i]);
+        }
         return r == -ENOMEM || r == -ECANCELED ? r : 0;
 }

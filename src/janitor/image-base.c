@@ -19,52 +19,77 @@ bool image_may_be_base(const Image *image, const ImageFacts *facts) {
         return facts->kind != IMAGE_KIND_BUILDKIT || (image->digests.n > 0 && !facts->tagged_here);
 }
 
-/* All layers of an image that may be a base, and its position. */
+/* The position of an image that may be a base, by a hash of all its layers, or of those and its history. */
 typedef struct Whole {
-        uint64_t layers;
+        uint64_t key;
         size_t image;
 } Whole;
 
-/* Of images with the same layers one with a name comes first. */
+/* Of images with the same key one with a name comes first. */
 static int compare_wholes(const void *a, const void *b, void *userdata) {
         const Inventory *inventory = userdata;
         const Whole *x = a, *y = b;
         bool x_named, y_named;
 
-        if (x->layers != y->layers)
-                return x->layers < y->layers ? -1 : 1;
+        if (x->key != y->key)
+                return x->key < y->key ? -1 : 1;
         x_named = !image_is_untagged(&inventory->images.v[x->image]);
         y_named = !image_is_untagged(&inventory->images.v[y->image]);
         return x_named != y_named ? y_named - x_named
                                   : (x->image > y->image) - (x->image < y->image);
 }
 
-static const Whole *find_whole(const Whole *v, size_t n, uint64_t layers) {
-        size_t low = 0;
+/* BASE_NOT_KNOWN: there is none. */
+static size_t find_whole(const Whole *v, size_t n_wholes, uint64_t key) {
+        size_t low = 0, n = n_wholes;
 
         while (n > 0) {
                 size_t half = n / 2;
 
-                if (v[low + half].layers < layers) {
+                if (v[low + half].key < key) {
                         low += half + 1;
                         n -= half + 1;
                 } else {
                         n = half;
                 }
         }
-        return &v[low];
+        return low < n_wholes && v[low].key == key ? v[low].image : BASE_NOT_KNOWN;
+}
+
+static uint64_t all_layers(const ImageFacts *facts) {
+        return facts->layers.v[facts->layers.n - 1];
+}
+
+/* Where the history was not read, it is that of no entry. */
+static uint64_t key_with_history(const ImageFacts *facts) {
+        uint64_t steps = 0;
+
+        for (size_t i = 0; i < facts->steps.n; i++)
+                steps = hash_prefix(steps, facts->steps.v[i]);
+        return hash_prefix(all_layers(facts), steps);
+}
+
+/* An image that adds ENV, CMD or the like to its base image has no more layers: its history is longer. */
+static size_t base_with_same_layers(const Whole *wholes, size_t n_wholes, const ImageFacts *facts) {
+        size_t longest = BASE_NOT_KNOWN;
+        uint64_t steps = 0;
+
+        for (size_t i = 0; i < facts->steps.n && facts->layers.n > 0; i++) {
+                size_t found = find_whole(wholes, n_wholes, hash_prefix(all_layers(facts), steps));
+
+                longest = found != BASE_NOT_KNOWN ? found : longest;
+                steps = hash_prefix(steps, facts->steps.v[i]);
+        }
+        return longest;
 }
 
 /* The longest beginning of an image's layers that another image is the whole of. */
 static size_t base_by_layers(const Whole *wholes, size_t n_wholes, const ImageFacts *facts) {
-        for (size_t n = facts->layers.n; n > 1; n--) {
-                const uint64_t layers = facts->layers.v[n - 2];
-                const Whole *found = find_whole(wholes, n_wholes, layers);
+        size_t found = base_with_same_layers(wholes, n_wholes, facts);
 
-                if (found < wholes + n_wholes && found->layers == layers)
-                        return found->image;
-        }
-        return BASE_NOT_KNOWN;
+        for (size_t n = facts->layers.n; n > 1 && found == BASE_NOT_KNOWN; n--)
+                found = find_whole(wholes, n_wholes, facts->layers.v[n - 2]);
+        return found;
 }
 
 static size_t base_by_chain(const ImageChain *chain) {
@@ -73,7 +98,7 @@ static size_t base_by_chain(const ImageChain *chain) {
 
 int image_bases_find(const Inventory *inventory, const ImageChain *chains, size_t **ret) {
         const ImageSet *images = &inventory->images;
-        cleanup_free Whole *wholes = calloc(images->n + 1, sizeof(*wholes));
+        cleanup_free Whole *wholes = calloc(2 * images->n + 1, sizeof(*wholes));
         size_t *bases = calloc(images->n + 1, sizeof(*bases)), n = 0;
 
         if (!wholes || !bases) {
@@ -83,8 +108,10 @@ int image_bases_find(const Inventory *inventory, const ImageChain *chains, size_
         for (size_t i = 0; i < images->n; i++) {
                 const ImageFacts *facts = fact_set_find(&inventory->facts, images->v[i].id);
 
-                if (image_may_be_base(&images->v[i], facts) && facts->layers.n > 0)
-                        wholes[n++] = (Whole){ facts->layers.v[facts->layers.n - 1], i };
+                if (!image_may_be_base(&images->v[i], facts) || facts->layers.n == 0)
+                        continue;
+                wholes[n++] = (Whole){ all_layers(facts), i };
+                wholes[n++] = (Whole){ key_with_history(facts), i };
         }
         qsort_r(wholes, n, sizeof(*wholes), compare_wholes, (void *)inventory);
         for (size_t i = 0; i < images->n; i++) {
@@ -99,8 +126,7 @@ int image_bases_find(const Inventory *inventory, const ImageChain *chains, size_
 }
 
 static int add_repository(HashList *list, const char *name) {
-        size_t n = MIN(name_repository_length(name), strcspn(name, "@"));
-        cleanup_free char *repository = strndup(name, n);
+        cleanup_free char *repository = strndup(name, name_repository_length(name));
         uint64_t hash;
 
         if (!repository)
@@ -164,7 +190,7 @@ int image_bases_note(const Config *config, Inventory *inventory) {
                         continue;
                 facts->dirty |= facts->n_base != n_base;
                 facts->n_base = n_base;
-                if (facts->ours)
+                if (facts_teach(facts))
                         r = note_base(inventory, bases[i], facts);
         }
         return r;

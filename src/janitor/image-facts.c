@@ -124,6 +124,7 @@ static int add_facts(const Inspection *inspection, Inventory *inventory) {
         entry->last_tagged_sec = detail->last_tagged_sec;
         entry->tagged_here = detail->last_tagged_sec != 0;
         entry->last_tagged_nsec = detail->last_tagged_nsec;
+        entry->bore_name |= image->names.n > 0;
         entry->inspected = true;
         entry->inspected_usec = inspection->begin_usec;
         entry->names_hash = hash_names(image);
@@ -270,6 +271,8 @@ int image_facts_observe(Docker *docker, const Config *config, Inventory *invento
 
         r = inspect_images(docker, inventory, reterr_diag);
         if (r >= 0)
+                r = inline_caches_observe(docker, inventory);
+        if (r >= 0)
                 r = image_histories_observe(docker, config, inventory, reterr_diag);
         if (r >= 0)
                 r = stages_observe(docker, config, inventory, reterr_diag);
@@ -277,7 +280,5 @@ int image_facts_observe(Docker *docker, const Config *config, Inventory *invento
                 r = named_stages_observe(docker, config, inventory, reterr_diag);
         if (r >= 0)
                 r = image_bases_note(config, inventory);
-        if (r >= 0)
-                r = inline_caches_observe(docker, inventory);
         return r < 0 ? r : built_stages_observe(docker, inventory);
 }

@@ -157,7 +157,8 @@ static bool history_decides(const Inventory *inventory, const Image *image,
                             const ImageFacts *facts) {
         if (image->parent_id[0])
                 return image->names.n > 0 || !image_has_children(inventory, image);
-        return facts && image_kind_is_classic(facts->kind);
+        return facts &&
+               (image_kind_is_classic(facts->kind) || facts->inline_cache == INLINE_CACHE_YES);
 }
 
 /* Marks in `wanted`, beside the images of ours there, what history_decides(); and takes out what is

@@ -109,6 +109,8 @@ static int ask_build_history(Docker *docker, Inventory *inventory) {
                 if (r >= 0) {
                         facts->inline_cache = inlined ? INLINE_CACHE_YES : INLINE_CACHE_NO;
                         facts->dirty = true;
+                } else if (failure_is_of_object(r)) { /* of this record; another one may tell */
+                        r = 0;
                 }
         }
         return r == -ENOMEM || r == -ECANCELED ? r : 0;

@@ -399,6 +399,7 @@ static int observe_classic_container(Docker *docker, Container *container, Inven
             (detail.exit_code != 0 ||
              inventory->observed_sec - detail.finished_sec > CLASSIC_COMMIT_SEC))
                 return strv_add(failed_ids, container->image_id);
+        container->builds = true;
         snprintf(text, sizeof(text), "container %.12s (%.64s) runs a step of a classic build",
                  container->id, container->name);
         return strv_add(&inventory->classic_builds, text);
@@ -438,7 +439,8 @@ static int observe_classic_builds(Docker *docker, const Config *config, const Na
                     stage_has_ended(&builds, image) || named_images_contain_id(known, image->id))
                         continue;
                 if (n_asked++ < LEAVES_ASKED_MAX)
-                        r = leaf_is_step(docker, image, &is_step, reterr_diag);
+                        r = leaf_is_step(docker, image, fact_set_find(&inventory->facts, image->id),
+                                         &is_step, reterr_diag);
                 if (r < 0)
                         return r;
                 if (!is_step)

@@ -263,8 +263,10 @@ bool likeness_of_buildkit(const Likeness *likeness, const ImageFacts *facts, boo
 
         if (!layers || layers->n == 0)
                 return false;
+        /* BuildKit asks for instructions and contents, not for layers: where files differ in their times
+         * alone, no layer is the same, and each step serves. */
         if (facts->inline_cache == INLINE_CACHE_YES)
-                return shares_layers(likeness, layers) ||
+                return shares_layers(likeness, layers) || has_beginning_of_ours(likeness, facts) ||
                        is_built_like_stage(likeness, &facts->stages);
         for (size_t i = 0; i < layers->n; i++)
                 if (contains(&likeness->wholes, layers->v[i]))

@@ -7,17 +7,14 @@
 
 #include "janitor/named-stages.h"
 
-#include <string.h>
-
+#include "base/text.h"
 #include "janitor/chains.h"
-#include "janitor/instruction.h"
 #include "janitor/ownership.h"
 #include "janitor/stages.h"
+#include "janitor/step.h"
 
 /* Between the last step of a stage that was built alone and the step of ours that follows. */
 #define FOLLOWS_SEC 10
-/* Images that the engine is asked about; the rest are left as they are. */
-#define ASKED_MAX 64
 
 #define NO_STEP SIZE_MAX
 
@@ -34,13 +31,15 @@ typedef struct Walk {
         Inventory *inventory;
         Step *steps;
         size_t n_steps;
-        bool *stages; /* one an image: it turned out to be a stage of ours */
-        size_t n_asked;
+        bool *stages;  /* one an image: it turned out to be a stage of ours */
+        uint64_t *ids; /* text_hash() of the id of each image, in ascending order */
+        size_t n_asked, n_times_asked;
 } Walk;
 
 static void walk_donep(Walk *walk) {
         free(walk->steps);
         free(walk->stages);
+        free(walk->ids);
 }
 
 /* What ends a build: an image with a name, or a stage of ours that is known as such. */
@@ -86,6 +85,29 @@ static void find_steps(Walk *walk, const Config *config, const ImageChain *chain
         }
 }
 
+static int compare_hashes(const void *a, const void *b) {
+        const uint64_t *x = a, *y = b;
+
+        return (*x > *y) - (*x < *y);
+}
+
+static int hash_ids(Walk *walk) {
+        const ImageSet *images = &walk->inventory->images;
+
+        walk->ids = calloc(images->n + 1, sizeof(*walk->ids));
+        if (!walk->ids)
+                return -ENOMEM;
+        for (size_t i = 0; i < images->n; i++)
+                walk->ids[i] = text_hash(images->v[i].id);
+        qsort(walk->ids, images->n, sizeof(*walk->ids), compare_hashes);
+        return 0;
+}
+
+static bool is_here(const Walk *walk, uint64_t id_hash) {
+        return bsearch(&id_hash, walk->ids, walk->inventory->images.n, sizeof(*walk->ids),
+                       compare_hashes);
+}
+
 static int order_steps(Walk *walk, const Config *config) {
         const size_t n = walk->inventory->images.n;
         cleanup_free bool *visited = calloc(n + 1, sizeof(*visited));
@@ -96,7 +118,9 @@ static int order_steps(Walk *walk, const Config *config) {
         walk->stages = calloc(n + 1, sizeof(*walk->stages));
         if (!visited || !walk->steps || !walk->stages)
                 return -ENOMEM;
-        r = chains_find(walk->inventory, config, &chains);
+        r = hash_ids(walk);
+        if (r >= 0)
+                r = chains_find(walk->inventory, config, &chains);
         if (r < 0)
                 return r;
         find_steps(walk, config, chains, visited, true);
@@ -105,75 +129,28 @@ static int order_steps(Walk *walk, const Config *config) {
         return 0;
 }
 
-/* What the engine tells of an image; `last` is the newest entry of its history. */
-typedef struct Answer {
-        ImageDetail detail;
-        bool read, is_step, is_application;
-} Answer;
-
-static void answer_donep(Answer *answer) {
-        image_detail_done(&answer->detail);
-}
-
-/* docker commit writes the command of its container, which stays the image's own. */
-static int on_entry(void *userdata, const char *created_by, const char *comment) {
-        Answer *answer = userdata;
-
-        if (answer->read)
-                return 0;
-        answer->read = true;
-        answer->is_step = instruction_is_classic(created_by, comment) &&
-                          strcmp(created_by, answer->detail.command) != 0;
-        answer->is_application = strstr(created_by, "#(nop)  CMD") != NULL ||
-                                 strstr(created_by, "#(nop)  ENTRYPOINT") != NULL;
-        return 0;
-}
-
-/* Nothing is answered (0) of an image that is gone or can't be read. */
-static int ask(Walk *walk, Image *image, bool history, Answer *ret, Diag *reterr_diag) {
-        int r;
-
-        walk->n_asked++;
-        r = docker_image(walk->docker, image->id, &ret->detail, reterr_diag);
-        if (r >= 0) {
-                image->created_nsec = ret->detail.created_nsec;
-                if (history)
-                        r = docker_image_history(walk->docker, image->id, on_entry, ret,
-                                                 reterr_diag);
-        }
-        return r == -ENOENT || failure_is_of_object(r) ? 0 : r;
+static ImageFacts *facts_of(const Walk *walk, const Image *image) {
+        return fact_set_find(&walk->inventory->facts, image->id);
 }
 
 static int ask_time(Walk *walk, Image *image, Diag *reterr_diag) {
-        cleanup(answer_done) Answer answer = { 0 };
-
-        return image->created_nsec ? 0 : ask(walk, image, false, &answer, reterr_diag);
+        return step_ask_time(walk->docker, facts_of(walk, image), image, &walk->n_times_asked,
+                             reterr_diag);
 }
 
-/* The image that ends a build of others, and the step of ours that was made next, as far as seconds tell. */
-static int judge(Walk *walk, const Step *step, const Step *next, Diag *reterr_diag) {
-        Image *images = walk->inventory->images.v;
-        Image *image = &images[step->image], *end = &images[next->end];
-        ImageFacts *facts = fact_set_find(&walk->inventory->facts, image->id);
-        cleanup(answer_done) Answer answer = { 0 };
-        int r;
+/* Whether the image was made before the step; false where that is not known. */
+static int was_made_before(Walk *walk, Image *image, Image *step, bool *ret, Diag *reterr_diag) {
+        int r = 0;
 
-        if (!facts || image->project || walk->n_asked >= ASKED_MAX)
+        *ret = image->created_sec < step->created_sec;
+        if (*ret || image->created_sec > step->created_sec)
                 return 0;
-        r = ask(walk, image, true, &answer, reterr_diag);
+        r = ask_time(walk, image, reterr_diag);
         if (r >= 0)
-                r = ask_time(walk, &images[next->image], reterr_diag);
-        if (r >= 0)
-                r = ask_time(walk, end, reterr_diag);
-        if (r < 0 || !answer.is_step || images[next->image].created_nsec < image->created_nsec)
-                return r;
-        if (answer.detail.last_tagged_nsec > end->created_nsec)
-                facts->ours = true;
-        else if (next->created_sec - step->created_sec <= FOLLOWS_SEC && !answer.is_application)
-                facts->made_amid_ours = true;
-        facts->dirty |= facts->ours || facts->made_amid_ours;
-        walk->stages[step->image] = facts->ours || facts->made_amid_ours;
-        return 0;
+                r = ask_time(walk, step, reterr_diag);
+        *ret = image->created_nsec && step->created_nsec &&
+               image->created_nsec <= step->created_nsec;
+        return r;
 }
 
 static bool follows(const Step *step, const Step *next) {
@@ -181,7 +158,65 @@ static bool follows(const Step *step, const Step *next) {
 
         return next->end != NO_STEP &&
                !__builtin_sub_overflow(next->created_sec, step->created_sec, &sec) &&
-               sec <= STAGE_SEC;
+               sec <= FOLLOWS_SEC;
+}
+
+/* The step that ends a build of others, and the step of ours that was made next. `*ret` stays what it is
+ * where the engine does not answer. */
+static int judge(Walk *walk, const Step *step, const Step *next, AmidOurs *ret, Diag *reterr_diag) {
+        Image *images = walk->inventory->images.v;
+        Image *image = &images[step->image], *end = &images[next->end];
+        ImageFacts *facts = facts_of(walk, image);
+        StepAnswer answer = { .step = facts->step, .last_tagged_nsec = facts->last_tagged_nsec };
+        bool before;
+        int r = 0;
+
+        if (answer.step == STEP_UNKNOWN && walk->n_asked++ < STEPS_ASKED_MAX)
+                r = step_ask(walk->docker, image->id, facts, &answer, reterr_diag);
+        if (r < 0 || answer.step == STEP_UNKNOWN)
+                return r;
+        *ret = AMID_OURS_NOT;
+        if (answer.step != STEP_OTHER)
+                return 0;
+        r = was_made_before(walk, image, &images[next->image], &before, reterr_diag);
+        if (r < 0 || !before)
+                return r;
+        *ret = MAX(facts->made_amid_ours, AMID_OURS_NAMED_BEFORE);
+        if (answer.last_tagged_nsec / NSEC_PER_SEC < end->created_sec)
+                return 0;
+        r = ask_time(walk, end, reterr_diag);
+        if (end->created_nsec && answer.last_tagged_nsec > end->created_nsec)
+                *ret = AMID_OURS_NAMED_SINCE;
+        return r;
+}
+
+/* What was found once holds as long as the image of ours that told it is gone: it can't be asked again. */
+static int observe_end(Walk *walk, const Step *step, const Step *next, Diag *reterr_diag) {
+        const Image *images = walk->inventory->images.v, *image = &images[step->image];
+        ImageFacts *facts = facts_of(walk, image);
+        uint64_t amid_hash = 0;
+        AmidOurs amid = AMID_OURS_NOT;
+        int r = 0;
+
+        if (!facts)
+                return 0;
+        if (!image->project && follows(step, next)) {
+                amid_hash = text_hash(images[next->end].id);
+                amid = facts->made_amid_ours;
+                if (!amid || facts->amid_hash != amid_hash)
+                        r = judge(walk, step, next, &amid, reterr_diag);
+        } else if (facts->made_amid_ours && !is_here(walk, facts->amid_hash)) {
+                amid_hash = facts->amid_hash;
+                amid = facts->made_amid_ours;
+        }
+        if (r < 0)
+                return r;
+        amid_hash = amid ? amid_hash : 0;
+        facts->dirty |= facts->made_amid_ours != amid || facts->amid_hash != amid_hash;
+        facts->made_amid_ours = amid;
+        facts->amid_hash = amid_hash;
+        walk->stages[step->image] = amid != AMID_OURS_NOT;
+        return 0;
 }
 
 int named_stages_observe(Docker *docker, const Config *config, Inventory *inventory,
@@ -193,14 +228,9 @@ int named_stages_observe(Docker *docker, const Config *config, Inventory *invent
         r = order_steps(&walk, config);
         for (size_t i = 0; i < walk.n_steps && r >= 0; i++) {
                 const Step *step = &walk.steps[i];
-                const ImageFacts *facts =
-                        fact_set_find(&inventory->facts, inventory->images.v[step->end].id);
 
-                if (step->image == step->end && !step->ours) {
-                        walk.stages[step->image] = facts && facts->made_amid_ours;
-                        if (!walk.stages[step->image] && follows(step, &next))
-                                r = judge(&walk, step, &next, reterr_diag);
-                }
+                if (step->image == step->end && !step->ours)
+                        r = observe_end(&walk, step, &next, reterr_diag);
                 if (step->ours)
                         next = *step;
                 else if (walk.stages[step->end] && next.end != NO_STEP)

@@ -15,6 +15,7 @@
 #include "base/bytes.h"
 #include "base/text.h"
 #include "docker/name.h"
+#include "janitor/proof-remedy.h"
 #include "janitor/proof.h"
 #include "janitor/source.h"
 
@@ -53,22 +54,17 @@ static const Container *holder_of_image(const Proof *proof, const Image *image) 
                        ?: container_that_may_mount(proof->inventory, image);
 }
 
+/* `unless`: what may be done instead, or "". */
 static int held_by_container(Proof *proof, const Image *image, const Container *container,
-                             const char *what) {
-        bool running = strcmp(container->state, "running") == 0;
+                             const char *what, const char *unless) {
         bool certain = container_of_image(proof->inventory, image->id);
-        cleanup_free char *remedy = NULL;
-        int n;
+        cleanup_free char *removal = NULL, *remedy = NULL;
 
-        if (image->names.n > 0)
-                n = asprintf(&remedy,
-                             "docker rm %s%s && docker rmi %s, then clear again; or build with "
-                             "--no-cache",
-                             running ? "-f " : "", container->name, image->names.v[0]);
-        else
-                n = asprintf(&remedy, "docker rm %s%s, then clear again; or build with --no-cache",
-                             running ? "-f " : "", container->name);
-        if (n < 0)
+        if (container->builds) /* judge_classic_builds() names it */
+                return 0;
+        removal = remedy_remove(proof->inventory, image);
+        if (!removal || asprintf(&remedy, "%s, then clear again; or build with --no-cache%s",
+                                 removal, unless) < 0)
                 return -ENOMEM;
         return add(proof, REMAINING_CONTAINER, container->name, remedy,
                    "the %s container %.12s %s %s (%.19s), %s", container->state, container->id,
@@ -77,20 +73,22 @@ static int held_by_container(Proof *proof, const Image *image, const Container *
 }
 
 static const char classic_serves[] = "which the classic builder takes cached steps from";
+static const char unless_base[] =
+        "; if no build of this application takes steps from it, add it to [images] base";
 
 /* An image with a name of others, between an image that was cleared and its base image: a stage of the
  * same Dockerfile that others named, or a base image that the classic builder made. Nothing tells which. */
 static int judge_below_cleared(Proof *proof, const Image *image) {
-        const char *name = image_any_name(image);
-        cleanup_free char *remedy = text_format(
-                "if a FROM names it, add it to [images] base; if not, docker rmi %s, then "
-                "clear again",
-                name);
+        cleanup_free char *removal = remedy_remove(proof->inventory, image);
+        cleanup_free char *remedy = NULL;
 
-        if (!remedy)
+        if (!removal || asprintf(&remedy,
+                                 "if a FROM names it, add it to [images] base; if not, %s, then "
+                                 "clear again",
+                                 removal) < 0)
                 return -ENOMEM;
         return add(
-                proof, REMAINING_IMAGE, name, remedy,
+                proof, REMAINING_IMAGE, image_any_name(image), remedy,
                 "an image that was cleared was built upon %.19s: if that is a stage of the same "
                 "Dockerfile, and not its base image, the classic builder takes cached steps from it",
                 image->id);
@@ -104,7 +102,7 @@ static int judge_cleared_classic(Proof *proof, size_t i) {
         const Source *source = &proof->sources[i];
         const Container *container = holder_of_image(proof, image);
         size_t top = i;
-        cleanup_free char *remedy = NULL;
+        cleanup_free char *removal = NULL, *remedy = NULL;
 
         if (source->cleared_descendant)
                 return 0;
@@ -113,11 +111,13 @@ static int judge_cleared_classic(Proof *proof, size_t i) {
         if (top != i && proof->sources[top].like_ours &&
             source_is_foreign(proof->inventory, &images->v[top], &proof->sources[top]))
                 return 0;
-        if (container)
-                return held_by_container(proof, image, container, classic_serves);
         if (top == i && image->names.n > 0 && !source->lost_name)
                 return judge_below_cleared(proof, image);
-        if (asprintf(&remedy, "docker rmi %s, then clear again%s", image_any_name(&images->v[top]),
+        if (container)
+                return held_by_container(proof, image, container, classic_serves, "");
+        removal = remedy_remove(proof->inventory, &images->v[top]);
+        if (!removal ||
+            asprintf(&remedy, "%s, then clear again%s", removal,
                      images->v[top].names.n > 0 ? "; if it is a base image, add it to [images] base"
                                                 : "") < 0)
                 return -ENOMEM;
@@ -140,11 +140,13 @@ static const char *carries(const Source *source) {
  * steps from it all the same. */
 static int judge_base(Proof *proof, const Image *image, const Source *source) {
         const char *name = image_any_name(image);
-        cleanup_free char *remedy = text_format(
-                "docker rmi %s, then clear again; or, if a FROM names it, add it to [images] base",
-                name);
+        cleanup_free char *removal = remedy_remove(proof->inventory, image);
+        cleanup_free char *remedy = NULL;
 
-        if (!remedy)
+        if (!removal ||
+            asprintf(&remedy,
+                     "%s, then clear again; or, if a FROM names it, add it to [images] base",
+                     removal) < 0)
                 return -ENOMEM;
         if (source->way != SOURCE_INLINE)
                 return add(proof, REMAINING_IMAGE, name, remedy, "a local base image, %s",
@@ -159,13 +161,14 @@ static int judge_cleared(Proof *proof, size_t i) {
         const Image *image = &proof->inventory->images.v[i];
         const char *name = source_cache_name(proof->inventory, proof->config, image);
         const Source *source = &proof->sources[i];
-        cleanup_free char *remedy = NULL;
+        cleanup_free char *removal = NULL, *remedy = NULL;
 
         if (source->base && !source->cleared_descendant)
                 return judge_base(proof, image, source);
         if (source->way != SOURCE_INLINE)
                 return judge_cleared_classic(proof, i);
-        if (asprintf(&remedy, "docker rmi %s, then clear again", name) < 0)
+        removal = remedy_remove(proof->inventory, image);
+        if (!removal || asprintf(&remedy, "%s, then clear again", removal) < 0)
                 return -ENOMEM;
         return add(proof, REMAINING_IMAGE, name, remedy,
                    "it names %.19s, an image that was cleared, which %s inline cache metadata that "
@@ -185,7 +188,9 @@ static const char *protected_name(const Proof *proof, const Image *image) {
 
 /* A matching image that [images] protect keeps: nobody took its name, and it serves all the same. */
 static int judge_protected(Proof *proof, const Source *source, const char *name) {
-        static const char remedy[] = "take it out of [images] protect, or add it to [images] base";
+        static const char remedy[] =
+                "take it out of [images] protect, then clear again; if no build of this application "
+                "takes steps from it, add it to [images] base";
 
         if (source->way != SOURCE_INLINE)
                 return add(proof, REMAINING_IMAGE, name, remedy, "it is protected, %s",
@@ -204,9 +209,11 @@ static int judge_untagged(Proof *proof, size_t i) {
         cleanup_free char *remedy = NULL;
 
         if (container)
-                return held_by_container(proof, image, container, classic_serves);
-        if (asprintf(&remedy, "docker rmi %.19s%s", image->id,
-                     source->unclaimed ? "; or set [images] dangling=all" : "") < 0)
+                return held_by_container(proof, image, container, classic_serves, "");
+        if (asprintf(&remedy, "docker rmi %.19s, then clear again%s", image->id,
+                     source->unclaimed
+                             ? "; or set [images] dangling=all, which takes every untagged image"
+                             : "") < 0)
                 return -ENOMEM;
         return add(proof, REMAINING_IMAGE, image->id, remedy, "an untagged image %s%s",
                    source->unclaimed ? "of unknown origin, " : "", classic_serves);
@@ -216,7 +223,7 @@ static const char *likeness_text(const Source *source) {
         if (source->of_our_project)
                 return "has the label of a compose project of this application";
         if (source->way == SOURCE_INLINE)
-                return "has layers or a stage of this application";
+                return "has layers, the first step or a stage of this application";
         return source->on_cleared ? "stands on a step of an image that was cleared"
                                   : "begins like one of this application, as far as is known";
 }
@@ -227,16 +234,16 @@ static int judge_like_ours(Proof *proof, size_t i) {
         const Container *container = holder_of_image(proof, image);
         const Source *source = &proof->sources[i];
         const char *name = image_any_name(image);
-        cleanup_free char *remedy = NULL;
+        cleanup_free char *removal = NULL, *remedy = NULL;
 
         if (container && source->way == SOURCE_CLASSIC_CHAIN)
                 return held_by_container(proof, image, container,
                                          "which begins like an image of this application, and the "
-                                         "classic builder takes cached steps from it");
-        if (asprintf(&remedy,
-                     "docker rmi %s, then clear again; if no build of this application takes steps "
-                     "from it, add it to [images] base",
-                     name) < 0)
+                                         "classic builder takes cached steps from it",
+                                         image->names.n > 0 ? unless_base : "");
+        removal = remedy_remove(proof->inventory, image);
+        if (!removal || asprintf(&remedy, "%s, then clear again%s", removal,
+                                 image_is_untagged(image) ? "" : unless_base) < 0)
                 return -ENOMEM;
         if (source->way == SOURCE_INLINE)
                 return add(

@@ -11,6 +11,8 @@
 
 #include "janitor/source.h"
 
+#include <string.h>
+
 #include "base/text.h"
 #include "docker/name.h"
 #include "janitor/image-base.h"
@@ -231,7 +233,7 @@ static int learn_ours(Finder *finder) {
         int r = 0;
 
         for (size_t i = 0; i < inventory->facts.n && r >= 0; i++)
-                if (inventory->facts.v[i].ours)
+                if (facts_teach(&inventory->facts.v[i]))
                         r = likeness_add_ours(&finder->likeness, &inventory->facts.v[i]);
         likeness_sort(&finder->likeness);
         return r;
@@ -256,16 +258,34 @@ static int learn_bases(Finder *finder) {
         return r;
 }
 
-/* Compose names an image PROJECT-SERVICE if nothing else is said. 1, 0 or -ENOMEM. */
-static int is_of_our_project(const Finder *finder, const Image *image) {
-        cleanup_free char *name = NULL;
+/* A pattern may name one service or some of them. */
+static bool some_pattern_begins(const Strv *globs, const char *text) {
+        for (size_t i = 0; i < globs->n; i++)
+                if (strncmp(globs->v[i], text, strlen(text)) == 0)
+                        return true;
+        return false;
+}
 
-        if (!image->project)
+/* Compose names an image PROJECT-SERVICE if nothing else is said; its version 1, PROJECT_SERVICE. 1, 0 or
+ * -ENOMEM. */
+static int is_of_our_project(const Finder *finder, const Image *image) {
+        const Strv *match = &finder->config->match;
+
+        if (!image->project || !*image->project)
                 return 0;
         if (likeness_of_project(&finder->likeness, image->project))
                 return 1;
-        name = text_format("%s-service:latest", image->project);
-        return !name ? -ENOMEM : name_matches_any(&finder->config->match, name);
+        for (const char *separator = "-_"; *separator; separator++) {
+                cleanup_free char *beginning = text_format("%s%c", image->project, *separator);
+                cleanup_free char *name =
+                        beginning ? text_format("%sservice:latest", beginning) : NULL;
+
+                if (!name)
+                        return -ENOMEM;
+                if (some_pattern_begins(match, beginning) || name_matches_any(match, name))
+                        return 1;
+        }
+        return 0;
 }
 
 static int compare_projects(Finder *finder) {

@@ -7,13 +7,9 @@
 
 #include "janitor/stages.h"
 
-#include <string.h>
-
 #include "docker/name.h"
-#include "janitor/instruction.h"
 #include "janitor/ownership.h"
-
-#define ASKED_MAX 64
+#include "janitor/step.h"
 
 /* Named by somebody; a rollback or trash tag is of the janitor's and not of a build. */
 static bool is_named(const Config *config, const Image *image) {
@@ -120,19 +116,10 @@ bool stage_is_ours(const NamedBuilds *builds, const Image *leaf) {
         return leaf->may_be_stage && ours_came_next(builds, leaf);
 }
 
-/* 0 also where the image is gone or can't be read: its second is known. */
-static int ask_time(Docker *docker, Image *image, size_t *n_asked, Diag *reterr_diag) {
-        cleanup(image_detail_done) ImageDetail detail = { 0 };
-        int r;
-
-        if (image->created_nsec || *n_asked == ASKED_MAX)
-                return 0;
-        (*n_asked)++;
-        r = docker_image(docker, image->id, &detail, reterr_diag);
-        if (r < 0)
-                return r == -ENOENT || failure_is_of_object(r) ? 0 : r;
-        image->created_nsec = detail.created_nsec;
-        return 0;
+static int ask_time(Docker *docker, Inventory *inventory, Image *image, size_t *n_asked,
+                    Diag *reterr_diag) {
+        return step_ask_time(docker, fact_set_find(&inventory->facts, image->id), image, n_asked,
+                             reterr_diag);
 }
 
 int stages_ask_times(Docker *docker, const Config *config, Inventory *inventory,
@@ -143,42 +130,23 @@ int stages_ask_times(Docker *docker, const Config *config, Inventory *inventory,
         int r;
 
         r = named_builds_find(inventory, config, &builds);
-        for (size_t i = 0; i < images->n && n_asked < ASKED_MAX && r >= 0; i++) {
+        for (size_t i = 0; i < images->n && n_asked < STEPS_ASKED_MAX && r >= 0; i++) {
                 Image *leaf = &images->v[i];
                 size_t first = first_since(&builds, nsec_of(leaf->created_sec));
 
                 if (!image_is_classic_leaf(inventory, leaf))
                         continue;
-                for (size_t k = first; k < builds.n && n_asked < ASKED_MAX && r >= 0; k++) {
+                for (size_t k = first; k < builds.n && n_asked < STEPS_ASKED_MAX && r >= 0; k++) {
                         Image *named = &images->v[builds.v[k].image];
 
                         if (named->created_sec != leaf->created_sec)
                                 break;
-                        r = ask_time(docker, leaf, &n_asked, reterr_diag);
+                        r = ask_time(docker, inventory, leaf, &n_asked, reterr_diag);
                         if (r >= 0)
-                                r = ask_time(docker, named, &n_asked, reterr_diag);
+                                r = ask_time(docker, inventory, named, &n_asked, reterr_diag);
                 }
         }
         return r;
-}
-
-/* Of a history, whose newest entry is handed over first. */
-typedef struct Newest {
-        const ImageDetail *detail;
-        bool read, is_step;
-} Newest;
-
-/* docker commit writes the command of its container, which stays the image's own; a RUN step of a build
- * leaves the image the command that it had before. */
-static int on_entry(void *userdata, const char *created_by, const char *comment) {
-        Newest *newest = userdata;
-
-        if (newest->read)
-                return 0;
-        newest->read = true;
-        newest->is_step = instruction_is_classic(created_by, comment) &&
-                          strcmp(created_by, newest->detail->command) != 0;
-        return 0;
 }
 
 /*
@@ -187,45 +155,42 @@ static int on_entry(void *userdata, const char *created_by, const char *comment)
  * made, a release when it loses its last name, which is after the image that follows it was made.
  */
 static bool bore_a_name(const Inventory *inventory, const NamedBuilds *builds, const Image *leaf,
-                        const ImageDetail *detail) {
+                        int64_t last_tagged_nsec) {
         size_t first = first_since(builds, leaf_nsec(leaf));
 
         if (inventory->image_store == IMAGE_STORE_GRAPHDRIVER)
-                return detail->last_tagged_nsec != 0;
-        return first == builds->n || detail->last_tagged_nsec > builds->v[first].created_nsec;
+                return last_tagged_nsec != 0;
+        return first == builds->n || last_tagged_nsec > builds->v[first].created_nsec;
 }
 
-int leaf_is_step(Docker *docker, const Image *leaf, bool *ret, Diag *reterr_diag) {
-        cleanup(image_detail_done) ImageDetail detail = { 0 };
-        Newest newest = { .detail = &detail };
-        int r;
+int leaf_is_step(Docker *docker, const Image *leaf, const ImageFacts *facts, bool *ret,
+                 Diag *reterr_diag) {
+        StepAnswer answer = { .step = facts ? facts->step : STEP_UNKNOWN };
+        int r = 0;
 
-        *ret = true;
-        r = docker_image(docker, leaf->id, &detail, reterr_diag);
-        if (r >= 0)
-                r = docker_image_history(docker, leaf->id, on_entry, &newest, reterr_diag);
-        if (r < 0)
-                return r == -ENOENT || failure_is_of_object(r) ? 0 : r;
-        *ret = newest.is_step;
-        return 0;
+        if (answer.step == STEP_UNKNOWN)
+                r = step_ask(docker, leaf->id, NULL, &answer, reterr_diag);
+        *ret = answer.step != STEP_NONE;
+        return r;
+}
+
+static void set_stage(Image *leaf, const ImageFacts *facts) {
+        leaf->created_nsec = facts->created_nsec;
+        leaf->may_be_stage =
+                !facts->bore_name && (facts->step == STEP_OTHER || facts->step == STEP_COMMAND);
 }
 
 static int ask_leaf(Docker *docker, const Inventory *inventory, const NamedBuilds *builds,
-                    Image *leaf, Diag *reterr_diag) {
-        cleanup(image_detail_done) ImageDetail detail = { 0 };
-        Newest newest = { .detail = &detail };
+                    Image *leaf, ImageFacts *facts, Diag *reterr_diag) {
+        StepAnswer answer;
         int r;
 
-        r = docker_image(docker, leaf->id, &detail, reterr_diag);
-        if (r >= 0) {
-                leaf->created_nsec = detail.created_nsec;
-                if (bore_a_name(inventory, builds, leaf, &detail))
-                        return 0;
-                r = docker_image_history(docker, leaf->id, on_entry, &newest, reterr_diag);
-        }
-        if (r < 0)
-                return r == -ENOENT || failure_is_of_object(r) ? 0 : r;
-        leaf->may_be_stage = newest.is_step;
+        r = step_ask(docker, leaf->id, facts, &answer, reterr_diag);
+        if (r < 0 || answer.step == STEP_UNKNOWN)
+                return r;
+        leaf->created_nsec = answer.created_nsec;
+        facts->bore_name |= bore_a_name(inventory, builds, leaf, answer.last_tagged_nsec);
+        set_stage(leaf, facts);
         return 0;
 }
 
@@ -240,7 +205,7 @@ static int ask_next_times(Docker *docker, const NamedBuilds *builds, Inventory *
 
                 if (image_is_classic_leaf(inventory, leaf) && ours_came_next(builds, leaf))
                         r = ask_time(
-                                docker,
+                                docker, inventory,
                                 &inventory->images
                                          .v[builds->v[first_since(builds, leaf_nsec(leaf))].image],
                                 &n_asked, reterr_diag);
@@ -265,19 +230,23 @@ static int ask_leaves(Docker *docker, const Config *config, Inventory *inventory
                 r = ask_next_times(docker, &rough, inventory, reterr_diag);
         if (r >= 0)
                 r = named_builds_find(inventory, config, &builds);
-        for (size_t i = 0; i < inventory->images.n && n_asked < ASKED_MAX && r >= 0; i++) {
+        for (size_t i = 0; i < inventory->images.n && r >= 0; i++) {
                 Image *leaf = &inventory->images.v[i];
+                ImageFacts *facts = fact_set_find(&inventory->facts, leaf->id);
 
-                if (leaf->project || !image_is_classic_leaf(inventory, leaf) ||
+                if (!facts || leaf->project || !image_is_classic_leaf(inventory, leaf) ||
                     !ours_came_next(&builds, leaf))
                         continue;
-                n_asked++;
-                r = ask_leaf(docker, inventory, &builds, leaf, reterr_diag);
+                if (facts->step != STEP_UNKNOWN)
+                        set_stage(leaf, facts);
+                else if (n_asked++ < STEPS_ASKED_MAX)
+                        r = ask_leaf(docker, inventory, &builds, leaf, facts, reterr_diag);
         }
         return r;
 }
 
-/* What the final image does not tell, the instructions of an earlier stage, its stage does. */
+/* The history of the final image lacks the instructions of earlier stages; the stage's own history has
+ * them. */
 static int note_leaves(const Config *config, Inventory *inventory) {
         cleanup(named_builds_done) NamedBuilds builds = { 0 };
         int r = named_builds_find(inventory, config, &builds);
@@ -339,5 +308,5 @@ int stages_add(const Inventory *inventory, const Config *config, NamedImages *su
                 if (image_is_classic_leaf(inventory, image) && stage_is_ours(&builds, image))
                         r = add_chain(inventory, image, known, suspects);
         }
-        return r;
+        return r < 0 ? r : named_images_prepare(suspects);
 }

@@ -192,9 +192,13 @@ static int facts_of_row(Statement *row, FactSet *facts) {
         entry->n_history = column_int(row, 4);
         entry->n_base = column_uint(row, 5);
         entry->names_hash = column_uint(row, 6);
-        entry->made_amid_ours = column_int(row, 7);
+        entry->made_amid_ours = (AmidOurs)MIN(column_uint(row, 7), (uint64_t)AMID_OURS_MAX - 1);
         entry->tagged_here = column_int(row, 8);
         entry->project_hash = column_uint(row, 9);
+        entry->amid_hash = column_uint(row, 15);
+        entry->step = (ImageStep)MIN(column_uint(row, 16), (uint64_t)STEP_MAX - 1);
+        entry->bore_name = column_int(row, 17);
+        entry->created_nsec = column_int(row, 18);
         r = read_hash_list(row, 10, &entry->layers);
         if (r >= 0)
                 r = read_hash_list(row, 11, &entry->steps);
@@ -213,8 +217,8 @@ static int read_facts(Store *store, FactSet *ret, Diag *reterr_diag) {
         r = sql_query(
                 store,
                 "SELECT id, kind, inline_cache, ours, n_history, n_base, names_hash,"
-                " made_amid_ours, tagged_here, project_hash, layers, steps, bases, stages, names"
-                " FROM image_facts",
+                " made_amid_ours, tagged_here, project_hash, layers, steps, bases, stages, names,"
+                " amid_hash, step, bore_name, created_nsec FROM image_facts",
                 NO_VALUES, &statement, reterr_diag);
         while (r >= 0 && (r = sql_step(store, statement, reterr_diag)) > 0)
                 r = facts_of_row(statement, &facts);
@@ -247,9 +251,23 @@ static int write_image_facts(Store *store, Statement *statement, const ImageFact
                             INT(facts->ours), INT(facts->n_history), INT(facts->n_base),
                             INT(facts->names_hash), INT(facts->made_amid_ours),
                             INT(facts->tagged_here), INT(facts->project_hash), TEXT(layers),
-                            TEXT(steps), TEXT(bases), TEXT(stages), TEXT(names)),
+                            TEXT(steps), TEXT(bases), TEXT(stages), TEXT(names),
+                            INT(facts->amid_hash), INT(facts->step), INT(facts->bore_name),
+                            INT(facts->created_nsec)),
                      reterr_diag);
         return r < 0 ? r : sql_step(store, statement, reterr_diag);
+}
+
+/* `n` grows with every write. The oldest of ours do not count as ours, so that images of others that are
+ * here are never all forgotten. */
+static int trim(Store *store, Diag *reterr_diag) {
+        return sql_execute(
+                store,
+                "DELETE FROM image_facts WHERE n IN (SELECT n FROM image_facts ORDER BY"
+                " ours AND n > coalesce((SELECT n FROM image_facts WHERE ours ORDER BY n DESC"
+                " LIMIT 1 OFFSET ?), 0), n"
+                " LIMIT max(0, (SELECT count(*) FROM image_facts) - ?))",
+                VALUES(INT(FACTS_OURS_KEPT), INT(FACTS_KEPT)), reterr_diag);
 }
 
 static int write_facts(Store *store, const FactSet *facts, Diag *reterr_diag) {
@@ -261,17 +279,15 @@ static int write_facts(Store *store, const FactSet *facts, Diag *reterr_diag) {
                 r = sql_query(store,
                               "REPLACE INTO image_facts (id, kind, inline_cache, ours,"
                               " n_history, n_base, names_hash, made_amid_ours, tagged_here,"
-                              " project_hash, layers, steps, bases, stages, names)"
-                              " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                              " project_hash, layers, steps, bases, stages, names, amid_hash,"
+                              " step, bore_name, created_nsec) VALUES"
+                              " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                               NO_VALUES, &statement, reterr_diag);
         for (size_t i = 0; i < facts->n && r >= 0; i++)
                 if (facts->v[i].dirty)
                         r = write_image_facts(store, statement, &facts->v[i], reterr_diag);
-        if (r >= 0) /* `n` grows with every write */
-                r = sql_execute(store,
-                                "DELETE FROM image_facts WHERE n <= (SELECT n FROM image_facts"
-                                " ORDER BY n DESC LIMIT 1 OFFSET ?)",
-                                VALUES(INT(FACTS_KEPT)), reterr_diag);
+        if (r >= 0)
+                r = trim(store, reterr_diag);
         return r < 0 ? r : sql_script(store, "COMMIT", reterr_diag);
 }
 

@@ -231,6 +231,10 @@ ROWS = {row.name: row for row in (
         cache_from=("scratchpad:dev",),
         steps="base\nbuild IMAGE\nchange\nbuild scratchpad:dev",
         remains=("scratchpad:dev",), remains_on=GRAPH),
+    Row("foreign-inline-rebuilt", "… the same files with other times", inline=True,
+        cache_from=("scratchpad:dev",),
+        steps="build scratchpad:dev\nsave scratchpad:dev\nrmi scratchpad:dev\nprune\nbuild IMAGE\nload scratchpad:dev",
+        remains=("scratchpad:dev",), remains_on=GRAPH),
     Row("older-release", "an older release made by `docker import`", keeps=(SECOND,),
         steps=f"import {SECOND}\nbuild IMAGE"),
     Row("local-base", "built on a local base image of ours", dockerfile=ON_LOCAL_BASE, keeps=(BASE,),
@@ -360,6 +364,8 @@ class Scenario:
             case "load":
                 docker("load", "--quiet", input=self._saved)
                 docker("image", "inspect", args[0])
+            case "prune":
+                docker("builder", "prune", "--all", "--force")
             case "clear":
                 self.clear()
             case _:

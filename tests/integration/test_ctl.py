@@ -275,7 +275,7 @@ def test_dry_run(peer):
         "Clearing 'all' would:", "  untag     a:1 (sha256:" + "b" * 12 + ")",
         "  tag       a:wpcache-rollback-1, to roll back to",
         "  remove    1 untagged image: sha256:" + "c" * 12, "  prune     3 build cache records, 1.2kB",
-        "In the way now:", "REMAINING: container web: it holds an image", "           end it: docker rm web",
+        "Left after it, with the commands for then:", "REMAINING: container web: it holds an image", "           end it: docker rm web",
         "NOTE: N", "ASSUMES: A"]
     assert json.loads(ctl(p, "clear", "--dry-run", "--json").stdout) == plan
     p = peer({"parameters": {"plan": plan}})

@@ -247,7 +247,7 @@ def test_plan_of_applications(peer):
         "  nothing   of admin: no cache below /srv/wp/admin",
         "  leave     api: /srv/wp/api does not exist",
         "  leave     web: /srv/wp/web is unreadable: Input/output error",
-        "In the way now:", "REMAINING: app backend: its root is missing",
+        "Left after it, with the commands for then:", "REMAINING: app backend: its root is missing",
         "REMAINING: cache .x: container web has it mounted", "           end it: R",
         "NOT REACHED: volume wp_static (container web, /app/staticfiles): no clear touches volumes"]
     assert json.loads(ctl(p, "plan", "apps", "--json").stdout) == {"plan": plan}

@@ -240,6 +240,20 @@ def test_application_built_before_ours(engine: Engine, daemon: Daemon, app: App,
     assert app.build(FROM_BASE + STEPS).cached == 0
 
 
+def test_application_tagged_after_ours(engine: Engine, daemon: Daemon, app: App, other: App) -> None:
+    """A later name does not make an application of others a stage of ours, nor what is built from it."""
+    engine.import_base("pybase:1", uuid.uuid4().hex)
+    dockerfile = FROM_BASE + "RUN echo other >/other\nCMD [\"/bin/true\"]\n"
+    other.build(dockerfile, "other/app:1")
+    app.build(FROM_BASE + STEPS)
+    engine.docker("tag", "other/app:1", DEV)
+    serves_nothing(daemon)
+    other.build(dockerfile.replace("CMD", "LABEL of=others\nCMD"), "other/app:2")
+    app.build(FROM_BASE + STEPS)
+    serves_nothing(daemon, "other/app:2")
+    assert app.build(FROM_BASE + STEPS).cached == 0
+
+
 def test_application_built_after_ours(engine: Engine, daemon: Daemon, app: App, other: App) -> None:
     engine.import_base("pybase:1", uuid.uuid4().hex)
     app.build(FROM_BASE + STEPS)
@@ -371,3 +385,27 @@ def test_service_that_never_had_a_name_of_ours(engine: Engine, daemon: Daemon, a
     else:
         serves(daemon)
         assert other.build(dockerfile, "watchparty-frontend:latest").cached == 2
+
+
+# What a clear tells to do
+
+@pytest.mark.parametrize("inline", [True, False], ids=["inline", "classic"])
+def test_remedy_ends_all_names_and_containers(engine: Engine, daemon: Daemon, app: App, inline: bool) -> None:
+    """It is typed as it is told, once."""
+    if inline and engine.name not in GRAPH:
+        pytest.skip("the containerd store imports no cache from a local image")
+    dockerfile = "FROM scratch\nCOPY rootfs /\nCOPY src /src\n"
+    app.build(dockerfile, DEV, *INLINE * inline, classic=not inline)
+    for name in ("review/backend:pr7", "scratchpad:2"):
+        engine.docker("tag", DEV, name)
+    run(engine, DEV, "first")
+    engine.docker("create", "--name", "second", "--network", "none", "review/backend:pr7", "/bin/true")
+    app.build(dockerfile, classic=False)
+    clear = daemon.ctl("clear", "all")
+    assert clear.returncode == 3 and len(remaining(clear.stdout).splitlines()) == 1, clear.stdout
+    remedy = clear.stdout.split("end it: ", 1)[1].split(", then clear again")[0]
+    done = subprocess.run(["sh", "-c", f'docker() {{ "{engine.cli}" "$@"; }}; {remedy}'], env=engine.env,
+                          capture_output=True, text=True)
+    assert done.returncode == 0, remedy + done.stderr
+    clear = daemon.ctl("clear", "all")
+    assert clear.returncode == 0, clear.stdout

@@ -148,6 +148,37 @@ static void test_cleared_with_a_child(void **state) {
         host_done(&h);
 }
 
+/* Every container and name of an image has to go; a container that builds is named with its build. */
+static void test_remedy(void **state) {
+        Host h = host_new();
+        RemainingList list;
+
+        (void)state;
+        host_image(&h, "x", "other:x", NULL, IMAGE_KIND_CLASSIC);
+        host_name(&h, "x", "other:y");
+        list = judge(&h);
+        assert_int_equal(list.n, 1);
+        assert_non_null(
+                strstr(list.v[0].remedy, "docker rmi other:x other:y, then clear again; if "));
+        remaining_done(&list);
+
+        host_container(&h, "one", "x", "exited");
+        list = judge(&h);
+        assert_non_null(strstr(list.v[0].remedy, "docker rm one && docker rmi other:x other:y, "));
+        remaining_done(&list);
+        host_container(&h, "two", "x", "running");
+        assert_int_equal(container_set_index(&h.inventory.containers), 0);
+        list = judge(&h);
+        assert_non_null(strstr(list.v[0].remedy, "docker rm -f one two && docker rmi other:x "));
+        assert_non_null(strstr(list.v[0].remedy, "add it to [images] base"));
+        remaining_done(&list);
+
+        h.inventory.containers.v[1].builds = true;
+        list = judge(&h);
+        assert_int_equal(list.n, 0);
+        host_done(&h);
+}
+
 /* A local base image keeps its name: it is remaining, and was not cleared. */
 static void test_local_base(void **state) {
         static const struct {
@@ -348,6 +379,7 @@ int main(void) {
                 cmocka_unit_test(test_images),
                 cmocka_unit_test(test_shared_step),
                 cmocka_unit_test(test_builder),
+                cmocka_unit_test(test_remedy),
                 cmocka_unit_test(test_local_base),
                 cmocka_unit_test(test_builder_volumes),
                 cmocka_unit_test(test_the_unreadable_is_named_once),

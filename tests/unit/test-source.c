@@ -566,6 +566,42 @@ static void test_common_base(void **state) {
         }
 }
 
+/* An image with the same layers is the base image if the other one only adds entries to its history. */
+static void test_bases_of_metadata(void **state) {
+        static const struct {
+                const char *base, *history;
+                ImageKind kind;
+                InlineCache inline_cache;
+                bool known;
+        } cases[] = {
+                { "b", "bA", BUILDKIT_NO, true },   { "b", "b", BUILDKIT_NO, false },
+                { "bx", "b", BUILDKIT_NO, false },  { "x", "bA", BUILDKIT_NO, false },
+                { "b", "bA", CLASSIC, true },       { NULL, "bA", BUILDKIT_NO, true },
+                { NULL, NULL, BUILDKIT_NO, false },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Host h = host_new();
+                const HashList *bases;
+
+                host_image(&h, "base", "python:3", NULL, IMAGE_KIND_OTHER);
+                host_layers(&h, "base", "b");
+                if (cases[i].base)
+                        host_history(&h, "base", cases[i].base);
+                host_image(&h, "k", "watchparty-k:1", NULL, cases[i].kind);
+                host_layers(&h, "k", "b");
+                if (cases[i].history)
+                        host_history(&h, "k", cases[i].history);
+                host_facts(&h, "k")->ours = true;
+                assert_int_equal(image_bases_note(&h.config, &h.inventory), 0);
+                bases = &host_facts(&h, "k")->bases;
+                if (hash_list_contains(bases, text_hash("python")) != cases[i].known)
+                        fail_msg("case %zu", i);
+                host_done(&h);
+        }
+}
+
 static void add_stages(Host *h, const char *id, const char *stages) {
         for (; *stages; stages++)
                 assert_int_equal(hash_list_add(&host_facts(h, id)->stages,
@@ -592,6 +628,8 @@ static void test_built_stages(void **state) {
                 { "inline, more than ours", BUILDKIT_YES, "^ABC", "^BAX", "b", false },
                 { "inline, the same Dockerfile", BUILDKIT_YES, "^ABC", "^CBA", "b", false },
                 { "inline, nothing is known of its build", BUILDKIT_YES, "^ABC", "", "b", false },
+                { "inline, the first step of ours", BUILDKIT_YES, "", "", "bZX", true },
+                { "inline, a later step of ours", BUILDKIT_YES, "", "", "bXZ", false },
         };
 
         (void)state;
@@ -649,6 +687,42 @@ static void test_projects(void **state) {
         }
 }
 
+/* The names that compose gives to services, and what `match` may say of them. */
+static void test_names_of_services(void **state) {
+        static const struct {
+                const char *match, *project;
+                bool ours;
+        } cases[] = {
+                { "watchparty-*", "watchparty", true },
+                { "watchparty_*", "watchparty", true },
+                { "watchparty*", "watchparty", true },
+                { "watchparty-backend", "watchparty", true },
+                { "watchparty_backend:latest", "watchparty", true },
+                { "watchparty-b*", "watchparty", true },
+                { "watchparty-backend", "watch", false },
+                { "watchparty-backend", "watchparty-backend", false },
+                { "watchparty-*", "other", false },
+                { "watchparty-*", "", false },
+                { "-*", "", false },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Host h = host_new();
+
+                strv_done(&h.config.match);
+                assert_int_equal(strv_add(&h.config.match, cases[i].match), 0);
+                host_image(&h, "base", "base:1", NULL, IMAGE_KIND_OTHER);
+                host_image(&h, "x", "scratchpad:x", "base", IMAGE_KIND_CLASSIC);
+                host_history(&h, "x", "bC");
+                add_remembered(&h, "bAB", "bAB");
+                host_project(&h, "x", cases[i].project);
+                if (source_of(&h, "x").of_our_project != cases[i].ours)
+                        fail_msg("%s, %s", cases[i].match, cases[i].project);
+                host_done(&h);
+        }
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_rows),
@@ -664,6 +738,8 @@ int main(void) {
                 cmocka_unit_test(test_repositories_of_the_base),
                 cmocka_unit_test(test_common_base),
                 cmocka_unit_test(test_projects),
+                cmocka_unit_test(test_names_of_services),
+                cmocka_unit_test(test_bases_of_metadata),
                 cmocka_unit_test(test_built_stages),
         };
 

@@ -136,6 +136,7 @@ static void test_added(void **state) {
         assert_int_equal(named_images_add(&h.suspects, "", host_id("a2")), 0);
         assert_int_equal(stages_add(&h.inventory, &h.config, &h.suspects), 0);
         assert_int_equal(h.suspects.n, 2);
+        assert_true(h.suspects.prepared); /* plan_claims() asks for each image */
         assert_true(named_images_contain_id(&h.suspects, host_id("a3")));
         h.suspects.v[0].id[0] = 'x';
         assert_int_equal(stages_add(&h.inventory, &h.config, &h.suspects), 0);

@@ -19,7 +19,11 @@ static ImageFacts *add_facts(FactSet *facts, unsigned number) {
         entry->n_history = (int64_t)number % 5 - 1;
         entry->n_base = number % 7;
         entry->names_hash = UINT64_MAX - number;
-        entry->made_amid_ours = number % 13 == 0;
+        entry->made_amid_ours = number % 13 % AMID_OURS_MAX;
+        entry->amid_hash = UINT64_MAX / 3 - number;
+        entry->step = number % STEP_MAX;
+        entry->bore_name = number % 19 == 0;
+        entry->created_nsec = INT64_MIN + number;
         entry->tagged_here = number % 17 == 0;
         entry->project_hash = UINT64_MAX - number;
         entry->inspected = true;
@@ -54,6 +58,10 @@ static void assert_facts_equal(const ImageFacts *stored, const ImageFacts *facts
         assert_true(stored->names_hash == facts->names_hash);
         assert_hash_lists_equal(&stored->layers, &facts->layers);
         assert_int_equal(stored->made_amid_ours, facts->made_amid_ours);
+        assert_true(stored->amid_hash == facts->amid_hash);
+        assert_int_equal(stored->step, facts->step);
+        assert_int_equal(stored->bore_name, facts->bore_name);
+        assert_true(stored->created_nsec == facts->created_nsec);
         assert_int_equal(stored->tagged_here, facts->tagged_here);
         assert_true(stored->project_hash == facts->project_hash);
         assert_hash_lists_equal(&stored->steps, &facts->steps);
@@ -147,6 +155,38 @@ static void test_trim(void **state) {
         assert_non_null(fact_set_find(&back, facts.v[facts.n - 1].id));
 }
 
+/* Facts of images of ours stay longest, but leave room for those of others. */
+static void test_trim_ours_last(void **state) {
+        cleanup(scratch_done) Scratch scratch = scratch_new();
+        cleanup(store_close) Store *store = open_store(&scratch);
+        cleanup(fact_set_done) FactSet facts = { 0 }, back = { 0 }, again = { 0 };
+        Diag diag = DIAG_NULL;
+
+        (void)state;
+        for (unsigned i = 0; i < 10; i++)
+                add_facts(&facts, i * 300)->ours = true;
+        for (unsigned i = 10; i < FACTS_KEPT + 10; i++)
+                add_facts(&facts, i * 300);
+        assert_int_equal(store_write_facts(store, &facts, &diag), 0);
+        assert_int_equal(store_read_facts(store, &back, &diag), 0);
+        assert_int_equal(back.n, FACTS_KEPT);
+        assert_non_null(fact_set_find(&back, facts.v[0].id));
+        assert_null(fact_set_find(&back, facts.v[19].id));
+        assert_non_null(fact_set_find(&back, facts.v[20].id));
+
+        for (size_t i = 0; i < facts.n; i++)
+                facts.v[i].ours = facts.v[i].dirty = i < FACTS_OURS_KEPT + 20;
+        assert_int_equal(store_write_facts(store, &facts, &diag), 0);
+        for (unsigned i = 0; i < FACTS_KEPT; i++)
+                add_facts(&facts, 300 * (FACTS_KEPT + 10 + i));
+        assert_int_equal(store_write_facts(store, &facts, &diag), 0);
+        assert_int_equal(store_read_facts(store, &again, &diag), 0);
+        assert_int_equal(again.n, FACTS_KEPT);
+        assert_null(fact_set_find(&again, facts.v[19].id));
+        assert_non_null(fact_set_find(&again, facts.v[20].id));
+        assert_non_null(fact_set_find(&again, facts.v[facts.n - 1].id));
+}
+
 /* What somebody wrote into the file is no list of hashes. */
 static void test_odd_lists(void **state) {
         static const char *const texts[] = { "", "12", "0123456789abcdeg", "zzzzzzzzzzzzzzzz",
@@ -163,8 +203,8 @@ static void test_odd_lists(void **state) {
                 store = store_close(store);
                 snprintf(
                         sql, sizeof(sql),
-                        "REPLACE INTO image_facts VALUES (1, 'a', 99, -1, 1, 1, -1, 0, 0, 0, 0, '%s',"
-                        " '', '%s', '', '%s')",
+                        "REPLACE INTO image_facts VALUES (1, 'a', 99, -1, 1, 1, -1, 0, 99, 0, 0, '%s',"
+                        " '', '%s', '', '%s', 0, 99, 0, 0)",
                         texts[i], texts[i], texts[i]);
                 raw(&scratch, sql);
                 store = open_store(&scratch);
@@ -195,9 +235,9 @@ static void test_prefixes(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_facts),    cmocka_unit_test(test_names),
-                cmocka_unit_test(test_trim),     cmocka_unit_test(test_odd_lists),
-                cmocka_unit_test(test_prefixes),
+                cmocka_unit_test(test_facts),     cmocka_unit_test(test_names),
+                cmocka_unit_test(test_trim),      cmocka_unit_test(test_trim_ours_last),
+                cmocka_unit_test(test_odd_lists), cmocka_unit_test(test_prefixes),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

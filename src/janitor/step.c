@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "janitor/step.h"
+
+#include <string.h>
+
+#include "janitor/instruction.h"
+
+static void remember_time(ImageFacts *facts, int64_t created_nsec) {
+        if (!facts || facts->created_nsec == created_nsec)
+                return;
+        facts->created_nsec = created_nsec;
+        facts->dirty = true;
+}
+
+int step_ask_time(Docker *docker, ImageFacts *facts, Image *image, size_t *n_asked,
+                  Diag *reterr_diag) {
+        cleanup(image_detail_done) ImageDetail detail = { 0 };
+        int r;
+
+        if (!image->created_nsec && facts)
+                image->created_nsec = facts->created_nsec;
+        if (image->created_nsec || *n_asked >= STEPS_ASKED_MAX)
+                return 0;
+        (*n_asked)++;
+        r = docker_image(docker, image->id, &detail, reterr_diag);
+        if (r < 0)
+                return r == -ENOENT || failure_is_of_object(r) ? 0 : r;
+        image->created_nsec = detail.created_nsec;
+        remember_time(facts, detail.created_nsec);
+        return 0;
+}
+
+/* Of a history, whose newest entry is handed over first. */
+typedef struct Newest {
+        const char *command; /* of the image */
+        ImageStep step;
+} Newest;
+
+/* docker commit writes the command of its container, which stays the image's own; a RUN step of a build
+ * leaves the image the command that it had before. */
+static int on_entry(void *userdata, const char *created_by, const char *comment) {
+        Newest *newest = userdata;
+
+        if (newest->step != STEP_UNKNOWN)
+                return 0;
+        if (!instruction_is_classic(created_by, comment) ||
+            strcmp(created_by, newest->command) == 0)
+                newest->step = STEP_NONE;
+        else if (strstr(created_by, "#(nop)  CMD") || strstr(created_by, "#(nop)  ENTRYPOINT"))
+                newest->step = STEP_COMMAND;
+        else
+                newest->step = STEP_OTHER;
+        return 0;
+}
+
+int step_ask(Docker *docker, const char *id, ImageFacts *facts, StepAnswer *ret,
+             Diag *reterr_diag) {
+        cleanup(image_detail_done) ImageDetail detail = { 0 };
+        Newest newest = { .step = STEP_UNKNOWN };
+        int r;
+
+        *ret = (StepAnswer){ .step = STEP_UNKNOWN };
+        r = docker_image(docker, id, &detail, reterr_diag);
+        if (r >= 0) {
+                newest.command = detail.command ?: "";
+                r = docker_image_history(docker, id, on_entry, &newest, reterr_diag);
+        }
+        if (r < 0)
+                return r == -ENOENT || failure_is_of_object(r) ? 0 : r;
+        *ret = (StepAnswer){
+                .step = newest.step == STEP_UNKNOWN ? STEP_NONE : newest.step,
+                .created_nsec = detail.created_nsec,
+                .last_tagged_nsec = detail.last_tagged_nsec,
+        };
+        remember_time(facts, detail.created_nsec);
+        if (facts && facts->step != ret->step) {
+                facts->step = ret->step;
+                facts->dirty = true;
+        }
+        return 0;
+}
