@@ -18,6 +18,7 @@ typedef struct Manager Manager;
 
 typedef struct Schedule {
         sd_event_source *timer, *overdue_timer, *watcher_source;
+        TagEvents *tag_events; /* what the watcher hears; jobs read it */
         Watcher *watcher;
         char *watched_socket, *watched_tag; /* the configuration that it was started with */
         bool watching;                      /* its stream is connected */
@@ -45,6 +46,7 @@ int schedule_start(Manager *manager) must_check;
 void schedule_reload(Manager *manager);
 /* No further polls, passes or events. */
 void schedule_stop(Manager *manager);
+/* The jobs are over. */
 void schedule_free(Manager *manager);
 
 /* A poll in `usec`, if none comes earlier. */
@@ -62,5 +64,8 @@ void schedule_withdraw_pass(Manager *manager);
 Surroundings schedule_surroundings(const Manager *manager);
 /* For how long nothing has happened. */
 int64_t schedule_quiet_sec(const Manager *manager);
+/* Which images got a name lately; NULL: the engine's events are not listened to. Jobs may use it until
+ * schedule_free(). */
+TagEvents *schedule_tag_events(const Manager *manager);
 /* The engine's events are listened to. */
 bool schedule_hears_events(const Manager *manager);

@@ -2,9 +2,10 @@
 #pragma once
 
 /*
- * GET /events: what happens to images, containers and build cache, as it happens. It is a hint to
- * look, never a fact to act on: the engine keeps the last 256 events in memory, loses them when it
- * restarts, and drops some for a slow reader (moby daemon/events).
+ * GET /events: what happens to images, containers and build cache, as it happens. An event is a reason
+ * to look again, never a fact to act on. The engine keeps the last 256 events in memory, loses them when
+ * it restarts, and drops events for a reader that leaves 1,024 of them unread for 100 ms (moby
+ * daemon/events).
  */
 
 #include "docker/api.h"
@@ -34,6 +35,13 @@ typedef int (*DockerEventSink)(void *userdata, const DockerEvent *event);
  */
 int docker_watch(Docker *docker, int64_t since_nsec, void (*connected)(void *userdata),
                  DockerEventSink sink, void *userdata, Diag *reterr_diag) must_check;
+
+/* Hands over what the engine remembers of the time since then (that very moment excluded), oldest
+ * first: of its last 256 events, those that the filter lets through. The errors are those of docker/api.h.
+ * The call ends after a second: where this clock is ahead of the engine's, that is when the engine
+ * answers, and where `since_nsec` lies ahead of it the engine refuses. */
+int docker_events_since(Docker *docker, int64_t since_nsec, DockerEventSink sink, void *userdata,
+                        Diag *reterr_diag) must_check;
 
 /* Sleeps between two tries; -ECANCELED as soon as docker_interrupt() is in force. */
 int docker_wait(Docker *docker, uint64_t usec) must_check;

@@ -12,6 +12,7 @@
 
 #include "janitor/clear.h"
 #include "janitor/policy.h"
+#include "janitor/tag-events.h"
 
 /* What the worker keeps between jobs. */
 typedef struct Memory {
@@ -39,6 +40,7 @@ typedef struct Memory {
 typedef struct Surroundings {
         int64_t quiet_sec; /* since the last event */
         size_t n_inhibitors;
+        TagEvents *tag_events; /* borrowed, or NULL: the engine's events are not heard */
 } Surroundings;
 
 /*

@@ -25,6 +25,7 @@ typedef struct Pass {
         const Config *config;
         Memory *memory;
         const Reporter *reporter;
+        TagEvents *tag_events; /* borrowed, or NULL: the engine's events are not heard */
 
         Look look;
         Fate *fates;              /* one an image of the look */

@@ -7,6 +7,7 @@
 
 #include "janitor/ownership.h"
 #include "janitor/receipt.h"
+#include "janitor/tag-events.h"
 
 typedef struct ClearOptions {
         Target target;
@@ -14,8 +15,10 @@ typedef struct ClearOptions {
         bool keep_mounts;
         bool include_mounted; /* caches of applications that a container has mounted */
         bool dry_run;
-        uint64_t wait_usec; /* for builds under way */
-        int64_t asked_sec;  /* when the clear was asked for (wall time); 0: not known */
+        uint64_t wait_usec;    /* for builds under way */
+        int64_t asked_sec;     /* when the clear was asked for (wall time); 0: not known */
+        uint64_t asked_usec;   /* the same, CLOCK_BOOTTIME */
+        TagEvents *tag_events; /* borrowed, or NULL: the engine's events are not heard */
 } ClearOptions;
 
 /* What a clear knows besides an inventory. A pointer may be NULL. */

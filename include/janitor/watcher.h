@@ -7,7 +7,7 @@
  * see changes. All functions are the loop thread's.
  */
 
-#include "base/macro.h"
+#include "janitor/tag-events.h"
 
 typedef struct Watcher Watcher;
 
@@ -19,8 +19,10 @@ typedef struct WatcherNews {
                                since the start */
 } WatcherNews;
 
-/* Starts the thread; signals must be blocked already. `rollback_tag`: [images] rollback_tag. */
-int watcher_new(const char *socket_path, const char *rollback_tag, Watcher **ret) must_check;
+/* Starts the thread; signals must be blocked already. `rollback_tag`: [images] rollback_tag.
+ * `tag_events` is borrowed, and kept up to date until watcher_free(). */
+int watcher_new(const char *socket_path, const char *rollback_tag, TagEvents *tag_events,
+                Watcher **ret) must_check;
 /* Ends the stream and waits for the thread. */
 Watcher *watcher_free(Watcher *watcher);
 DEFINE_CLEANUP(Watcher *, watcher_free);

@@ -103,6 +103,7 @@ typedef struct ImageFacts {
         HashList names;           /* of ours that it was seen with, the first ones */
         bool build_asked;         /* in this run: the build history does not tell of it */
         bool inspected;           /* in this run */
+        uint64_t inspected_usec;  /* CLOCK_BOOTTIME before that; 0: never in this run */
         int64_t last_tagged_sec;  /* as inspected in this run; 0: not told */
         int64_t last_tagged_nsec; /* the same, exactly */
         bool dirty;               /* differs from what is stored */

@@ -131,7 +131,9 @@ typedef struct SeenImage {
         int64_t tag_mark;          /* the engine's LastTagTime (wall), for changes; 0: unread */
         int64_t tag_rest_nsec;     /* its part below a second */
         int64_t marked_sec; /* when that was last read, -1: not since the start; not stored */
-        int64_t own_mark;   /* the LastTagTime of a tag of the janitor's; 0: unread */
+        uint64_t
+                inspected_usec; /* CLOCK_BOOTTIME before that; 0: not since the start; not stored */
+        int64_t own_mark;       /* the LastTagTime of a tag of the janitor's; 0: unread */
         int64_t rollback_since_sec; /* since when it has a rollback tag; -1: it has none */
         unsigned
                 ahead; /* of the engine's times, those that lay ahead of its clock when first read */

@@ -277,8 +277,8 @@ Manager *manager_free(Manager *manager) {
         waiters_free(manager);
         inhibit_free(manager);
         server_free(manager->server);
-        schedule_free(manager);
         jobs_free(manager);
+        schedule_free(manager);
         store_close(manager->reader_store);
         store_close(manager->store);
         alarms_free(manager);

@@ -176,6 +176,8 @@ static bool read_clear(const Manager *manager, Connection *connection, const Jso
         }
         options->wait_usec = (uint64_t)wait_sec * USEC_PER_SEC;
         options->asked_sec = now_realtime_sec();
+        options->asked_usec = now_boottime_usec();
+        options->tag_events = schedule_tag_events(manager);
         return read_target(manager, connection, target, options);
 }
 

@@ -73,10 +73,15 @@ bool schedule_hears_events(const Manager *manager) {
         return manager->schedule.watching && !manager->engine_reason;
 }
 
+TagEvents *schedule_tag_events(const Manager *manager) {
+        return manager->schedule.watching ? manager->schedule.tag_events : NULL;
+}
+
 Surroundings schedule_surroundings(const Manager *manager) {
         return (Surroundings){
                 .quiet_sec = schedule_quiet_sec(manager),
                 .n_inhibitors = inhibit_count(manager),
+                .tag_events = schedule_tag_events(manager),
         };
 }
 
@@ -353,7 +358,7 @@ static int follow_events(Manager *manager) {
         schedule->watched_socket = strdup(socket);
         schedule->watched_tag = strdup(tag);
         r = schedule->watched_socket && schedule->watched_tag
-                    ? watcher_new(socket, tag, &schedule->watcher)
+                    ? watcher_new(socket, tag, schedule->tag_events, &schedule->watcher)
                     : -ENOMEM;
         if (r >= 0)
                 r = sd_event_add_io(manager->event, &schedule->watcher_source,
@@ -370,8 +375,10 @@ int schedule_start(Manager *manager) {
         schedule->wanted_usec = USEC_INFINITY;
         schedule->next_usec = schedule->polled_usec = loop_now_usec(manager);
         schedule->activity_usec = now_boottime_usec();
-        r = sd_event_add_time(manager->event, &schedule->timer, CLOCK_BOOTTIME, 0,
-                              10 * USEC_PER_MSEC, on_timer, manager);
+        r = tag_events_new(&schedule->tag_events);
+        if (r >= 0)
+                r = sd_event_add_time(manager->event, &schedule->timer, CLOCK_BOOTTIME, 0,
+                                      10 * USEC_PER_MSEC, on_timer, manager);
         if (r >= 0)
                 r = sd_event_add_time(manager->event, &schedule->overdue_timer, CLOCK_MONOTONIC, 0,
                                       100 * USEC_PER_MSEC, on_overdue, manager);
@@ -402,6 +409,7 @@ void schedule_stop(Manager *manager) {
 
 void schedule_free(Manager *manager) {
         drop_watcher(&manager->schedule);
+        tag_events_free(manager->schedule.tag_events);
         sd_event_source_disable_unref(manager->schedule.timer);
         sd_event_source_disable_unref(manager->schedule.overdue_timer);
 }

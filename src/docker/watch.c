@@ -11,10 +11,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/span.h"
 #include "docker/call.h"
 #include "docker/parse.h"
 #include "wire/json.h"
 
+#define EVENTS_USEC_MAX USEC_PER_SEC
 #define SEC_MAX (INT64_MAX / NSEC_PER_SEC - 1)
 
 /* The engine takes an event of which both are named, and so do we. */
@@ -123,10 +125,16 @@ static int add_filter(Json *filters, const char *name, const char *const *list, 
         return r | json_add(filters, name, array);
 }
 
-static char *events_path(int64_t since_nsec) {
+static void format_time(char buffer[static 64], const char *name, int64_t nsec) {
+        snprintf(buffer, 64, "%s=%" PRId64 ".%09" PRId64 "&", name, nsec / NSEC_PER_SEC,
+                 nsec % NSEC_PER_SEC);
+}
+
+/* `until_nsec` 0: without end. */
+static char *events_path(int64_t since_nsec, int64_t until_nsec) {
         cleanup(json_free) Json *filters = json_new_object();
         cleanup_free char *text = NULL, *encoded = NULL;
-        char since[64] = "", *path;
+        char since[64] = "", until[64] = "", *path;
 
         if (add_filter(filters, "type", types, ELEMENTSOF(types)) < 0 ||
             add_filter(filters, "event", actions, ELEMENTSOF(actions)) < 0)
@@ -137,13 +145,12 @@ static char *events_path(int64_t since_nsec) {
         if (!encoded)
                 return NULL;
 
-        if (since_nsec > 0 && since_nsec < INT64_MAX) {
-                since_nsec++;
-                snprintf(since, sizeof(since), "since=%" PRId64 ".%09" PRId64 "&",
-                         since_nsec / NSEC_PER_SEC, since_nsec % NSEC_PER_SEC);
-        }
+        if (since_nsec > 0 && since_nsec < INT64_MAX)
+                format_time(since, "since", since_nsec + 1);
+        if (until_nsec > 0)
+                format_time(until, "until", until_nsec);
 
-        return asprintf(&path, "/events?%sfilters=%s", since, encoded) < 0 ? NULL : path;
+        return asprintf(&path, "/events?%s%sfilters=%s", since, until, encoded) < 0 ? NULL : path;
 }
 
 typedef struct Watch {
@@ -170,7 +177,7 @@ static int on_bytes(void *userdata, const char *data, size_t n, Diag *reterr_dia
 
 int docker_watch(Docker *docker, int64_t since_nsec, void (*connected)(void *userdata),
                  DockerEventSink sink, void *userdata, Diag *reterr_diag) {
-        cleanup_free char *path = events_path(since_nsec);
+        cleanup_free char *path = events_path(since_nsec, 0);
         cleanup(watch_done) Watch watch = { { sink, userdata }, NULL, connected };
         const Request request = {
                 .method = "GET",
@@ -190,4 +197,22 @@ int docker_watch(Docker *docker, int64_t since_nsec, void (*connected)(void *use
                 return r;
 
         return diag_set(reterr_diag, -ECONNRESET, "the engine ended its stream of events");
+}
+
+int docker_events_since(Docker *docker, int64_t since_nsec, DockerEventSink sink, void *userdata,
+                        Diag *reterr_diag) {
+        cleanup_free char *path = events_path(
+                since_nsec, (int64_t)now_realtime_usec() * (NSEC_PER_SEC / (int64_t)USEC_PER_SEC));
+        cleanup(watch_done) Watch watch = { { sink, userdata }, NULL, NULL };
+        const Request request = {
+                .method = "GET",
+                .path = path,
+                .deadline_usec = now_monotonic_usec() + EVENTS_USEC_MAX,
+        };
+        int r;
+
+        if (!path)
+                return -ENOMEM;
+        r = event_reader_new(&watch.reader, &watch.records);
+        return r < 0 ? r : docker_call(docker, &request, on_bytes, &watch, NULL, reterr_diag);
 }

@@ -66,15 +66,19 @@ int clear_plan(Clear *clear) {
 /*
  * A build that came wholly from the cache gives an image the name that it has: the lists of before and
  * after are equal, and only LastTagTime tells that somebody wants the image. So that is asked for right
- * before names are taken, of the images that lose theirs. Nothing was tagged since the clear was asked
- * for while it is still that second, and while a build is waited for no name is taken. Returns how many
- * images were inspected: the plan is to be made again.
+ * before names are taken, of the images that lose theirs, unless the engine's events tell that the image
+ * got no name since the clear was asked for. Nothing was tagged since then while it is still that second,
+ * and while a build is waited for no name is taken. Returns how many images were inspected: the plan is to
+ * be made again.
  */
 static int refresh_taken(Clear *clear, Diag *reterr_diag) {
         const int64_t asked_sec = clear->options->asked_sec;
+        const uint64_t asked_usec = clear->options->asked_usec;
+        TagEvents *tag_events = clear->options->tag_events;
         const ImageSet *images = &clear->inventory.images;
         const NamedImages *names = &clear->plan.names;
         cleanup_free bool *marks = NULL;
+        bool heard;
 
         if (asked_sec == 0 || now_realtime_sec() <= asked_sec || names->n == 0 ||
             clear_waits_for_build(clear))
@@ -82,10 +86,11 @@ static int refresh_taken(Clear *clear, Diag *reterr_diag) {
         marks = calloc(images->n + 1, sizeof(*marks));
         if (!marks)
                 return -ENOMEM;
+        heard = tag_events_sync(tag_events, clear->docker, clear->config->docker_socket);
         for (size_t i = 0; i < names->n; i++) {
                 const Image *image = image_set_find(images, names->v[i].id);
 
-                if (image)
+                if (image && (!heard || !tag_events_none_of(tag_events, image->id, asked_usec)))
                         marks[image - images->v] = true;
         }
         return image_facts_refresh(clear->docker, &clear->inventory, marks, reterr_diag);

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "base/span.h"
 #include "base/text.h"
 #include "docker/parallel.h"
 #include "janitor/built-stages.h"
@@ -60,7 +61,8 @@ static bool came_with_its_name(const Inventory *inventory, const Image *image,
 /* An image that is inspected. */
 typedef struct Inspection {
         const Image *image;
-        size_t at; /* the position of its facts, if there are any */
+        size_t at;           /* the position of its facts, if there are any */
+        uint64_t begin_usec; /* CLOCK_BOOTTIME */
         ImageDetail detail;
         bool gone;
         int error; /* of this image alone; the other images can be read */
@@ -78,6 +80,7 @@ static int inspect(Docker *docker, size_t i, void *userdata, Diag *reterr_diag) 
         Diag diag = DIAG_NULL;
         int r;
 
+        inspection->begin_usec = now_boottime_usec();
         r = docker_image(docker, inspection->image->id, &inspection->detail, &diag);
         inspection->gone = r == -ENOENT;
         if (r >= 0 || inspection->gone)
@@ -121,6 +124,7 @@ static int add_facts(const Inspection *inspection, Inventory *inventory) {
         entry->last_tagged_nsec = detail->last_tagged_nsec;
         entry->bore_name |= image->names.n > 0;
         entry->inspected = true;
+        entry->inspected_usec = inspection->begin_usec;
         entry->names_hash = hash_all_names(image);
         entry->dirty = true;
         return 0;

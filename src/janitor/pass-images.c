@@ -2,10 +2,13 @@
 
 /*
  * Between the look a plan was made from and each removal the host goes on. So everything is looked at
- * again right before each batch, and each image is inspected right before its own removal: what the plan
- * did not know of (a name, a container, a build) leaves the image for the next pass. That inspection is
- * also what tells of a name that was given again, which moves the image's LastTagTime alone; the plan went
- * by the time that is remembered.
+ * again right before each batch, and the names of each slice of a batch right before its images go: what
+ * the plan did not know of (a name, a container, a build) leaves the image for the next pass.
+ *
+ * A name that an image has and is given again moves the image's LastTagTime alone; the plan went by the
+ * time that is remembered. The engine's events tell of that. An image that may have had such an event
+ * since it was last inspected, and every image where events are not heard, is inspected right before its
+ * removal.
  */
 
 #include <string.h>
@@ -23,17 +26,32 @@
 /* What may be removed after one look at the host: as many images as go, within these bounds, in a few
  * times as long as the look took. */
 #define BATCH_LOOKS 4
-#define BATCH_USEC_MIN (500 * USEC_PER_MSEC)
+#define BATCH_USEC_MIN USEC_PER_SEC
 #define BATCH_USEC_MAX (2 * USEC_PER_SEC)
 /* How many names of one image may be taken after one look at them. */
 #define NAMES_MAX 16
+/* How many images go after one look at their names, and how many names that look asks for. */
+#define SLICE_MAX 8
+#define SLICE_NAMES_MAX 32
 
 /* Images that are to go, on several connections where the engine's image store gains by it. */
 typedef struct Batch {
         Pass *pass;
-        const size_t *images;   /* positions in the look */
+        const size_t *images; /* positions in the look */
+        size_t n;
         const SeenImage **seen; /* one an image of the look */
 } Batch;
+
+/* Images of a batch that go one after the other, on one connection. */
+typedef struct Slice {
+        const Batch *batch;
+        ImageSet named;       /* what has their names now */
+        uint64_t listed_usec; /* CLOCK_BOOTTIME before that was read; 0: it was not */
+} Slice;
+
+static void slice_donep(Slice *slice) {
+        image_set_done(&slice->named);
+}
 
 static uint64_t window_usec(uint64_t took_usec) {
         return MIN(MAX(BATCH_LOOKS * took_usec, BATCH_USEC_MIN), BATCH_USEC_MAX);
@@ -109,9 +127,28 @@ static bool was_tagged(const Batch *batch, size_t i, const ImageDetail *now) {
                                                   now->last_tagged_sec, now->last_tagged_nsec);
 }
 
+/* Whether the image certainly has its names, and got none since it was last inspected. */
+static bool is_untagged_since(const Slice *slice, size_t i) {
+        const Pass *pass = slice->batch->pass;
+        const Image *image = &pass->look.inventory.images.v[i];
+        const SeenImage *seen = slice->batch->seen[i];
+
+        if (slice->listed_usec == 0 || !seen)
+                return false;
+        for (size_t j = 0; j < image->names.n; j++) {
+                const Image *bearer = image_set_find_name(&slice->named, image->names.v[j]);
+
+                if (!bearer || strcmp(bearer->id, image->id) != 0)
+                        return false;
+        }
+        return tag_events_none(pass->tag_events, slice->listed_usec) &&
+               tag_events_none_of(pass->tag_events, image->id, seen->inspected_usec);
+}
+
 /* 1 if all that the plan went by still holds for this image, else 0. An error may be of this image
  * alone. */
-static int is_unchanged(const Batch *batch, Docker *docker, size_t i, Diag *reterr_diag) {
+static int is_unchanged(const Slice *slice, Docker *docker, size_t i, Diag *reterr_diag) {
+        const Batch *batch = slice->batch;
         const Pass *pass = batch->pass;
         const Inventory *before = &pass->look.inventory;
         const Inventory *newest = pass->looked_again ? &pass->again : before;
@@ -127,6 +164,8 @@ static int is_unchanged(const Batch *batch, Docker *docker, size_t i, Diag *rete
                 return 0;
         if (image_has_children(newest, image) && !image_has_children(before, image))
                 return 0;
+        if (is_untagged_since(slice, i))
+                return 1;
         r = docker_image(docker, image->id, &detail, reterr_diag);
         if (r == -ENOENT)
                 return 0;
@@ -221,8 +260,8 @@ static int leave(Pass *pass, size_t i, const char *what) {
                         image->names.n > 0 ? image->names.v[0] : image->id, what);
 }
 
-static int remove_image(const Batch *batch, Docker *docker, size_t i, Diag *reterr_diag) {
-        Pass *pass = batch->pass;
+static int remove_image(const Slice *slice, Docker *docker, size_t i, Diag *reterr_diag) {
+        Pass *pass = slice->batch->pass;
         const ImageVerdict *verdict = &pass->look.plan.images[i];
         int r;
 
@@ -230,7 +269,7 @@ static int remove_image(const Batch *batch, Docker *docker, size_t i, Diag *rete
         if (r == 0)
                 return halt(pass, i, FATE_ROOM);
         if (r > 0)
-                r = is_unchanged(batch, docker, i, reterr_diag);
+                r = is_unchanged(slice, docker, i, reterr_diag);
         if (r < 0 && !failure_is_of_object(r))
                 return r;
         if (r <= 0)
@@ -244,23 +283,62 @@ static int remove_image(const Batch *batch, Docker *docker, size_t i, Diag *rete
         return MIN(r, 0);
 }
 
-/* One image of a batch. The first has its turn in any case, so that no batch ends without one. */
-static int do_image(Docker *docker, size_t at, void *userdata, Diag *reterr_diag) {
-        const Batch *batch = userdata;
+/* Asks the engine what has the names of these images now, and for the events that were not heard yet.
+ * Images with more names than there is room for are inspected. */
+static int look_up(Slice *slice, Docker *docker, const size_t *images, size_t n,
+                   Diag *reterr_diag) {
+        const Pass *pass = slice->batch->pass;
+        const ImageSet *all = &pass->look.inventory.images;
+        const char *names[SLICE_NAMES_MAX] = { NULL };
+        uint64_t begin_usec = now_boottime_usec();
+        size_t n_names = 0;
+        int r = 0;
 
-        if (at > 0 && now_boottime_usec() >= batch->pass->look_again_usec)
+        if (!pass->tag_events)
                 return 0;
-        return remove_image(batch, docker, batch->images[at], reterr_diag);
+        for (size_t i = 0; i < n; i++) {
+                const Strv *own = &all->v[images[i]].names;
+
+                for (size_t j = 0; j < own->n && n_names + own->n - j <= SLICE_NAMES_MAX; j++)
+                        names[n_names++] = own->v[j];
+        }
+        if (n_names > 0)
+                r = docker_images_named(docker, names, n_names, &slice->named, reterr_diag);
+        if (r < 0) /* of a name that can't be asked for: each image is inspected */
+                return r == -EINVAL || failure_is_of_object(r) ? 0 : r;
+        if (tag_events_sync(pass->tag_events, docker, pass->config->docker_socket))
+                slice->listed_usec = begin_usec;
+        return 0;
+}
+
+/* The first image of a batch has its turn in any case, so that no batch ends without one. */
+static int do_slice(Docker *docker, size_t at, void *userdata, Diag *reterr_diag) {
+        const Batch *batch = userdata;
+        const size_t begin = at * SLICE_MAX, end = MIN(batch->n, begin + SLICE_MAX);
+        cleanup(slice_done) Slice slice = { .batch = batch };
+        int r = 0;
+
+        for (size_t i = begin; i < end && r >= 0; i++) {
+                if (i > 0 && now_boottime_usec() >= batch->pass->look_again_usec)
+                        break;
+                if (i == begin)
+                        r = look_up(&slice, docker, &batch->images[i], end - i, reterr_diag);
+                if (r >= 0)
+                        r = remove_image(&slice, docker, batch->images[i], reterr_diag);
+        }
+        return r;
 }
 
 static int run_batch(Batch *batch, size_t n, Diag *reterr_diag) {
         Docker *docker = batch->pass->docker;
+        const size_t n_slices = (n + SLICE_MAX - 1) / SLICE_MAX;
         int r = 0;
 
-        if (batch->pass->look.inventory.image_store == IMAGE_STORE_CONTAINERD && n > 1)
-                return docker_parallel(docker, n, do_image, batch, reterr_diag);
-        for (size_t i = 0; i < n && r >= 0; i++)
-                r = do_image(docker, i, batch, reterr_diag);
+        batch->n = n;
+        if (batch->pass->look.inventory.image_store == IMAGE_STORE_CONTAINERD && n_slices > 1)
+                return docker_parallel(docker, n_slices, do_slice, batch, reterr_diag);
+        for (size_t i = 0; i < n_slices && r >= 0; i++)
+                r = do_slice(docker, i, batch, reterr_diag);
         return r;
 }
 

@@ -297,6 +297,7 @@ int pass_run(Docker *docker, const Config *config, Memory *memory, const Surroun
                 .config = config,
                 .memory = memory,
                 .reporter = reporter,
+                .tag_events = around->tag_events,
                 .look = LOOK_NULL,
                 .again = { .watch = &memory->builds, .known_mounts = &memory->known_mounts },
                 .started_sec = now_realtime_sec(),

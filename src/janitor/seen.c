@@ -198,6 +198,8 @@ static bool update_mark(SeenImage *seen, const Inventory *inventory, int64_t age
         int64_t tagged_sec = facts ? facts->last_tagged_sec : 0;
         bool named = false;
 
+        if (facts && facts->inspected)
+                seen->inspected_usec = MAX(seen->inspected_usec, facts->inspected_usec);
         if (tagged_sec == 0)
                 return false;
         if (tagged_sec != seen->tag_mark && tagged_sec != seen->own_mark)

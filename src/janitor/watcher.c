@@ -14,7 +14,6 @@
 
 #include "base/log.h"
 #include "base/span.h"
-#include "docker/watch.h"
 #include "janitor/inventory.h"
 
 #define TIMEOUT_USEC (30 * USEC_PER_SEC) /* to agree on a version */
@@ -24,7 +23,8 @@
 struct Watcher {
         pthread_t thread;
         Docker *docker;
-        char *rollback_tag;
+        char *socket_path, *rollback_tag;
+        TagEvents *tag_events;
         int event_fd;
 
         pthread_mutex_t mutex;
@@ -32,6 +32,7 @@ struct Watcher {
 
         /* The thread's own. */
         int64_t since_nsec;      /* of the last event, 0: none */
+        int64_t asked_nsec;      /* from when on this stream tells events */
         uint64_t connected_usec; /* 0: not connected */
         bool gap;                /* something may have happened unseen */
 };
@@ -50,6 +51,9 @@ static void on_connected(void *userdata) {
         Watcher *watcher = userdata;
 
         watcher->connected_usec = now_boottime_usec();
+        if (tag_events_connected(watcher->tag_events, watcher->socket_path, watcher->asked_nsec,
+                                 watcher->connected_usec) < 0)
+                log_debug("No memory to follow tags");
         tell(watcher, true, 1, watcher->gap ? watcher->connected_usec : 0);
 }
 
@@ -64,6 +68,7 @@ static int on_event(void *userdata, const DockerEvent *event) {
 
         if (event->time_nsec > 0)
                 watcher->since_nsec = event->time_nsec;
+        tag_events_note(watcher->tag_events, event, now_boottime_usec());
         tell(watcher, true, 1, is_own_tag(watcher, event) ? 0 : now_boottime_usec());
         return 0;
 }
@@ -74,8 +79,13 @@ static int watch(Watcher *watcher, uint64_t *delay_usec) {
         bool lasted = false;
         int r;
 
-        r = docker_watch(watcher->docker, watcher->since_nsec, on_connected, on_event, watcher,
+        /* An engine answers before it listens: without a beginning, what happens in between is lost. */
+        watcher->asked_nsec =
+                watcher->since_nsec
+                        ?: (int64_t)now_realtime_usec() * (NSEC_PER_SEC / (int64_t)USEC_PER_SEC);
+        r = docker_watch(watcher->docker, watcher->asked_nsec, on_connected, on_event, watcher,
                          &diag);
+        tag_events_lost(watcher->tag_events);
         if (r == -ECANCELED)
                 return r;
 
@@ -106,7 +116,8 @@ static void *watcher_main(void *userdata) {
         return NULL;
 }
 
-int watcher_new(const char *socket_path, const char *rollback_tag, Watcher **ret) {
+int watcher_new(const char *socket_path, const char *rollback_tag, TagEvents *tag_events,
+                Watcher **ret) {
         Watcher *watcher;
         int r;
 
@@ -114,8 +125,10 @@ int watcher_new(const char *socket_path, const char *rollback_tag, Watcher **ret
         if (!watcher)
                 return -ENOMEM;
 
+        watcher->tag_events = tag_events;
+        watcher->socket_path = strdup(socket_path);
         watcher->rollback_tag = strdup(rollback_tag);
-        r = watcher->rollback_tag
+        r = watcher->socket_path && watcher->rollback_tag
                     ? docker_new(socket_path, TIMEOUT_USEC, TIMEOUT_USEC, &watcher->docker)
                     : -ENOMEM;
         if (r < 0)
@@ -138,6 +151,7 @@ int watcher_new(const char *socket_path, const char *rollback_tag, Watcher **ret
 
 fail:
         docker_free(watcher->docker);
+        free(watcher->socket_path);
         free(watcher->rollback_tag);
         free(watcher);
         return r;
@@ -152,6 +166,7 @@ Watcher *watcher_free(Watcher *watcher) {
         docker_free(watcher->docker);
         pthread_mutex_destroy(&watcher->mutex);
         close(watcher->event_fd);
+        free(watcher->socket_path);
         free(watcher->rollback_tag);
         free(watcher);
         return NULL;

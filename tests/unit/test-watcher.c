@@ -81,10 +81,12 @@ static bool no_answer(Stub *stub, int fd) {
         return stub_hang(stub, fd);
 }
 
+static TagEvents *tag_events;
+
 static Watcher *watch(const Stub *stub) {
         Watcher *watcher = NULL;
 
-        assert_int_equal(watcher_new(stub->path, "before", &watcher), 0);
+        assert_int_equal(watcher_new(stub->path, "before", tag_events, &watcher), 0);
         return watcher;
 }
 
@@ -183,9 +185,36 @@ static void test_garbage(void **state) {
         news = wait_for(watcher, 3);
         assert_true(news.connected);
         stub_last(stub, request);
-        assert_int_equal(strncmp(request, "GET /v1.51/events?filters=",
-                                 strlen("GET /v1.51/events?filters=")),
+        assert_int_equal(strncmp(request, "GET /v1.51/events?since=17",
+                                 strlen("GET /v1.51/events?since=17")),
                          0);
+        assert_null(strstr(request, SINCE));
+}
+
+/* What is known of tags begins anew with each connection, and ends with it. */
+static void test_tags_are_followed(void **state) {
+        Script script = { { ENGINE_28 }, { tagged, silent }, 0 };
+        cleanup(stub_free) Stub *stub = stub_new(serve_script, &script);
+        cleanup(watcher_free) Watcher *watcher = watch(stub);
+        uint64_t begin;
+
+        (void)state;
+        wait_for(watcher, 1);
+        usleep(1000);
+        begin = now_boottime_usec();
+        assert_true(tag_events_none_of(tag_events, "sha256:02", begin));
+        wait_for(watcher, 1);
+        assert_true(tag_events_none_of(tag_events, "sha256:02", begin));
+        assert_false(tag_events_none_of(tag_events, "sha256:01", begin));
+        assert_true(tag_events_none_of(tag_events, "sha256:01", now_boottime_usec() + 1));
+
+        stub_stop(stub);
+        wait_for(watcher, 0);
+        assert_false(tag_events_none_of(tag_events, "sha256:02", now_boottime_usec() + 1));
+        stub_run(stub, serve_script);
+        wait_for(watcher, 1);
+        assert_false(tag_events_none_of(tag_events, "sha256:02", begin));
+        assert_true(tag_events_none_of(tag_events, "sha256:02", now_boottime_usec() + 1));
 }
 
 /* An engine that was away at first may have done something before it was heard. */
@@ -258,10 +287,17 @@ int main(void) {
                 cmocka_unit_test(test_own_tags_leave_the_host_quiet),
                 cmocka_unit_test(test_reconnect),
                 cmocka_unit_test(test_garbage),
+                cmocka_unit_test(test_tags_are_followed),
                 cmocka_unit_test(test_late),
                 cmocka_unit_test(test_backoff),
                 cmocka_unit_test(test_stop),
         };
 
-        return cmocka_run_group_tests(tests, NULL, NULL);
+        int r;
+
+        if (tag_events_new(&tag_events) < 0)
+                return 1;
+        r = cmocka_run_group_tests(tests, NULL, NULL);
+        tag_events_free(tag_events);
+        return r;
 }
