@@ -20,8 +20,14 @@
 
 #include "base/macro.h"
 
-/* Whether the classic builder wrote this entry of a history. BuildKit's entries have a comment. */
+/*
+ * Whether the classic builder wrote this entry of a history: it has the form of that builder. A step of
+ * RUN ["npm", "ci"], or of RUN after SHELL, has not.
+ */
 bool instruction_is_classic(const char *created_by, const char *comment);
+/* Whether the classic builder, or docker commit, may have written this entry: it has neither the comment nor
+ * the ending that BuildKit leaves. */
+bool instruction_may_be_classic(const char *created_by, const char *comment);
 
 /* The form of an ONBUILD instruction, for which BuildKit writes no entry. */
 #define INSTRUCTION_ONBUILD "ONBUILD"

@@ -20,7 +20,7 @@
 typedef struct Entries {
         struct Entry {
                 uint64_t hash;
-                bool classic, buildkit;
+                bool classic, may_be_classic, buildkit;
         } * v;
         size_t n, size;
 } Entries;
@@ -38,6 +38,7 @@ static int on_entry(void *userdata, const char *created_by, const char *comment)
         entries->v[entries->n++] = (struct Entry){
                 .hash = text_hash(normal),
                 .classic = instruction_is_classic(created_by, comment),
+                .may_be_classic = instruction_may_be_classic(created_by, comment),
                 .buildkit = strncmp(comment, "buildkit.", strlen("buildkit.")) == 0,
         };
         return 0;
@@ -53,9 +54,17 @@ static size_t count_base_entries(const Entries *entries, ImageKind kind) {
                 return n;
         }
         for (size_t i = 0; i < entries->n; i++)
-                if (!entries->v[entries->n - 1 - i].classic)
+                if (!entries->v[entries->n - 1 - i].may_be_classic)
                         n = i + 1;
         return n;
+}
+
+/* An image with a parent here was made by the classic builder or by docker commit, which may leave a comment.
+ * RUN ["npm", "ci"], and RUN after SHELL, have no form of their own, so another image is told by its form. */
+static bool is_classic(const Image *image, const Entries *entries) {
+        if (image->parent_id[0])
+                return entries->n == 0 || entries->v[0].may_be_classic;
+        return entries->n > 0 && entries->v[0].classic;
 }
 
 /* A history that can't be read is not known; then the image may serve. */
@@ -72,7 +81,7 @@ static int read_history(Docker *docker, const Image *image, ImageFacts *facts, D
         for (size_t i = entries.n; i > 0; i--)
                 if (hash_list_add(&facts->steps, entries.v[i - 1].hash) < 0)
                         return -ENOMEM;
-        if (image_kind_is_classic(facts->kind) && !(entries.n > 0 && entries.v[0].classic))
+        if (image_kind_is_classic(facts->kind) && !is_classic(image, &entries))
                 facts->kind = IMAGE_KIND_OTHER;
         facts->n_base = count_base_entries(&entries, facts->kind);
         facts->n_history = (int64_t)entries.n;

@@ -13,10 +13,14 @@
 static const char nop[] = "#(nop)";
 static const char buildkit[] = " # buildkit";
 
-bool instruction_is_classic(const char *created_by, const char *comment) {
+bool instruction_may_be_classic(const char *created_by, const char *comment) {
         size_t n = strlen(created_by), n_buildkit = strlen(buildkit);
 
-        if (*comment || (n >= n_buildkit && strcmp(created_by + n - n_buildkit, buildkit) == 0))
+        return !*comment && (n < n_buildkit || strcmp(created_by + n - n_buildkit, buildkit) != 0);
+}
+
+bool instruction_is_classic(const char *created_by, const char *comment) {
+        if (!instruction_may_be_classic(created_by, comment))
                 return false;
         return created_by[0] == '/' || /* a shell, or the program of RUN ["/bin/x"] */
                (created_by[0] == '|' && isdigit((unsigned char)created_by[1])) ||

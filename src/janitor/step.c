@@ -44,7 +44,7 @@ static int on_entry(void *userdata, const char *created_by, const char *comment)
 
         if (newest->step != STEP_UNKNOWN)
                 return 0;
-        if (!instruction_is_classic(created_by, comment) ||
+        if (!instruction_may_be_classic(created_by, comment) ||
             strcmp(created_by, newest->command) == 0)
                 newest->step = STEP_NONE;
         else if (strstr(created_by, "#(nop)  CMD") || strstr(created_by, "#(nop)  ENTRYPOINT"))

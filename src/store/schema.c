@@ -58,12 +58,9 @@ static const char *const schema[] = {
         " n_history INTEGER NOT NULL, n_base INTEGER NOT NULL, names_hash INTEGER NOT NULL,"
         " made_amid_ours INTEGER NOT NULL, tagged_here INTEGER NOT NULL,"
         " project_hash INTEGER NOT NULL, layers TEXT NOT NULL, steps TEXT NOT NULL,"
-        " bases TEXT NOT NULL, stages TEXT NOT NULL, names TEXT NOT NULL) STRICT;",
-
-        "ALTER TABLE image_facts ADD COLUMN amid_hash INTEGER NOT NULL DEFAULT 0;"
-        "ALTER TABLE image_facts ADD COLUMN step INTEGER NOT NULL DEFAULT 0;"
-        "ALTER TABLE image_facts ADD COLUMN bore_name INTEGER NOT NULL DEFAULT 0;"
-        "ALTER TABLE image_facts ADD COLUMN created_nsec INTEGER NOT NULL DEFAULT 0;",
+        " bases TEXT NOT NULL, stages TEXT NOT NULL, names TEXT NOT NULL,"
+        " amid_hash INTEGER NOT NULL, step INTEGER NOT NULL, bore_name INTEGER NOT NULL,"
+        " created_nsec INTEGER NOT NULL) STRICT;",
 };
 
 const int64_t schema_version = (int64_t)ELEMENTSOF(schema);

@@ -35,6 +35,9 @@ FROM scratch
 COPY rootfs /
 COPY --from=builder /app/bundle /app/bundle
 """
+# Steps whose history tells no shell, and another shell.
+EXEC_FORM = STAGES.replace("RUN cp /app/release /app/bundle", 'RUN ["cp", "/app/release", "/app/bundle"]')
+SHELL = STAGES.replace("RUN cp", 'SHELL ["busybox", "sh", "-c"]\nRUN cp')
 
 
 def bases(engine: Engine) -> None:
@@ -57,7 +60,7 @@ def test_stages_of_an_ended_build_go(engine: Engine, short_path: Path) -> None:
     project = Project(engine, short_path / "project")
     with Daemon(engine.socket, short_path / "daemon") as daemon:
         # the last one takes a step from its own first stage
-        for dockerfile, own in ((STAGES, 0), (THREE_STAGES, 0), (SAME_BASE, 1)):
+        for dockerfile, own in ((STAGES, 0), (EXEC_FORM, 0), (SHELL, 0), (THREE_STAGES, 0), (SAME_BASE, 1)):
             assert build(project, dockerfile, "--tag", BACKEND).cached == own
             begin = time.monotonic()
             clear = daemon.ctl("clear", "--target", "all", "--wait", "120s")
@@ -191,6 +194,17 @@ def test_stage_of_a_build_under_way_stays(engine: Engine, short_path: Path) -> N
         clear = daemon.ctl("clear", "--target", "all", "--wait", "1s")
         assert clear.returncode == 3, clear.stdout + clear.stderr
         assert images(engine) == before and BACKEND in names(engine)
+
+
+def test_step_of_the_exec_form_under_way(engine: Engine, daemon: Daemon, short_path: Path) -> None:
+    """Its image alone shows that a build goes on, and nothing in its history does."""
+    bases(engine)
+    project = Project(engine, short_path / "project")
+    build(project, EXEC_FORM, "--target", "builder")
+    before = images(engine)
+    clear = daemon.ctl("clear", "--target", "all", "--wait", "1s")
+    assert clear.returncode == 3 and "of a classic build is" in clear.stdout, clear.stdout
+    assert images(engine) == before
 
 
 @on("20", "28", "28c")

@@ -104,6 +104,17 @@ static void test_classic(void **state) {
                         fail_msg("%s (%s)", cases[i].created_by, cases[i].comment);
 }
 
+/* What only BuildKit, or docker commit with a comment, writes. */
+static void test_may_be_classic(void **state) {
+        (void)state;
+        assert_true(instruction_may_be_classic("npm ci", ""));
+        assert_true(instruction_may_be_classic("bash -o pipefail -c make", ""));
+        assert_true(instruction_may_be_classic("", ""));
+        assert_false(instruction_may_be_classic("/bin/sh", "hotfix"));
+        assert_false(instruction_may_be_classic("RUN npm ci # buildkit", ""));
+        assert_false(instruction_may_be_classic("ENV A=1", "buildkit.dockerfile.v0"));
+}
+
 static void test_steps(void **state) {
         static const struct {
                 const char *name, *normal; /* NULL: no instruction */
@@ -146,6 +157,7 @@ int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_normal),
                 cmocka_unit_test(test_classic),
+                cmocka_unit_test(test_may_be_classic),
                 cmocka_unit_test(test_steps),
         };
 
