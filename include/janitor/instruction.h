@@ -36,12 +36,18 @@ bool instruction_may_be_classic(const char *created_by, const char *comment);
  * One form for the texts of both builders, malloc'ed; NULL on out of memory. Left out is what one
  * builder does not tell (the sources of COPY and ADD, how EXPOSE and HEALTHCHECK were written, what
  * ONBUILD says) and what changes from one release to the next: hashes of contents, values of ARG, ENV and
- * LABEL, version numbers.
+ * LABEL, version numbers. Left out, too, is what a text does not tell apart: all names but the first of ARG,
+ * ENV and LABEL, since a value with blanks stands there without its quotes; and the shell before the command
+ * of RUN, which BuildKit's records leave out.
  */
 char *instruction_normal(const char *created_by);
+/* The hash of such a form. It tells whether the instruction makes a layer, so that BuildKit's records name
+ * it: RUN, COPY, ADD and WORKDIR do. */
+uint64_t instruction_hash(const char *normal);
+bool instruction_makes_layer(uint64_t hash);
 
 /*
- * The text_hash() of that form, for an instruction that BuildKit's record of a build names as a step:
+ * The same for an instruction that BuildKit's record of a build names as a step:
  * "[builder 2/3] RUN make"; for FROM instruction_hash_of_from(). Returns 1; 0 for a step that is no
  * instruction of a Dockerfile; or -ENOMEM.
  */

@@ -36,7 +36,7 @@ static int on_entry(void *userdata, const char *created_by, const char *comment)
         if (!normal || array_grow(entries->v, entries->n, entries->size) < 0)
                 return -ENOMEM;
         entries->v[entries->n++] = (struct Entry){
-                .hash = text_hash(normal),
+                .hash = instruction_hash(normal),
                 .classic = instruction_is_classic(created_by, comment),
                 .may_be_classic = instruction_may_be_classic(created_by, comment),
                 .buildkit = strncmp(comment, "buildkit.", strlen("buildkit.")) == 0,

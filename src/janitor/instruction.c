@@ -9,9 +9,13 @@
 #include "base/text.h"
 #include "docker/name.h"
 #include "store/facts.h"
+#include "wire/json.h"
 
 static const char nop[] = "#(nop)";
 static const char buildkit[] = " # buildkit";
+
+/* Set in the hash of an instruction that makes no layer. */
+#define LAYERLESS (UINT64_C(1) << 63)
 
 bool instruction_may_be_classic(const char *created_by, const char *comment) {
         size_t n = strlen(created_by), n_buildkit = strlen(buildkit);
@@ -52,21 +56,82 @@ static void cut_end(char *text, const char *end) {
                 text[n - n_end] = '\0';
 }
 
-/* "|2 A=1 B=two words /bin/sh -c make": the arguments of the build stand before the shell. */
+static const char *next_word(const char *word) {
+        const char *end = strchrnul(word, ' ');
+
+        return *end ? end + 1 : end;
+}
+
+/* "|2 A=1 B=2 cp a b": the arguments of the build stand before the command. */
 static void cut_build_args(char *text) {
-        const char *shell;
+        const char *word = next_word(text);
 
         if (text[0] != '|' || !isdigit((unsigned char)text[1]))
                 return;
-        shell = strstr(text, " /bin/");
-        if (shell)
-                cut_front(text, shell + 1);
+        for (unsigned long n = strtoul(text + 1, NULL, 10); n > 0 && *word; word = next_word(word))
+                n -= memchr(word, '=', strcspn(word, " ")) != NULL;
+        if (*word)
+                cut_front(text, word);
+}
+
+/* "/bin/bash", "ash" */
+static bool is_shell(const char *word) {
+        const char *end = strchrnul(word, ' '), *name = end;
+
+        while (name > word && name[-1] != '/')
+                name--;
+        return end - name >= 2 && end - name <= 4 && strncmp(end - 2, "sh", 2) == 0;
+}
+
+/* "-o pipefail -ec make": what follows the option c; NULL without one. */
+static const char *shell_command(const char *word) {
+        while (*word == '-') {
+                size_t n = strcspn(word, " ");
+
+                if (word[1] != '-' && memchr(word, 'c', n))
+                        return next_word(word);
+                if (word[n - 1] == 'o') /* its argument */
+                        word = next_word(word);
+                word = next_word(word);
+        }
+        return NULL;
+}
+
+/* "busybox sh -c make", "W=two words /bin/sh -c make": all that SHELL says stands before the command. */
+static void cut_shell(char *text) {
+        for (const char *word = text; *word; word = next_word(word)) {
+                const char *command = is_shell(word) ? shell_command(next_word(word)) : NULL;
+
+                if (command) {
+                        cut_front(text, command);
+                        return;
+                }
+        }
 }
 
 static bool has_word(const char *text, const char *word) {
         size_t n = strlen(word);
 
         return strncmp(text, word, n) == 0 && (text[n] == ' ' || text[n] == '\0');
+}
+
+static bool is_layerless(const char *text) {
+        static const char *const words[] = {
+                "ARG",    "CMD",        "ENTRYPOINT",        "ENV",   "EXPOSE",     "HEALTHCHECK",
+                "LABEL",  "MAINTAINER", INSTRUCTION_ONBUILD, "SHELL", "STOPSIGNAL", "USER",
+                "VOLUME",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(words); i++)
+                if (has_word(text, words[i]))
+                        return true;
+        return false;
+}
+
+/* The classic builder writes a command without RUN. */
+static bool is_command(const char *text) {
+        return !is_layerless(text) && !has_word(text, "COPY") && !has_word(text, "ADD") &&
+               !has_word(text, "WORKDIR");
 }
 
 /* "COPY dir:HASH in /app/" and "COPY --chown=1 src /app/" both end in the destination. */
@@ -82,21 +147,12 @@ static void keep_destination(char *text) {
                 text[--n] = '\0';
 }
 
-/* "ARG A=1 B": the names alone. A word without "=" is a name as well (`all`), or part of the value before
- * it, as in "ENV A=two words". */
-static void keep_names(char *text, bool all) {
-        char *to = text + strcspn(text, " "), *word = to;
+/* "ENV A=1 B=2" is what both builders write for two names, and for one with the value "1 B=2". */
+static void keep_first_name(char *text) {
+        char *name = text + strcspn(text, " ");
 
-        while (*word) {
-                size_t n = strcspn(word + 1, " "), n_name = strcspn(word + 1, " =");
-
-                if (all || n_name < n) {
-                        memmove(to, word, 1 + n_name);
-                        to += 1 + n_name;
-                }
-                word += 1 + n;
-        }
-        *to = '\0';
+        if (*name)
+                name[1 + strcspn(name + 1, " =")] = '\0';
 }
 
 static bool is_lower_hex(char c) {
@@ -130,6 +186,17 @@ static void loosen_numbers(char *text) {
         *to = '\0';
 }
 
+/* What an instruction of a Dockerfile but RUN tells in both builders' words. */
+static void keep_told(char *text) {
+        if (has_word(text, "COPY") || has_word(text, "ADD"))
+                keep_destination(text);
+        else if (has_word(text, "ARG") || has_word(text, "ENV") || has_word(text, "LABEL"))
+                keep_first_name(text);
+        else if (has_word(text, "EXPOSE") || has_word(text, "HEALTHCHECK") ||
+                 has_word(text, INSTRUCTION_ONBUILD))
+                *strchrnul(text, ' ') = '\0';
+}
+
 char *instruction_normal(const char *created_by) {
         char *text = strdup(created_by), *instruction;
 
@@ -140,20 +207,26 @@ char *instruction_normal(const char *created_by) {
         if (instruction)
                 cut_front(text, instruction + strlen(nop));
         collapse_blanks(text);
-        if (has_word(text, "RUN"))
-                cut_front(text, text + strlen("RUN") + (text[strlen("RUN")] == ' '));
-        cut_build_args(text);
-        if (has_word(text, "COPY") || has_word(text, "ADD"))
-                keep_destination(text);
-        else if (has_word(text, "ARG"))
-                keep_names(text, true);
-        else if (has_word(text, "ENV") || has_word(text, "LABEL"))
-                keep_names(text, false);
-        else if (has_word(text, "EXPOSE") || has_word(text, "HEALTHCHECK") ||
-                 has_word(text, INSTRUCTION_ONBUILD))
-                *strchrnul(text, ' ') = '\0';
+        if (!instruction && is_command(text)) {
+                if (has_word(text, "RUN"))
+                        cut_front(text, next_word(text));
+                cut_build_args(text);
+                cut_shell(text);
+        } else {
+                keep_told(text);
+        }
         loosen_numbers(text);
         return text;
+}
+
+uint64_t instruction_hash(const char *normal) {
+        uint64_t hash = text_hash(normal);
+
+        return is_layerless(normal) ? hash | LAYERLESS : hash & ~LAYERLESS;
+}
+
+bool instruction_makes_layer(uint64_t hash) {
+        return !(hash & LAYERLESS);
 }
 
 /* What follows "[builder 2/3] " or "[2/3] "; NULL: another step, "[internal] load build context". */
@@ -184,6 +257,34 @@ static int hash_from(const char *image, uint64_t *ret) {
         return 1;
 }
 
+/* ["npm", "ci"] as "npm ci". Returns 0 where it is not of that form. */
+static int join_exec_form(const char *command, char **ret) {
+        cleanup(strv_done) Strv words = { 0 };
+        cleanup(json_free) Json *json = NULL;
+        int r = *command == '[' ? json_parse_foreign(command, strlen(command), &json) : -EBADMSG;
+
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+        json_foreach (word, json) {
+                if (!json_is_string(word))
+                        return 0;
+                if (strv_add(&words, json_string(word)) < 0)
+                        return -ENOMEM;
+        }
+        *ret = strv_join(&words, " ");
+        return *ret ? 1 : -ENOMEM;
+}
+
+/* As a history tells it, with the shell unless the command is of the exec form. */
+static char *history_of_run(const char *command) {
+        cleanup_free char *joined = NULL;
+        int r = join_exec_form(command, &joined);
+
+        if (r < 0)
+                return NULL;
+        return r > 0 ? text_format("RUN %s", joined) : text_format("RUN /bin/sh -c %s", command);
+}
+
 int instruction_hash_of_step(const char *name, uint64_t *ret) {
         static const char from[] = "FROM ", run[] = "RUN ";
         const char *instruction = instruction_of(name);
@@ -194,11 +295,11 @@ int instruction_hash_of_step(const char *name, uint64_t *ret) {
         if (strncmp(instruction, from, strlen(from)) == 0)
                 return hash_from(instruction + strlen(from), ret);
         text = strncmp(instruction, run, strlen(run)) == 0
-                       ? text_format("RUN /bin/sh -c %s", instruction + strlen(run))
+                       ? history_of_run(instruction + strlen(run))
                        : strdup(instruction);
         normal = text ? instruction_normal(text) : NULL;
         if (!normal)
                 return -ENOMEM;
-        *ret = text_hash(normal);
+        *ret = instruction_hash(normal);
         return 1;
 }

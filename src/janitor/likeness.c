@@ -49,7 +49,7 @@ static bool contains(const HashSet *set, uint64_t hash) {
 }
 
 static bool is_onbuild(uint64_t step) {
-        return step == text_hash(INSTRUCTION_ONBUILD);
+        return step == instruction_hash(INSTRUCTION_ONBUILD);
 }
 
 /* Adds the beginnings of the history that reach past the base image. ONBUILD is passed over. */
@@ -199,17 +199,22 @@ static bool has_base_of_ours(const Likeness *likeness, const HashList *bases) {
         return false;
 }
 
-/* BuildKit's records tell no instruction that makes no layer, so that the first one may be missing there. */
+/* Of the instructions that make a layer, which alone BuildKit's records name, the first one or most. */
 static bool is_stage_of_ours(const Likeness *likeness, const ImageFacts *facts,
                              const HashList *bases) {
-        size_t n = 0;
+        size_t n = 0, n_ours = 0;
+        bool first_is_ours = false;
 
-        if (facts->n_base >= facts->steps.n || !has_base_of_ours(likeness, bases))
+        if (!has_base_of_ours(likeness, bases))
                 return false;
-        for (size_t i = facts->n_base; i < facts->steps.n; i++)
-                n += contains(&likeness->stages, facts->steps.v[i]);
-        return contains(&likeness->stages, facts->steps.v[facts->n_base]) ||
-               2 * n > facts->steps.n - facts->n_base;
+        for (size_t i = facts->n_base; i < facts->steps.n; i++) {
+                if (!instruction_makes_layer(facts->steps.v[i]))
+                        continue;
+                n_ours += contains(&likeness->stages, facts->steps.v[i]);
+                first_is_ours |= n == 0 && n_ours > 0;
+                n++;
+        }
+        return first_is_ours || 2 * n_ours > n;
 }
 
 bool likeness_of_classic(const Likeness *likeness, const ImageFacts *facts, const HashList *bases,

@@ -24,21 +24,43 @@ static void test_normal(void **state) {
                   { "COPY rootfs / # buildkit", "/bin/sh -c #(nop) COPY dir:b03d in / " } },
                 { "ADD src",
                   { "ADD src src/ # buildkit", "/bin/sh -c #(nop) ADD dir:b0 in src/ " } },
-                { "/bin/sh -c cp a b && echo hi",
+                { "cp a b && echo hi",
                   { "RUN /bin/sh -c cp a b &&     echo hi # buildkit",
                     "/bin/sh -c cp a b && \techo hi", "|1 V=1 /bin/sh -c cp a b && echo hi",
                     "RUN |2 V=2 W=two words /bin/sh -c cp a b && echo hi # buildkit" } },
                 { "/bin/cp a b",
                   { "/bin/cp a b", "|1 V=1 /bin/cp a b", "RUN /bin/cp a b # buildkit" } },
-                { "ENV A B",
+                /* The shell of RUN is left out: bash by SHELL, busybox, the exec form. */
+                { "npm ci",
+                  { "/bin/bash -o pipefail -c npm ci", "|1 V=1 bash -euo pipefail -c npm ci",
+                    "RUN |1 V=1 busybox sh -ec npm ci # buildkit", "npm ci" } },
+                { "npm ci",
+                  { "RUN npm ci # buildkit", "|2 V=1 W= npm ci", "/bin/bash -lc npm ci" } },
+                { "bash -c npm ci", { "/bin/sh -c bash -c npm ci" } },
+                { "python -c x", { "python -c x" } },
+                { "/opt/install.sh -c x", { "/opt/install.sh -c x" } },
+                { "sh", { "/bin/sh -c sh", "sh" } },
+                { "sh -x", { "sh -x" } },
+                { "", { "/bin/sh -c", "sh -c " } },
+                /* Where a value may hold blanks, nothing but the first name is a name. */
+                { "ENV A",
                   { "ENV A=1 B=two words", "/bin/sh -c #(nop)  ENV A=1 B=two words",
-                    "ENV A=b=2 c d B=" } },
-                { "LABEL of a",
+                    "ENV A=b=2 c d B=", "ENV A" } },
+                { "ENV JAVA_OPTS",
+                  { "ENV JAVA_OPTS=-Xmx1g -Da=1", "/bin/sh -c #(nop)  ENV JAVA_OPTS=-Xmx1g -Da=1",
+                    "ENV JAVA_OPTS=-Da=1 -Db=2", "/bin/sh -c #(nop)  ENV JAVA_OPTS=-Da=1 -Db=2" } },
+                { "LABEL of",
                   { "LABEL of=others a=\"two words\"", "/bin/sh -c #(nop)  LABEL of=us a=1" } },
+                { "LABEL d",
+                  { "LABEL d=see http://h/?a=1 and c=2",
+                    "/bin/sh -c #(nop)  LABEL d=see http://h/?b=1 or d=2" } },
                 { "ONBUILD", { "/bin/sh -c #(nop)  ONBUILD COPY . /app", "ONBUILD" } },
-                { "ENV", { "ENV", "ENV A" } },
+                { "ENV", { "ENV" } },
                 { "ARG V", { "ARG V", "ARG V=1", "/bin/sh -c #(nop)  ARG V=2" } },
-                { "ARG V W", { "ARG V=1 W", "ARG V W=2" } },
+                { "ARG V", { "ARG V=1 W", "ARG V W=2" } },
+                { "ARG O",
+                  { "ARG O=a b", "ARG O=a c", "/bin/sh -c #(nop)  ARG O=a b",
+                    "/bin/sh -c #(nop)  ARG O=a c" } },
                 { "EXPOSE",
                   { "EXPOSE map[8000/tcp:{}]", "EXPOSE [8000/tcp]",
                     "/bin/sh -c #(nop)  EXPOSE 8000" } },
@@ -51,14 +73,14 @@ static void test_normal(void **state) {
                 /* What a newer base image has otherwise. */
                 { "ENV PYTHON_VERSION",
                   { "ENV PYTHON_VERSION=3.12.7", "ENV PYTHON_VERSION=3.13.1" } },
-                { "/bin/sh -c get # #",
+                { "get # #",
                   { "/bin/sh -c get 3.12.7 24887b92e2afd4a2ac602419ad4b596372f67ac9b077190f45" } },
                 { "# debian.sh 'bookworm' '@#'",
                   { "# debian.sh 'bookworm' '@1731283200'",
                     "# debian.sh 'bookworm' '@1734912000'" } },
                 /* What stays different. */
-                { "/bin/sh -c echo 1", { "RUN /bin/sh -c echo 1 # buildkit" } },
-                { "/bin/sh -c echo 2", { "RUN /bin/sh -c echo 2 # buildkit" } },
+                { "echo 1", { "RUN /bin/sh -c echo 1 # buildkit" } },
+                { "echo 2", { "RUN /bin/sh -c echo 2 # buildkit" } },
                 /* Odd ones. */
                 { "", { "", " ", " # buildkit", "#(nop)" } },
                 { "COPY", { "COPY", "COPY # buildkit" } },
@@ -119,7 +141,13 @@ static void test_steps(void **state) {
         static const struct {
                 const char *name, *normal; /* NULL: no instruction */
         } cases[] = {
-                { "[builder 2/3] RUN cp /x   /y", "/bin/sh -c cp /x /y" },
+                { "[builder 2/3] RUN cp /x   /y", "cp /x /y" },
+                { "[2/3] RUN [\"npm\", \"ci\"]", "npm ci" },
+                { "[2/3] RUN [\"/bin/bash\",\"-c\",\"npm  ci\"]", "npm ci" },
+                { "[2/3] RUN bash -c npm ci", "bash -c npm ci" },
+                { "[2/3] RUN [ -f x ]", "[ -f x ]" },
+                { "[2/3] RUN [1]", "[1]" },
+                { "[2/3] RUN []", "" },
                 { "[12/13] COPY --from=builder /app/bundle /app/bundle/", "COPY /app/bundle" },
                 { "[linux/amd64 stage-1 3/3] WORKDIR /app", "WORKDIR /app" },
                 { "[internal] load build context", NULL },
@@ -145,7 +173,7 @@ static void test_steps(void **state) {
                 assert_int_equal(instruction_hash_of_step(cases[i].name, &hash),
                                  cases[i].normal != NULL);
                 if (cases[i].normal)
-                        assert_true(hash == text_hash(cases[i].normal));
+                        assert_true(hash == instruction_hash(cases[i].normal));
         }
         for (size_t i = 0; i < ELEMENTSOF(bases); i++) {
                 assert_int_equal(instruction_hash_of_step(bases[i][0], &hash), 1);
@@ -153,12 +181,42 @@ static void test_steps(void **state) {
         }
 }
 
+static void test_layers(void **state) {
+        static const struct {
+                const char *created_by;
+                bool makes_layer;
+        } cases[] = {
+                { "COPY a /a # buildkit", true },
+                { "/bin/sh -c #(nop) ADD file:1 in / ", true },
+                { "WORKDIR /app", true },
+                { "RUN npm ci # buildkit", true },
+                { "|1 V=1 bash -c npm ci", true },
+                { "env A=1 make", true },
+                { "/bin/sh -c #(nop)  ENV A=1", false },
+                { "ARG V", false },
+                { "LABEL a=1", false },
+                { "/bin/sh -c #(nop)  SHELL [bash -o pipefail -c]", false },
+                { "SHELL [/bin/bash -o pipefail -c]", false },
+                { "CMD [\"sh\" \"-c\" \"make\"]", false },
+                { "USER 1000", false },
+                { "/bin/sh -c #(nop)  ONBUILD COPY . /app", false },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                cleanup_free char *normal = instruction_normal(cases[i].created_by);
+
+                assert_non_null(normal);
+                if (instruction_makes_layer(instruction_hash(normal)) != cases[i].makes_layer)
+                        fail_msg("%s", cases[i].created_by);
+        }
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_normal),
-                cmocka_unit_test(test_classic),
-                cmocka_unit_test(test_may_be_classic),
-                cmocka_unit_test(test_steps),
+                cmocka_unit_test(test_normal),         cmocka_unit_test(test_classic),
+                cmocka_unit_test(test_may_be_classic), cmocka_unit_test(test_steps),
+                cmocka_unit_test(test_layers),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

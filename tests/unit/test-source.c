@@ -637,7 +637,16 @@ static void add_stages(Host *h, const char *id, const char *stages) {
                                  0);
 }
 
-/* What BuildKit's records tell of builds: a letter is an instruction, "^" is FROM base. */
+/* Instructions that make no layer, for each "1" in a history. */
+static void add_layerless(Host *h, const char *id) {
+        HashList *steps = &host_facts(h, id)->steps;
+
+        for (size_t i = 0; i < steps->n; i++)
+                if (steps->v[i] == '1')
+                        steps->v[i] = instruction_hash("ENV A");
+}
+
+/* What BuildKit's records tell of builds: a letter is an instruction, "^" is FROM base, "1" is ENV. */
 static void test_built_stages(void **state) {
         static const struct {
                 const char *what;
@@ -650,6 +659,12 @@ static void test_built_stages(void **state) {
                 { "classic, most of them", CLASSIC, "^ABC", "", "bXBC", true },
                 { "classic, one of many", CLASSIC, "^ABC", "", "bXYB", false },
                 { "classic, another base image", CLASSIC, "ABC", "", "bBX", false },
+                { "classic, the first after ENV", CLASSIC, "^ABC", "", "b11BXYZ", true },
+                { "classic, most but ENV", CLASSIC, "^ABC", "", "b11XB1C1", true },
+                { "classic, one of many, after ENV", CLASSIC, "^ABC", "", "b1XYB", false },
+                { "classic, half of them", CLASSIC, "^ABC", "", "bX1B", false },
+                { "classic, ENV alone", CLASSIC, "^ABC", "", "b1", false },
+                { "classic, the base alone", CLASSIC, "^ABC", "", "b", false },
                 { "inline, a stage", BUILDKIT_YES, "^ABC", "^BA", "b", true },
                 { "inline, more than ours", BUILDKIT_YES, "^ABC", "^BAX", "b", false },
                 { "inline, the same Dockerfile", BUILDKIT_YES, "^ABC", "^CBA", "b", false },
@@ -667,6 +682,7 @@ static void test_built_stages(void **state) {
                            cases[i].kind);
                 host_facts(&h, "x")->inline_cache = cases[i].inline_cache;
                 host_history(&h, "x", cases[i].history);
+                add_layerless(&h, "x");
                 host_layers(&h, "x", "XY");
                 add_stages(&h, "x", cases[i].stages);
                 add_remembered(&h, "Z", "bZ");
