@@ -4,8 +4,9 @@
  * Whose an untagged image is can only be read from what it shares with images whose owner is
  * known (a compose project's label, a parent of the classic builder) and from what was remembered
  * of it. A parent says nothing where it is the base image both were built from, so the chain ends at
- * the first image that others name. Layers say nothing: BuildKit keeps no base image, so whose a
- * common layer is can't be told.
+ * the first image that others name. Nor does a step that an image of others stands on as well, as a
+ * WORKDIR on a common base image is: the step is ours, and what else stands on it may be either's.
+ * Layers say nothing: BuildKit keeps no base image, so whose a common layer is can't be told.
  */
 
 #include <stdio.h>
@@ -286,6 +287,8 @@ static void owners_donep(Owners *owners) {
 /* Who has an image in the parent chain of one that bears a name. */
 #define OWNED_BY_US 1U
 #define OWNED_BY_OTHERS 2U
+/* It bears a name of ours, or did when a clear took it. */
+#define NAMED_BY_US 4U
 
 /* Marks the parent chain of each named image with its owner. What follows a mark has it already. */
 static void mark_owners(Owners *owners) {
@@ -299,6 +302,21 @@ static void mark_owners(Owners *owners) {
                 for (size_t j = i; j != PLAN_NO_PARENT && !(owners->marks[j] & mark);
                      j = owners->next[j])
                         owners->marks[j] |= mark;
+        }
+}
+
+static void mark_names(Owners *owners) {
+        const ImageSet *images = &owners->inventory->images;
+
+        for (size_t i = 0; i < images->n; i++)
+                if (image_is_ours(owners->config, &images->v[i]))
+                        owners->marks[i] |= NAMED_BY_US;
+        for (size_t i = 0; i < owners->suspects->n; i++) {
+                const NamedImage *suspect = &owners->suspects->v[i];
+                const Image *image = suspect->name[0] ? image_set_find(images, suspect->id) : NULL;
+
+                if (image)
+                        owners->marks[image - images->v] |= NAMED_BY_US;
         }
 }
 
@@ -328,6 +346,13 @@ static Claim own_claim(const Owners *owners, size_t i) {
         return owners->marks[i] & OWNED_BY_OTHERS ? CLAIM_FOREIGN : CLAIM_NONE;
 }
 
+/* What the claim on an image says of those that stand on it. */
+static Claim claim_passed_on(const Owners *owners, size_t i, Claim claim) {
+        bool shared = owners->marks[i] & OWNED_BY_OTHERS && !(owners->marks[i] & NAMED_BY_US);
+
+        return claim == CLAIM_OURS && shared ? CLAIM_NONE : claim;
+}
+
 static Claim stronger(Claim a, Claim b) {
         if (a == CLAIM_OURS || b == CLAIM_OURS)
                 return CLAIM_OURS;
@@ -335,9 +360,9 @@ static Claim stronger(Claim a, Claim b) {
 }
 
 /*
- * The strongest claim on any image down the chain of each one. A walk ends at an image that has its
- * claim already (of an earlier walk, or of this one where an answer has a circle), and the claims are
- * filled in on the way back.
+ * The strongest claim on any image down the chain of each one, as far as it is passed on. A walk ends
+ * at an image that has its claim already (of an earlier walk, or of this one where an answer has a
+ * circle), and the claims are filled in on the way back.
  */
 static int claim_by_chain(const Owners *owners, Claim *claims) {
         const size_t n = owners->inventory->images.n;
@@ -355,10 +380,11 @@ static int claim_by_chain(const Owners *owners, Claim *claims) {
                         walked[j] = true;
                         claims[j] = own_claim(owners, j);
                 }
-                claim = j == PLAN_NO_PARENT ? CLAIM_NONE : claims[j];
+                claim = j == PLAN_NO_PARENT ? CLAIM_NONE : claim_passed_on(owners, j, claims[j]);
                 while (n_way > 0) {
                         j = way[--n_way];
-                        claims[j] = claim = stronger(claims[j], claim);
+                        claims[j] = stronger(claims[j], claim);
+                        claim = claim_passed_on(owners, j, claims[j]);
                 }
         }
         return 0;
@@ -393,6 +419,7 @@ int plan_claims(const Inventory *inventory, const Config *config, const NamedIma
         if (r < 0)
                 return r;
         mark_owners(&owners);
+        mark_names(&owners);
         r = claim_by_chain(&owners, claims);
         if (r < 0)
                 return r;

@@ -11,7 +11,7 @@
 
 typedef struct Commands {
         Strv containers, names;
-        bool running;
+        bool force;
 } Commands;
 
 static void commands_donep(Commands *commands) {
@@ -19,8 +19,14 @@ static void commands_donep(Commands *commands) {
         strv_done(&commands->names);
 }
 
+/* Docker refuses to remove one that runs, restarts or is paused, unless it is told to. */
+static bool needs_force(const Container *container) {
+        return strcmp(container->state, "created") != 0 &&
+               strcmp(container->state, "exited") != 0 && strcmp(container->state, "dead") != 0;
+}
+
 static int add_container(Commands *commands, const Container *container) {
-        commands->running |= strcmp(container->state, "running") == 0;
+        commands->force |= needs_force(container);
         return strv_add(&commands->containers, container->name);
 }
 
@@ -63,7 +69,7 @@ char *remedy_remove(const Inventory *inventory, const Image *image) {
                 return NULL;
         return text_format("%s%s%s%s%s",
                            commands.containers.n == 0 ? ""
-                           : commands.running         ? "docker rm -f "
+                           : commands.force           ? "docker rm -f "
                                                       : "docker rm ",
                            containers,
                            commands.containers.n > 0 && commands.names.n > 0 ? " && " : "",

@@ -109,6 +109,28 @@ def test_images_of_others_are_no_stages(engine: Engine, daemon: Daemon, short_pa
     assert released in images(engine) or engine.name == "28c"  # which drops it itself when it is rebuilt
 
 
+@on("20", "28")
+def test_release_of_others_on_a_shared_step_stays(engine: Engine, daemon: Daemon, short_path: Path) -> None:
+    """Both applications begin with the same step on the same base image. The step goes with the clear as far as
+    it can; a release of the other one that a rebuild left without a name is named, and not taken."""
+    bases(engine)
+    ours, other = Project(engine, short_path / "project"), Project(engine, short_path / "other")
+    for release in "12":
+        (other.dir / "rootfs/unique").write_text(release)
+        build(other, "FROM base/one:1\nWORKDIR /app\nCOPY rootfs/unique /app/\n", "--tag", "other/web:1")
+        if release == "1":
+            released = names(engine)["other/web:1"]
+    build(ours, "FROM base/one:1\nWORKDIR /app\nCOPY release /app/\n", "--tag", BACKEND)
+    assert BACKEND in names(engine) and released in images(engine)
+    daemon.clock.go_on(minutes=2)  # the release could be a step of a build under way for a minute
+    for _ in range(2):  # the second one knows the step as cleared
+        clear = daemon.ctl("clear", "--target", "all", "--wait", "1s")
+        assert clear.returncode == 3, clear.stdout
+        assert BACKEND not in names(engine) and released in images(engine)
+        left = {left["object"]: left["reason"] for left in receipts(daemon)[-1]["remaining"]}
+        assert "other/web:1" in left and "of unknown origin" in left[released]
+
+
 @on("20", "28", "28c")
 @pytest.mark.parametrize("options", [(), ("--message", "a backup")], ids=["plain", "with-comment"])
 def test_unnamed_commit_is_no_build(engine: Engine, daemon: Daemon, short_path: Path,

@@ -725,8 +725,45 @@ static void test_claims(void **state) {
         assert_int_equal(claims[3], CLAIM_NONE); /* it has a name */
         assert_int_equal(claims[4], CLAIM_OURS);
         assert_int_equal(claims[6], CLAIM_OURS); /* of both */
-        assert_int_equal(claims[7], CLAIM_OURS);
+        assert_int_equal(claims[7], CLAIM_NONE); /* on what is of both */
         assert_int_equal(claims[8], CLAIM_NONE); /* its chain ends at what FROM named */
+        host_done(&h);
+}
+
+/*
+ * Two applications begin with the same step on a common base image. What else stands on that step is
+ * neither's, unless it is known otherwise; not even once the image of ours is gone.
+ */
+static void test_shared_step(void **state) {
+        Host h = host_new();
+
+        (void)state;
+        host_image(&h, "base", "python:3", NULL, IMAGE_KIND_OTHER);
+        host_image(&h, "workdir", NULL, "base", IMAGE_KIND_CLASSIC);
+        host_image(&h, "copy", NULL, "workdir", IMAGE_KIND_CLASSIC);
+        host_image(&h, "ours", "watchparty-web:1", "copy", IMAGE_KIND_CLASSIC);
+        host_image(&h, "left", NULL, "copy", IMAGE_KIND_CLASSIC);
+        host_image(&h, "known", NULL, "workdir", IMAGE_KIND_CLASSIC);
+        assert_int_equal(named_images_add(&h.suspects, "", host_id("known")), 0);
+        host_image(&h, "shopstep", NULL, "workdir", IMAGE_KIND_CLASSIC);
+        host_image(&h, "shop", "shop:1", "shopstep", IMAGE_KIND_CLASSIC);
+        host_image(&h, "before", NULL, "shopstep", IMAGE_KIND_CLASSIC);
+        host_image(&h, "oldstep", NULL, "workdir", IMAGE_KIND_CLASSIC);
+        host_image(&h, "old", NULL, "oldstep", IMAGE_KIND_CLASSIC);
+
+        for (int gone = 0; gone < 2; gone++) {
+                assert_int_equal(host_claim(&h, "workdir"), CLAIM_OURS);
+                assert_int_equal(host_claim(&h, "left"), CLAIM_OURS);
+                assert_int_equal(host_claim(&h, "known"), CLAIM_OURS);
+                assert_int_equal(host_claim(&h, "before"), CLAIM_FOREIGN);
+                assert_int_equal(host_claim(&h, "oldstep"), CLAIM_NONE);
+                assert_int_equal(host_claim(&h, "old"), CLAIM_NONE);
+                assert_int_equal(plan_suspects(&h.inventory, &h.config, &h.seen, &h.suspects), 0);
+                strv_done(&host_find(&h, "ours")->names);
+        }
+        /* Where no image of others stands on it, what does is ours. */
+        strv_done(&host_find(&h, "shop")->names);
+        assert_int_equal(host_claim(&h, "old"), CLAIM_OURS);
         host_done(&h);
 }
 
@@ -753,6 +790,7 @@ int main(void) {
                 cmocka_unit_test(test_running_untagged),
                 cmocka_unit_test(test_equal),
                 cmocka_unit_test(test_claims),
+                cmocka_unit_test(test_shared_step),
                 cmocka_unit_test(test_deep_and_circular),
         };
 

@@ -181,6 +181,32 @@ static void test_remedy(void **state) {
         host_done(&h);
 }
 
+/* Docker removes a container in these states only where it is told to. */
+static void test_remedy_of_a_state(void **state) {
+        static const struct {
+                const char *state, *remedy;
+        } table[] = {
+                { "created", "docker rm one && " },       { "exited", "docker rm one && " },
+                { "dead", "docker rm one && " },          { "running", "docker rm -f one && " },
+                { "restarting", "docker rm -f one && " }, { "paused", "docker rm -f one && " },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                Host h = host_new();
+                RemainingList list;
+
+                host_image(&h, "x", "other:x", NULL, IMAGE_KIND_CLASSIC);
+                host_container(&h, "one", "x", table[i].state);
+                list = judge(&h);
+                assert_int_equal(list.n, 1);
+                if (!strstr(list.v[0].remedy, table[i].remedy))
+                        fail_msg("%s: %s", table[i].state, list.v[0].remedy);
+                remaining_done(&list);
+                host_done(&h);
+        }
+}
+
 /* A local base image keeps its name: it is remaining, and was not cleared. */
 static void test_local_base(void **state) {
         static const struct {
@@ -422,6 +448,7 @@ int main(void) {
                 cmocka_unit_test(test_shared_step),
                 cmocka_unit_test(test_builder),
                 cmocka_unit_test(test_remedy),
+                cmocka_unit_test(test_remedy_of_a_state),
                 cmocka_unit_test(test_local_base),
                 cmocka_unit_test(test_local_base_of_many_names),
                 cmocka_unit_test(test_builder_volumes),
