@@ -206,6 +206,10 @@ typedef struct Container {
         int64_t created_sec;
 } Container;
 
+/* Whether the engine may have made up its name, as it does where none is asked for: "angry_lovelace", where
+ * that is taken "angry_lovelace7", and at last the id. */
+bool container_name_is_generated(const Container *container);
+
 typedef struct ContainerSet {
         Container *v;
         size_t n, size;

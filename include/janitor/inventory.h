@@ -77,8 +77,8 @@ typedef struct Inventory {
 /* A classic build leaves its newest image untagged for a moment between two steps; one younger
  * than this is taken for a build under way, unless its build has ended, see janitor/stages.h. */
 #define CLASSIC_QUIET_SEC 60
-/* How long the commit of a RUN step that ended well may take before its container counts as left
- * over. */
+/* How long the commit of a RUN step that ended well, and its start, may take before its container counts
+ * as left over. */
 #define CLASSIC_COMMIT_SEC 600
 
 typedef enum Observe {

@@ -310,6 +310,21 @@ void image_detail_done(ImageDetail *detail) {
         *detail = (ImageDetail){ 0 };
 }
 
+bool container_name_is_generated(const Container *container) {
+        static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
+        const char *name = container->name;
+        size_t n = strspn(name, letters), n_second;
+
+        if (strncmp(container->id, name, strlen(name)) == 0)
+                return true; /* or it has none yet */
+        if (n == 0 || name[n] != '_')
+                return false;
+        name += n + 1;
+        n_second = strspn(name, letters);
+        name += n_second;
+        return n_second > 0 && name[strspn(name, "0123456789")] == '\0';
+}
+
 int container_set_add(ContainerSet *set, Container *container) {
         if (array_grow(set->v, set->n, set->size) < 0)
                 return -ENOMEM;

@@ -281,11 +281,21 @@ int inventory_add_failure(UnreadableSet *set, const char *id, int error, const D
  * A RUN step of the classic builder is a container made from an image's id and without a log; one
  * that a person or compose made keeps the name it was made from in its configuration, even when
  * the name has moved on and the list shows an id. A step that ended well is about to be committed;
- * one that failed is left over.
+ * one that failed is left over. The builder gives it no name, so one with a name of the kind that people
+ * choose is none, however it was made.
  */
-static bool is_classic_step(const ContainerDetail *detail) {
+static bool is_classic_step(const Container *container, const ContainerDetail *detail) {
         return strncmp(detail->config_image, "sha256:", strlen("sha256:")) == 0 &&
-               strcmp(detail->log_driver, "none") == 0;
+               strcmp(detail->log_driver, "none") == 0 && container_name_is_generated(container);
+}
+
+/* Its build was cut short: it failed, or was neither started nor committed for long. */
+static bool is_left_over(const Container *container, const ContainerDetail *detail,
+                         int64_t now_sec) {
+        if (strcmp(detail->status, "created") == 0)
+                return now_sec - container->created_sec > CLASSIC_COMMIT_SEC;
+        return strcmp(detail->status, "exited") == 0 &&
+               (detail->exit_code != 0 || now_sec - detail->finished_sec > CLASSIC_COMMIT_SEC);
 }
 
 /* The list shows an id where the container's image lost its name. */
@@ -392,14 +402,12 @@ static int observe_classic_container(Docker *docker, Container *container, Inven
         if (r < 0)
                 return inventory_add_failure(&inventory->containers.unreadable, container->id, r,
                                              &diag, reterr_diag);
-        if (!is_classic_step(&detail)) {
+        if (!is_classic_step(container, &detail)) {
                 free(container->image);
                 container->image = TAKE_PTR(detail.config_image);
                 return 0;
         }
-        if (strcmp(detail.status, "exited") == 0 &&
-            (detail.exit_code != 0 ||
-             inventory->observed_sec - detail.finished_sec > CLASSIC_COMMIT_SEC))
+        if (is_left_over(container, &detail, inventory->observed_sec))
                 return strv_add(failed_ids, container->image_id);
         container->builds = true;
         snprintf(text, sizeof(text), "container %.12s (%.64s) runs a step of a classic build",

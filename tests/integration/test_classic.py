@@ -177,6 +177,23 @@ def test_base_that_the_classic_builder_made(engine: Engine, short_path: Path) ->
 
 
 @on("20", "28c")
+def test_container_without_a_log_is_no_step(engine: Engine, daemon: Daemon, short_path: Path) -> None:
+    """One that a person made from an id runs for ever; a step that was not started for long was given up."""
+    bases(engine)
+    image = engine.docker("image", "inspect", "--format", "{{.Id}}", "base/one:1").stdout.strip()
+    options = ("--log-driver", "none", "--network", "none")
+    engine.docker("run", "--detach", "--name", "web", *options, image, "/bin/sleep", "900")
+    step = engine.docker("create", *options, image, "/bin/true").stdout.strip()
+    Project(engine, short_path / "project").build()
+    clear = daemon.ctl("clear", "--target", "all", "--wait", "1s")
+    assert clear.returncode == 3 and f"container {step[:12]} (" in clear.stdout, clear.stdout
+    assert "(web)" not in clear.stdout
+    daemon.clock.go_on(minutes=11)
+    clear = daemon.ctl("clear", "--target", "all", "--wait", "1s")
+    assert clear.returncode == 0, clear.stdout + clear.stderr
+
+
+@on("20", "28c")
 def test_build_without_a_tag(engine: Engine, short_path: Path) -> None:
     """Its last image looks like the newest step of a build under way: left alone for a minute. Then it is
     named, since its origin is unknown; and goes once a build of ours has ended after it."""

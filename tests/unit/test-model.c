@@ -163,12 +163,37 @@ static void test_volume_set(void **state) {
         volume_set_done(&set);
 }
 
+static void test_generated_names(void **state) {
+        static const struct {
+                const char *name;
+                bool generated;
+        } table[] = {
+                { "angry_lovelace", true }, { "angry_lovelace7", true },
+                { "0123456789ab", true },   { "", true },
+                { "web", false },           { "shop-web-1", false },
+                { "shop_web_1", false },    { "shop_", false },
+                { "_web", false },          { "Shop_web", false },
+                { "ab0123456789", false },  { "shop_7", false },
+                { "shop_web7b", false },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                char name[32];
+                Container container = { .id = "0123456789abcdef", .name = name };
+
+                snprintf(name, sizeof(name), "%s", table[i].name);
+                if (container_name_is_generated(&container) != table[i].generated)
+                        fail_msg("%s", table[i].name);
+        }
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_record_types),  cmocka_unit_test(test_record_size),
                 cmocka_unit_test(test_record_set),    cmocka_unit_test(test_image_set),
                 cmocka_unit_test(test_container_set), cmocka_unit_test(test_volume_set),
-                cmocka_unit_test(test_merge_names),
+                cmocka_unit_test(test_merge_names),   cmocka_unit_test(test_generated_names),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
