@@ -264,7 +264,8 @@ static inline void stub_widen(Stub *stub, size_t n) {
 static inline Stub *stub_new(StubHandler handler, const void *userdata) {
         Stub *stub = calloc(1, sizeof(*stub));
 
-        assert_non_null(stub);
+        if (!stub)
+                abort();
         strcpy(stub->directory, "/tmp/wpcache-stub-XXXXXX");
         assert_non_null(mkdtemp(stub->directory));
         snprintf(stub->path, sizeof(stub->path), "%s/docker.sock", stub->directory);
