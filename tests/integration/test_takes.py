@@ -221,6 +221,7 @@ def test_rollback_tags_beside_one_in_use(engine: Engine, daemon: Daemon, short_p
     project = Project(engine, short_path / "project")
     ids = []
     for release in ("1", "2", "3"):
+        time.sleep(1.1)  # the engine lists seconds
         project.build(release=release)
         ids.append(names(engine)[BACKEND])
         engine.docker("rm", "--force", "web", check=False)
