@@ -271,11 +271,15 @@ def test_call_among_many(serve, asker, callers, kind):
             wire.unsent = b""
         one = max(ask(daemon, 20, *asker)[10], cost_of_one(daemon, CALLS[kind]))
         took = []
-        for _ in range(25):
+
+        def worked_until(until: float) -> bool:
             fill(wires, CALLS[kind] * max(1, 100_000 // len(CALLS[kind])))
+            return processor_time(daemon) >= until
+
+        for _ in range(25):
             busy = processor_time(daemon) + 20 * one
-            wait_until(lambda: processor_time(daemon) >= busy, pause=0.001)
+            wait_until(lambda: worked_until(busy), pause=0.001)
             took += ask(daemon, 1, *asker)
         took.sort()
     print(f"one call {one * 1e3:.2f} ms, among others p50 {took[12] * 1e3:.2f} p90 {took[22] * 1e3:.2f} ms")
-    assert took[12] < 6 * one
+    assert took[12] < 6 * one + 0.001  # and what the daemon does beside
