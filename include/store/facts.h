@@ -47,6 +47,7 @@ typedef enum AmidOurs {
         AMID_OURS_MAX
 } AmidOurs;
 
+/* Made by hash_list_add() alone, which counts on the room that it left. */
 typedef struct HashList {
         uint64_t *v;
         size_t n;
@@ -126,6 +127,12 @@ ImageFacts *fact_set_add(FactSet *facts, const char *id);
 /* Makes fact_set_find() fast; to be called again after a change. */
 int fact_set_index(FactSet *facts) must_check;
 ImageFacts *fact_set_find(const FactSet *facts, const char *id);
+/* A hash of all layers, one at least. */
+uint64_t facts_all_layers(const ImageFacts *facts);
+/* A hash of all layers, one at least, and of the whole history: an image that adds ENV, CMD or the like to its
+ * base image has no more layers than that, but a longer history. Where the history was not read, it counts as
+ * one without an entry. */
+uint64_t facts_layers_and_history(const ImageFacts *facts);
 /* Remembers a name of ours, by its text_hash(), unless it is known or there is no room. */
 int facts_add_name(ImageFacts *facts, uint64_t name_hash) must_check;
 void fact_set_done(FactSet *facts);

@@ -56,26 +56,14 @@ static size_t find_whole(const Whole *v, size_t n_wholes, uint64_t key) {
         return low < n_wholes && v[low].key == key ? v[low].image : BASE_NOT_KNOWN;
 }
 
-static uint64_t all_layers(const ImageFacts *facts) {
-        return facts->layers.v[facts->layers.n - 1];
-}
-
-/* Where the history was not read, it is that of no entry. */
-static uint64_t key_with_history(const ImageFacts *facts) {
-        uint64_t steps = 0;
-
-        for (size_t i = 0; i < facts->steps.n; i++)
-                steps = hash_prefix(steps, facts->steps.v[i]);
-        return hash_prefix(all_layers(facts), steps);
-}
-
 /* An image that adds ENV, CMD or the like to its base image has no more layers: its history is longer. */
 static size_t base_with_same_layers(const Whole *wholes, size_t n_wholes, const ImageFacts *facts) {
         size_t longest = BASE_NOT_KNOWN;
         uint64_t steps = 0;
 
         for (size_t i = 0; i < facts->steps.n && facts->layers.n > 0; i++) {
-                size_t found = find_whole(wholes, n_wholes, hash_prefix(all_layers(facts), steps));
+                size_t found =
+                        find_whole(wholes, n_wholes, hash_prefix(facts_all_layers(facts), steps));
 
                 longest = found != BASE_NOT_KNOWN ? found : longest;
                 steps = hash_prefix(steps, facts->steps.v[i]);
@@ -110,8 +98,8 @@ int image_bases_find(const Inventory *inventory, const ImageChain *chains, size_
 
                 if (!image_may_be_base(&images->v[i], facts) || facts->layers.n == 0)
                         continue;
-                wholes[n++] = (Whole){ all_layers(facts), i };
-                wholes[n++] = (Whole){ key_with_history(facts), i };
+                wholes[n++] = (Whole){ facts_all_layers(facts), i };
+                wholes[n++] = (Whole){ facts_layers_and_history(facts), i };
         }
         qsort_r(wholes, n, sizeof(*wholes), compare_wholes, (void *)inventory);
         for (size_t i = 0; i < images->n; i++) {

@@ -71,19 +71,6 @@ static bool contains(const Entries *entries, uint64_t key) {
         return i < entries->n && entries->v[i].key == key;
 }
 
-static uint64_t all_layers(const ImageFacts *facts) {
-        return facts->layers.v[facts->layers.n - 1];
-}
-
-/* An image that adds ENV, CMD or the like to its base image has no more layers: its history is longer. */
-static uint64_t key_with_history(const ImageFacts *facts) {
-        uint64_t steps = 0;
-
-        for (size_t i = 0; i < facts->steps.n; i++)
-                steps = hash_prefix(steps, facts->steps.v[i]);
-        return hash_prefix(all_layers(facts), steps);
-}
-
 /* Images of ours, by all of their layers, and by those and all of their history. */
 static int find_candidates(const Inventory *inventory, const Config *config, Entries *ret) {
         int r = 0;
@@ -94,9 +81,9 @@ static int find_candidates(const Inventory *inventory, const Config *config, Ent
 
                 if (!facts || facts->layers.n == 0 || !image_is_ours(config, image))
                         continue;
-                r = add(ret, all_layers(facts), i);
+                r = add(ret, facts_all_layers(facts), i);
                 if (r >= 0 && facts->steps.n > 0)
-                        r = add(ret, key_with_history(facts), i);
+                        r = add(ret, facts_layers_and_history(facts), i);
         }
         sort(ret);
         return r;
@@ -110,13 +97,13 @@ static int add_beginnings(const ImageFacts *facts, size_t at, const Entries *can
         for (size_t i = 0; i + 1 < facts->layers.n && r >= 0; i++)
                 if (contains(candidates, facts->layers.v[i]))
                         r = add(ret, facts->layers.v[i], at);
-        if (!contains(candidates, all_layers(facts)))
+        if (!contains(candidates, facts_all_layers(facts)))
                 return r;
         for (size_t i = 0; i + 1 < facts->steps.n && r >= 0; i++) {
                 uint64_t key;
 
                 steps = hash_prefix(steps, facts->steps.v[i]);
-                key = hash_prefix(all_layers(facts), steps);
+                key = hash_prefix(facts_all_layers(facts), steps);
                 if (contains(candidates, key))
                         r = add(ret, key, at);
         }

@@ -91,6 +91,18 @@ int facts_add_name(ImageFacts *facts, uint64_t name_hash) {
         return r;
 }
 
+uint64_t facts_all_layers(const ImageFacts *facts) {
+        return facts->layers.v[facts->layers.n - 1];
+}
+
+uint64_t facts_layers_and_history(const ImageFacts *facts) {
+        uint64_t steps = 0;
+
+        for (size_t i = 0; i < facts->steps.n; i++)
+                steps = hash_prefix(steps, facts->steps.v[i]);
+        return hash_prefix(facts_all_layers(facts), steps);
+}
+
 int fact_set_index(FactSet *facts) {
         facts->indexed = false;
         index_done(&facts->by_id);
