@@ -11,3 +11,6 @@
  * inventory are indexed.
  */
 char *remedy_remove(const Inventory *inventory, const Image *image);
+
+/* Whether Docker removes the container only by force: it runs, restarts or is paused. */
+bool remedy_needs_force(const Container *container);

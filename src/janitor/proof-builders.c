@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "janitor/proof-remedy.h"
 #include "janitor/proof.h"
 
 #define IGNORE "; or set [builder] external_builders=ignore"
@@ -63,13 +64,11 @@ static int judge_volume(const char *volume, const Index *containers, const Conta
         if (n < 0 || index_find(containers, container, NULL))
                 return 0; /* named by its container */
         if (user) {
-                bool running = strcmp(user->state, "running") == 0;
-
                 reason = text_format("the volume keeps the build cache of the buildx builder "
                                      "'%.*s', and the container %s has it mounted",
                                      n, name, user->name);
                 remedy = text_format("docker rm %s%s && docker volume rm %s" IGNORE,
-                                     running ? "-f " : "", user->name, volume);
+                                     remedy_needs_force(user) ? "-f " : "", user->name, volume);
         } else {
                 reason = text_format("the volume keeps the build cache of the buildx builder "
                                      "'%.*s', whose container is gone",

@@ -6,7 +6,7 @@
 
 #include "base/text.h"
 
-/* Containers, or names, that one remedy lists. The clear after it tells of the rest. */
+/* One remedy lists so many containers and so many names at most. The next clear lists the rest. */
 #define LISTED_MAX 16
 
 typedef struct Commands {
@@ -19,14 +19,13 @@ static void commands_donep(Commands *commands) {
         strv_done(&commands->names);
 }
 
-/* Docker refuses to remove one that runs, restarts or is paused, unless it is told to. */
-static bool needs_force(const Container *container) {
+bool remedy_needs_force(const Container *container) {
         return strcmp(container->state, "created") != 0 &&
                strcmp(container->state, "exited") != 0 && strcmp(container->state, "dead") != 0;
 }
 
 static int add_container(Commands *commands, const Container *container) {
-        commands->force |= needs_force(container);
+        commands->force |= remedy_needs_force(container);
         return strv_add(&commands->containers, container->name);
 }
 

@@ -311,6 +311,40 @@ static void test_builder_volumes(void **state) {
         host_done(&h);
 }
 
+/* A container under another name has the volume: it goes first, by force unless it has stopped. */
+static void test_builder_volume_in_use(void **state) {
+        static const struct {
+                const char *state, *remedy;
+        } cases[] = {
+                { "exited", "docker rm other && docker volume rm " },
+                { "running", "docker rm -f other && docker volume rm " },
+                { "paused", "docker rm -f other && docker volume rm " },
+                { "restarting", "docker rm -f other && docker volume rm " },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Host h = host_new();
+                Container *container;
+                RemainingList list;
+
+                host_image(&h, "bk", "moby/buildkit:buildx-stable-1", NULL, IMAGE_KIND_OTHER);
+                host_container(&h, "other", "bk", cases[i].state);
+                container = &h.inventory.containers.v[0];
+                container->mounts = calloc(1, sizeof(*container->mounts));
+                assert_non_null(container->mounts);
+                container->n_mounts = 1;
+                container->mounts[0].volume = strdup("buildx_buildkit_a0_state");
+                assert_int_equal(strv_add(&h.inventory.builder_volumes, "buildx_buildkit_a0_state"),
+                                 0);
+                list = judge(&h);
+                assert_int_equal(list.n, 1);
+                assert_non_null(strstr(list.v[0].remedy, cases[i].remedy));
+                remaining_done(&list);
+                host_done(&h);
+        }
+}
+
 /* unreadable_remaining() names it, and judges it by nothing that is not known. */
 static void test_the_unreadable_is_named_once(void **state) {
         Host h = host_new();
@@ -452,6 +486,7 @@ int main(void) {
                 cmocka_unit_test(test_local_base),
                 cmocka_unit_test(test_local_base_of_many_names),
                 cmocka_unit_test(test_builder_volumes),
+                cmocka_unit_test(test_builder_volume_in_use),
                 cmocka_unit_test(test_the_unreadable_is_named_once),
                 cmocka_unit_test(test_cleared_with_a_child),
                 cmocka_unit_test(test_assumes),
