@@ -5,10 +5,9 @@
  * before it, as those of a base image would be. Dates do not tell the two apart, since a step that comes
  * from a cache keeps its date; the name that both releases bore does.
  *
- * The search for an image that an image is the base of ends with the first. Before that it may meet
- * thousands of releases that once bore the name, but those of FACTS_NAMES_MAX names each: a name belongs to
- * one image at a time, so one release keeps at most so many searches going, and all of them together are
- * N log N.
+ * The search ends with the first longer image that never bore a name of this one. Releases that bore such a
+ * name are passed over. Each remembers FACTS_NAMES_MAX names at most, and an image has each name alone, so
+ * all searches together are N log N.
  */
 
 #include "janitor/local-base.h"

@@ -311,7 +311,7 @@ static int look_up(Slice *slice, Docker *docker, const size_t *images, size_t n,
         return 0;
 }
 
-/* The first image of a batch has its turn in any case, so that no batch ends without one. */
+/* A batch handles its first image however long that takes, so each batch makes progress. */
 static int do_slice(Docker *docker, size_t at, void *userdata, Diag *reterr_diag) {
         const Batch *batch = userdata;
         const size_t begin = at * SLICE_MAX, end = MIN(batch->n, begin + SLICE_MAX);
