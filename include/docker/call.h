@@ -34,8 +34,8 @@ const char *docker_swarm_header(const Docker *docker);
 /*
  * Agrees on a version if the connection is new, and sends the request on that very connection. The
  * errors are those of docker/api.h. `ret` may be NULL; on failure it tells the answer if there was
- * one, else its status is 0. A GET that the engine answers with 500, since something went away while
- * the engine was looking at it, is sent again a few times.
+ * one, else its status is 0. A GET that the engine answers with 500, a list also with 404, since
+ * something went away while the engine was looking at it, is sent again a few times.
  */
 int docker_call(Docker *docker, const Request *request, HttpSink sink, void *userdata,
                 HttpResponse *ret, Diag *reterr_diag) must_check;

@@ -504,15 +504,21 @@ static int call_agreed(Docker *docker, const Request *request, HttpSink sink, vo
 }
 
 /* Seen on the containerd store while images are deleted: its list of images answers "failed to read
- * config content: NotFound", and df "snapshot … does not exist" (moby#51978). */
-static bool is_gone_meanwhile(const Request *request, const HttpResponse *response) {
-        return strcmp(request->method, "GET") == 0 && response->status == 500 &&
-               (strcasestr(response->error, "not found") || strstr(response->error, "NotFound") ||
-                strstr(response->error, "does not exist"));
+ * config content: NotFound", and df "snapshot … does not exist" (moby#51978). The status is 500, or
+ * 404 where containerd's own error got through (28.5): of an object this would be the answer, of a
+ * list it can't be, unless the engine has no such list ("page not found"). */
+static bool is_gone_meanwhile(const Request *request, const HttpResponse *response, bool list) {
+        const char *error = response->error;
+
+        return strcmp(request->method, "GET") == 0 &&
+               (response->status == 500 ||
+                (response->status == 404 && list && !strstr(error, "page not found"))) &&
+               (strcasestr(error, "not found") || strstr(error, "NotFound") ||
+                strstr(error, "does not exist"));
 }
 
-int docker_call(Docker *docker, const Request *request, HttpSink sink, void *userdata,
-                HttpResponse *ret, Diag *reterr_diag) {
+static int call_until_there(Docker *docker, const Request *request, bool list, HttpSink sink,
+                            void *userdata, HttpResponse *ret, Diag *reterr_diag) {
         HttpResponse response = { 0 };
         uint64_t delay_usec = 0;
         Endpoint asked;
@@ -522,7 +528,7 @@ int docker_call(Docker *docker, const Request *request, HttpSink sink, void *use
                 int q;
 
                 r = call_agreed(docker, request, sink, userdata, &response, reterr_diag);
-                if (r < 0 || i == GONE_TRIES_MAX || !is_gone_meanwhile(request, &response))
+                if (r < 0 || i == GONE_TRIES_MAX || !is_gone_meanwhile(request, &response, list))
                         break;
                 q = docker_pause(docker, &delay_usec, request->deadline_usec);
                 if (q == -ETIMEDOUT)
@@ -540,6 +546,11 @@ int docker_call(Docker *docker, const Request *request, HttpSink sink, void *use
         if (ret)
                 *ret = response;
         return r;
+}
+
+int docker_call(Docker *docker, const Request *request, HttpSink sink, void *userdata,
+                HttpResponse *ret, Diag *reterr_diag) {
+        return call_until_there(docker, request, false, sink, userdata, ret, reterr_diag);
 }
 
 int docker_call_body(Docker *docker, const Request *request, Body *ret, Diag *reterr_diag) {
@@ -619,7 +630,7 @@ int docker_call_list(Docker *docker, const Request *request, const RecordsWant *
 
         r = records_new(want, on_element, shortcut ? on_shortcut : NULL, &list, &list.records);
         if (r >= 0)
-                r = docker_call(docker, request, on_list, &list, ret, reterr_diag);
+                r = call_until_there(docker, request, true, on_list, &list, ret, reterr_diag);
         if (r < 0)
                 return r;
 

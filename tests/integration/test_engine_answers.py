@@ -350,10 +350,12 @@ def test_an_error_is_told_in_the_engine_s_own_words(stub: Stub, daemon_of, call:
 
 @pytest.mark.parametrize("call, empty", [("GET /images/json", []), ("GET /containers/json", []),
                                          ("GET /system/df", {"BuildCache": []})])
-@pytest.mark.parametrize("message", [GONE, {"message": "snapshot sha256:7 does not exist: not found"}])
+@pytest.mark.parametrize("status, message", [
+    (500, GONE), (500, {"message": "snapshot sha256:7 does not exist: not found"}),
+    (404, {"message": "failed to read config content: rpc error: code = NotFound desc = content digest: not found"})])
 def test_what_went_away_under_a_list_is_asked_for_again(stub: Stub, daemon_of, call: str, empty: object,
-                                                        message: object) -> None:
-    stub.say(call, (500, message), (500, message), (200, empty))
+                                                        status: int, message: object) -> None:
+    stub.say(call, (status, message), (status, message), (200, empty))
     done = clear(daemon_of(stub))
     assert done.returncode == 0, done.stdout + done.stderr
 

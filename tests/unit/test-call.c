@@ -179,7 +179,10 @@ static void test_gone_meanwhile(void **state) {
                 { "{\"message\":\"failed to read config content: NotFound\"}", 500, 0, 6,
                   -EREMOTEIO },
                 { "{\"message\":\"oh no\"}", 500, 0, 1, -EREMOTEIO },
-                { "{\"message\":\"not found\"}", 404, 0, 1, -ENOENT },
+                { "{\"message\":\"failed to read config content: rpc error: code = NotFound\"}",
+                  404, 2, 3, 0 },
+                { "{\"message\":\"content digest sha256:1: not found\"}", 404, 0, 6, -ENOENT },
+                { "{\"message\":\"page not found\"}", 404, 0, 1, -ENOENT },
                 { "{\"message\":\"not found\"}", 503, 0, 1, -EREMOTEIO },
         };
 
