@@ -36,3 +36,10 @@ static inline uint64_t text_hash(const char *text) {
                 hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
         return hash;
 }
+
+/*
+ * Makes texts equal that differ in numbers alone, in place: a word ends before its first digit, and "#" stands
+ * for the rest. "v12", "v13" and "v13-rc.1" become "v#". A hash of seven hexadecimal digits and more counts as
+ * a number from its beginning on. Words are made of letters, digits and "._-+~".
+ */
+void text_loosen_numbers(char *text);

@@ -36,7 +36,7 @@ bool instruction_may_be_classic(const char *created_by, const char *comment);
  * One form for the texts of both builders, malloc'ed; NULL on out of memory. Left out is what one
  * builder does not tell (the sources of COPY and ADD, how EXPOSE and HEALTHCHECK were written, what
  * ONBUILD says) and what changes from one release to the next: hashes of contents, values of ARG, ENV and
- * LABEL, version numbers. Left out, too, is what a text does not tell apart: all names but the first of ARG,
+ * LABEL, and each word from its first digit on (text_loosen_numbers()). Left out, too, is what a text does not tell apart: all names but the first of ARG,
  * ENV and LABEL, since a value with blanks stands there without its quotes; and the shell before the command
  * of RUN, which BuildKit's records leave out.
  */

@@ -155,37 +155,6 @@ static void keep_first_name(char *text) {
                 name[1 + strcspn(name + 1, " =")] = '\0';
 }
 
-static bool is_lower_hex(char c) {
-        return isdigit((unsigned char)c) || (c >= 'a' && c <= 'f');
-}
-
-/* Hashes and times, of eight digits and more, and versions ("3.12.7") become "#". */
-static void loosen_numbers(char *text) {
-        char *to = text;
-        const char *p = text;
-
-        while (*p) {
-                size_t n_hex = 0, n_digits = 0, n_version = 0, n_dots = 0;
-
-                while (is_lower_hex(p[n_hex]))
-                        n_digits += isdigit((unsigned char)p[n_hex++]) != 0;
-                while (isdigit((unsigned char)p[n_version]) ||
-                       (n_version > 0 && p[n_version] == '.' &&
-                        isdigit((unsigned char)p[n_version + 1])))
-                        n_dots += p[n_version++] == '.';
-                if (n_hex >= 8 && n_digits > 0) {
-                        *to++ = '#';
-                        p += n_hex;
-                } else if (n_dots > 0) {
-                        *to++ = '#';
-                        p += n_version;
-                } else {
-                        *to++ = *p++;
-                }
-        }
-        *to = '\0';
-}
-
 /* What an instruction of a Dockerfile but RUN tells in both builders' words. */
 static void keep_told(char *text) {
         if (has_word(text, "COPY") || has_word(text, "ADD"))
@@ -215,7 +184,7 @@ char *instruction_normal(const char *created_by) {
         } else {
                 keep_told(text);
         }
-        loosen_numbers(text);
+        text_loosen_numbers(text);
         return text;
 }
 
