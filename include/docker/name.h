@@ -17,6 +17,12 @@ size_t name_repository_length(const char *name);
 const char *name_tag(const char *name);
 
 /*
+ * The same hash for names that two releases of one image bear: "web:41" and "web:42", "web:v1.2" and
+ * "web:v1.3-rc1", all of them and "web:latest"; not "web:base" and "web:42". 0 or -ENOMEM.
+ */
+int name_release_hash(const char *name, uint64_t *ret) must_check;
+
+/*
  * Whether a glob (fnmatch(3)) takes a name. A glob without '/' is matched against the last
  * component of the repository, so "watchparty-*" takes "localhost:5000/team/watchparty-web:1";
  * one with '/' against the whole repository. One with a ':' after its last '/' must match the tag

@@ -99,11 +99,11 @@ typedef struct ImageFacts {
         size_t n_base;       /* so many of its entries, at least, are its base image's */
         /* Where facts_teach(): the repositories that name or named its base image; empty: not known. */
         HashList bases;
-        uint64_t project_hash;    /* of an image of ours: its compose project; 0: none */
-        HashList stages;          /* the instructions of all stages of its build: built-stages.h */
-        HashList names;           /* of ours that it was seen with, the first ones */
-        bool build_asked;         /* in this run: the build history does not tell of it */
-        bool inspected;           /* in this run */
+        uint64_t project_hash; /* of an image of ours: its compose project; 0: none */
+        HashList stages;       /* the instructions of all stages of its build: built-stages.h */
+        HashList names;   /* of ours that it was seen with, the first ones: name_release_hash() */
+        bool build_asked; /* in this run: the build history does not tell of it */
+        bool inspected;   /* in this run */
         uint64_t inspected_usec;  /* CLOCK_BOOTTIME before that; 0: never in this run */
         int64_t last_tagged_sec;  /* as inspected in this run; 0: not told */
         int64_t last_tagged_nsec; /* the same, exactly */
@@ -133,7 +133,7 @@ uint64_t facts_all_layers(const ImageFacts *facts);
  * base image has no more layers than that, but a longer history. Where the history was not read, it counts as
  * one without an entry. */
 uint64_t facts_layers_and_history(const ImageFacts *facts);
-/* Remembers a name of ours, by its text_hash(), unless it is known or there is no room. */
+/* Remembers a name of ours, by its name_release_hash(), unless it is known or there is no room. */
 int facts_add_name(ImageFacts *facts, uint64_t name_hash) must_check;
 void fact_set_done(FactSet *facts);
 static inline void fact_set_donep(FactSet *facts) {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/image-glob.h"
+#include "base/text.h"
 
 /* A reference by digest ends its name at the '@'. */
 static size_t name_length(const char *name) {
@@ -28,6 +29,25 @@ const char *name_tag(const char *name) {
         size_t n = name_repository_length(name);
 
         return name[n] == ':' && !strchr(name + n, '@') ? name + n + 1 : NULL;
+}
+
+/* "v1.2" is loosened to "v#". */
+static bool is_version(const char *tag) {
+        return strcmp(tag, "latest") == 0 || strcmp(tag, "v#") == 0;
+}
+
+int name_release_hash(const char *name, uint64_t *ret) {
+        cleanup_free char *text = strdup(name);
+        char *tag;
+
+        if (!text)
+                return -ENOMEM;
+        tag = text + name_repository_length(name);
+        text_loosen_numbers(tag);
+        if (*tag && is_version(tag + 1))
+                strcpy(tag + 1, "#");
+        *ret = text_hash(text);
+        return 0;
 }
 
 /* fnmatch(3) over pieces that are not NUL-terminated. */

@@ -116,10 +116,16 @@ static bool same_repository(const Release *a, const Release *b) {
 static int note_names(const Config *config, const Image *image, ImageFacts *facts) {
         int r = 0;
 
-        for (size_t i = 0; i < image->names.n && r >= 0; i++)
-                if (name_is_ours(config, image, image->names.v[i]) &&
-                    !name_is_rollback(config, image->names.v[i]))
-                        r = facts_add_name(facts, text_hash(image->names.v[i]));
+        for (size_t i = 0; i < image->names.n && r >= 0; i++) {
+                uint64_t hash;
+
+                if (!name_is_ours(config, image, image->names.v[i]) ||
+                    name_is_rollback(config, image->names.v[i]))
+                        continue;
+                r = name_release_hash(image->names.v[i], &hash);
+                if (r >= 0)
+                        r = facts_add_name(facts, hash);
+        }
         return r;
 }
 

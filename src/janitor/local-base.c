@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The trap is a release that lost its last instruction: its layers are the beginning of the release
- * before it, as those of a base image would be. Dates do not tell the two apart, since a step that comes
- * from a cache keeps its date; the name that both releases bore does.
+ * The trap is a release whose Dockerfile lost or got its last instruction: the layers of one release are the
+ * beginning of the other's, as those of a base image would be. Dates do not tell the two apart, since a step
+ * that comes from a cache keeps its date. What tells is a name that both releases bore, or names of one
+ * repository that differ in their version alone.
  *
  * The search ends with the first longer image that never bore a name of this one. Releases that bore such a
  * name are passed over. Each remembers FACTS_NAMES_MAX names at most, and an image has each name alone, so
@@ -13,7 +14,7 @@
 #include "janitor/local-base.h"
 
 #include "base/array.h"
-#include "base/text.h"
+#include "docker/name.h"
 #include "janitor/ownership.h"
 
 /* The position of an image, or of the facts of one, by a hash of its layers or of those and its history. */
@@ -123,12 +124,17 @@ static int find_longer(const Inventory *inventory, const Entries *candidates, En
         return r;
 }
 
-/* The image's names now, by their hashes. */
+/* The image's names now, those of two releases alike. */
 static int hash_names_of(const Image *image, Entries *ret) {
         int r = 0;
 
-        for (size_t i = 0; i < image->names.n && r >= 0; i++)
-                r = add(ret, text_hash(image->names.v[i]), i);
+        for (size_t i = 0; i < image->names.n && r >= 0; i++) {
+                uint64_t hash;
+
+                r = name_release_hash(image->names.v[i], &hash);
+                if (r >= 0)
+                        r = add(ret, hash, i);
+        }
         sort(ret);
         return r;
 }

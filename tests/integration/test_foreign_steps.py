@@ -157,6 +157,34 @@ def test_onbuild_alone_is_a_cached_step(engine: Engine, daemon: Daemon, app: App
     assert app.build("FROM scratch\nONBUILD COPY . /app\nCOPY rootfs /\n").cached == 1
 
 
+@pytest.mark.parametrize("ours", ["classic", "buildkit"])
+@pytest.mark.parametrize("first,second", [
+    ("WORKDIR /srv/v12", "WORKDIR /srv/v13"), ("WORKDIR /srv/v12", "WORKDIR /srv/v13-rc1"),
+    ("COPY rootfs /srv/2026-11-30/", "COPY rootfs /srv/2026-12-01/"),
+    ("RUN echo 4be1a2c >/version", "RUN echo f00d123 >/version"), ("USER 1000", "USER 1001")])
+def test_first_step_of_the_next_version(engine: Engine, daemon: Daemon, app: App, first: str, second: str,
+                                        ours: str) -> None:
+    """Somebody built what will be the next release, under another name."""
+    engine.import_base("pybase:1", uuid.uuid4().hex)
+    app.build(f"{FROM_BASE}{first}\nCOPY src /app/src\n", classic=ours == "classic")
+    app.build(f"{FROM_BASE}{second}\nCOPY src /app/src\n", DEV)
+    serves(daemon)
+    assert app.build(f"{FROM_BASE}{second}\nCOPY src /app/src\n").cached == 2
+
+
+# Releases
+
+def test_release_that_grew_by_its_last_step(engine: Engine, daemon: Daemon, app: App) -> None:
+    """The layers of the older release are the beginning of the newer one's, as a base image's are."""
+    engine.import_base("pybase:1", uuid.uuid4().hex)
+    app.build(FROM_BASE + STEPS, "watchparty-backend:41")
+    app.build(FROM_BASE + STEPS + "RUN echo new >/new\n", "watchparty-backend:42")
+    clear = daemon.ctl("clear", "all")
+    assert clear.returncode == 0, clear.stdout
+    assert "kept:" not in clear.stdout, clear.stdout
+    assert app.build(FROM_BASE + STEPS).cached == 0
+
+
 # Stages
 
 STAGES = """FROM scratch AS deps

@@ -8,6 +8,7 @@
 
 #include "test.h"
 
+#include "docker/name.h"
 #include "janitor/policy.h"
 #include "janitor/proof.h"
 #include "seen-find.h"
@@ -121,6 +122,14 @@ static inline void host_history(Host *h, const char *id, const char *steps) {
                 facts->n_base += *steps >= 'a';
                 assert_int_equal(hash_list_add(&facts->steps, (uint64_t)(*steps | 32)), 0);
         }
+}
+
+/* A name of ours that the image bore. */
+static inline void host_bore(Host *h, const char *id, const char *name) {
+        uint64_t hash;
+
+        assert_int_equal(name_release_hash(name, &hash), 0);
+        assert_int_equal(facts_add_name(host_facts(h, id), hash), 0);
 }
 
 static inline void host_project(Host *h, const char *id, const char *project) {

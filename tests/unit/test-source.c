@@ -198,9 +198,12 @@ static void test_base(void **state) {
                 { "bAB", "bA", false, false, false },
                 { "b", "cA", false, false, false },
                 { "", "bA", false, false, false },
-                { "bA", "bAB", true, false, true, "watchparty-base:2" },
-                /* A release whose Dockerfile became shorter. */
+                { "bA", "bAB", true, false, true, "watchparty-a:2" },
+                { "bA", "bAB", true, false, true, "watchparty-base:web" },
+                /* Releases whose Dockerfile became shorter or longer. */
                 { "bA", "bAB", true, false, false, "watchparty-base:1" },
+                { "bA", "bAB", true, false, false, "watchparty-base:2" },
+                { "bA", "bAB", false, false, false, "watchparty-base:latest" },
                 { "bA", "bAB", false, false, false, "watchparty-base:1" },
         };
 
@@ -215,9 +218,7 @@ static void test_base(void **state) {
                 host_layers(&h, "child", cases[i].of_child);
                 host_facts(&h, "child")->ours = true;
                 if (cases[i].bore)
-                        assert_int_equal(
-                                facts_add_name(host_facts(&h, "child"), text_hash(cases[i].bore)),
-                                0);
+                        host_bore(&h, "child", cases[i].bore);
                 if (cases[i].gone)
                         image_done(&h.inventory.images.v[--h.inventory.images.n]);
                 if (cases[i].used)
@@ -275,8 +276,7 @@ static void test_base_of_one_of_several(void **state) {
                 host_image(&h, id, "watchparty-a:1", NULL, IMAGE_KIND_BUILDKIT);
                 host_layers(&h, id, "bAB");
                 host_facts(&h, id)->ours = true;
-                assert_int_equal(facts_add_name(host_facts(&h, id), text_hash("watchparty-base:1")),
-                                 0);
+                host_bore(&h, id, "watchparty-base:1");
                 assert_false(source_of(&h, "b").base);
         }
         hash_list_done(&host_facts(&h, "c1")->names);
