@@ -26,8 +26,11 @@
  */
 bool instruction_is_classic(const char *created_by, const char *comment);
 /* Whether the classic builder, or docker commit, may have written this entry: it has neither the comment nor
- * the ending that BuildKit leaves. */
+ * the ending that BuildKit leaves, and does not begin with the name of an instruction, as kaniko's do. */
 bool instruction_may_be_classic(const char *created_by, const char *comment);
+/* What the entry is to the classic builder: CLASSIC_STEP_NO and so on, see store/facts.h. moby's image/cache
+ * compares the command of a step with the text of the entry, and nothing else. */
+uint64_t instruction_classic_step(const char *created_by, const char *comment);
 
 /* The form of an ONBUILD instruction, for which BuildKit writes no entry. */
 #define INSTRUCTION_ONBUILD "ONBUILD"

@@ -23,8 +23,10 @@ typedef struct HashSet {
 typedef struct Likeness {
         bool histories_known; /* the history of some image of ours */
         /* Of images of ours: */
-        HashSet steps;       /* beginnings of the history that reach past the base image */
-        HashSet on_named;    /* the first step, with a repository of the base image; each step past
+        HashSet steps;    /* beginnings of the history that reach past the base image */
+        HashSet below;    /* those that do not, of images that the classic builder made here */
+        HashSet contents; /* what their own COPY and ADD copied: CLASSIC_STEP_CONTENTS and more */
+        HashSet on_named; /* the first step, with a repository of the base image; each step past
                               * n_base where the base image may be longer (not CLASSIC) */
         HashSet on_nameless; /* the same, with the first instruction of a base image without a name */
         HashSet on_unknown; /* the same, with the last instruction of a base image that is not here */
@@ -50,13 +52,28 @@ static inline void likeness_donep(Likeness *likeness) {
 }
 
 /*
- * An image of the classic builder, and the repositories that name its base image now. True as well where
- * its history or every history of ours is unknown, or where HASHES_MAX entries of its history are the base
- * image's, so that its own are not kept. `facts` may be NULL. `exact`: facts->n_base is the exact number;
- * else any later entry may be the first instruction of the Dockerfile, and each is compared.
+ * An image, and the repositories that name its base image now: some entry of its history gives a step to the
+ * classic builder, and
+ * - with those before it, it is the beginning of the history of an image of ours, or it is the first step of
+ *   ours on the same base image;
+ * - or the image holds instructions of a stage of ours that BuildKit told of;
+ * - or the image copied what ours copied: one directory, two other things, or one if it does not end with CMD
+ *   or ENTRYPOINT, as applications do. So it is built from the same directory, perhaps another stage.
+ * `exact`: facts->n_base is the exact number of its base image's entries. Else any entry may be the first
+ * instruction of a Dockerfile, and each is compared.
  */
+bool likeness_of_history(const Likeness *likeness, const ImageFacts *facts, const HashList *bases,
+                         bool exact);
+
+/* The same of an image of the classic builder. True as well where its history or every history of ours is
+ * unknown, or where HASHES_MAX entries of its history are the base image's, so that its own are not kept.
+ * `facts` may be NULL. */
 bool likeness_of_classic(const Likeness *likeness, const ImageFacts *facts, const HashList *bases,
                          bool exact);
+
+/* The whole history of an image is the beginning of the base image of ours: ours was built upon it, or upon
+ * an image that was. */
+bool likeness_is_below(const Likeness *likeness, const ImageFacts *facts);
 
 /*
  * An image of BuildKit's. Where it is known to carry inline cache metadata: it shares a layer with ours

@@ -11,7 +11,9 @@
 
 typedef enum Serves {
         SERVES_NOTHING,
-        SERVES_PERHAPS,   /* BuildKit's, and nothing tells whether it has inline cache metadata */
+        /* BuildKit's, and nothing tells whether it has inline cache metadata; or its history has steps of
+         * the classic builder under those of another tool, and nothing tells which build made them. */
+        SERVES_PERHAPS,
         SERVES_CERTAINLY, /* if the build has the same steps and, where `way` says so, names it */
 } Serves;
 
@@ -42,6 +44,7 @@ typedef struct Source {
          */
         bool like_ours;
         bool of_our_project; /* like_ours, because it has the label of a compose project of ours */
+        bool below_ours;     /* like_ours, because an image of ours was built upon it */
         /* A local base image by local_bases_find() that no container uses now. (What is remembered of
          * containers is for the caller to ask.) */
         bool base;

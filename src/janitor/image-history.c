@@ -19,7 +19,7 @@
 /* The entries of a history, newest first, as the engine gives them. */
 typedef struct Entries {
         struct Entry {
-                uint64_t hash;
+                uint64_t hash, classic_step;
                 bool classic, may_be_classic, buildkit;
         } * v;
         size_t n, size;
@@ -37,6 +37,7 @@ static int on_entry(void *userdata, const char *created_by, const char *comment)
                 return -ENOMEM;
         entries->v[entries->n++] = (struct Entry){
                 .hash = instruction_hash(normal),
+                .classic_step = instruction_classic_step(created_by, comment),
                 .classic = instruction_is_classic(created_by, comment),
                 .may_be_classic = instruction_may_be_classic(created_by, comment),
                 .buildkit = strncmp(comment, "buildkit.", strlen("buildkit.")) == 0,
@@ -78,8 +79,10 @@ static int read_history(Docker *docker, const Image *image, ImageFacts *facts, D
         if (r < 0)
                 return r;
         hash_list_done(&facts->steps);
+        hash_list_done(&facts->classic_steps);
         for (size_t i = entries.n; i > 0; i--)
-                if (hash_list_add(&facts->steps, entries.v[i - 1].hash) < 0)
+                if (hash_list_add(&facts->steps, entries.v[i - 1].hash) < 0 ||
+                    hash_list_add(&facts->classic_steps, entries.v[i - 1].classic_step) < 0)
                         return -ENOMEM;
         if (image_kind_is_classic(facts->kind) && !is_classic(image, &entries))
                 facts->kind = IMAGE_KIND_OTHER;
@@ -153,9 +156,8 @@ static int find_ours(const Config *config, Inventory *inventory, bool *wanted) {
                         facts->project_hash = text_hash(image->project);
                         facts->dirty = true;
                 }
-                if (facts->kind != IMAGE_KIND_OTHER)
-                        releases[n++] = (Release){ name, name_repository_length(name), i,
-                                                   image->created_sec };
+                releases[n++] =
+                        (Release){ name, name_repository_length(name), i, image->created_sec };
         }
         qsort(releases, n, sizeof(*releases), compare_releases);
         for (size_t i = 0; i < n; i++) {
@@ -167,7 +169,7 @@ static int find_ours(const Config *config, Inventory *inventory, bool *wanted) {
 }
 
 /* Whether the history says who built the image, whether it begins like ours, or where a base image of ours
- * ends. */
+ * ends. Any image of others that has a name may hold steps of the classic builder, under those that made it. */
 static bool history_decides(const Inventory *inventory, const Image *image,
                             const ImageFacts *facts) {
         if (image->parent_id[0])
@@ -175,7 +177,7 @@ static bool history_decides(const Inventory *inventory, const Image *image,
         if (!facts)
                 return false;
         return image_kind_is_classic(facts->kind) || facts->inline_cache == INLINE_CACHE_YES ||
-               (facts->kind == IMAGE_KIND_BUILDKIT && image_may_be_base(image, facts));
+               (!facts->ours && !image_is_untagged(image));
 }
 
 /* Marks in `wanted`, beside the images of ours there, what history_decides(); and takes out what is

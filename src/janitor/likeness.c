@@ -52,8 +52,10 @@ static bool is_onbuild(uint64_t step) {
         return step == instruction_hash(INSTRUCTION_ONBUILD);
 }
 
-/* Adds the beginnings of the history that reach past the base image. ONBUILD is passed over. */
+/* Adds the beginnings of the history. ONBUILD is passed over. Where the classic builder made the image, the
+ * chain of its parents tells exactly where the base image ends. */
 static int add_beginnings(Likeness *likeness, const ImageFacts *facts) {
+        const bool exact = facts->kind == IMAGE_KIND_CLASSIC;
         uint64_t beginning = 0;
         int r = 0;
 
@@ -63,7 +65,18 @@ static int add_beginnings(Likeness *likeness, const ImageFacts *facts) {
                 beginning = hash_prefix(beginning, facts->steps.v[i]);
                 if (i >= facts->n_base)
                         r = add(&likeness->steps, beginning);
+                else if (exact)
+                        r = add(&likeness->below, beginning);
         }
+        return r;
+}
+
+static int add_contents(Likeness *likeness, const ImageFacts *facts) {
+        int r = 0;
+
+        for (size_t i = facts->n_base; i < facts->classic_steps.n && r >= 0; i++)
+                if (facts->classic_steps.v[i] >= CLASSIC_STEP_CONTENTS)
+                        r = add(&likeness->contents, facts->classic_steps.v[i]);
         return r;
 }
 
@@ -118,6 +131,8 @@ int likeness_add_ours(Likeness *likeness, const ImageFacts *facts) {
 
         likeness->histories_known |= facts->steps.n > facts->n_base;
         r = add_beginnings(likeness, facts);
+        if (r >= 0 && facts->kind == IMAGE_KIND_CLASSIC)
+                r = add_contents(likeness, facts);
         if (r >= 0)
                 r = add_first_steps(likeness, facts);
         if (r >= 0 && facts->project_hash != 0)
@@ -141,6 +156,8 @@ int likeness_add_base(Likeness *likeness, const ImageFacts *facts) {
 
 void likeness_sort(Likeness *likeness) {
         sort(&likeness->steps);
+        sort(&likeness->below);
+        sort(&likeness->contents);
         sort(&likeness->on_named);
         sort(&likeness->on_nameless);
         sort(&likeness->on_unknown);
@@ -154,6 +171,8 @@ void likeness_sort(Likeness *likeness) {
 
 void likeness_done(Likeness *likeness) {
         free(likeness->steps.v);
+        free(likeness->below.v);
+        free(likeness->contents.v);
         free(likeness->on_named.v);
         free(likeness->on_nameless.v);
         free(likeness->on_unknown.v);
@@ -166,15 +185,59 @@ void likeness_done(Likeness *likeness) {
         *likeness = (Likeness){ 0 };
 }
 
-static bool has_beginning_of_ours(const Likeness *likeness, const ImageFacts *facts) {
+/* Whether the classic builder takes entry i of the history for a step. */
+static bool is_classic_step(const ImageFacts *facts, size_t i) {
+        return i < facts->classic_steps.n && facts->classic_steps.v[i] != CLASSIC_STEP_NO;
+}
+
+/* Past the first `from` entries. `classic`: up to an entry that is a step to the classic builder. */
+static bool has_beginning_of_ours(const Likeness *likeness, const ImageFacts *facts, size_t from,
+                                  bool classic) {
         uint64_t beginning = 0;
 
         for (size_t i = 0; i < facts->steps.n; i++) {
                 if (is_onbuild(facts->steps.v[i]))
                         continue;
                 beginning = hash_prefix(beginning, facts->steps.v[i]);
-                if (i >= facts->n_base && contains(&likeness->steps, beginning))
+                if (i >= from && (!classic || is_classic_step(facts, i)) &&
+                    contains(&likeness->steps, beginning))
                         return true;
+        }
+        return false;
+}
+
+bool likeness_is_below(const Likeness *likeness, const ImageFacts *facts) {
+        uint64_t beginning = 0;
+
+        if (!facts)
+                return false;
+        for (size_t i = 0; i < facts->steps.n; i++)
+                if (!is_onbuild(facts->steps.v[i]))
+                        beginning = hash_prefix(beginning, facts->steps.v[i]);
+        return contains(&likeness->below, beginning);
+}
+
+static bool ends_with_command(const ImageFacts *facts) {
+        const HashList *list = &facts->classic_steps;
+
+        return list->n > 0 && list->v[list->n - 1] == CLASSIC_STEP_COMMAND;
+}
+
+/* One file may well be the same in two applications, a script for instance. */
+static bool has_contents_of_ours(const Likeness *likeness, const ImageFacts *facts, size_t from) {
+        const size_t enough = ends_with_command(facts) ? 2 : 1;
+        const HashList *list = &facts->classic_steps;
+        uint64_t one = 0;
+
+        for (size_t i = from; i < list->n; i++) {
+                const uint64_t contents = list->v[i];
+
+                if (contents < CLASSIC_STEP_CONTENTS || contents == one ||
+                    !contains(&likeness->contents, contents))
+                        continue;
+                if (enough == 1 || one != 0 || contents & CONTENTS_OF_DIRECTORY)
+                        return true;
+                one = contents;
         }
         return false;
 }
@@ -217,24 +280,32 @@ static bool is_stage_of_ours(const Likeness *likeness, const ImageFacts *facts,
         return first_is_ours || 2 * n_ours > n;
 }
 
+bool likeness_of_history(const Likeness *likeness, const ImageFacts *facts, const HashList *bases,
+                         bool exact) {
+        const size_t from = exact ? facts->n_base : 0;
+
+        if (has_beginning_of_ours(likeness, facts, from, true) ||
+            is_stage_of_ours(likeness, facts, bases) || has_contents_of_ours(likeness, facts, from))
+                return true;
+        /* No build stands on what has no name any more. */
+        if (hash_list_contains(bases, text_hash(BASE_NAMELESS)))
+                return false;
+        for (size_t i = from; i < facts->steps.n; i++) {
+                if (exact && is_past_first_step(facts, i))
+                        break;
+                if (is_classic_step(facts, i) && has_first_step_of_ours(likeness, facts, bases, i))
+                        return true;
+        }
+        return false;
+}
+
 bool likeness_of_classic(const Likeness *likeness, const ImageFacts *facts, const HashList *bases,
                          bool exact) {
         if (!likeness->histories_known || !facts || facts->n_history == FACTS_NO_HISTORY)
                 return true;
         if (facts->n_base >= HASHES_MAX) /* its own steps are beyond what is kept */
                 return true;
-        if (has_beginning_of_ours(likeness, facts) || is_stage_of_ours(likeness, facts, bases))
-                return true;
-        /* No build stands on what has no name any more. */
-        if (hash_list_contains(bases, text_hash(BASE_NAMELESS)))
-                return false;
-        for (size_t i = facts->n_base; i < facts->steps.n; i++) {
-                if (exact && is_past_first_step(facts, i))
-                        break;
-                if (has_first_step_of_ours(likeness, facts, bases, i))
-                        return true;
-        }
-        return false;
+        return likeness_of_history(likeness, facts, bases, exact);
 }
 
 static bool begins_like_ours(const Likeness *likeness, uint64_t hash) {
@@ -271,7 +342,8 @@ bool likeness_of_buildkit(const Likeness *likeness, const ImageFacts *facts, boo
         /* BuildKit asks for instructions and contents, not for layers: where files differ in their times
          * alone, no layer is the same, and each step serves. */
         if (facts->inline_cache == INLINE_CACHE_YES)
-                return shares_layers(likeness, layers) || has_beginning_of_ours(likeness, facts) ||
+                return shares_layers(likeness, layers) ||
+                       has_beginning_of_ours(likeness, facts, facts->n_base, false) ||
                        is_built_like_stage(likeness, &facts->stages);
         for (size_t i = 0; i < layers->n; i++)
                 if (contains(&likeness->wholes, layers->v[i]))

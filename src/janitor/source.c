@@ -29,6 +29,9 @@ typedef struct Finder {
         Source *sources;
         Likeness likeness;
         bool *local_bases; /* one an image */
+        /* hash_classic_part() of each image of ours that BuildKit made, ascending. */
+        uint64_t *classic_parts;
+        size_t n_classic_parts;
 } Finder;
 
 static void finder_donep(Finder *finder) {
@@ -37,6 +40,7 @@ static void finder_donep(Finder *finder) {
         free(finder->sources);
         likeness_done(&finder->likeness);
         free(finder->local_bases);
+        free(finder->classic_parts);
 }
 
 const char *source_cache_name(const Inventory *inventory, const Config *config,
@@ -76,6 +80,32 @@ static bool is_configured_base(const Config *config, const Image *image) {
         return false;
 }
 
+/* How many of the oldest entries of its history are known to be its base image's. */
+static size_t known_base_entries(const Finder *finder, size_t i, const ImageFacts *facts) {
+        const ImageFacts *of_base = NULL;
+
+        if (chain_tells_base(&finder->chains[i]))
+                return image_base_entries(facts, &finder->chains[i]);
+        if (finder->bases[i] < finder->inventory->images.n)
+                of_base = facts_of(finder, finder->bases[i]);
+        return of_base ? of_base->steps.n : 0;
+}
+
+/* Whether some entry of its history past the base image gives a step to the classic builder. */
+static bool has_classic_steps(const Finder *finder, size_t i, const ImageFacts *facts) {
+        const HashList *list = &facts->classic_steps;
+
+        for (size_t k = known_base_entries(finder, i, facts); k < list->n; k++)
+                if (list->v[k] != CLASSIC_STEP_NO)
+                        return true;
+        return false;
+}
+
+/*
+ * moby's image/cache reads the history of the image that cache_from names: it takes a step from the first entry
+ * past the base image of the build, if the text is the same, and so on; who made the newest entry plays no
+ * part. Where the classic builder made that one, it made the entry past the base image, too.
+ */
 static void find_way(const Finder *finder, size_t i, Source *source) {
         const Inventory *inventory = finder->inventory;
         const Image *image = &inventory->images.v[i];
@@ -97,6 +127,10 @@ static void find_way(const Finder *finder, size_t i, Source *source) {
                         source->serves = SERVES_PERHAPS;
                 if (source->serves != SERVES_NOTHING)
                         source->way = SOURCE_INLINE;
+        }
+        if (source->way == SOURCE_NONE && name && facts && has_classic_steps(finder, i, facts)) {
+                source->way = SOURCE_CLASSIC_NAME;
+                source->serves = SERVES_PERHAPS;
         }
         if (source->way == SOURCE_CLASSIC_CHAIN || (graphdriver && image->digests.n > 0))
                 source->serves_by_rollback_tag = source->serves;
@@ -208,19 +242,66 @@ static int find_claims(Finder *finder) {
         return 0;
 }
 
-/* An image of the classic builder has a base image of its own, whose names are those of now. */
+/* The history up to the last step of the classic builder; 0: it has none. */
+static uint64_t hash_classic_part(const ImageFacts *facts) {
+        uint64_t hash = 0, part = 0;
+
+        for (size_t i = 0; i < facts->steps.n && i < facts->classic_steps.n; i++) {
+                hash = hash_prefix(hash, facts->steps.v[i]);
+                if (facts->classic_steps.v[i] != CLASSIC_STEP_NO)
+                        part = hash;
+        }
+        return part;
+}
+
+static int compare_hashes(const void *a, const void *b) {
+        const uint64_t *x = a, *y = b;
+
+        return (*x > *y) - (*x < *y);
+}
+
+/*
+ * Whether BuildKit made several images of ours upon the same steps of the classic builder: then these are most
+ * likely their base image's, which a build of ours does not begin with.
+ */
+static bool shares_classic_part(const Finder *finder, const ImageFacts *facts) {
+        const uint64_t part = hash_classic_part(facts), *v = finder->classic_parts;
+        const uint64_t *found =
+                bsearch(&part, v, finder->n_classic_parts, sizeof(*v), compare_hashes);
+
+        return found && ((found > v && found[-1] == part) ||
+                         (found + 1 < v + finder->n_classic_parts && found[1] == part));
+}
+
+static bool begins_like_ours(const Finder *finder, size_t i, const ImageFacts *facts,
+                             const HashList *bases) {
+        const bool exact = chain_tells_base(&finder->chains[i]);
+
+        return image_is_classic(finder->inventory, &finder->inventory->images.v[i])
+                       ? likeness_of_classic(&finder->likeness, facts, bases, exact)
+                       : likeness_of_history(&finder->likeness, facts, bases, exact);
+}
+
+/* The base image has the names that it has now. */
 static int compare_classic(Finder *finder, size_t i) {
         cleanup(hash_list_done) HashList bases = { 0 };
         const ImageFacts *facts = facts_of(finder, i);
         Source *source = &finder->sources[i];
+        bool alike;
 
-        source->like_ours = source->on_cleared || (facts && facts->made_amid_ours);
-        if (source->like_ours)
-                return 0;
         if (image_base_repositories(finder->inventory, finder->bases[i], &bases) < 0)
                 return -ENOMEM;
-        source->like_ours = likeness_of_classic(&finder->likeness, facts, &bases,
-                                                chain_tells_base(&finder->chains[i]));
+        alike = begins_like_ours(finder, i, facts, &bases);
+        if (!alike && source->ours && facts && facts->kind == IMAGE_KIND_BUILDKIT &&
+            shares_classic_part(finder, facts)) {
+                source->way = SOURCE_NONE;
+                source->serves = SERVES_NOTHING;
+                return 0;
+        }
+        source->like_ours = alike || source->on_cleared || (facts && facts->made_amid_ours);
+        if (!source->like_ours && source->way == SOURCE_CLASSIC_CHAIN)
+                source->like_ours = source->below_ours =
+                        likeness_is_below(&finder->likeness, facts);
         return 0;
 }
 
@@ -229,12 +310,21 @@ static bool is_classic_source(const Source *source) {
 }
 
 static int learn_ours(Finder *finder) {
-        const Inventory *inventory = finder->inventory;
+        const FactSet *facts = &finder->inventory->facts;
         int r = 0;
 
-        for (size_t i = 0; i < inventory->facts.n && r >= 0; i++)
-                if (facts_teach(&inventory->facts.v[i]))
-                        r = likeness_add_ours(&finder->likeness, &inventory->facts.v[i]);
+        finder->classic_parts = calloc(facts->n + 1, sizeof(*finder->classic_parts));
+        if (!finder->classic_parts)
+                return -ENOMEM;
+        for (size_t i = 0; i < facts->n && r >= 0; i++) {
+                if (facts_teach(&facts->v[i]))
+                        r = likeness_add_ours(&finder->likeness, &facts->v[i]);
+                if (facts->v[i].ours && facts->v[i].kind == IMAGE_KIND_BUILDKIT)
+                        finder->classic_parts[finder->n_classic_parts++] =
+                                hash_classic_part(&facts->v[i]);
+        }
+        qsort(finder->classic_parts, finder->n_classic_parts, sizeof(*finder->classic_parts),
+              compare_hashes);
         likeness_sort(&finder->likeness);
         return r;
 }
@@ -302,6 +392,18 @@ static int compare_projects(Finder *finder) {
         return r < 0 ? r : 0;
 }
 
+/* An image with inline cache metadata may hold steps of the classic builder as well. */
+static int compare_classic_steps(Finder *finder, size_t i, const ImageFacts *facts) {
+        cleanup(hash_list_done) HashList bases = { 0 };
+
+        if (!facts || !has_classic_steps(finder, i, facts))
+                return 0;
+        if (image_base_repositories(finder->inventory, finder->bases[i], &bases) < 0)
+                return -ENOMEM;
+        finder->sources[i].like_ours = likeness_of_history(&finder->likeness, facts, &bases, false);
+        return 0;
+}
+
 static int compare_with_ours(Finder *finder) {
         const Inventory *inventory = finder->inventory;
         const size_t n = inventory->images.n;
@@ -319,9 +421,12 @@ static int compare_with_ours(Finder *finder) {
                 Source *source = &finder->sources[i];
 
                 source->base = finder->local_bases[i] && !container_of_image(inventory, image->id);
-                if (source->way == SOURCE_INLINE)
-                        source->like_ours = likeness_of_buildkit(&finder->likeness, facts,
-                                                                 image_may_be_base(image, facts));
+                if (source->way != SOURCE_INLINE)
+                        continue;
+                source->like_ours = likeness_of_buildkit(&finder->likeness, facts,
+                                                         image_may_be_base(image, facts));
+                if (!source->like_ours)
+                        r = compare_classic_steps(finder, i, facts);
         }
         return r < 0 ? r : compare_projects(finder);
 }

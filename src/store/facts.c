@@ -62,6 +62,7 @@ int prefixes_add(HashList *prefixes, uint64_t element_hash) {
 static void image_facts_done(ImageFacts *facts) {
         hash_list_done(&facts->layers);
         hash_list_done(&facts->steps);
+        hash_list_done(&facts->classic_steps);
         hash_list_done(&facts->bases);
         hash_list_done(&facts->stages);
         hash_list_done(&facts->names);
@@ -218,7 +219,9 @@ static int facts_of_row(Statement *row, FactSet *facts) {
                 r = read_hash_list(row, 12, &entry->bases);
         if (r >= 0)
                 r = read_hash_list(row, 13, &entry->stages);
-        return r < 0 ? r : read_hash_list(row, 14, &entry->names);
+        if (r >= 0)
+                r = read_hash_list(row, 14, &entry->names);
+        return r < 0 ? r : read_hash_list(row, 19, &entry->classic_steps);
 }
 
 static int read_facts(Store *store, FactSet *ret, Diag *reterr_diag) {
@@ -230,7 +233,7 @@ static int read_facts(Store *store, FactSet *ret, Diag *reterr_diag) {
                 store,
                 "SELECT id, kind, inline_cache, ours, n_history, n_base, names_hash,"
                 " made_amid_ours, tagged_here, project_hash, layers, steps, bases, stages, names,"
-                " amid_hash, step, bore_name, created_nsec FROM image_facts",
+                " amid_hash, step, bore_name, created_nsec, classic_steps FROM image_facts",
                 NO_VALUES, &statement, reterr_diag);
         while (r >= 0 && (r = sql_step(store, statement, reterr_diag)) > 0)
                 r = facts_of_row(statement, &facts);
@@ -254,9 +257,10 @@ static int write_image_facts(Store *store, Statement *statement, const ImageFact
         cleanup_free char *bases = hash_list_text(&facts->bases);
         cleanup_free char *stages = hash_list_text(&facts->stages);
         cleanup_free char *names = hash_list_text(&facts->names);
+        cleanup_free char *classic_steps = hash_list_text(&facts->classic_steps);
         int r;
 
-        if (!layers || !steps || !bases || !stages || !names)
+        if (!layers || !steps || !bases || !stages || !names || !classic_steps)
                 return -ENOMEM;
         r = sql_bind(store, statement,
                      VALUES(TEXT(facts->id), INT(facts->kind), INT(facts->inline_cache),
@@ -265,7 +269,7 @@ static int write_image_facts(Store *store, Statement *statement, const ImageFact
                             INT(facts->tagged_here), INT(facts->project_hash), TEXT(layers),
                             TEXT(steps), TEXT(bases), TEXT(stages), TEXT(names),
                             INT(facts->amid_hash), INT(facts->step), INT(facts->bore_name),
-                            INT(facts->created_nsec)),
+                            INT(facts->created_nsec), TEXT(classic_steps)),
                      reterr_diag);
         return r < 0 ? r : sql_step(store, statement, reterr_diag);
 }
@@ -292,8 +296,8 @@ static int write_facts(Store *store, const FactSet *facts, Diag *reterr_diag) {
                               "REPLACE INTO image_facts (id, kind, inline_cache, ours,"
                               " n_history, n_base, names_hash, made_amid_ours, tagged_here,"
                               " project_hash, layers, steps, bases, stages, names, amid_hash,"
-                              " step, bore_name, created_nsec) VALUES"
-                              " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                              " step, bore_name, created_nsec, classic_steps) VALUES"
+                              " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                               NO_VALUES, &statement, reterr_diag);
         for (size_t i = 0; i < facts->n && r >= 0; i++)
                 if (facts->v[i].dirty)

@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "janitor/instruction.h"
+#include "store/facts.h"
 
 static void test_normal(void **state) {
         static const struct {
@@ -147,6 +148,52 @@ static void test_may_be_classic(void **state) {
         assert_false(instruction_may_be_classic("ENV A=1", "buildkit.dockerfile.v0"));
 }
 
+/* By the text alone: "what" is what COPY copied. */
+static void test_classic_step(void **state) {
+        static const char copy[] = "/bin/sh -c #(nop) COPY dir:0a in /app ";
+        static const struct {
+                const char *created_by, *comment;
+                uint64_t step;
+        } cases[] = {
+                { "npm ci", "", CLASSIC_STEP_YES },
+                { "|1 V=1 /bin/sh -c make", "", CLASSIC_STEP_YES },
+                { "/bin/sh -c #(nop) WORKDIR /app", "", CLASSIC_STEP_YES },
+                { "/bin/sh -c #(nop)  CMD [\"x\"]", "", CLASSIC_STEP_COMMAND },
+                { "/bin/sh -c #(nop)  ENTRYPOINT [\"x\"]", "", CLASSIC_STEP_COMMAND },
+                { "/bin/sh -c #(nop)  ENV CMD=x", "", CLASSIC_STEP_YES },
+                { "/bin/sh -c #(nop) COPY ", "", CLASSIC_STEP_YES },
+                { "", "", CLASSIC_STEP_NO },
+                { "", "Imported from -", CLASSIC_STEP_NO },
+                { "/bin/sh", "hotfix", CLASSIC_STEP_NO },
+                { "RUN /bin/sh -c make # buildkit", "buildkit.dockerfile.v0", CLASSIC_STEP_NO },
+                { "WORKDIR /app", "", CLASSIC_STEP_NO }, /* kaniko */
+                { "RUN make", "", CLASSIC_STEP_NO },
+        };
+        static const struct {
+                const char *other;
+                bool same, directory;
+        } copies[] = {
+                { "/bin/sh -c #(nop) ADD dir:0a in /other ", true, true },
+                { "/bin/sh -c #(nop) COPY --chown=1:1 dir:0a in /app ", true, true },
+                { "/bin/sh -c #(nop) COPY dir:0b in /app ", false, true },
+                { "/bin/sh -c #(nop) COPY file:0a in /app ", false, false },
+                { "/bin/sh -c #(nop) COPY multi:0a in /app ", false, false },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+                if (instruction_classic_step(cases[i].created_by, cases[i].comment) !=
+                    cases[i].step)
+                        fail_msg("%s (%s)", cases[i].created_by, cases[i].comment);
+        for (size_t i = 0; i < ELEMENTSOF(copies); i++) {
+                uint64_t step = instruction_classic_step(copies[i].other, "");
+
+                assert_true(step >= CLASSIC_STEP_CONTENTS);
+                assert_int_equal((step & CONTENTS_OF_DIRECTORY) != 0, copies[i].directory);
+                assert_int_equal(step == instruction_classic_step(copy, ""), copies[i].same);
+        }
+}
+
 static void test_steps(void **state) {
         static const struct {
                 const char *name, *normal; /* NULL: no instruction */
@@ -226,7 +273,7 @@ int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_normal),         cmocka_unit_test(test_classic),
                 cmocka_unit_test(test_may_be_classic), cmocka_unit_test(test_steps),
-                cmocka_unit_test(test_layers),
+                cmocka_unit_test(test_layers),         cmocka_unit_test(test_classic_step),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
