@@ -132,6 +132,11 @@ static int note_names(const Config *config, const Image *image, ImageFacts *fact
         return r;
 }
 
+/* Not an import: what was committed, or built by another tool, stands on a layer of its base image. */
+static bool may_hold_steps(const ImageFacts *facts) {
+        return facts->kind != IMAGE_KIND_OTHER || facts->layers.n > 1;
+}
+
 /* Marks in `wanted` the newest images of ours of each repository, and notes in the facts which images
  * are ours. */
 static int find_ours(const Config *config, Inventory *inventory, bool *wanted) {
@@ -156,8 +161,9 @@ static int find_ours(const Config *config, Inventory *inventory, bool *wanted) {
                         facts->project_hash = text_hash(image->project);
                         facts->dirty = true;
                 }
-                releases[n++] =
-                        (Release){ name, name_repository_length(name), i, image->created_sec };
+                if (may_hold_steps(facts))
+                        releases[n++] = (Release){ name, name_repository_length(name), i,
+                                                   image->created_sec };
         }
         qsort(releases, n, sizeof(*releases), compare_releases);
         for (size_t i = 0; i < n; i++) {
@@ -177,7 +183,7 @@ static bool history_decides(const Inventory *inventory, const Image *image,
         if (!facts)
                 return false;
         return image_kind_is_classic(facts->kind) || facts->inline_cache == INLINE_CACHE_YES ||
-               (!facts->ours && !image_is_untagged(image));
+               (!facts->ours && !image_is_untagged(image) && may_hold_steps(facts));
 }
 
 /* Marks in `wanted`, beside the images of ours there, what history_decides(); and takes out what is
