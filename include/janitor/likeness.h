@@ -12,21 +12,15 @@
  * base images begin with the same instruction; where it is not there, that both end with the same one.
  */
 
+#include "base/hash-set.h"
 #include "store/facts.h"
-
-/* Hashes in ascending order, to be searched. */
-typedef struct HashSet {
-        uint64_t *v;
-        size_t n, size;
-} HashSet;
 
 typedef struct Likeness {
         bool histories_known; /* the history of some image of ours */
         /* Of images of ours: */
-        HashSet steps;    /* beginnings of the history that reach past the base image */
-        HashSet below;    /* those that do not, of images that the classic builder made here */
-        HashSet contents; /* what their own COPY and ADD copied: CLASSIC_STEP_CONTENTS and more */
-        HashSet on_named; /* the first step, with a repository of the base image; each step past
+        HashSet steps;       /* beginnings of the history that reach past the base image */
+        HashSet below;       /* those that do not, of images that the classic builder made here */
+        HashSet on_named;    /* the first step, with a repository of the base image; each step past
                               * n_base where the base image may be longer (not CLASSIC) */
         HashSet on_nameless; /* the same, with the first instruction of a base image without a name */
         HashSet on_unknown; /* the same, with the last instruction of a base image that is not here */
@@ -56,9 +50,7 @@ static inline void likeness_donep(Likeness *likeness) {
  * classic builder, and
  * - with those before it, it is the beginning of the history of an image of ours, or it is the first step of
  *   ours on the same base image;
- * - or the image holds instructions of a stage of ours that BuildKit told of;
- * - or the image copied what ours copied: one directory, two other things, or one if it does not end with CMD
- *   or ENTRYPOINT, as applications do. So it is built from the same directory, perhaps another stage.
+ * - or the image holds instructions of a stage of ours that BuildKit told of.
  * `exact`: facts->n_base is the exact number of its base image's entries. Else any entry may be the first
  * instruction of a Dockerfile, and each is compared.
  */

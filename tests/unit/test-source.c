@@ -363,56 +363,6 @@ static void test_steps_below_the_newest(void **state) {
         }
 }
 
-/* An image of others that copied what ours copied is built from the same directory, perhaps another stage. */
-static void test_contents(void **state) {
-        enum { FILE_1 = 8, FILE_2 = 16, DIRECTORY = 32 + CONTENTS_OF_DIRECTORY };
-        static const struct {
-                const char *what;
-                uint64_t steps[4];
-                bool like_ours;
-        } cases[] = {
-                { "a file", { FILE_1, CLASSIC_STEP_YES }, true },
-                { "a file, with CMD", { FILE_1, CLASSIC_STEP_COMMAND }, false },
-                { "the same file twice, with CMD",
-                  { FILE_1, FILE_1, CLASSIC_STEP_COMMAND },
-                  false },
-                { "two files, with CMD", { FILE_1, FILE_2, CLASSIC_STEP_COMMAND }, true },
-                { "a directory, with CMD", { DIRECTORY, CLASSIC_STEP_COMMAND }, true },
-                { "another file", { 64, CLASSIC_STEP_YES }, false },
-                { "a file of the base image", { 128, CLASSIC_STEP_YES }, false },
-        };
-
-        (void)state;
-        for (size_t i = 0; i < ELEMENTSOF(cases); i++)
-                for (int ours_by_buildkit = 0; ours_by_buildkit < 2; ours_by_buildkit++) {
-                        Host h = host_new();
-                        ImageFacts *facts;
-
-                        host_image(&h, "base", "base:1", NULL, IMAGE_KIND_OTHER);
-                        host_history(&h, "base", "b");
-                        host_image(&h, "x", "other:x", "base", IMAGE_KIND_CLASSIC);
-                        host_history(&h, "x", "b");
-                        facts = host_facts(&h, "x");
-                        for (size_t k = 0; k < 4 && cases[i].steps[k]; k++) {
-                                assert_int_equal(hash_list_add(&facts->steps, 100 + k), 0);
-                                assert_int_equal(
-                                        hash_list_add(&facts->classic_steps, cases[i].steps[k]), 0);
-                                facts->n_history++;
-                        }
-                        add_remembered(&h, NULL, "bXYZ");
-                        facts = host_facts(&h, "ours");
-                        facts->kind = ours_by_buildkit ? IMAGE_KIND_BUILDKIT : IMAGE_KIND_CLASSIC;
-                        facts->classic_steps.v[0] = 128;
-                        facts->classic_steps.v[1] = FILE_1;
-                        facts->classic_steps.v[2] = FILE_2;
-                        facts->classic_steps.v[3] = DIRECTORY;
-                        if (source_of(&h, "x").like_ours !=
-                            (cases[i].like_ours && !ours_by_buildkit))
-                                fail_msg("%s, %d", cases[i].what, ours_by_buildkit);
-                        host_done(&h);
-                }
-}
-
 /* An image of others that the classic builder made, and that ours was built upon, may be a stage. */
 static void test_below_ours(void **state) {
         static const struct {
@@ -939,7 +889,6 @@ int main(void) {
                 cmocka_unit_test(test_ownership),
                 cmocka_unit_test(test_chains),
                 cmocka_unit_test(test_steps_below_the_newest),
-                cmocka_unit_test(test_contents),
                 cmocka_unit_test(test_below_ours),
                 cmocka_unit_test(test_own_steps),
                 cmocka_unit_test(test_versions_of_the_base),
