@@ -45,6 +45,9 @@ typedef struct Source {
         bool like_ours;
         bool of_our_project; /* like_ours, because it has the label of a compose project of ours */
         bool below_ours;     /* like_ours, because an image of ours was built upon it */
+        /* An image of ours by BuildKit, and what it has of the classic builder is most likely its base image's.
+         * It loses its name, and other names of it are only named among the assumptions. */
+        bool only_base_serves;
         /* A local base image by local_bases_find() that no container uses now. (What is remembered of
          * containers is for the caller to ask.) */
         bool base;

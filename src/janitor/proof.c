@@ -264,7 +264,7 @@ static int judge_image(Proof *proof, size_t i) {
         const Source *source = &proof->sources[i];
         const char *name;
 
-        if (source->serves == SERVES_NOTHING)
+        if (source->serves == SERVES_NOTHING || source->only_base_serves)
                 return 0;
         if (source->cleared)
                 return judge_cleared(proof, i);

@@ -292,8 +292,11 @@ static int compare_classic(Finder *finder, size_t i) {
         if (image_base_repositories(finder->inventory, finder->bases[i], &bases) < 0)
                 return -ENOMEM;
         alike = begins_like_ours(finder, i, facts, &bases);
-        if (!alike && source->ours && facts && facts->kind == IMAGE_KIND_BUILDKIT &&
-            shares_classic_part(finder, facts)) {
+        if (!alike && (source->ours || source->cleared) && facts &&
+            facts->kind == IMAGE_KIND_BUILDKIT) {
+                source->only_base_serves = true;
+                if (!shares_classic_part(finder, facts))
+                        return 0;
                 source->way = SOURCE_NONE;
                 source->serves = SERVES_NOTHING;
                 return 0;
