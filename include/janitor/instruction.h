@@ -39,9 +39,9 @@ uint64_t instruction_classic_step(const char *created_by, const char *comment);
  * One form for the texts of both builders, malloc'ed; NULL on out of memory. Left out is what one
  * builder does not tell (the sources of COPY and ADD, how EXPOSE and HEALTHCHECK were written, what
  * ONBUILD says) and what changes from one release to the next: hashes of contents, values of ARG, ENV and
- * LABEL, and each word from its first digit on (text_loosen_numbers()). Left out, too, is what a text does not tell apart: all names but the first of ARG,
- * ENV and LABEL, since a value with blanks stands there without its quotes; and the shell before the command
- * of RUN, which BuildKit's records leave out.
+ * LABEL, and each word from its first digit on (text_loosen_numbers()). Left out, too, is what a text does
+ * not tell apart: all names but the first of ARG, ENV and LABEL, since a value with blanks stands there
+ * without its quotes; and the shell before the command of RUN, which BuildKit's records leave out.
  */
 char *instruction_normal(const char *created_by);
 /* The hash of such a form. It tells whether the instruction makes a layer, so that BuildKit's records name

@@ -30,6 +30,11 @@ typedef struct Likeness {
         HashSet builds;     /* for each build in `stages` a hash of all its instructions */
         HashSet projects;   /* the compose projects that label them */
 
+        /* Of those that BuildKit made upon steps of the classic builder: the hash of the history up to the last
+         * such step, ascending, one an image. */
+        uint64_t *classic_parts;
+        size_t n_classic_parts, classic_parts_size;
+
         HashSet bases; /* all layers of each image that is known to be no build of ours */
 } Likeness;
 
@@ -62,6 +67,10 @@ bool likeness_of_history(const Likeness *likeness, const ImageFacts *facts, cons
  * `facts` may be NULL. */
 bool likeness_of_classic(const Likeness *likeness, const ImageFacts *facts, const HashList *bases,
                          bool exact);
+
+/* BuildKit made the image upon steps of the classic builder, and several images of ours upon the same ones: then
+ * these are most likely their base image's, which no build of ours begins with. */
+bool likeness_shares_base(const Likeness *likeness, const ImageFacts *facts);
 
 /* The whole history of an image is the beginning of the base image of ours: ours was built upon it, or upon
  * an image that was. */

@@ -2,6 +2,7 @@
 
 #include "janitor/likeness.h"
 
+#include "base/array.h"
 #include "base/text.h"
 #include "janitor/instruction.h"
 
@@ -74,6 +75,30 @@ static uint64_t hash_of_all(const HashList *list) {
         return sum;
 }
 
+/* The history up to the last step of the classic builder; 0: it has none. */
+static uint64_t hash_classic_part(const ImageFacts *facts) {
+        uint64_t hash = 0, part = 0;
+
+        for (size_t i = 0; i < facts->steps.n && i < facts->classic_steps.n; i++) {
+                hash = hash_prefix(hash, facts->steps.v[i]);
+                if (facts->classic_steps.v[i] != CLASSIC_STEP_NO)
+                        part = hash;
+        }
+        return part;
+}
+
+static int add_classic_part(Likeness *likeness, const ImageFacts *facts) {
+        const uint64_t part = hash_classic_part(facts);
+
+        if (facts->kind != IMAGE_KIND_BUILDKIT || part == 0)
+                return 0;
+        if (array_grow(likeness->classic_parts, likeness->n_classic_parts,
+                       likeness->classic_parts_size) < 0)
+                return -ENOMEM;
+        likeness->classic_parts[likeness->n_classic_parts++] = part;
+        return 0;
+}
+
 int likeness_add_ours(Likeness *likeness, const ImageFacts *facts) {
         int r;
 
@@ -81,6 +106,8 @@ int likeness_add_ours(Likeness *likeness, const ImageFacts *facts) {
         r = add_beginnings(likeness, facts);
         if (r >= 0)
                 r = add_first_steps(likeness, facts);
+        if (r >= 0)
+                r = add_classic_part(likeness, facts);
         if (r >= 0 && facts->project_hash != 0)
                 r = hash_set_add(&likeness->projects, facts->project_hash);
         if (r >= 0 && facts->stages.n > 0)
@@ -100,7 +127,16 @@ int likeness_add_base(Likeness *likeness, const ImageFacts *facts) {
         return hash_set_add(&likeness->bases, facts->layers.v[facts->layers.n - 1]);
 }
 
+static int compare_hashes(const void *a, const void *b) {
+        const uint64_t *x = a, *y = b;
+
+        return (*x > *y) - (*x < *y);
+}
+
 void likeness_sort(Likeness *likeness) {
+        if (likeness->n_classic_parts > 0)
+                qsort(likeness->classic_parts, likeness->n_classic_parts,
+                      sizeof(*likeness->classic_parts), compare_hashes);
         hash_set_sort(&likeness->steps);
         hash_set_sort(&likeness->below);
         hash_set_sort(&likeness->on_named);
@@ -115,6 +151,7 @@ void likeness_sort(Likeness *likeness) {
 }
 
 void likeness_done(Likeness *likeness) {
+        free(likeness->classic_parts);
         hash_set_done(&likeness->steps);
         hash_set_done(&likeness->below);
         hash_set_done(&likeness->on_named);
@@ -126,6 +163,7 @@ void likeness_done(Likeness *likeness) {
         hash_set_done(&likeness->beginnings);
         hash_set_done(&likeness->wholes);
         hash_set_done(&likeness->bases);
+        *likeness = (Likeness){ 0 };
 }
 
 /* Whether the classic builder takes entry i of the history for a step. */
@@ -158,6 +196,15 @@ bool likeness_is_below(const Likeness *likeness, const ImageFacts *facts) {
                 if (!is_onbuild(facts->steps.v[i]))
                         beginning = hash_prefix(beginning, facts->steps.v[i]);
         return hash_set_contains(&likeness->below, beginning);
+}
+
+bool likeness_shares_base(const Likeness *likeness, const ImageFacts *facts) {
+        const uint64_t part = hash_classic_part(facts), *v = likeness->classic_parts;
+        const size_t n = likeness->n_classic_parts;
+        const uint64_t *found = n > 0 ? bsearch(&part, v, n, sizeof(*v), compare_hashes) : NULL;
+
+        return found &&
+               ((found > v && found[-1] == part) || (found + 1 < v + n && found[1] == part));
 }
 
 static bool has_first_step_of_ours(const Likeness *likeness, const ImageFacts *facts,

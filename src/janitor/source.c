@@ -29,9 +29,6 @@ typedef struct Finder {
         Source *sources;
         Likeness likeness;
         bool *local_bases; /* one an image */
-        /* hash_classic_part() of each image of ours that BuildKit made, ascending. */
-        uint64_t *classic_parts;
-        size_t n_classic_parts;
 } Finder;
 
 static void finder_donep(Finder *finder) {
@@ -40,7 +37,6 @@ static void finder_donep(Finder *finder) {
         free(finder->sources);
         likeness_done(&finder->likeness);
         free(finder->local_bases);
-        free(finder->classic_parts);
 }
 
 const char *source_cache_name(const Inventory *inventory, const Config *config,
@@ -242,37 +238,6 @@ static int find_claims(Finder *finder) {
         return 0;
 }
 
-/* The history up to the last step of the classic builder; 0: it has none. */
-static uint64_t hash_classic_part(const ImageFacts *facts) {
-        uint64_t hash = 0, part = 0;
-
-        for (size_t i = 0; i < facts->steps.n && i < facts->classic_steps.n; i++) {
-                hash = hash_prefix(hash, facts->steps.v[i]);
-                if (facts->classic_steps.v[i] != CLASSIC_STEP_NO)
-                        part = hash;
-        }
-        return part;
-}
-
-static int compare_hashes(const void *a, const void *b) {
-        const uint64_t *x = a, *y = b;
-
-        return (*x > *y) - (*x < *y);
-}
-
-/*
- * Whether BuildKit made several images of ours upon the same steps of the classic builder: then these are most
- * likely their base image's, which a build of ours does not begin with.
- */
-static bool shares_classic_part(const Finder *finder, const ImageFacts *facts) {
-        const uint64_t part = hash_classic_part(facts), *v = finder->classic_parts;
-        const uint64_t *found =
-                bsearch(&part, v, finder->n_classic_parts, sizeof(*v), compare_hashes);
-
-        return found && ((found > v && found[-1] == part) ||
-                         (found + 1 < v + finder->n_classic_parts && found[1] == part));
-}
-
 static bool begins_like_ours(const Finder *finder, size_t i, const ImageFacts *facts,
                              const HashList *bases) {
         const bool exact = chain_tells_base(&finder->chains[i]);
@@ -295,7 +260,7 @@ static int compare_classic(Finder *finder, size_t i) {
         if (!alike && (source->ours || source->cleared) && facts &&
             facts->kind == IMAGE_KIND_BUILDKIT) {
                 source->only_base_serves = true;
-                if (!shares_classic_part(finder, facts))
+                if (!likeness_shares_base(&finder->likeness, facts))
                         return 0;
                 source->way = SOURCE_NONE;
                 source->serves = SERVES_NOTHING;
@@ -313,21 +278,12 @@ static bool is_classic_source(const Source *source) {
 }
 
 static int learn_ours(Finder *finder) {
-        const FactSet *facts = &finder->inventory->facts;
+        const Inventory *inventory = finder->inventory;
         int r = 0;
 
-        finder->classic_parts = calloc(facts->n + 1, sizeof(*finder->classic_parts));
-        if (!finder->classic_parts)
-                return -ENOMEM;
-        for (size_t i = 0; i < facts->n && r >= 0; i++) {
-                if (facts_teach(&facts->v[i]))
-                        r = likeness_add_ours(&finder->likeness, &facts->v[i]);
-                if (facts->v[i].ours && facts->v[i].kind == IMAGE_KIND_BUILDKIT)
-                        finder->classic_parts[finder->n_classic_parts++] =
-                                hash_classic_part(&facts->v[i]);
-        }
-        qsort(finder->classic_parts, finder->n_classic_parts, sizeof(*finder->classic_parts),
-              compare_hashes);
+        for (size_t i = 0; i < inventory->facts.n && r >= 0; i++)
+                if (facts_teach(&inventory->facts.v[i]))
+                        r = likeness_add_ours(&finder->likeness, &inventory->facts.v[i]);
         likeness_sort(&finder->likeness);
         return r;
 }
