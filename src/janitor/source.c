@@ -288,7 +288,11 @@ static int learn_ours(Finder *finder) {
         return r;
 }
 
-/* Images of others that ours may be built upon: not those that are made of our steps. */
+static bool is_made_of_our_steps(const Source *source) {
+        return is_classic_source(source) && source->like_ours && !source->below_ours;
+}
+
+/* Images of others that ours may be built upon. */
 static int learn_bases(Finder *finder) {
         const Inventory *inventory = finder->inventory;
         int r = 0;
@@ -300,7 +304,7 @@ static int learn_bases(Finder *finder) {
                 if (!facts || source->ours || source->cleared)
                         continue;
                 if (source->configured_base || (image_may_be_base(&inventory->images.v[i], facts) &&
-                                                !(is_classic_source(source) && source->like_ours)))
+                                                !is_made_of_our_steps(source)))
                         r = likeness_add_base(&finder->likeness, facts);
         }
         likeness_sort(&finder->likeness);
