@@ -37,9 +37,12 @@ static inline uint64_t text_hash(const char *text) {
         return hash;
 }
 
+/* Puts "#" in the place of each number: digits, with dots in between, and hashes of seven hexadecimal digits and
+ * more. In place. */
+void text_replace_numbers(char *text);
+
 /*
- * Makes texts equal that differ in numbers alone, in place: a word ends before its first digit, and "#" stands
- * for the rest. "v12", "v13" and "v13-rc.1" become "v#". A hash of seven hexadecimal digits and more counts as
- * a number from its beginning on. Words are made of letters, digits and "._-+~".
+ * Makes texts equal that differ in versions alone, in place: a word ends before its first number, and "#" stands
+ * for the rest. "v12", "v13" and "v13-rc.1" become "v#". Words are made of letters, digits and "._-+~".
  */
 void text_loosen_numbers(char *text);

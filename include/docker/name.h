@@ -17,8 +17,9 @@ size_t name_repository_length(const char *name);
 const char *name_tag(const char *name);
 
 /*
- * The same hash for names that two releases of one image bear: "web:41" and "web:42", "web:v1.2" and
- * "web:v1.3-rc1", all of them and "web:latest"; not "web:base" and "web:42". 0 or -ENOMEM.
+ * The same hash for names of a repository whose tags differ in numbers alone, as those of two releases do:
+ * "web:41" and "web:42", "web:v1.2" and "web:latest", "web:1-base" and "web:2-base"; not "web:1-base" and
+ * "web:1-api". 0 or -ENOMEM.
  */
 int name_release_hash(const char *name, uint64_t *ret) must_check;
 

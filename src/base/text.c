@@ -27,15 +27,35 @@ static size_t hash_length(const char *text) {
         return n >= SHORT_HASH && strcspn(text, "0123456789") < n ? n : 0;
 }
 
+/* The length of the number that begins at word[i]: a hash, or digits with dots in between; 0: there is none. */
+static size_t number_length(const char *word, size_t i) {
+        size_t n = i == 0 || !is_alphanumeric(word[i - 1]) ? hash_length(word + i) : 0;
+
+        if (n > 0)
+                return n;
+        while (is_digit(word[i + n]) || (n > 0 && word[i + n] == '.' && is_digit(word[i + n + 1])))
+                n++;
+        return n;
+}
+
+void text_replace_numbers(char *text) {
+        char *to = text;
+        size_t n;
+
+        for (size_t i = 0; text[i]; i += MAX(n, (size_t)1)) {
+                n = number_length(text, i);
+                *to++ = n > 0 ? '#' : text[i];
+        }
+        *to = '\0';
+}
+
 /* Where the first number in the word of `n` characters begins; `n`: there is none. */
 static size_t number_in_word(const char *word, size_t n) {
-        for (size_t i = 0; i < n; i++) {
-                bool begins = i == 0 || !is_alphanumeric(word[i - 1]);
+        size_t i = 0;
 
-                if (is_digit(word[i]) || (begins && hash_length(word + i) > 0))
-                        return i;
-        }
-        return n;
+        while (i < n && number_length(word, i) == 0)
+                i++;
+        return i;
 }
 
 void text_loosen_numbers(char *text) {

@@ -31,7 +31,7 @@ const char *name_tag(const char *name) {
         return name[n] == ':' && !strchr(name + n, '@') ? name + n + 1 : NULL;
 }
 
-/* "v1.2" is loosened to "v#". */
+/* "v1.2" is "v#" here. */
 static bool is_version(const char *tag) {
         return strcmp(tag, "latest") == 0 || strcmp(tag, "v#") == 0;
 }
@@ -43,7 +43,7 @@ int name_release_hash(const char *name, uint64_t *ret) {
         if (!text)
                 return -ENOMEM;
         tag = text + name_repository_length(name);
-        text_loosen_numbers(tag);
+        text_replace_numbers(tag);
         if (*tag && is_version(tag + 1))
                 strcpy(tag + 1, "#");
         *ret = text_hash(text);

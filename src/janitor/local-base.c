@@ -4,7 +4,7 @@
  * The trap is a release whose Dockerfile lost or got its last instruction: the layers of one release are the
  * beginning of the other's, as those of a base image would be. Dates do not tell the two apart, since a step
  * that comes from a cache keeps its date. What tells is a name that both releases bore, or names of one
- * repository that differ in their version alone.
+ * repository whose tags differ in numbers alone.
  *
  * The search ends with the first longer image that never bore a name of this one. Releases that bore such a
  * name are passed over. Each remembers FACTS_NAMES_MAX names at most, and an image has each name alone, so

@@ -123,7 +123,10 @@ static void test_releases(void **state) {
                 bool same;
         } cases[] = {
                 { "web:41", "web:42", true },
-                { "web:1.2.0", "web:1.3.0-rc.1", true },
+                { "web:1.2.0", "web:1.3", true },
+                { "web:1.2-base", "web:1.3-base", true },
+                { "web:1.2-base", "web:1.2-api", false },
+                { "web:2026-11-30", "web:2026-12-01", true },
                 { "web:v1.2", "web:43", true },
                 { "web:latest", "web:latest", true },
                 { "web:latest", "web:v1", true },

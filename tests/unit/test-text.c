@@ -38,9 +38,30 @@ static void test_loosen_numbers(void **state) {
         }
 }
 
+static void test_replace_numbers(void **state) {
+        static const char *const cases[][2] = {
+                { "", "" },
+                { "v1.2-base", "v#-base" },
+                { "1.2.-rc.3", "#.-rc.#" },
+                { "20261130-4be1a2c", "#-#" },
+                { "x4be1a2c", "x#be#a#c" },
+                { "base", "base" },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                char text[64];
+
+                strcpy(text, cases[i][0]);
+                text_replace_numbers(text);
+                assert_string_equal(text, cases[i][1]);
+        }
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_loosen_numbers),
+                cmocka_unit_test(test_replace_numbers),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
