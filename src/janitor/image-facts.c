@@ -11,10 +11,11 @@
 #include "base/span.h"
 #include "base/text.h"
 #include "docker/parallel.h"
-#include "janitor/built-stages.h"
+#include "janitor/build-steps.h"
 #include "janitor/image-base.h"
 #include "janitor/image-history.h"
 #include "janitor/inline-cache.h"
+#include "janitor/local-base.h"
 #include "janitor/named-stages.h"
 #include "janitor/stages.h"
 
@@ -268,8 +269,10 @@ int image_facts_observe(Docker *docker, const Config *config, Inventory *invento
         int r;
 
         r = inspect_images(docker, inventory, reterr_diag);
-        if (r >= 0)
-                r = inline_caches_observe(docker, inventory);
+        if (r < 0)
+                return r;
+        inline_caches_read(inventory);
+        r = build_steps_observe(docker, config, inventory);
         if (r >= 0)
                 r = image_histories_observe(docker, config, inventory, reterr_diag);
         if (r >= 0)
@@ -278,5 +281,5 @@ int image_facts_observe(Docker *docker, const Config *config, Inventory *invento
                 r = named_stages_observe(docker, config, inventory, reterr_diag);
         if (r >= 0)
                 r = image_bases_note(config, inventory);
-        return r < 0 ? r : built_stages_observe(docker, inventory);
+        return r < 0 ? r : local_bases_note(config, inventory);
 }
