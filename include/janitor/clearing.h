@@ -20,12 +20,12 @@ typedef struct Clear {
         bool dirty;        /* they differ from what is stored */
         Inventory inventory;
         ClearPlan plan;
-        Strv first;  /* ids of the images that the first look found, sorted */
-        bool looked; /* there was a first look */
-        Strv kept;   /* ids of the images whose names were kept, sorted */
-        const NamedImages
-                *taken; /* names that this clear took, or would take; while it is judged */
-        bool no_room;   /* of any plan so far */
+        Strv first;   /* ids of the images that the first look found, sorted */
+        bool looked;  /* there was a first look */
+        Strv kept;    /* ids of the images whose names were kept, sorted */
+        bool no_room; /* of any plan so far */
+        /* While it is judged: the names that this clear took, or would take. Borrowed. */
+        const NamedImages *taken;
         AppsLook apps;
         AppsWork apps_work;
         ContainerSet containers; /* as the inventory's, where only applications are cleared */

@@ -381,6 +381,74 @@ static void test_base_by_history_of_many(void **state) {
         host_done(&h);
 }
 
+static void host_local_layer(Host *h, const char *id, const char *parent) {
+        host_record(h, id, RECORD_REGULAR, false, 0, parent);
+        h->inventory.records.v[h->inventory.records.n - 1].local_image = true;
+}
+
+/* An engine without records of builds tells how many layers an image had that a build named. */
+static void test_base_by_depth(void **state) {
+        static const struct {
+                const char *layers; /* of the image */
+                const char *of_others;
+                bool history;
+                LocalBase base;
+        } cases[] = {
+                { "ab", "z", false, LOCAL_BASE_POSSIBLY },   { "ab", "zy", false, LOCAL_BASE_NOT },
+                { "ab", "z", true, LOCAL_BASE_NOT },         { "a", "z", false, LOCAL_BASE_NOT },
+                { "abcd", "z", false, LOCAL_BASE_POSSIBLY }, { "abc", "z", false, LOCAL_BASE_NOT },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Host h = host_new();
+
+                h.inventory.builds.history = cases[i].history;
+                host_image(&h, "b", "watchparty-tools:1", NULL, IMAGE_KIND_BUILDKIT);
+                host_image(&h, "x", "python:3", NULL, IMAGE_KIND_OTHER);
+                host_layers(&h, "b", cases[i].layers);
+                host_layers(&h, "x", cases[i].of_others);
+                /* two layers, four, and one that a step made */
+                host_local_layer(&h, "r1", NULL);
+                host_local_layer(&h, "r2", "r1");
+                host_local_layer(&h, "s1", NULL);
+                host_local_layer(&h, "s2", "s1");
+                host_local_layer(&h, "s3", "s2");
+                host_local_layer(&h, "s4", "s3");
+                host_record(&h, "t", RECORD_REGULAR, false, 1, "s4");
+                if (source_of(&h, "b").base != cases[i].base)
+                        fail_msg("case %zu", i);
+                /* It is remembered, since a clear takes the records. */
+                assert_int_equal(local_bases_note(&h.config, &h.inventory), 0);
+                h.inventory.records.n = 0;
+                if (source_of(&h, "b").base != cases[i].base)
+                        fail_msg("case %zu, later", i);
+                host_done(&h);
+        }
+}
+
+/* Parents of records in a circle, and more of them than an image has layers. */
+static void test_odd_records(void **state) {
+        Host h = host_new();
+
+        (void)state;
+        host_image(&h, "b", "watchparty-tools:1", NULL, IMAGE_KIND_BUILDKIT);
+        host_layers(&h, "b", "ab");
+        host_local_layer(&h, "r1", "r2");
+        host_local_layer(&h, "r2", "r1");
+        host_local_layer(&h, "s0", "s0");
+        host_local_layer(&h, "s1", "r1");
+        for (unsigned i = 2; i < 1000; i++) {
+                char id[16], parent[16];
+
+                snprintf(id, sizeof(id), "s%u", i);
+                snprintf(parent, sizeof(parent), "s%u", i - 1);
+                host_local_layer(&h, id, parent);
+        }
+        assert_int_equal(source_of(&h, "b").base, LOCAL_BASE_NOT);
+        host_done(&h);
+}
+
 /* FROM of an earlier stage, built by the classic builder. */
 static void test_base_of_stage(void **state) {
         Host h = host_new();
@@ -892,6 +960,8 @@ int main(void) {
                 cmocka_unit_test(test_base_by_need),
                 cmocka_unit_test(test_base_by_history),
                 cmocka_unit_test(test_base_by_history_of_many),
+                cmocka_unit_test(test_base_by_depth),
+                cmocka_unit_test(test_odd_records),
                 cmocka_unit_test(test_base_of_stage),
                 cmocka_unit_test(test_loaded_first_step),
                 cmocka_unit_test(test_ownership),
