@@ -70,6 +70,8 @@ static inline void build_watch_donep(BuildWatch *watch) {
 }
 /* Later observations leave this build out of `ended`. 0 or -ENOMEM. */
 int build_watch_note_read(BuildWatch *watch, const char *ref) must_check;
+/* They have all builds again: what the steps told is not remembered. */
+void build_watch_forget_read(BuildWatch *watch);
 
 /* Two observations that show the same record in use are at least so far apart: BuildKit lets go of a
  * build's records a moment after the build has ended. */

@@ -34,13 +34,17 @@ const char *build_step_image(const char *name) {
         return NULL;
 }
 
+/* Of a reference by digest alone the repository. */
 static int add_image(BuildSteps *steps, const char *reference) {
         cleanup_free char *name = NULL;
-        int r = reference_name(reference, &name);
 
-        if (r < 0 || !name || steps->images.n == FACTS_NEEDS_MAX ||
-            strv_contains(&steps->images, name))
-                return r;
+        if (reference_name(reference, &name) < 0)
+                return -ENOMEM;
+        name = name ?: reference_repository(reference);
+        if (!name)
+                return -ENOMEM;
+        if (steps->images.n == FACTS_NEEDS_MAX || strv_contains(&steps->images, name))
+                return 0;
         return strv_add(&steps->images, name);
 }
 

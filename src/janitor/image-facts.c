@@ -23,13 +23,22 @@
 /* So many answers are held at once. */
 #define TOGETHER_MAX 256
 
+/* Builds are read again where what they told is lost. */
+static void forget_builds(Inventory *inventory) {
+        if (inventory->watch)
+                build_watch_forget_read(inventory->watch);
+}
+
 void image_facts_recall(Store *store, Inventory *inventory) {
-        if (inventory->facts.n == 0)
-                (void)!store_read_facts(store, &inventory->facts, NULL);
+        if (inventory->facts.n > 0)
+                return;
+        if (store_read_facts(store, &inventory->facts, NULL) < 0 || inventory->facts.n == 0)
+                forget_builds(inventory);
 }
 
 void image_facts_remember(Store *store, Inventory *inventory) {
-        (void)!store_write_facts(store, &inventory->facts, NULL);
+        if (store_write_facts(store, &inventory->facts, NULL) < 0)
+                forget_builds(inventory);
 }
 
 /* In any order. */

@@ -68,6 +68,7 @@ static bool tell_steps(Stub *stub, int fd) {
                 "FROM docker.io/library/watchparty-tools:latest@sha256:0123",
                 "[builder 1/3] FROM docker.io/library/watchparty-base:1",
                 "[builder 2/3] RUN make",
+                "[stage-1 1/2] FROM docker.io/team/watchparty-web@sha256:0123",
         };
         Bytes status = { .n = 0 };
 
@@ -151,8 +152,8 @@ static void test_unreadable_record(void **state) {
 
                 observe(docker, &h);
                 assert_int_equal(host_facts(&h, "unreadable")->stages.n, 0);
-                assert_int_equal(host_facts(&h, "image")->stages.n, 2);
-                assert_int_equal(host_facts(&h, "old")->stages.n, 2);
+                assert_int_equal(host_facts(&h, "image")->stages.n, 3);
+                assert_int_equal(host_facts(&h, "old")->stages.n, 3);
                 assert_int_equal(host_facts(&h, "unreadable")->inline_cache, INLINE_CACHE_UNKNOWN);
                 assert_int_equal(host_facts(&h, "image")->inline_cache, INLINE_CACHE_NO);
                 assert_int_equal(host_facts(&h, "old")->inline_cache, INLINE_CACHE_NO);
@@ -179,6 +180,8 @@ static void test_needs(void **state) {
         assert_true(has_need(&h, "base", "watchparty-base:1"));
         assert_false(has_need(&h, "base", "watchparty-tools:latest"));
         assert_true(has_need(&h, "tools", "watchparty-tools:latest"));
+        assert_true(has_need(&h, "image", "team/watchparty-web"));
+        assert_int_equal(host_facts(&h, "image")->needs.n, 5);
         assert_int_equal(host_facts(&h, "foreign")->needs.n, 0);
         host_done(&h);
 }
@@ -206,6 +209,9 @@ static void test_read_once(void **state) {
         records.n_good = 30; /* others that the engine did not list in between */
         observe(docker, &h);
         assert_int_equal(records.n_asked, 2 + 30 + 1 + 1 + 29);
+        build_watch_forget_read(&watch);
+        observe(docker, &h);
+        assert_int_equal(records.n_asked, 2 + 30 + 1 + 1 + 29 + 31);
         host_done(&h);
 }
 
