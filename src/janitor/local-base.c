@@ -181,7 +181,7 @@ static int is_base_of_any(const Inventory *inventory, const Entry *candidate, co
         size_t i = find_first(longer, candidate->key);
 
         *ret = false;
-        if (i == longer->n || longer->v[i].key != candidate->key)
+        if (!contains(longer, candidate->key))
                 return 0;
         if (hash_names_of(&inventory->images.v[candidate->at], by_history, &names) < 0)
                 return -ENOMEM;
