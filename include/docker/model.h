@@ -134,7 +134,7 @@ typedef struct NamedImage {
         char *name;
         char id[IMAGE_ID_MAX];
         bool deleted; /* of a name that a clear takes: the image goes with it and cannot come back */
-        bool never_run; /* the same: no container was seen of any image of its repository */
+        bool never_run; /* of such a name: no container was ever seen of an image of its repository */
 } NamedImage;
 
 typedef struct NamedImages {

@@ -70,7 +70,7 @@ static inline void build_watch_donep(BuildWatch *watch) {
 }
 /* Later observations leave this build out of `ended`. 0 or -ENOMEM. */
 int build_watch_note_read(BuildWatch *watch, const char *ref) must_check;
-/* They have all builds again: what the steps told is not remembered. */
+/* Later observations have all builds in `ended` again. To be called where what the steps told is lost. */
 void build_watch_forget_read(BuildWatch *watch);
 
 /* Two observations that show the same record in use are at least so far apart: BuildKit lets go of a
@@ -95,8 +95,8 @@ int builds_judge(BuildWatch *watch, uint64_t completed_hash, uint64_t begin_usec
 /*
  * Asks the engine's build history and judges. Read after the records: a build that ended in between
  * has let go of them. -ECANCELED and -ENOMEM; any other failure to read the history is told in
- * `unknown`. `watch` may be NULL: then nothing has leaked. `with_ended`: fills in `ended`, which takes a
- * longer list.
+ * `unknown`. `watch` may be NULL: then nothing has leaked. `with_ended`: fills in `ended`; then
+ * the engine lists all builds, not the running ones alone.
  */
 int builds_observe(Docker *docker, const EngineInfo *engine, BuildWatch *watch, uint64_t begin_usec,
                    bool with_ended, Builds *builds) must_check;

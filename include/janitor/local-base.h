@@ -10,10 +10,10 @@
 
 typedef enum LocalBase {
         LOCAL_BASE_NOT,
-        LOCAL_BASE_POSSIBLY, /* the number of its layers alone says so */
-        /* Its repository, or its history alone, says so. Where containers are made from images of that
-         * repository, it is rather a release; so it is if it is possibly a base. */
-        LOCAL_BASE_LIKELY,
+        /* The next two are guesses. Where containers are made from images of the same repository, the image
+         * is a release of the application instead; that is for the caller to find out. */
+        LOCAL_BASE_POSSIBLY, /* by the number of its layers */
+        LOCAL_BASE_LIKELY,   /* by its repository or its history */
         LOCAL_BASE_KNOWN,
 } LocalBase;
 

@@ -79,7 +79,7 @@ int prefixes_add(HashList *prefixes, uint64_t element_hash) must_check;
 
 /* So many names and repositories of an image are remembered. */
 #define FACTS_NAMES_MAX 16
-/* Names and repositories of images that are needed, of one image. */
+/* So many names and repositories of needed images are remembered with one image. */
 #define FACTS_NEEDS_MAX 64
 
 typedef struct ImageFacts {
@@ -139,11 +139,12 @@ uint64_t facts_whole_history(const ImageFacts *facts);
  * base image has no more layers than that, but a longer history. Where the history was not read, it counts as
  * one without an entry. */
 uint64_t facts_layers_and_history(const ImageFacts *facts);
-/* Each remembers a name, as the engine lists it, and its repository, as far as there is room: one of ours that
- * the image bears; one of an image that is needed. */
+/* Remembers a name of ours that the image bears, and its repository, as far as there is room in `names`. Names
+ * here are in the form in which the engine lists them. */
 int facts_add_name(ImageFacts *facts, const char *name) must_check;
+/* Remembers the name of a needed image, and its repository, as far as there is room in `needs`. */
 int facts_add_need(ImageFacts *facts, const char *name) must_check;
-/* Remembers that an image of this very name is perhaps needed; in `needs`, by another hash. */
+/* Remembers in `needs` that an image of this very name is perhaps needed, by possible_need_hash(). */
 int facts_add_possible_need(ImageFacts *facts, const char *name) must_check;
 uint64_t possible_need_hash(const char *name);
 void fact_set_done(FactSet *facts);
