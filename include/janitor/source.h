@@ -7,7 +7,7 @@
  * per builder and image store.
  */
 
-#include "janitor/inventory.h"
+#include "janitor/local-base.h"
 
 typedef enum Serves {
         SERVES_NOTHING,
@@ -48,9 +48,9 @@ typedef struct Source {
         /* An image of ours by BuildKit, and what it has of the classic builder is most likely its base image's.
          * It loses its name, and other names of it are only named among the assumptions. */
         bool only_base_serves;
-        /* A local base image by local_bases_find() that no container uses now. (What is remembered of
-         * containers is for the caller to ask.) */
-        bool base;
+        /* Whether it is a local base image that no container uses now. (What is remembered of containers is
+         * for the caller to ask.) */
+        LocalBase base;
         /* Position of an image with a name that stands on this one, by the classic builder's
          * parents, the image itself included; SOURCE_NO_IMAGE: there is none. */
         size_t named_descendant;

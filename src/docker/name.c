@@ -25,6 +25,10 @@ size_t name_repository_length(const char *name) {
         return n;
 }
 
+uint64_t name_repository_hash(const char *name) {
+        return text_hash_slice(name, name_repository_length(name));
+}
+
 const char *name_tag(const char *name) {
         size_t n = name_repository_length(name);
 

@@ -120,14 +120,13 @@ static int note_names(const Config *config, const Image *image, ImageFacts *fact
         int r = 0;
 
         for (size_t i = 0; i < image->names.n && r >= 0; i++) {
-                uint64_t hash;
+                const char *name = image->names.v[i];
 
-                if (!name_is_ours(config, image, image->names.v[i]) ||
-                    name_is_rollback(config, image->names.v[i]))
+                if (!name_is_ours(config, image, name) || name_is_rollback(config, name))
                         continue;
-                r = name_release_hash(image->names.v[i], &hash);
+                r = facts_add_release(facts, name);
                 if (r >= 0)
-                        r = facts_add_name(facts, hash);
+                        r = facts_add_name(facts, name);
         }
         return r;
 }

@@ -8,7 +8,6 @@
 
 #include "test.h"
 
-#include "docker/name.h"
 #include "janitor/policy.h"
 #include "janitor/proof.h"
 #include "seen-find.h"
@@ -130,10 +129,8 @@ static inline void host_history(Host *h, const char *id, const char *steps) {
 
 /* A name of ours that the image bore. */
 static inline void host_bore(Host *h, const char *id, const char *name) {
-        uint64_t hash;
-
-        assert_int_equal(name_release_hash(name, &hash), 0);
-        assert_int_equal(facts_add_name(host_facts(h, id), hash), 0);
+        assert_int_equal(facts_add_release(host_facts(h, id), name), 0);
+        assert_int_equal(facts_add_name(host_facts(h, id), name), 0);
 }
 
 static inline void host_project(Host *h, const char *id, const char *project) {
