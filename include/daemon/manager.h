@@ -17,31 +17,7 @@
 #include "daemon/schedule.h"
 #include "daemon/server.h"
 #include "daemon/waiter.h"
-#include "janitor/job.h"
-
-/* Clears and rollbacks that may wait at a time; more of them where root asks. */
-#define QUEUE_MAX 8
-#define QUEUE_ROOT_MAX 12
-
-/* What is known of the job in progress. */
-typedef struct Present {
-        char id[RECEIPT_ID_MAX]; /* "": none */
-        JobKind kind;
-        char target[APP_NAME_MAX]; /* of a clear */
-        int64_t started_sec;
-        char step[32];
-        char message[256];
-} Present;
-
-/*
- * A job that removes or renames, from its submission until it is done. The worker's own word for it
- * comes too late: a job may have left its queue and not have told yet that it started.
- */
-typedef struct Removal {
-        char id[RECEIPT_ID_MAX];
-        char who[64]; /* "": the daemon on its own */
-        struct Removal *next;
-} Removal;
+#include "daemon/workers.h"
 
 struct Manager {
         sd_event *event;
@@ -49,24 +25,21 @@ struct Manager {
                 *drain_timer;
         char *config_path;
         Config *config;
-        unsigned generation; /* of it: counts loads */
-        char *config_error;  /* why the newest file is not in force, or NULL */
+        char *config_error; /* why the newest file is not in force, or NULL */
         int64_t config_loaded_sec;
         Role operators, readers;
 
         char *state_path;            /* the state directory */
         Store *store, *reader_store; /* used by the workers alone while those live */
         StoreState store_now;        /* as the last job found it */
-        Worker *worker, *reader;
+        Workers workers;
         Server *server;
         Waiter *waiters;
-        Removal *removals;
         Schedule schedule;
         Turns turns;
         Alarms alarms;
         Counters counters;
 
-        Present present;
         char status_told[512]; /* the last STATUS= */
         Summary summary;       /* observed_sec 0: none yet */
         char *engine_reason;   /* why the engine is unavailable, or NULL */
@@ -98,19 +71,11 @@ int manager_run(Manager *manager) must_check;
  * old one stays in force then. `ret_restart_keys` names keys that need a restart. */
 int manager_reload(Manager *manager, Strv *ret_restart_keys, char **reterr_text) must_check;
 
-/* Queues a job for its worker and takes it over, also on -ENOMEM; fills in its id and its copy of
- * the configuration. */
-int manager_submit(Manager *manager, Job *job, char ret_id[static RECEIPT_ID_MAX]) must_check;
-/* Whether nobody like `peer` may have another clear or rollback wait. */
-bool manager_queue_full(const Manager *manager, const Peer *peer);
 /* Takes back and drops a job that has not started: true; false if it has. */
 bool manager_withdraw(Manager *manager, const char *job_id);
 
 /* Whether the engine answers is known anew: `error` 0 and `reason` NULL, it does. Logs a change once. */
 void manager_engine_is(Manager *manager, int error, const char *reason);
-
-/* What is in the way of a job now: "a clear of all by root runs since 3min"; malloc'ed or NULL. */
-char *manager_busy_text(const Manager *manager);
 
 /* Type Status, or NULL on out of memory. */
 Json *manager_status(const Manager *manager);

@@ -527,7 +527,7 @@ void alarms_pass_done(Manager *manager, const Job *job) {
 }
 
 void alarms_poll_overdue(Manager *manager, uint64_t usec) {
-        cleanup_free char *busy = manager_busy_text(manager);
+        cleanup_free char *busy = job_queue_busy_text(&manager->workers.queue, now_realtime_sec());
         char span[SPAN_TEXT_MAX];
 
         alarm_stands(manager, ALARM_POLL_OVERDUE,

@@ -108,7 +108,7 @@ static bool may_hold(const Manager *manager, const Turn *inhibitor) {
         for (const Turn *turn = manager->turns.first; turn; turn = turn->next)
                 if (turn->held && strcmp(turn->root, inhibitor->root) == 0)
                         return true;
-        if (manager->removals)
+        if (job_queue_removes(&manager->workers.queue))
                 return false;
         for (const Turn *turn = manager->turns.first; turn != inhibitor; turn = turn->next)
                 if (turn->clear)
@@ -274,7 +274,7 @@ static int on_clear_wait_over(sd_event_source *source, uint64_t usec, void *user
         (void)source;
         (void)usec;
         if (!names || !names[0])
-                text = manager_busy_text(manager);
+                text = job_queue_busy_text(&manager->workers.queue, now_realtime_sec());
         else if (asprintf(&text, "inhibited by %s", names) < 0)
                 text = NULL;
         reply_error(turn->connection, ERROR_BUSY, "reason", text ?: "inhibited");
@@ -315,7 +315,8 @@ void inhibit_hold_clear(Manager *manager, Connection *connection, Job *job, cons
                 return;
         }
         turn->clear = job;
-        if (manager_queue_full(manager, connection_peer(connection))) {
+        if (job_queue_full(worker_queued(manager->workers.janitor) + inhibit_waiting(manager),
+                           connection_peer(connection)->uid)) {
                 reply_error(connection, ERROR_BUSY, "reason", "too many jobs are waiting");
                 return;
         }

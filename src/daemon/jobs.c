@@ -14,118 +14,11 @@
 #define DRAIN_USEC USEC_PER_SEC
 #define DRAIN_TICK_USEC (20 * USEC_PER_MSEC)
 
-static int removal_add(Manager *manager, const Job *job) {
-        Removal *removal = calloc(1, sizeof(*removal));
-
-        if (!removal)
-                return -ENOMEM;
-        strcpy(removal->id, job->id);
-        if (job->who.user)
-                snprintf(removal->who, sizeof(removal->who), "%s", job->who.user);
-        else if (job->kind != JOB_PASS)
-                snprintf(removal->who, sizeof(removal->who), "uid %u", job->who.uid);
-        removal->next = manager->removals;
-        manager->removals = removal;
-        return 0;
-}
-
-static const Removal *removal_find(const Manager *manager, const char *job_id) {
-        for (const Removal *removal = manager->removals; removal; removal = removal->next)
-                if (strcmp(removal->id, job_id) == 0)
-                        return removal;
-        return NULL;
-}
-
-static void removal_over(Manager *manager, const char *job_id) {
-        for (Removal **at = &manager->removals; *at; at = &(*at)->next) {
-                Removal *removal = *at;
-
-                if (strcmp(removal->id, job_id) != 0)
-                        continue;
-                *at = removal->next;
-                free(removal);
-                return;
-        }
-}
-
-static bool job_removes(const Job *job) {
-        return job->kind == JOB_PASS || job->kind == JOB_ROLLBACK ||
-               (job->kind == JOB_CLEAR && !job->options.dry_run);
-}
-
-int manager_submit(Manager *manager, Job *job, char ret_id[static RECEIPT_ID_MAX]) {
-        bool reads = job->kind == JOB_HISTORY || job->kind == JOB_TEXTFILE;
-        int r;
-
-        receipt_id_make(job->id, now_realtime_usec());
-        job->generation = manager->generation;
-        r = config_copy(manager->config, &job->config);
-        if (r >= 0 && job_removes(job))
-                r = removal_add(manager, job);
-        if (r < 0) {
-                job_free(job);
-                return r;
-        }
-        strcpy(ret_id, job->id); /* the worker's from here on */
-        worker_submit(reads ? manager->reader : manager->worker, job);
-        return 0;
-}
-
-bool manager_queue_full(const Manager *manager, const Peer *peer) {
-        return worker_queued(manager->worker) + inhibit_waiting(manager) >=
-               (peer->uid == 0 ? QUEUE_ROOT_MAX : QUEUE_MAX);
-}
-
 bool manager_withdraw(Manager *manager, const char *job_id) {
-        cleanup(job_free) Job *job = worker_withdraw(manager->worker, job_id);
-
-        if (!job)
-                job = worker_withdraw(manager->reader, job_id);
-        if (!job)
+        if (!workers_withdraw(&manager->workers, job_id))
                 return false;
-        removal_over(manager, job_id);
         inhibit_turn(manager);
         return true;
-}
-
-char *manager_busy_text(const Manager *manager) {
-        const Present *present = &manager->present;
-        const Removal *removal = removal_find(manager, present->id);
-        int64_t now_sec = now_realtime_sec();
-        uint64_t usec = (uint64_t)MAX(now_sec - present->started_sec, 0) * USEC_PER_SEC;
-        char span[SPAN_TEXT_MAX], *text = NULL;
-        const char *what = NULL;
-
-        switch (present->kind) {
-        case JOB_CLEAR:
-                what = removal ? "a clear of " : "a dry run of a clear of ";
-                break;
-        case JOB_ROLLBACK:
-                what = "a rollback";
-                break;
-        case JOB_PASS:
-                what = "a policy pass";
-                break;
-        case JOB_PLAN:
-                what = "a plan";
-                break;
-        case JOB_EXPLAIN:
-                what = "an explanation";
-                break;
-        case JOB_SWEEP:
-                what = "a sweep of left-over caches";
-                break;
-        default:
-                what = "a look at the engine";
-        }
-        if (!present->id[0])
-                return strdup("another job is in progress");
-        if (asprintf(&text, "%s%s%s%s runs since %s", what,
-                     present->kind == JOB_CLEAR ? present->target : "",
-                     removal && removal->who[0] ? " by " : "", removal ? removal->who : "",
-                     span_format(usec, span)) < 0)
-                return NULL;
-        return text;
 }
 
 /* Only what changed: sd_notify(3) blocks while its reader is behind. */
@@ -136,9 +29,11 @@ static void notify_status(Manager *manager) {
                 return;
         if (manager->engine_reason)
                 snprintf(text, sizeof(text), "Engine not available: %s", manager->engine_reason);
-        else if (manager->present.id[0] && manager->present.kind != JOB_POLL)
-                snprintf(text, sizeof(text), "%s: %s", job_kind_to_string(manager->present.kind),
-                         manager->present.message);
+        else if (manager->workers.queue.current.id[0] &&
+                 manager->workers.queue.current.kind != JOB_POLL)
+                snprintf(text, sizeof(text), "%s: %s",
+                         job_kind_to_string(manager->workers.queue.current.kind),
+                         manager->workers.queue.current.message);
         else if (manager->summary.observed_sec > 0)
                 snprintf(text, sizeof(text), "Build cache: %llu records",
                          (unsigned long long)manager->summary.records);
@@ -255,7 +150,7 @@ static int submit_sweep(Manager *manager) {
         if (!job)
                 return -ENOMEM;
         job->kind = JOB_SWEEP;
-        return manager_submit(manager, job, id);
+        return workers_submit(&manager->workers, job, id);
 }
 
 /* What a job says of the store. */
@@ -273,9 +168,6 @@ static void store_is(Manager *manager, const Job *job, const StoreState *now) {
 }
 
 static void on_job_done(Manager *manager, Job *job) {
-        if (strcmp(manager->present.id, job->id) == 0) /* not a poll while a clear waits */
-                manager->present = (Present){ 0 };
-        removal_over(manager, job->id);
         switch (job->kind) {
         case JOB_POLL:
                 if (job->apps) {
@@ -322,8 +214,8 @@ static int on_drain(sd_event_source *source, uint64_t usec, void *userdata) {
 
 /* Once both workers have told all they had to tell. */
 static int maybe_drain(Manager *manager) {
-        if (!manager->stopping || manager->drain_timer || !worker_stopped(manager->worker) ||
-            !worker_stopped(manager->reader))
+        if (!manager->stopping || manager->drain_timer ||
+            !worker_stopped(manager->workers.janitor) || !worker_stopped(manager->workers.reader))
                 return 0;
         manager->drain_until_usec = now_boottime_usec() + DRAIN_USEC;
         return sd_event_add_time_relative(manager->event, &manager->drain_timer, CLOCK_BOOTTIME, 0,
@@ -337,29 +229,17 @@ static int on_worker(sd_event_source *source, int fd, uint32_t revents, void *us
         (void)source;
         (void)fd;
         (void)revents;
-        for (; (event = worker_next_event(manager->worker)); job_event_free(event)) {
+        for (; (event = worker_next_event(manager->workers.janitor)); job_event_free(event)) {
                 if (event->damage[0])
                         log_error("%s", event->damage);
-                switch (event->kind) {
-                case JOB_EVENT_STARTED:
-                        strcpy(manager->present.id, event->job_id);
-                        manager->present.kind = event->job_kind;
-                        strcpy(manager->present.target, event->target);
-                        manager->present.started_sec = event->time_sec;
-                        break;
-                case JOB_EVENT_PROGRESS:
-                        strcpy(manager->present.step, event->step);
-                        strcpy(manager->present.message, event->message);
-                        if (event->job_kind == JOB_PASS)
-                                log_full(LOG_INFO, 0, "WPCACHE_JOB=policy", "Policy: %s",
-                                         event->message);
-                        break;
-                case JOB_EVENT_DONE:
-                        break;
-                }
+                if (event->kind == JOB_EVENT_PROGRESS && event->job_kind == JOB_PASS)
+                        log_full(LOG_INFO, 0, "WPCACHE_JOB=policy", "Policy: %s", event->message);
+                if (event->kind != JOB_EVENT_DONE)
+                        job_queue_update(&manager->workers.queue, event);
                 waiters_tell(manager, event);
                 if (event->kind == JOB_EVENT_DONE) {
                         store_is(manager, event->job, &event->store);
+                        job_queue_update(&manager->workers.queue, event);
                         on_job_done(manager, event->job);
                 }
                 notify_status(manager);
@@ -374,7 +254,7 @@ static int on_reader(sd_event_source *source, int fd, uint32_t revents, void *us
         (void)source;
         (void)fd;
         (void)revents;
-        for (; (event = worker_next_event(manager->reader)); job_event_free(event)) {
+        for (; (event = worker_next_event(manager->workers.reader)); job_event_free(event)) {
                 if (event->damage[0])
                         log_error("%s", event->damage);
                 if (event->job_kind == JOB_HISTORY)
@@ -420,15 +300,17 @@ int jobs_remember(Manager *manager, Diag *reterr_diag) {
 int jobs_start(Manager *manager) {
         int r;
 
-        r = worker_new(WORKER_JANITOR, manager->store, &manager->worker);
+        r = worker_new(WORKER_JANITOR, manager->store, &manager->workers.janitor);
         if (r >= 0)
-                r = worker_new(WORKER_READER, manager->reader_store, &manager->reader);
+                r = worker_new(WORKER_READER, manager->reader_store, &manager->workers.reader);
         if (r >= 0)
                 r = sd_event_add_io(manager->event, &manager->worker_source,
-                                    worker_fd(manager->worker), EPOLLIN, on_worker, manager);
+                                    worker_fd(manager->workers.janitor), EPOLLIN, on_worker,
+                                    manager);
         if (r >= 0)
                 r = sd_event_add_io(manager->event, &manager->reader_source,
-                                    worker_fd(manager->reader), EPOLLIN, on_reader, manager);
+                                    worker_fd(manager->workers.reader), EPOLLIN, on_reader,
+                                    manager);
         /* Otherwise it is swept once it is known what there is. */
         return r < 0 || !manager->store_now.readable ? r : submit_sweep(manager);
 }
@@ -437,8 +319,5 @@ void jobs_free(Manager *manager) {
         sd_event_source_disable_unref(manager->worker_source);
         sd_event_source_disable_unref(manager->reader_source);
         sd_event_source_disable_unref(manager->drain_timer);
-        worker_free(manager->worker);
-        worker_free(manager->reader);
-        while (manager->removals)
-                removal_over(manager, manager->removals->id);
+        workers_done(&manager->workers);
 }

@@ -48,9 +48,10 @@ static int use_config(Manager *manager, Config *config) {
         operators = readers = (Role){ 0 };
         config_free(manager->config);
         manager->config = config;
+        manager->workers.config = config;
         json_free(manager->apps); /* of the one before */
         manager->apps = NULL;
-        manager->generation++;
+        manager->workers.generation++;
         free(manager->config_error);
         manager->config_error = NULL;
         manager->config_loaded_sec = now_realtime_sec();
@@ -136,8 +137,8 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
         sd_notify(false, "STOPPING=1");
         server_stop(manager->server);
         inhibit_stop(manager);
-        worker_stop(manager->worker);
-        worker_stop(manager->reader);
+        worker_stop(manager->workers.janitor);
+        worker_stop(manager->workers.reader);
         schedule_stop(manager);
         return sd_event_add_time_relative(manager->event, &manager->extend_timer, CLOCK_BOOTTIME, 0,
                                           0, on_extend, manager);
@@ -159,7 +160,7 @@ static int on_watchdog(sd_event_source *source, uint64_t usec, void *userdata) {
         uint64_t interval_usec = 0;
 
         (void)usec;
-        if (worker_healthy(manager->worker) && worker_healthy(manager->reader))
+        if (worker_healthy(manager->workers.janitor) && worker_healthy(manager->workers.reader))
                 sd_notify(false, "WATCHDOG=1");
         if (sd_watchdog_enabled(false, &interval_usec) <= 0)
                 return 0;

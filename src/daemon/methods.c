@@ -101,12 +101,14 @@ static void submit(Manager *manager, Connection *connection, Job *job, bool look
         JobKind kind = job->kind;
         char id[RECEIPT_ID_MAX];
 
-        if (!looks && manager_queue_full(manager, connection_peer(connection))) {
+        if (!looks &&
+            job_queue_full(worker_queued(manager->workers.janitor) + inhibit_waiting(manager),
+                           connection_peer(connection)->uid)) {
                 job_free(job);
                 reply_error(connection, ERROR_BUSY, "reason", "too many jobs are waiting");
                 return;
         }
-        if (manager_submit(manager, job, id) < 0)
+        if (workers_submit(&manager->workers, job, id) < 0)
                 reply_no_memory(connection);
         else
                 waiter_add_for_job(manager, connection, id, kind, looks, more, wait_usec);
@@ -187,7 +189,7 @@ static bool join_clear(Manager *manager, Connection *connection, const ClearOpti
         const Peer *peer = connection_peer(connection);
         char id[RECEIPT_ID_MAX];
 
-        if (!worker_find_clear(manager->worker, options, manager->generation, id))
+        if (!worker_find_clear(manager->workers.janitor, options, manager->workers.generation, id))
                 return false;
         log_info("Clear of %s joined by uid %u (pid %i)",
                  target_to_string(options->target, options->app), peer->uid, peer->pid);

@@ -65,7 +65,7 @@ static void put_health(FILE *file, const Manager *manager) {
                          manager->alarms.v[kind].standing);
         gauge(file, "inhibitors", "Inhibitors that are held.", (int64_t)inhibit_count(manager));
         gauge(file, "jobs_waiting", "Clears and rollbacks that wait.",
-              (int64_t)(worker_queued(manager->worker) + inhibit_waiting(manager)));
+              (int64_t)(worker_queued(manager->workers.janitor) + inhibit_waiting(manager)));
 }
 
 static void put_builder(FILE *file, const Manager *manager) {
@@ -242,7 +242,7 @@ void metrics_write(Manager *manager) {
                 job->text = metrics_text(manager);
         }
         if (job && job->text)
-                r = manager_submit(manager, TAKE_PTR(job), id);
+                r = workers_submit(&manager->workers, TAKE_PTR(job), id);
         if (r < 0)
                 log_error_errno(r, "Cannot write the metrics");
 }

@@ -115,7 +115,7 @@ static int submit(Manager *manager, JobKind kind, char ret_id[static RECEIPT_ID_
                 return -ENOMEM;
         job->kind = kind;
         job->around = schedule_surroundings(manager);
-        return manager_submit(manager, job, ret_id);
+        return workers_submit(&manager->workers, job, ret_id);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -162,8 +162,9 @@ static uint64_t interval_usec(const Manager *manager) {
 static void maybe_pass(Manager *manager) {
         Schedule *schedule = &manager->schedule;
 
-        if (!manager->summary.due || schedule->pass_id[0] || manager->removals ||
-            !inhibit_idle(manager) || manager->stopping)
+        if (!manager->summary.due || schedule->pass_id[0] ||
+            job_queue_removes(&manager->workers.queue) || !inhibit_idle(manager) ||
+            manager->stopping)
                 return;
         if (loop_now_usec(manager) < schedule->pass_after_usec) {
                 schedule->next_usec = MIN(schedule->next_usec, schedule->pass_after_usec);

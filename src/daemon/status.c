@@ -133,17 +133,17 @@ static int add_summary(const Manager *manager, Json *status) {
         return r;
 }
 
-static Json *present_json(const Present *present) {
+static Json *current_json(const CurrentJob *current) {
         cleanup(json_free) Json *json = json_new_object();
         int r;
 
-        r = json_add_string(json, "id", present->id);
-        r |= json_add_string(json, "kind", job_kind_to_string(present->kind));
-        if (present->kind == JOB_CLEAR)
-                r |= json_add_string(json, "target", present->target);
-        r |= json_add_int(json, "startedAt", present->started_sec);
-        r |= json_add_string(json, "step", present->step);
-        r |= json_add_string(json, "message", present->message);
+        r = json_add_string(json, "id", current->id);
+        r |= json_add_string(json, "kind", job_kind_to_string(current->kind));
+        if (current->kind == JOB_CLEAR)
+                r |= json_add_string(json, "target", current->target);
+        r |= json_add_int(json, "startedAt", current->started_sec);
+        r |= json_add_string(json, "step", current->step);
+        r |= json_add_string(json, "message", current->message);
         return r < 0 ? NULL : TAKE_PTR(json);
 }
 
@@ -185,7 +185,7 @@ Json *manager_status(const Manager *manager) {
         const EngineInfo *engine =
                 manager->engine_known && !manager->engine_reason ? &manager->summary.engine : NULL;
         cleanup(json_free) Json *json = json_new_object();
-        size_t n_queued = worker_queued(manager->worker) + inhibit_waiting(manager);
+        size_t n_queued = worker_queued(manager->workers.janitor) + inhibit_waiting(manager);
         Json *engine_state =
                 engine_json(manager->config->docker_socket, engine, manager->engine_reason);
         int r;
@@ -202,8 +202,8 @@ Json *manager_status(const Manager *manager) {
                       manager->apps ? json_copy(manager->apps) : configured_apps(manager->config));
         r |= json_add(json, "inhibitors", inhibit_json(manager));
         r |= json_add(json, "alarms", alarms_json(manager));
-        if (manager->present.id[0] && manager->present.kind != JOB_POLL)
-                r |= json_add(json, "job", present_json(&manager->present));
+        if (manager->workers.queue.current.id[0] && manager->workers.queue.current.kind != JOB_POLL)
+                r |= json_add(json, "job", current_json(&manager->workers.queue.current));
         r |= json_add_int(json, "queued", (int64_t)n_queued);
         if (manager->last_clear)
                 r |= json_add(json, "lastClear", json_copy(manager->last_clear));

@@ -16,7 +16,7 @@ static Waiter *waiter_new(Manager *manager, Connection *connection) {
                 return NULL;
         waiter->manager = manager;
         waiter->connection = connection;
-        waiter->generation = manager->generation;
+        waiter->generation = manager->workers.generation;
         waiter->next = manager->waiters;
         manager->waiters = waiter;
         return waiter;
@@ -61,7 +61,7 @@ static int on_wait_over(sd_event_source *source, uint64_t usec, void *userdata) 
         Waiter *waiter = userdata;
         Manager *manager = waiter->manager;
         Connection *connection = waiter->connection;
-        cleanup_free char *text = manager_busy_text(manager);
+        cleanup_free char *text = job_queue_busy_text(&manager->workers.queue, now_realtime_sec());
 
         (void)source;
         (void)usec;
@@ -88,10 +88,11 @@ void waiter_add_for_job(Manager *manager, Connection *connection, const char *jo
         waiter->kind = kind;
         waiter->looks = looks;
         waiter->more = more;
-        if (strcmp(manager->present.id, job_id) == 0)
+        if (strcmp(manager->workers.queue.current.id, job_id) == 0)
                 return; /* it runs */
         /* A look in progress is nobody's fault and ends soon, as the sweep of the start does. */
-        if (manager->present.id[0] == '\0' || !is_removal(manager->present.kind))
+        if (manager->workers.queue.current.id[0] == '\0' ||
+            !is_removal(manager->workers.queue.current.kind))
                 wait_usec += 4 * manager->config->timeout_usec;
         if (sd_event_add_time_relative(manager->event, &waiter->timer, CLOCK_BOOTTIME, wait_usec,
                                        10 * USEC_PER_MSEC, on_wait_over, waiter) < 0) {
@@ -107,7 +108,7 @@ int waiter_add_monitor(Manager *manager, Connection *connection) {
 const char *waiters_find_plan(const Manager *manager) {
         for (const Waiter *waiter = manager->waiters; waiter; waiter = waiter->next)
                 if (waiter->kind == JOB_PLAN && waiter->timer &&
-                    waiter->generation == manager->generation)
+                    waiter->generation == manager->workers.generation)
                         return waiter->job_id;
         return NULL;
 }
@@ -120,7 +121,8 @@ static Json *progress_json(const Manager *manager, const JobEvent *event) {
         r |= json_add_string(json, "step", event->step);
         r |= json_add_string(json, "message", event->message);
         r |= json_add_int(json, "pass", event->pass);
-        r |= json_add_int(json, "elapsedSec", event->time_sec - manager->present.started_sec);
+        r |= json_add_int(json, "elapsedSec",
+                          event->time_sec - manager->workers.queue.current.started_sec);
         r |= json_add_int(json, "engineReportedBytes", (int64_t)event->engine_bytes);
         return r < 0 ? NULL : TAKE_PTR(json);
 }
