@@ -9,4 +9,8 @@
 /* What is known of earlier clears and passes, from the store; before the workers have it. */
 int jobs_remember(Manager *manager, Diag *reterr_diag) must_check;
 int jobs_start(Manager *manager) must_check;
+/* Raises and clears alarms, and tells people: after every poll, failed polls too. */
+void jobs_update_alarms(Manager *manager);
+/* No poll has ended for `usec`. */
+void jobs_poll_overdue(Manager *manager, uint64_t usec);
 void jobs_free(Manager *manager);

@@ -11,7 +11,7 @@
 
 #include "conf/config.h"
 #include "daemon/access.h"
-#include "daemon/alarm.h"
+#include "daemon/alarm-notice.h"
 #include "daemon/inhibit.h"
 #include "daemon/metrics.h"
 #include "daemon/schedule.h"
@@ -31,23 +31,16 @@ struct Manager {
 
         char *state_path;            /* the state directory */
         Store *store, *reader_store; /* used by the workers alone while those live */
-        StoreState store_now;        /* as the last job found it */
         Workers workers;
         Server *server;
         Waiter *waiters;
         Schedule schedule;
         Turns turns;
         Alarms alarms;
-        Counters counters;
+        AlarmHooks hooks;
+        EngineState engine;
 
         char status_told[512]; /* the last STATUS= */
-        Summary summary;       /* observed_sec 0: none yet */
-        char *engine_reason;   /* why the engine is unavailable, or NULL */
-        int engine_error;      /* the same as an error of docker/api.h; 0 while it is available */
-        bool engine_known;     /* asked at least once */
-        Json *apps;            /* type App[] as last looked at, or NULL */
-        Json *last_clear;      /* Status.lastClear, or NULL */
-        Json *last_pass;       /* Policy.lastRun, or NULL */
         bool textfile_broken;  /* its failure was told */
 
         int64_t started_sec;

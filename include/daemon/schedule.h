@@ -53,8 +53,6 @@ void schedule_free(Manager *manager);
 void schedule_poll_within(Manager *manager, uint64_t usec);
 
 void schedule_poll_done(Manager *manager, Job *job);
-/* Whether a pass that had its turn did not help: it would be due again at once. */
-bool schedule_pass_was_in_vain(const Job *job);
 void schedule_pass_done(Manager *manager, const Job *job);
 
 /* Takes a pass that has not started back: an inhibitor need not wait for it. */

@@ -4,12 +4,11 @@
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
-#include "base/bytes.h"
 #include "base/log.h"
 #include "base/span.h"
+#include "base/text.h"
+#include "daemon/job-log.h"
 #include "daemon/jobs.h"
-#include "daemon/receipt-log.h"
-#include "janitor/history.h"
 
 #define DRAIN_USEC USEC_PER_SEC
 #define DRAIN_TICK_USEC (20 * USEC_PER_MSEC)
@@ -27,16 +26,16 @@ static void notify_status(Manager *manager) {
 
         if (manager->stopping)
                 return;
-        if (manager->engine_reason)
-                snprintf(text, sizeof(text), "Engine not available: %s", manager->engine_reason);
+        if (manager->engine.reason)
+                snprintf(text, sizeof(text), "Engine not available: %s", manager->engine.reason);
         else if (manager->workers.queue.current.id[0] &&
                  manager->workers.queue.current.kind != JOB_POLL)
                 snprintf(text, sizeof(text), "%s: %s",
                          job_kind_to_string(manager->workers.queue.current.kind),
                          manager->workers.queue.current.message);
-        else if (manager->summary.observed_sec > 0)
+        else if (manager->engine.summary.observed_sec > 0)
                 snprintf(text, sizeof(text), "Build cache: %llu records",
-                         (unsigned long long)manager->summary.records);
+                         (unsigned long long)manager->engine.summary.records);
         else
                 return;
         text_clean(text); /* a newline would start another field of sd_notify(3) */
@@ -47,99 +46,59 @@ static void notify_status(Manager *manager) {
 }
 
 void manager_engine_is(Manager *manager, int error, const char *reason) {
-        bool was_away = manager->engine_reason;
-
-        if (reason && !was_away)
+        if (!engine_state_set(&manager->engine, error, reason))
+                return;
+        if (reason)
                 log_full(LOG_WARNING, 0, NULL, "Engine not available: %s", reason);
-        else if (!reason && (was_away || !manager->engine_known))
-                log_info("Engine %s answers at %s, API %s", manager->summary.engine.version,
-                         manager->config->docker_socket, manager->summary.engine.api_version);
-        if (!reason != !was_away || !manager->engine_known)
-                waiters_tell_monitors(manager, "engine", reason ?: "the engine answers");
-        free(manager->engine_reason);
-        manager->engine_reason = reason ? strdup(reason) : NULL;
-        manager->engine_error = error;
-        manager->engine_known = true;
-        if (reason && !manager->engine_reason) /* out of memory must not look like health */
-                manager->engine_reason = strdup("?");
+        else
+                log_info("Engine %s answers at %s, API %s", manager->engine.summary.engine.version,
+                         manager->config->docker_socket,
+                         manager->engine.summary.engine.api_version);
+        waiters_tell_monitors(manager, "engine", reason ?: "the engine answers");
 }
 
-static int keep_last_clear(Manager *manager, const char *id, const char *target,
-                           const char *outcome, int64_t finished_sec, uint64_t n_remaining) {
-        cleanup(json_free) Json *last = json_new_object();
-        int r;
-
-        r = json_add_string(last, "id", id);
-        r |= json_add_string(last, "target", target);
-        r |= json_add_string(last, "outcome", outcome);
-        if (finished_sec > 0)
-                r |= json_add_int(last, "finishedAt", finished_sec);
-        r |= json_add_int(last, "remaining", (int64_t)n_remaining);
-        if (r < 0)
-                return -ENOMEM;
-        json_free(manager->last_clear);
-        manager->last_clear = TAKE_PTR(last);
-        return 0;
+static AlarmFacts alarm_facts(const Manager *manager) {
+        return (AlarmFacts){
+                .config = manager->config,
+                .engine = &manager->engine,
+                .state_path = manager->state_path,
+                .hold = manager_hold(manager),
+                .n_failures = manager->schedule.n_failures,
+                .failing_since_usec = manager->schedule.failing_since_usec,
+                .now_usec = now_boottime_usec(),
+                .now_sec = now_realtime_sec(),
+        };
 }
 
-static void log_job(const Job *job) {
-        const char *target = target_to_string(job->options.target, job->options.app), *outcome;
-        cleanup_free char *fields = NULL;
-        int level;
+/* Tells people of alarms that were raised or cleared. */
+static void announce(Manager *manager, AlarmChanges changes) {
+        for (size_t i = 0; i < changes.n; i++) {
+                AlarmKind kind = changes.v[i];
+                const Alarm *alarm = &manager->alarms.v[kind];
+                cleanup_free char *text = NULL;
 
-        if (job->kind == JOB_ROLLBACK) {
-                if (job->error < 0)
-                        log_error("Rollback failed: %s", diag_text(&job->diag, job->error));
-                else
-                        log_notice("Rollback of receipt %s: %zu names put back, %zu skipped",
-                                   json_get_string(job->result, "receipt", "?"),
-                                   json_size(json_get(job->result, "restored")),
-                                   json_size(json_get(job->result, "skipped")));
-                return;
+                alarm_log(kind, alarm);
+                text = text_format("%s %s: %s", alarm_kind_to_string(kind),
+                                   alarm->standing ? "raised" : "cleared", alarm->message ?: "");
+                if (text)
+                        waiters_tell_monitors(manager, "alarm", text);
+                if (manager->config->alarm_command)
+                        alarm_hooks_run(&manager->hooks, manager->config->alarm_command, kind,
+                                        alarm);
         }
-        if (job->options.dry_run)
-                return;
-        outcome = outcome_to_string(job->outcome);
-        if (asprintf(&fields,
-                     "WPCACHE_JOB=clear\nWPCACHE_TARGET=%s\nWPCACHE_OUTCOME=%s\nWPCACHE_RECEIPT=%s",
-                     target, outcome, job->id) < 0)
-                fields = NULL;
-        if (job->error < 0) {
-                log_full(LOG_ERR, 0, fields, "Clear of %s failed: %s", target,
-                         diag_text(&job->diag, job->error));
-                return;
-        }
-        level = job->n_remaining > 0 ? LOG_WARNING : LOG_NOTICE;
-        log_full(level, 0, fields, "Clear of %s ended: %s, %zu remaining (receipt %s)", target,
-                 outcome, job->n_remaining, job->id);
 }
 
-static void log_sweep(const Job *job) {
-        char bytes[BYTES_TEXT_MAX];
+void jobs_update_alarms(Manager *manager) {
+        AlarmFacts facts = alarm_facts(manager);
 
-        if (job->error < 0 && job->error != -ECANCELED)
-                log_error("Sweeping left-over caches failed: %s",
-                          diag_text(&job->diag, job->error));
-        if (job->n_swept > 0)
-                log_notice("Left-over caches of earlier runs were removed: %llu (%s)",
-                           (unsigned long long)job->n_swept, bytes_format(job->swept_bytes, bytes));
-        for (size_t i = 0; i < job->swept_left.n; i++)
-                log_warning("Left over in a trash directory: %s", job->swept_left.v[i]);
+        announce(manager, alarms_update(&manager->alarms, &facts));
 }
 
-static void on_clear_done(Manager *manager, const Job *job) {
-        if (job->options.dry_run || !job->result)
-                return;
-        manager->counters.clears[job->outcome]++;
-        manager->counters.clear_engine_bytes +=
-                (uint64_t)json_get_int(job->result, "engineReportedBytes", 0);
-        manager->counters.clear_freed_bytes +=
-                (uint64_t)json_get_int(job->result, "diskFreedBytes", 0);
-        if (keep_last_clear(manager, job->id,
-                            target_to_string(job->options.target, job->options.app),
-                            outcome_to_string(job->outcome),
-                            json_get_int(job->result, "finishedAt", 0), job->n_remaining) < 0)
-                log_error("Out of memory");
+void jobs_poll_overdue(Manager *manager, uint64_t usec) {
+        int64_t now_sec = now_realtime_sec();
+        cleanup_free char *busy = job_queue_busy_text(&manager->workers.queue, now_sec);
+
+        announce(manager, alarms_poll_overdue(&manager->alarms, usec, busy, now_sec));
 }
 
 /* What an earlier daemon could not finish. */
@@ -155,29 +114,31 @@ static int submit_sweep(Manager *manager) {
 
 /* What a job says of the store. */
 static void store_is(Manager *manager, const Job *job, const StoreState *now) {
-        StoreState before = manager->store_now;
+        StoreState before = manager->engine.store;
+        AlarmFacts facts;
 
-        manager->store_now = *now;
+        manager->engine.store = *now;
         if (job->unwritten && job->result)
-                receipt_log(job, manager->store_now.reason.text);
+                log_receipt(job, manager->engine.store.reason.text);
         if (before.n_unwritten > 0 && now->n_unwritten == 0)
                 log_notice("What could not be stored before is stored by now");
         if (!before.readable && now->readable && submit_sweep(manager) < 0)
                 log_error("Out of memory: left-over caches are swept by the next clear");
-        alarms_update_store(manager);
+        facts = alarm_facts(manager);
+        announce(manager, alarms_update_store(&manager->alarms, &facts));
 }
 
 static void on_job_done(Manager *manager, Job *job) {
         switch (job->kind) {
         case JOB_POLL:
                 if (job->apps) {
-                        json_free(manager->apps);
-                        manager->apps = TAKE_PTR(job->apps);
+                        json_free(manager->engine.apps);
+                        manager->engine.apps = TAKE_PTR(job->apps);
                 }
                 schedule_poll_done(manager, job);
                 break;
         case JOB_SWEEP:
-                log_sweep(job);
+                log_trash_emptied(job);
                 if (job->error == -ECANCELED && !manager->stopping && submit_sweep(manager) < 0)
                         log_error("Out of memory: left-over caches are swept by the next clear");
                 break;
@@ -186,12 +147,12 @@ static void on_job_done(Manager *manager, Job *job) {
                 break;
         case JOB_CLEAR:
         case JOB_ROLLBACK:
-                log_job(job);
+                log_clear_or_rollback(job);
                 if (!job_removes(job))
                         break;
-                if (job->kind == JOB_CLEAR)
-                        on_clear_done(manager, job);
-                manager->summary.observed_sec = 0; /* its figures are of before */
+                if (job->kind == JOB_CLEAR && job->result)
+                        engine_state_cleared(&manager->engine, job);
+                manager->engine.summary.observed_sec = 0; /* its figures are of before */
                 schedule_poll_within(manager, job->error < 0 ? 0 : FREED_SETTLE_USEC);
                 break;
         default:
@@ -276,15 +237,13 @@ static int on_last_clear(void *userdata, const Run *run) {
                                               "'wpcachectl rollback "
                                             : "",
                             run->took_names ? run->id : "", run->took_names ? "'" : "");
-        return keep_last_clear(manager, run->id, run->target, run->outcome, run->finished_sec,
-                               run->n_remaining);
+        manager->engine.last_clear = *run;
+        return 0;
 }
 
-static int on_last_pass(void *userdata, const Run *run) {
-        Manager *manager = userdata;
-
-        manager->last_pass = run_json(run);
-        return manager->last_pass ? 0 : -ENOMEM;
+static int on_last_policy_run(void *userdata, const Run *run) {
+        ((Manager *)userdata)->engine.last_policy_run = *run;
+        return 0;
 }
 
 int jobs_remember(Manager *manager, Diag *reterr_diag) {
@@ -292,7 +251,7 @@ int jobs_remember(Manager *manager, Diag *reterr_diag) {
 
         r = store_list_runs(manager->store, "clear", 0, 1, on_last_clear, manager, reterr_diag);
         if (r >= 0)
-                r = store_list_runs(manager->store, "policy", 0, 1, on_last_pass, manager,
+                r = store_list_runs(manager->store, "policy", 0, 1, on_last_policy_run, manager,
                                     reterr_diag);
         return r;
 }
@@ -312,7 +271,7 @@ int jobs_start(Manager *manager) {
                                     worker_fd(manager->workers.reader), EPOLLIN, on_reader,
                                     manager);
         /* Otherwise it is swept once it is known what there is. */
-        return r < 0 || !manager->store_now.readable ? r : submit_sweep(manager);
+        return r < 0 || !manager->engine.store.readable ? r : submit_sweep(manager);
 }
 
 void jobs_free(Manager *manager) {

@@ -49,8 +49,7 @@ static int use_config(Manager *manager, Config *config) {
         config_free(manager->config);
         manager->config = config;
         manager->workers.config = config;
-        json_free(manager->apps); /* of the one before */
-        manager->apps = NULL;
+        engine_state_forget_apps(&manager->engine);
         manager->workers.generation++;
         free(manager->config_error);
         manager->config_error = NULL;
@@ -133,7 +132,7 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
         if (manager->stopping)
                 return 0;
         log_info("Stopping on signal %u", info->ssi_signo);
-        manager->stopping = true;
+        manager->stopping = manager->hooks.stopping = true;
         sd_notify(false, "STOPPING=1");
         server_stop(manager->server);
         inhibit_stop(manager);
@@ -182,8 +181,8 @@ static int open_store(Manager *manager, const char *path) {
                 log_error("%s", diag_text(&diag, r));
                 return r;
         }
-        store_state(manager->store, &manager->store_now);
-        if (!manager->store_now.readable)
+        store_state(manager->store, &manager->engine.store);
+        if (!manager->engine.store.readable)
                 return 0;
         r = jobs_remember(manager, &diag);
         if (r < 0)
@@ -242,6 +241,7 @@ int manager_new(const char *config_path, const char *state_path, int listen_fd, 
         r = sd_event_default(&manager->event);
         if (r < 0)
                 return log_error_errno(r, "Cannot make the event loop");
+        manager->hooks.event = manager->event;
         handler = (ServerHandler){ methods_right, methods_on_call, methods_on_gone, manager };
         r = server_new(manager->event, TAKE_FD(fd), manager->config->control_socket, &handler,
                        &manager->server, &diag);
@@ -282,7 +282,8 @@ Manager *manager_free(Manager *manager) {
         schedule_free(manager);
         store_close(manager->reader_store);
         store_close(manager->store);
-        alarms_free(manager);
+        alarm_hooks_done(&manager->hooks);
+        alarms_done(&manager->alarms);
         sd_event_source_disable_unref(manager->watchdog_timer);
         sd_event_source_disable_unref(manager->extend_timer);
         sd_event_unref(manager->event);
@@ -292,11 +293,7 @@ Manager *manager_free(Manager *manager) {
         free(manager->config_path);
         free(manager->state_path);
         free(manager->config_error);
-        free(manager->engine_reason);
-        summary_done(&manager->summary);
-        json_free(manager->last_clear);
-        json_free(manager->last_pass);
-        json_free(manager->apps);
+        engine_state_done(&manager->engine);
         free(manager);
         return NULL;
 }

@@ -55,8 +55,8 @@ static void put_health(FILE *file, const Manager *manager) {
         gauge(file, "start_time_seconds", "When the daemon was started.", manager->started_sec);
         gauge(file, "config_error", "The newest configuration has a mistake and is not in force.",
               manager->config_error != NULL);
-        if (manager->engine_known)
-                gauge(file, "engine_up", "The Docker engine answers.", !manager->engine_reason);
+        if (manager->engine.known)
+                gauge(file, "engine_up", "The Docker engine answers.", !manager->engine.reason);
         gauge(file, "engine_events_connected", "The engine's events are listened to.",
               schedule_hears_events(manager));
         family(file, "alarm", "gauge", "The alarm stands.");
@@ -69,7 +69,7 @@ static void put_health(FILE *file, const Manager *manager) {
 }
 
 static void put_builder(FILE *file, const Manager *manager) {
-        const Summary *summary = &manager->summary;
+        const Summary *summary = &manager->engine.summary;
         uint64_t max_bytes, target_bytes;
 
         gauge(file, "builder_cache_bytes", "Build cache, all records.",
@@ -159,32 +159,33 @@ static void put_hold(FILE *file, const Manager *manager) {
                 labelled(file, "policy_hold", "hold",
                          hold == HOLD_NONE ? "none" : hold_to_string(hold), hold == now);
         gauge(file, "policy_wanted", "There is something that policy would remove.",
-              manager->summary.wanted);
+              manager->engine.summary.wanted);
 }
 
-static void put_times(FILE *file, const Manager *manager) {
-        const char *outcome = json_get_string(manager->last_clear, "outcome", "");
-        int64_t finished_sec = json_get_int(manager->last_clear, "finishedAt", 0);
+static void put_times(FILE *file, const EngineState *engine) {
+        const Run *clear = &engine->last_clear, *policy = &engine->last_policy_run;
 
-        if (manager->summary.observed_sec > 0)
+        if (engine->summary.observed_sec > 0)
                 gauge(file, "last_poll_timestamp_seconds", "When the engine was last looked at.",
-                      manager->summary.observed_sec);
-        if (manager->last_pass)
+                      engine->summary.observed_sec);
+        if (policy->id[0])
                 gauge(file, "last_pass_timestamp_seconds", "When the last policy pass ended.",
-                      json_get_int(manager->last_pass, "finishedAt", 0));
-        if (finished_sec == 0)
+                      policy->finished_sec);
+        if (clear->finished_sec == 0)
                 return;
-        gauge(file, "last_clear_timestamp_seconds", "When the last clear ended.", finished_sec);
+        gauge(file, "last_clear_timestamp_seconds", "When the last clear ended.",
+              clear->finished_sec);
         gauge(file, "last_clear_fresh", "The last clear proved that the next build is fresh.",
-              strcmp(outcome, "fresh") == 0);
+              strcmp(clear->outcome, outcome_to_string(OUTCOME_FRESH)) == 0);
 }
 
 static void put_counters(FILE *file, const Counters *counters) {
         counter(file, "polls_total", "Looks at the engine.", counters->polls);
         counter(file, "poll_failures_total", "Looks that failed.", counters->poll_failures);
         counter(file, "engine_events_total", "Events of the engine.", counters->events);
-        counter(file, "policy_passes_total", "Passes of the policy.", counters->passes);
-        counter(file, "policy_pass_failures_total", "Passes that failed.", counters->pass_failures);
+        counter(file, "policy_passes_total", "Passes of the policy.", counters->policy_runs);
+        counter(file, "policy_pass_failures_total", "Passes that failed.",
+                counters->policy_run_failures);
         counter(file, "policy_images_removed_total", "Images removed by policy.",
                 counters->images_removed);
         counter(file, "policy_records_removed_total", "Build cache records removed by policy.",
@@ -212,15 +213,15 @@ char *metrics_text(const Manager *manager) {
         if (!file)
                 return NULL;
         put_health(file, manager);
-        if (manager->summary.observed_sec > 0) {
+        if (manager->engine.summary.observed_sec > 0) {
                 put_builder(file, manager);
-                put_images(file, &manager->summary);
-                put_disks(file, &manager->summary);
+                put_images(file, &manager->engine.summary);
+                put_disks(file, &manager->engine.summary);
                 put_hold(file, manager);
         }
-        put_apps(file, manager->apps);
-        put_times(file, manager);
-        put_counters(file, &manager->counters);
+        put_apps(file, manager->engine.apps);
+        put_times(file, &manager->engine);
+        put_counters(file, &manager->engine.counters);
         failed = ferror(file);
         if (fclose(file) != 0 || failed) {
                 free(text);

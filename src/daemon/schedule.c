@@ -8,11 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/bytes.h"
 #include "base/log.h"
 #include "base/span.h"
-#include "daemon/manager.h"
-#include "janitor/history.h"
+#include "daemon/job-log.h"
+#include "daemon/jobs.h"
 
 #define BACKOFF_FIRST_USEC (2 * USEC_PER_SEC)
 /* Events come in swarms: a poll waits for this much silence, but not for longer than that. */
@@ -34,7 +33,7 @@ static uint64_t loop_now_usec(const Manager *manager) {
 
 /* From one poll to the next, so that the engine spends no more than its share of time on them. */
 static uint64_t pause_usec(const Manager *manager) {
-        return manager->summary.build_cache_usec * 100 / manager->config->poll_share_percent;
+        return manager->engine.summary.build_cache_usec * 100 / manager->config->poll_share_percent;
 }
 
 static void arm(Manager *manager) {
@@ -70,7 +69,7 @@ int64_t schedule_quiet_sec(const Manager *manager) {
 }
 
 bool schedule_hears_events(const Manager *manager) {
-        return manager->schedule.watching && !manager->engine_reason;
+        return manager->schedule.watching && !manager->engine.reason;
 }
 
 TagEvents *schedule_tag_events(const Manager *manager) {
@@ -102,7 +101,7 @@ static int on_overdue(sd_event_source *source, uint64_t usec, void *userdata) {
         Manager *manager = userdata;
 
         (void)usec;
-        alarms_poll_overdue(manager, loop_now_usec(manager) - manager->schedule.polled_usec);
+        jobs_poll_overdue(manager, loop_now_usec(manager) - manager->schedule.polled_usec);
         /* As long as it lasts: the job that is in the way may be another by then. */
         sd_event_source_set_time_relative(source, manager->config->poll_interval_usec);
         return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
@@ -142,12 +141,12 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
  * but for the disk that fills by other hands: so not for long.
  */
 static bool may_be_calm(const Manager *manager) {
-        return manager->summary.engine.image_store == IMAGE_STORE_CONTAINERD &&
-               schedule_hears_events(manager) && !manager->summary.pressure;
+        return manager->engine.summary.engine.image_store == IMAGE_STORE_CONTAINERD &&
+               schedule_hears_events(manager) && !manager->engine.summary.pressure;
 }
 
 static uint64_t interval_usec(const Manager *manager) {
-        const Summary *summary = &manager->summary;
+        const Summary *summary = &manager->engine.summary;
         uint64_t interval = manager->config->poll_interval_usec, usec = interval;
 
         usec = MAX(usec, pause_usec(manager));
@@ -162,7 +161,7 @@ static uint64_t interval_usec(const Manager *manager) {
 static void maybe_pass(Manager *manager) {
         Schedule *schedule = &manager->schedule;
 
-        if (!manager->summary.due || schedule->pass_id[0] ||
+        if (!manager->engine.summary.due || schedule->pass_id[0] ||
             job_queue_removes(&manager->workers.queue) || !inhibit_idle(manager) ||
             manager->stopping)
                 return;
@@ -182,7 +181,7 @@ static void poll_failed(Manager *manager, const Job *job) {
 
         if (schedule->n_failures++ == 0)
                 schedule->failing_since_usec = now_boottime_usec();
-        manager->counters.poll_failures++;
+        manager->engine.counters.poll_failures++;
         manager_engine_is(manager, job->error, diag_text(&job->diag, job->error));
         schedule->next_usec =
                 loop_now_usec(manager) + MIN(backoff_usec, manager->config->poll_interval_usec);
@@ -195,15 +194,13 @@ void schedule_poll_done(Manager *manager, Job *job) {
         schedule->polled_usec = loop_now_usec(manager);
         if (job->error == -ECANCELED)
                 return;
-        manager->counters.polls++;
+        manager->engine.counters.polls++;
         if (job->error < 0) {
                 poll_failed(manager, job);
         } else {
                 schedule->n_failures = 0;
-                summary_done(&manager->summary);
-                manager->summary = job->summary;
-                job->summary = (Summary){ 0 };
-                if (manager->summary.changed)
+                engine_state_polled(&manager->engine, &job->summary);
+                if (manager->engine.summary.changed)
                         schedule->activity_usec = now_boottime_usec();
                 manager_engine_is(manager, 0, NULL);
                 schedule->next_usec = loop_now_usec(manager) + interval_usec(manager);
@@ -211,93 +208,32 @@ void schedule_poll_done(Manager *manager, Job *job) {
         }
         arm(manager);
         expect_poll(manager);
-        alarms_update(manager);
+        jobs_update_alarms(manager);
         metrics_write(manager);
 }
 
-static int keep_last_pass(Manager *manager, const Job *job) {
-        Run run = {
-                .kind = "policy",
-                .started_sec = json_get_int(job->result, "startedAt", 0),
-                .finished_sec = json_get_int(job->result, "finishedAt", 0),
-                .n_removed = json_size(json_get(job->result, "removed")) +
-                             (uint64_t)json_get_int(job->result, "records", 0),
-                .n_remaining = job->n_remaining,
-                .engine_bytes = (uint64_t)json_get_int(job->result, "engineReportedBytes", 0),
-                .freed_bytes = (uint64_t)json_get_int(job->result, "diskFreedBytes", 0),
-        };
-        Json *json;
-
-        strcpy(run.id, job->id);
-        snprintf(run.outcome, sizeof(run.outcome), "%s",
-                 json_get_string(job->result, "outcome", "failed"));
-        json = run_json(&run);
-        if (!json)
-                return -ENOMEM;
-        json_free(manager->last_pass);
-        manager->last_pass = json;
-        manager->counters.images_removed += json_size(json_get(job->result, "removed"));
-        manager->counters.records_removed += (uint64_t)json_get_int(job->result, "records", 0);
-        manager->counters.policy_engine_bytes += run.engine_bytes;
-        manager->counters.policy_freed_bytes += run.freed_bytes;
-        return 0;
-}
-
-static void log_pass(const Job *job) {
-        char engine[BYTES_TEXT_MAX], freed[BYTES_TEXT_MAX];
-        const char *outcome = json_get_string(job->result, "outcome", "failed");
-        cleanup_free char *fields = NULL;
-
-        if (asprintf(&fields, "WPCACHE_JOB=policy\nWPCACHE_OUTCOME=%s\nWPCACHE_RECEIPT=%s", outcome,
-                     job->id) < 0)
-                fields = NULL;
-        if (job->error < 0) {
-                log_full(LOG_ERR, 0, fields, "Policy pass failed: %s",
-                         diag_text(&job->diag, job->error));
-                return;
-        }
-        bytes_format((uint64_t)json_get_int(job->result, "engineReportedBytes", 0), engine);
-        bytes_format((uint64_t)json_get_int(job->result, "diskFreedBytes", 0), freed);
-        log_full(job->n_remaining > 0 ? LOG_WARNING : LOG_NOTICE, 0, fields,
-                 "Policy pass ended: %s, %zu images and %lli build cache records removed, %zu "
-                 "objects left, %s by the engine, %s freed so far (run %s)",
-                 outcome, json_size(json_get(job->result, "removed")),
-                 (long long)json_get_int(job->result, "records", 0), job->n_remaining, engine,
-                 freed, job->id);
-}
-
-bool schedule_pass_was_in_vain(const Job *job) {
-        return job->error < 0 || job->n_remaining > 0 ||
-               (json_size(json_get(job->result, "removed")) == 0 &&
-                json_get_int(job->result, "records", 0) == 0 &&
-                json_get_int(job->result, "engineReportedBytes", 0) == 0);
-}
-
 void schedule_pass_done(Manager *manager, const Job *job) {
+        cleanup(policy_result_done) PolicyResult result = policy_result(job);
+        uint64_t interval_usec = manager->config->poll_interval_usec, backoff_usec = 0;
         Schedule *schedule = &manager->schedule;
-        uint64_t backoff_usec = 0;
 
         schedule->pass_id[0] = '\0';
-        if (job->error == -ECANCELED && !job->result)
+        if (result.canceled)
                 return;
-        if (job->result || job->error < 0) {
-                manager->counters.passes++;
-                manager->counters.pass_failures += job->error < 0;
-                log_pass(job);
-        }
-        if (job->result && keep_last_pass(manager, job) < 0)
-                log_error("Out of memory");
-        if (!job->result && job->error >= 0) {
-                backoff_usec = manager->config->poll_interval_usec; /* a hold came up */
-        } else if (schedule_pass_was_in_vain(job)) {
-                backoff_usec = manager->config->poll_interval_usec << MIN(schedule->n_vain, 10U);
+        if (result.recorded || result.error)
+                log_policy_run(&result);
+        engine_state_policy_run(&manager->engine, &result);
+        if (!result.recorded && !result.error) {
+                backoff_usec = interval_usec; /* a hold came up */
+        } else if (result.no_progress) {
+                backoff_usec = interval_usec << MIN(schedule->n_vain, 10U);
                 schedule->n_vain++;
         } else {
                 schedule->n_vain = 0;
         }
         schedule->pass_after_usec =
                 loop_now_usec(manager) + MIN(backoff_usec, PASS_BACKOFF_MAX_USEC);
-        alarms_pass_done(manager, job); /* the poll that follows tells what became of it */
+        alarms_policy_run(&manager->alarms, &result, manager->engine.summary.pressure);
         metrics_write(manager);
         schedule_poll_within(manager, FREED_SETTLE_USEC);
 }
@@ -322,7 +258,7 @@ static int on_watcher(sd_event_source *source, int fd, uint32_t revents, void *u
         schedule->watching = news.connected;
         if (news.n_events == 0)
                 return 0;
-        manager->counters.events += news.n_events;
+        manager->engine.counters.events += news.n_events;
         if (news.last_usec > schedule->activity_usec) {
                 schedule_withdraw_pass(manager); /* it was to begin in a quiet host */
                 schedule->activity_usec = news.last_usec;

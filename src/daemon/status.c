@@ -9,6 +9,7 @@
 #include "base/span.h"
 #include "daemon/manager.h"
 #include "daemon/remedy.h"
+#include "janitor/history.h"
 
 static Json *config_status(const Manager *manager) {
         cleanup(json_free) Json *json = json_new_object();
@@ -22,7 +23,7 @@ static Json *config_status(const Manager *manager) {
 
 void manager_builder_limits(const Manager *manager, uint64_t *ret_max_bytes,
                             uint64_t *ret_target_bytes) {
-        const Disks *disks = &manager->summary.disks;
+        const Disks *disks = &manager->engine.summary.disks;
         uint64_t total_bytes = disks->n > 0 ? disks->v[0].total_bytes : 0, max_bytes;
         Size max = manager->config->builder_max;
 
@@ -38,7 +39,7 @@ void manager_builder_limits(const Manager *manager, uint64_t *ret_max_bytes,
 
 static Json *builder_json(const Manager *manager) {
         cleanup(json_free) Json *json = json_new_object();
-        const Summary *summary = &manager->summary;
+        const Summary *summary = &manager->engine.summary;
         uint64_t max_bytes, target_bytes;
         int r;
 
@@ -82,7 +83,7 @@ static Hold hold_now(const Manager *manager, Hold said) {
 }
 
 Hold manager_hold(const Manager *manager) {
-        return hold_now(manager, manager->summary.hold);
+        return hold_now(manager, manager->engine.summary.hold);
 }
 
 static Hold hold_from_string(const char *text) {
@@ -109,13 +110,13 @@ Json *manager_policy(const Manager *manager, const Json *policy) {
         if (now != said && now != HOLD_NONE)
                 r |= json_add_string(json, "hold", hold_to_string(now));
         r |= json_add_bool(json, "events", schedule_hears_events(manager));
-        if (manager->last_pass)
-                r |= json_add(json, "lastRun", json_copy(manager->last_pass));
+        if (manager->engine.last_policy_run.id[0])
+                r |= json_add(json, "lastRun", run_json(&manager->engine.last_policy_run));
         return r < 0 ? NULL : TAKE_PTR(json);
 }
 
 static int add_summary(const Manager *manager, Json *status) {
-        const Summary *summary = &manager->summary;
+        const Summary *summary = &manager->engine.summary;
         int r;
 
         if (summary->observed_sec == 0)
@@ -148,7 +149,7 @@ static Json *current_json(const CurrentJob *current) {
 }
 
 static Json *store_json(const Manager *manager) {
-        const StoreState *store = &manager->store_now;
+        const StoreState *store = &manager->engine.store;
         cleanup(json_free) Json *json = json_new_object();
         int r;
 
@@ -162,7 +163,42 @@ static Json *store_json(const Manager *manager) {
         return r < 0 ? NULL : TAKE_PTR(json);
 }
 
-/* As long as nobody looked at them. */
+static Json *alarms_json(const Alarms *alarms) {
+        cleanup(json_free) Json *array = json_new_array();
+
+        for (AlarmKind kind = 0; kind < ALARM_MAX; kind++) {
+                const Alarm *alarm = &alarms->v[kind];
+                cleanup(json_free) Json *json = NULL;
+                int r;
+
+                if (!alarm->standing)
+                        continue;
+                json = json_new_object();
+                r = json_add_string(json, "kind", alarm_kind_to_string(kind));
+                r |= json_add_int(json, "since", alarm->since_sec);
+                r |= json_add_string(json, "message", alarm->message ?: alarm_kind_to_string(kind));
+                r |= json_add_string(json, "remedy", alarm->remedy);
+                r |= json_add(array, NULL, TAKE_PTR(json));
+                if (r < 0)
+                        return NULL;
+        }
+        return TAKE_PTR(array);
+}
+
+static Json *last_clear_json(const Run *run) {
+        cleanup(json_free) Json *json = json_new_object();
+        int r;
+
+        r = json_add_string(json, "id", run->id);
+        r |= json_add_string(json, "target", run->target);
+        r |= json_add_string(json, "outcome", run->outcome);
+        if (run->finished_sec > 0)
+                r |= json_add_int(json, "finishedAt", run->finished_sec);
+        r |= json_add_int(json, "remaining", (int64_t)run->n_remaining);
+        return r < 0 ? NULL : TAKE_PTR(json);
+}
+
+/* As long as no search for caches has ended. */
 static Json *configured_apps(const Config *config) {
         cleanup(json_free) Json *array = json_new_array();
 
@@ -182,30 +218,32 @@ static Json *configured_apps(const Config *config) {
 }
 
 Json *manager_status(const Manager *manager) {
-        const EngineInfo *engine =
-                manager->engine_known && !manager->engine_reason ? &manager->summary.engine : NULL;
+        const EngineInfo *engine = manager->engine.known && !manager->engine.reason
+                                           ? &manager->engine.summary.engine
+                                           : NULL;
         cleanup(json_free) Json *json = json_new_object();
         size_t n_queued = worker_queued(manager->workers.janitor) + inhibit_waiting(manager);
         Json *engine_state =
-                engine_json(manager->config->docker_socket, engine, manager->engine_reason);
+                engine_json(manager->config->docker_socket, engine, manager->engine.reason);
         int r;
 
         r = json_add_string(json, "version", WPCACHE_VERSION);
         r |= json_add_int(json, "startedAt", manager->started_sec);
         r |= json_add(json, "config", config_status(manager));
         r |= json_add(json, "store", store_json(manager));
-        if (engine_answered(manager->engine_error))
+        if (engine_answered(manager->engine.error))
                 r |= json_add_bool(engine_state, "answered", true);
         r |= json_add(json, "engine", engine_state);
         r |= add_summary(manager, json);
         r |= json_add(json, "apps",
-                      manager->apps ? json_copy(manager->apps) : configured_apps(manager->config));
+                      manager->engine.apps ? json_copy(manager->engine.apps)
+                                           : configured_apps(manager->config));
         r |= json_add(json, "inhibitors", inhibit_json(manager));
-        r |= json_add(json, "alarms", alarms_json(manager));
+        r |= json_add(json, "alarms", alarms_json(&manager->alarms));
         if (manager->workers.queue.current.id[0] && manager->workers.queue.current.kind != JOB_POLL)
                 r |= json_add(json, "job", current_json(&manager->workers.queue.current));
         r |= json_add_int(json, "queued", (int64_t)n_queued);
-        if (manager->last_clear)
-                r |= json_add(json, "lastClear", json_copy(manager->last_clear));
+        if (manager->engine.last_clear.id[0])
+                r |= json_add(json, "lastClear", last_clear_json(&manager->engine.last_clear));
         return r < 0 ? NULL : TAKE_PTR(json);
 }

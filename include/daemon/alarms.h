@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Alarms: states that a person has to know of. Plain values without clock or I/O: the functions tell
+ * which alarms were raised or cleared, and alarm-notice.h tells people.
+ */
+
+#include "daemon/engine-state.h"
+
+/* Polls in a row that may fail, and intervals that may pass, before it is an alarm. */
+#define ALARM_INTERVALS 3
+/* Policy runs in a row that may leave the same kind of trouble. */
+#define ALARM_POLICY_RUNS 2
+/* A record that stays in use for so long is not held by a sound build. */
+#define ALARM_IN_USE_SEC (2 * 3600)
+/* A disk may be full for so long while a build or an inhibitor holds policy. */
+#define ALARM_PRESSURE_HELD_SEC 900
+
+typedef enum AlarmKind {
+        ALARM_ENGINE_UNAVAILABLE,
+        ALARM_POLL_OVERDUE,
+        ALARM_PASS_FAILED,
+        ALARM_CANDIDATES_LEFT,
+        ALARM_DISK_PRESSURE,
+        ALARM_DISK_UNSEEN,
+        ALARM_RECORD_IN_USE,
+        ALARM_STORE_FAILED,
+        ALARM_MAX
+} AlarmKind;
+
+const char *alarm_kind_to_string(AlarmKind kind);
+
+typedef struct Alarm {
+        bool standing;
+        int64_t since_sec; /* wall time */
+        char *message, *remedy;
+} Alarm;
+
+typedef struct Alarms {
+        Alarm v[ALARM_MAX];
+
+        char *policy_error; /* of the last policy run, or NULL */
+        char *left;         /* names what the last policy run left, or NULL */
+        unsigned n_left_runs;
+        uint64_t pressure_since_usec;        /* 0: none */
+        unsigned n_pressure_runs;            /* that made no progress */
+        uint64_t held_hash, held_since_usec; /* of the records that builds hold */
+} Alarms;
+
+/* What an update goes by. */
+typedef struct AlarmFacts {
+        const Config *config;
+        const EngineState *engine;
+        const char *state_path;
+        Hold hold;           /* what holds policy now */
+        unsigned n_failures; /* polls that failed in a row */
+        uint64_t failing_since_usec;
+        uint64_t now_usec; /* CLOCK_BOOTTIME */
+        int64_t now_sec;   /* wall time */
+} AlarmFacts;
+
+/* Alarms that were raised or cleared, in the order in which this came about; each at most once. */
+typedef struct AlarmChanges {
+        AlarmKind v[ALARM_MAX];
+        size_t n;
+} AlarmChanges;
+
+/* A poll has ended, or failed. */
+AlarmChanges alarms_update(Alarms *self, const AlarmFacts *facts);
+/* A job has ended: the alarm on the store alone. */
+AlarmChanges alarms_update_store(Alarms *self, const AlarmFacts *facts);
+/* No poll has ended for `usec`, since the daemon is `busy` (NULL: out of memory). alarms_update()
+ * clears the alarm. */
+AlarmChanges alarms_poll_overdue(Alarms *self, uint64_t usec, const char *busy, int64_t now_sec);
+/* A policy run has ended. The next poll, whose figures are of after the run, raises alarms on it. */
+void alarms_policy_run(Alarms *self, const PolicyResult *result, bool pressure);
+void alarms_done(Alarms *self);
