@@ -12,8 +12,9 @@
 #include "conf/config.h"
 #include "daemon/access.h"
 #include "daemon/alarm-notice.h"
-#include "daemon/inhibit.h"
+#include "daemon/inhibitors.h"
 #include "daemon/metrics.h"
+#include "daemon/monitors.h"
 #include "daemon/schedule.h"
 #include "daemon/server.h"
 #include "daemon/waiter.h"
@@ -22,7 +23,7 @@
 struct Manager {
         sd_event *event;
         sd_event_source *worker_source, *reader_source, *watchdog_timer, *extend_timer,
-                *drain_timer;
+                *drain_timer, *timer;
         char *config_path;
         Config *config;
         char *config_error; /* why the newest file is not in force, or NULL */
@@ -34,8 +35,9 @@ struct Manager {
         Workers workers;
         Server *server;
         Waiter *waiters;
+        Monitors monitors;
+        Inhibitors inhibitors;
         Schedule schedule;
-        Turns turns;
         Alarms alarms;
         AlarmHooks hooks;
         EngineState engine;

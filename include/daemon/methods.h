@@ -13,8 +13,6 @@ Right methods_right(void *userdata, const Peer *peer);
 void methods_on_call(void *userdata, Connection *connection, const VarlinkCall *call);
 void methods_on_gone(void *userdata, Connection *connection);
 
-#define COMMAND_MAX 256
-
 /* Joins a clear that will still look at everything, or queues this one; `job` is taken over. The
  * answer is the Waiter's. */
 void methods_submit_clear(Manager *manager, Connection *connection, Job *job, bool more,

@@ -5,6 +5,9 @@
 
 #include "daemon/server.h"
 
+/* What a caller may say of the command that it runs for. */
+#define COMMAND_MAX 256
+
 /* An error with one string parameter, or none where `name` is NULL. */
 void reply_error(Connection *connection, const char *error, const char *name, const char *value);
 /* The same with two. */
@@ -14,6 +17,17 @@ void reply_no_memory(Connection *connection);
 
 /* Answers with one member, which is taken over. */
 void reply_member(Connection *connection, const char *name, Json *value, bool continues);
+
+/* Type Progress of the interface. */
+typedef struct Progress {
+        const char *job_id, *step, *message;
+        unsigned round;
+        int64_t elapsed_sec;
+        uint64_t engine_bytes;
+} Progress;
+
+/* NULL on out of memory. */
+Json *progress_json(const Progress *progress);
 
 /* Whether all parameters are in the NULL-terminated list; if not, that was answered. */
 bool check_parameters(Connection *connection, const Json *parameters, const char *const *known);

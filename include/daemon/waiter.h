@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Callers that wait: for a job, or (Monitor) for whatever happens. Part of the manager. */
+/* Callers that wait for a job. Part of the manager. */
 
 #include <systemd/sd-event.h>
 
@@ -13,7 +13,7 @@ typedef struct Manager Manager;
 typedef struct Waiter {
         Manager *manager;
         Connection *connection;
-        char job_id[RECEIPT_ID_MAX]; /* "": Monitor */
+        char job_id[RECEIPT_ID_MAX];
         JobKind kind;
         unsigned generation; /* of the configuration, when it asked */
         bool more;
@@ -25,9 +25,6 @@ typedef struct Waiter {
 /* Waits for a queued or running job; `wait_usec` bounds how long it may stay queued. */
 void waiter_add_for_job(Manager *manager, Connection *connection, const char *job_id, JobKind kind,
                         bool looks, bool more, uint64_t wait_usec);
-/* 0 or -ENOMEM. */
-int waiter_add_monitor(Manager *manager, Connection *connection) must_check;
-
 /* The id of a plan of policy that somebody waits for and that has not started, or NULL. */
 const char *waiters_find_plan(const Manager *manager);
 
@@ -35,7 +32,4 @@ void waiters_on_gone(Manager *manager, Connection *connection);
 
 /* Tells everybody concerned of an event of a worker. */
 void waiters_tell(Manager *manager, const JobEvent *event);
-/* Tells monitors something that is no job's: `what` is an event name of Monitor. */
-void waiters_tell_monitors(Manager *manager, const char *what, const char *message);
-
 void waiters_free(Manager *manager);

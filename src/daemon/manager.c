@@ -13,7 +13,7 @@
 
 #include "base/log.h"
 #include "base/span.h"
-#include "daemon/jobs.h"
+#include "daemon/dispatch.h"
 #include "daemon/methods.h"
 
 #define EXTEND_USEC (30 * USEC_PER_SEC)
@@ -98,7 +98,7 @@ int manager_reload(Manager *manager, Strv *ret_restart_keys, char **reterr_text)
                 for (size_t i = 0; i < keys.n; i++)
                         log_warning("%s changed: it takes effect after a restart", keys.v[i]);
                 log_notice("Configuration reloaded");
-                waiters_tell_monitors(manager, "reload", "configuration reloaded");
+                monitors_tell(&manager->monitors, "reload", "configuration reloaded");
                 *ret_restart_keys = keys;
                 keys = STRV_NULL;
                 manager->textfile_broken = false;
@@ -107,8 +107,8 @@ int manager_reload(Manager *manager, Strv *ret_restart_keys, char **reterr_text)
                 log_error("The configuration was not reloaded; the one in force stays");
                 free(manager->config_error);
                 manager->config_error = errors_text(&errors);
-                waiters_tell_monitors(manager, "reload",
-                                      manager->config_error ?: "configuration not reloaded");
+                monitors_tell(&manager->monitors, "reload",
+                              manager->config_error ?: "configuration not reloaded");
                 *reterr_text = manager->config_error ? strdup(manager->config_error) : NULL;
                 r = -EINVAL;
         }
@@ -135,7 +135,7 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
         manager->stopping = manager->hooks.stopping = true;
         sd_notify(false, "STOPPING=1");
         server_stop(manager->server);
-        inhibit_stop(manager);
+        dispatch_stop_requests(manager);
         worker_stop(manager->workers.janitor);
         worker_stop(manager->workers.reader);
         schedule_stop(manager);
@@ -184,7 +184,7 @@ static int open_store(Manager *manager, const char *path) {
         store_state(manager->store, &manager->engine.store);
         if (!manager->engine.store.readable)
                 return 0;
-        r = jobs_remember(manager, &diag);
+        r = dispatch_load(manager, &diag);
         if (r < 0)
                 log_error("The last clear and the last policy pass cannot be read: %s",
                           diag_text(&diag, r));
@@ -249,7 +249,7 @@ int manager_new(const char *config_path, const char *state_path, int listen_fd, 
                 log_error("%s", diag_text(&diag, r));
                 return r;
         }
-        r = jobs_start(manager);
+        r = dispatch_start(manager);
         if (r < 0)
                 return log_error_errno(r, "Cannot start the worker threads");
         r = add_sources(manager);
@@ -276,9 +276,10 @@ Manager *manager_free(Manager *manager) {
         if (!manager)
                 return NULL;
         waiters_free(manager);
-        inhibit_free(manager);
+        inhibitors_done(&manager->inhibitors);
+        monitors_done(&manager->monitors);
         server_free(manager->server);
-        jobs_free(manager);
+        dispatch_free(manager);
         schedule_free(manager);
         store_close(manager->reader_store);
         store_close(manager->store);

@@ -10,6 +10,8 @@
 
 #include "base/log.h"
 #include "base/span.h"
+#include "daemon/dispatch.h"
+#include "daemon/inhibit.h"
 #include "daemon/methods.h"
 #include "daemon/reply.h"
 #include "janitor/history.h"
@@ -29,8 +31,11 @@ Right methods_right(void *userdata, const Peer *peer) {
 }
 
 void methods_on_gone(void *userdata, Connection *connection) {
-        waiters_on_gone(userdata, connection);
-        inhibit_on_gone(userdata, connection);
+        Manager *manager = userdata;
+
+        monitors_remove(&manager->monitors, connection);
+        waiters_on_gone(manager, connection);
+        dispatch_gone(manager, connection);
 }
 
 static void on_get_status(Manager *manager, Connection *connection, const VarlinkCall *call) {
@@ -54,7 +59,7 @@ static void on_monitor(Manager *manager, Connection *connection, const VarlinkCa
         }
         r = json_add_string(parameters, "event", "status");
         r |= json_add(parameters, "status", manager_status(manager));
-        if (r < 0 || waiter_add_monitor(manager, connection) < 0) {
+        if (r < 0 || monitors_add(&manager->monitors, connection) < 0) {
                 reply_no_memory(connection);
                 return;
         }
@@ -101,9 +106,9 @@ static void submit(Manager *manager, Connection *connection, Job *job, bool look
         JobKind kind = job->kind;
         char id[RECEIPT_ID_MAX];
 
-        if (!looks &&
-            job_queue_full(worker_queued(manager->workers.janitor) + inhibit_waiting(manager),
-                           connection_peer(connection)->uid)) {
+        if (!looks && job_queue_full(worker_queued(manager->workers.janitor) +
+                                             inhibitors_waiting(&manager->inhibitors),
+                                     connection_peer(connection)->uid)) {
                 job_free(job);
                 reply_error(connection, ERROR_BUSY, "reason", "too many jobs are waiting");
                 return;
@@ -165,7 +170,7 @@ static bool read_clear(const Manager *manager, Connection *connection, const Jso
                  wait_sec > WAIT_SEC_MAX)
                 wrong = "waitSec";
         else if (json_read_string(parameters, "inhibitor", &ret->token) < 0 ||
-                 (ret->token && !inhibit_token_valid(ret->token)))
+                 (ret->token && !inhibitor_token_valid(ret->token)))
                 wrong = "inhibitor";
         else if (json_read_bool(parameters, "ignoreInhibitors", &ret->ignore_inhibitors) < 0)
                 wrong = "ignoreInhibitors";
@@ -207,7 +212,7 @@ void methods_submit_clear(Manager *manager, Connection *connection, Job *job, bo
 
 /* The receipt tells which inhibitors were overridden. */
 static int note_inhibitors(const Manager *manager, const char *token, Strv *notes) {
-        cleanup_free char *names = inhibit_text(manager, token), *text = NULL;
+        cleanup_free char *names = inhibitors_text(&manager->inhibitors, token), *text = NULL;
 
         if (!names)
                 return -ENOMEM;
@@ -218,6 +223,46 @@ static int note_inhibitors(const Manager *manager, const char *token, Strv *note
                 return -ENOMEM;
         }
         return strv_add(notes, text);
+}
+
+/* Keeps a clear until nothing blocks it. Takes `job` over. */
+static void hold_clear(Manager *manager, Connection *connection, Job *job, const char *token,
+                       bool more, uint64_t wait_usec) {
+        cleanup(request_free) Request *request = calloc(1, sizeof(*request));
+
+        if (!request) {
+                job_free(job);
+                reply_no_memory(connection);
+                return;
+        }
+        request->clear = job;
+        if (job_queue_full(worker_queued(manager->workers.janitor) +
+                                   inhibitors_waiting(&manager->inhibitors),
+                           connection_peer(connection)->uid)) {
+                reply_error(connection, ERROR_BUSY, "reason", "too many jobs are waiting");
+                return;
+        }
+        request->connection = connection;
+        request->more = more;
+        request->deadline_usec = dispatch_now_usec(manager) + wait_usec;
+        snprintf(request->token, sizeof(request->token), "%s", token ?: "");
+        inhibit_reply_waiting(&manager->inhibitors, request);
+        inhibitors_add(&manager->inhibitors, TAKE_PTR(request), NULL);
+}
+
+static void on_inhibit(Manager *manager, Connection *connection, const VarlinkCall *call) {
+        cleanup(request_free) Request *request = NULL;
+        const char *outer = NULL;
+
+        if (inhibit_read(connection, call, &request, &outer) < 0)
+                return;
+        if (inhibitors_full(&manager->inhibitors, request->who.uid)) {
+                reply_error(connection, ERROR_BUSY, "reason", "too many inhibitors");
+                return;
+        }
+        inhibitors_add(&manager->inhibitors, TAKE_PTR(request), outer);
+        schedule_withdraw_pass(manager);
+        dispatch_advance(manager);
 }
 
 static void on_clear(Manager *manager, Connection *connection, const VarlinkCall *call) {
@@ -239,9 +284,9 @@ static void on_clear(Manager *manager, Connection *connection, const VarlinkCall
                 return;
         }
         job->options = clear.options;
-        if (!looks && !clear.ignore_inhibitors && inhibit_blocks(manager, clear.token))
-                inhibit_hold_clear(manager, connection, TAKE_PTR(job), clear.token, call->more,
-                                   wait_usec);
+        if (!looks && !clear.ignore_inhibitors &&
+            inhibitors_block(&manager->inhibitors, clear.token))
+                hold_clear(manager, connection, TAKE_PTR(job), clear.token, call->more, wait_usec);
         else
                 submit(manager, connection, TAKE_PTR(job), looks, call->more, wait_usec);
 }
@@ -464,7 +509,7 @@ static const struct {
         { INTERFACE_NAME ".GetMetrics", RIGHT_LOOK, on_get_metrics },
         { INTERFACE_NAME ".Monitor", RIGHT_LOOK, on_monitor },
         { INTERFACE_NAME ".Clear", RIGHT_ACT, on_clear },
-        { INTERFACE_NAME ".Inhibit", RIGHT_ACT, inhibit_on_call },
+        { INTERFACE_NAME ".Inhibit", RIGHT_ACT, on_inhibit },
         { INTERFACE_NAME ".Rollback", RIGHT_ACT, on_rollback },
         { INTERFACE_NAME ".Reload", RIGHT_ACT, on_reload },
 };

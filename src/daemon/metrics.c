@@ -63,9 +63,11 @@ static void put_health(FILE *file, const Manager *manager) {
         for (AlarmKind kind = 0; kind < ALARM_MAX; kind++)
                 labelled(file, "alarm", "kind", alarm_kind_to_string(kind),
                          manager->alarms.v[kind].standing);
-        gauge(file, "inhibitors", "Inhibitors that are held.", (int64_t)inhibit_count(manager));
+        gauge(file, "inhibitors", "Inhibitors that are held.",
+              (int64_t)inhibitors_count(&manager->inhibitors));
         gauge(file, "jobs_waiting", "Clears and rollbacks that wait.",
-              (int64_t)(worker_queued(manager->workers.janitor) + inhibit_waiting(manager)));
+              (int64_t)(worker_queued(manager->workers.janitor) +
+                        inhibitors_waiting(&manager->inhibitors)));
 }
 
 static void put_builder(FILE *file, const Manager *manager) {

@@ -10,8 +10,8 @@
 
 #include "base/log.h"
 #include "base/span.h"
+#include "daemon/dispatch.h"
 #include "daemon/job-log.h"
-#include "daemon/jobs.h"
 
 #define BACKOFF_FIRST_USEC (2 * USEC_PER_SEC)
 /* Events come in swarms: a poll waits for this much silence, but not for longer than that. */
@@ -22,14 +22,6 @@
 #define PASS_BACKOFF_MAX_USEC USEC_PER_HOUR
 /* However short the interval: other jobs take their time, too. */
 #define OVERDUE_MIN_USEC (15 * USEC_PER_SEC)
-
-static uint64_t loop_now_usec(const Manager *manager) {
-        uint64_t usec = 0;
-
-        if (sd_event_now(manager->event, CLOCK_BOOTTIME, &usec) < 0)
-                return 0;
-        return usec;
-}
 
 /* From one poll to the next, so that the engine spends no more than its share of time on them. */
 static uint64_t pause_usec(const Manager *manager) {
@@ -56,7 +48,7 @@ static void arm(Manager *manager) {
 void schedule_poll_within(Manager *manager, uint64_t usec) {
         Schedule *schedule = &manager->schedule;
 
-        schedule->wanted_usec = MIN(schedule->wanted_usec, loop_now_usec(manager) + usec);
+        schedule->wanted_usec = MIN(schedule->wanted_usec, dispatch_now_usec(manager) + usec);
         arm(manager);
 }
 
@@ -79,7 +71,7 @@ TagEvents *schedule_tag_events(const Manager *manager) {
 Surroundings schedule_surroundings(const Manager *manager) {
         return (Surroundings){
                 .quiet_sec = schedule_quiet_sec(manager),
-                .n_inhibitors = inhibit_count(manager),
+                .n_inhibitors = inhibitors_count(&manager->inhibitors),
                 .tag_events = schedule_tag_events(manager),
         };
 }
@@ -87,7 +79,7 @@ Surroundings schedule_surroundings(const Manager *manager) {
 /* When the next poll has to have ended. The timer's clock stands still while the host sleeps. */
 static void expect_poll(Manager *manager) {
         Schedule *schedule = &manager->schedule;
-        uint64_t now_usec = loop_now_usec(manager), usec = manager->config->poll_interval_usec;
+        uint64_t now_usec = dispatch_now_usec(manager), usec = manager->config->poll_interval_usec;
 
         if (schedule->next_usec > now_usec)
                 usec = MAX(usec, schedule->next_usec - now_usec);
@@ -101,7 +93,7 @@ static int on_overdue(sd_event_source *source, uint64_t usec, void *userdata) {
         Manager *manager = userdata;
 
         (void)usec;
-        jobs_poll_overdue(manager, loop_now_usec(manager) - manager->schedule.polled_usec);
+        dispatch_poll_overdue(manager, dispatch_now_usec(manager) - manager->schedule.polled_usec);
         /* As long as it lasts: the job that is in the way may be another by then. */
         sd_event_source_set_time_relative(source, manager->config->poll_interval_usec);
         return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
@@ -127,7 +119,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
         schedule->wanted_usec = USEC_INFINITY;
         schedule->news_first_usec = schedule->news_last_usec = 0;
         if (submit(manager, JOB_POLL, id) < 0) {
-                schedule->next_usec = loop_now_usec(manager) + manager->config->poll_interval_usec;
+                schedule->next_usec =
+                        dispatch_now_usec(manager) + manager->config->poll_interval_usec;
                 arm(manager);
         } else {
                 schedule->polling = true;
@@ -162,10 +155,10 @@ static void maybe_pass(Manager *manager) {
         Schedule *schedule = &manager->schedule;
 
         if (!manager->engine.summary.due || schedule->pass_id[0] ||
-            job_queue_removes(&manager->workers.queue) || !inhibit_idle(manager) ||
+            job_queue_removes(&manager->workers.queue) || manager->inhibitors.first ||
             manager->stopping)
                 return;
-        if (loop_now_usec(manager) < schedule->pass_after_usec) {
+        if (dispatch_now_usec(manager) < schedule->pass_after_usec) {
                 schedule->next_usec = MIN(schedule->next_usec, schedule->pass_after_usec);
                 return;
         }
@@ -184,14 +177,14 @@ static void poll_failed(Manager *manager, const Job *job) {
         manager->engine.counters.poll_failures++;
         manager_engine_is(manager, job->error, diag_text(&job->diag, job->error));
         schedule->next_usec =
-                loop_now_usec(manager) + MIN(backoff_usec, manager->config->poll_interval_usec);
+                dispatch_now_usec(manager) + MIN(backoff_usec, manager->config->poll_interval_usec);
 }
 
 void schedule_poll_done(Manager *manager, Job *job) {
         Schedule *schedule = &manager->schedule;
 
         schedule->polling = false;
-        schedule->polled_usec = loop_now_usec(manager);
+        schedule->polled_usec = dispatch_now_usec(manager);
         if (job->error == -ECANCELED)
                 return;
         manager->engine.counters.polls++;
@@ -203,12 +196,12 @@ void schedule_poll_done(Manager *manager, Job *job) {
                 if (manager->engine.summary.changed)
                         schedule->activity_usec = now_boottime_usec();
                 manager_engine_is(manager, 0, NULL);
-                schedule->next_usec = loop_now_usec(manager) + interval_usec(manager);
+                schedule->next_usec = dispatch_now_usec(manager) + interval_usec(manager);
                 maybe_pass(manager);
         }
         arm(manager);
         expect_poll(manager);
-        jobs_update_alarms(manager);
+        dispatch_update_alarms(manager);
         metrics_write(manager);
 }
 
@@ -232,7 +225,7 @@ void schedule_pass_done(Manager *manager, const Job *job) {
                 schedule->n_vain = 0;
         }
         schedule->pass_after_usec =
-                loop_now_usec(manager) + MIN(backoff_usec, PASS_BACKOFF_MAX_USEC);
+                dispatch_now_usec(manager) + MIN(backoff_usec, PASS_BACKOFF_MAX_USEC);
         alarms_policy_run(&manager->alarms, &result, manager->engine.summary.pressure);
         metrics_write(manager);
         schedule_poll_within(manager, FREED_SETTLE_USEC);
@@ -263,7 +256,7 @@ static int on_watcher(sd_event_source *source, int fd, uint32_t revents, void *u
                 schedule_withdraw_pass(manager); /* it was to begin in a quiet host */
                 schedule->activity_usec = news.last_usec;
         }
-        schedule->news_last_usec = loop_now_usec(manager);
+        schedule->news_last_usec = dispatch_now_usec(manager);
         if (schedule->news_first_usec == 0)
                 schedule->news_first_usec = schedule->news_last_usec;
         arm(manager);
@@ -310,7 +303,7 @@ int schedule_start(Manager *manager) {
         int r;
 
         schedule->wanted_usec = USEC_INFINITY;
-        schedule->next_usec = schedule->polled_usec = loop_now_usec(manager);
+        schedule->next_usec = schedule->polled_usec = dispatch_now_usec(manager);
         schedule->activity_usec = now_boottime_usec();
         r = tag_events_new(&schedule->tag_events);
         if (r >= 0)

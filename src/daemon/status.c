@@ -73,7 +73,7 @@ static Json *images_json(const Summary *summary) {
 static Hold hold_now(const Manager *manager, Hold said) {
         if (said == HOLD_OBSERVE || said == HOLD_GRACE)
                 return said;
-        if (inhibit_count(manager) > 0)
+        if (inhibitors_count(&manager->inhibitors) > 0)
                 return HOLD_INHIBITED;
         if (said != HOLD_INHIBITED)
                 return said;
@@ -163,6 +163,27 @@ static Json *store_json(const Manager *manager) {
         return r < 0 ? NULL : TAKE_PTR(json);
 }
 
+static Json *inhibitors_json(const Inhibitors *inhibitors) {
+        cleanup(json_free) Json *array = json_new_array();
+
+        for (const Request *request = inhibitors->first; request; request = request->next) {
+                cleanup(json_free) Json *json = NULL;
+                int r;
+
+                if (!request->held)
+                        continue;
+                json = json_new_object();
+                r = json_add_string(json, "why", request->why);
+                r |= json_add(json, "who", who_json(&request->who));
+                r |= json_add_int(json, "since", request->since_sec);
+                r |= json_add_int(json, "until", request->until_sec);
+                r |= json_add(array, NULL, TAKE_PTR(json));
+                if (r < 0)
+                        return NULL;
+        }
+        return TAKE_PTR(array);
+}
+
 static Json *alarms_json(const Alarms *alarms) {
         cleanup(json_free) Json *array = json_new_array();
 
@@ -222,7 +243,8 @@ Json *manager_status(const Manager *manager) {
                                            ? &manager->engine.summary.engine
                                            : NULL;
         cleanup(json_free) Json *json = json_new_object();
-        size_t n_queued = worker_queued(manager->workers.janitor) + inhibit_waiting(manager);
+        size_t n_queued =
+                worker_queued(manager->workers.janitor) + inhibitors_waiting(&manager->inhibitors);
         Json *engine_state =
                 engine_json(manager->config->docker_socket, engine, manager->engine.reason);
         int r;
@@ -238,7 +260,7 @@ Json *manager_status(const Manager *manager) {
         r |= json_add(json, "apps",
                       manager->engine.apps ? json_copy(manager->engine.apps)
                                            : configured_apps(manager->config));
-        r |= json_add(json, "inhibitors", inhibit_json(manager));
+        r |= json_add(json, "inhibitors", inhibitors_json(&manager->inhibitors));
         r |= json_add(json, "alarms", alarms_json(&manager->alarms));
         if (manager->workers.queue.current.id[0] && manager->workers.queue.current.kind != JOB_POLL)
                 r |= json_add(json, "job", current_json(&manager->workers.queue.current));

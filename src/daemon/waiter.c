@@ -101,10 +101,6 @@ void waiter_add_for_job(Manager *manager, Connection *connection, const char *jo
         }
 }
 
-int waiter_add_monitor(Manager *manager, Connection *connection) {
-        return waiter_new(manager, connection) ? 0 : -ENOMEM;
-}
-
 const char *waiters_find_plan(const Manager *manager) {
         for (const Waiter *waiter = manager->waiters; waiter; waiter = waiter->next)
                 if (waiter->kind == JOB_PLAN && waiter->timer &&
@@ -113,18 +109,15 @@ const char *waiters_find_plan(const Manager *manager) {
         return NULL;
 }
 
-static Json *progress_json(const Manager *manager, const JobEvent *event) {
-        cleanup(json_free) Json *json = json_new_object();
-        int r;
-
-        r = json_add_string(json, "jobId", event->job_id);
-        r |= json_add_string(json, "step", event->step);
-        r |= json_add_string(json, "message", event->message);
-        r |= json_add_int(json, "pass", event->pass);
-        r |= json_add_int(json, "elapsedSec",
-                          event->time_sec - manager->workers.queue.current.started_sec);
-        r |= json_add_int(json, "engineReportedBytes", (int64_t)event->engine_bytes);
-        return r < 0 ? NULL : TAKE_PTR(json);
+static Json *event_progress_json(const Manager *manager, const JobEvent *event) {
+        return progress_json(&(Progress){
+                .job_id = event->job_id,
+                .step = event->step,
+                .message = event->message,
+                .round = event->pass,
+                .elapsed_sec = event->time_sec - manager->workers.queue.current.started_sec,
+                .engine_bytes = event->engine_bytes,
+        });
 }
 
 /* The job ended as it was to, and its answer can't be given. What it did can be read later. */
@@ -236,14 +229,14 @@ static int done_json(const Job *job, Json *parameters) {
         return r;
 }
 
-static void tell_monitor(const Manager *manager, Connection *connection, const JobEvent *event) {
+static void tell_monitors(const Manager *manager, const JobEvent *event) {
         cleanup(json_free) Json *parameters = json_new_object();
         const Job *job = event->job;
         int r;
 
         if (event->kind == JOB_EVENT_PROGRESS) {
                 r = json_add_string(parameters, "event", "progress");
-                r |= json_add(parameters, "progress", progress_json(manager, event));
+                r |= json_add(parameters, "progress", event_progress_json(manager, event));
         } else if (event->kind == JOB_EVENT_DONE &&
                    (job->kind == JOB_ROLLBACK ||
                     (job->kind == JOB_PASS &&
@@ -254,24 +247,23 @@ static void tell_monitor(const Manager *manager, Connection *connection, const J
                 return;
         }
         if (r >= 0)
-                connection_reply(connection, parameters, true);
+                monitors_reply(&manager->monitors, parameters);
 }
 
 void waiters_tell(Manager *manager, const JobEvent *event) {
+        if (manager->monitors.first)
+                tell_monitors(manager, event);
         for (Waiter *waiter = manager->waiters, *next; waiter; waiter = next) {
                 Connection *connection = waiter->connection;
 
                 next = waiter->next;
-                if (waiter->job_id[0] == '\0') {
-                        tell_monitor(manager, connection, event);
-                        continue;
-                }
                 if (strcmp(waiter->job_id, event->job_id) != 0)
                         continue;
                 if (event->kind == JOB_EVENT_STARTED) {
                         waiter->timer = sd_event_source_disable_unref(waiter->timer);
                 } else if (event->kind == JOB_EVENT_PROGRESS && waiter->more) {
-                        reply_member(connection, "progress", progress_json(manager, event), true);
+                        reply_member(connection, "progress", event_progress_json(manager, event),
+                                     true);
                 } else if (event->kind == JOB_EVENT_DONE) {
                         waiter_free(waiter);
                         if (event->job->error >= 0)
@@ -279,18 +271,5 @@ void waiters_tell(Manager *manager, const JobEvent *event) {
                         else
                                 reply_failure(connection, event->job);
                 }
-        }
-}
-
-void waiters_tell_monitors(Manager *manager, const char *what, const char *message) {
-        for (Waiter *waiter = manager->waiters; waiter; waiter = waiter->next) {
-                cleanup(json_free) Json *parameters = NULL;
-
-                if (waiter->job_id[0] != '\0')
-                        continue;
-                parameters = json_new_object();
-                if (json_add_string(parameters, "event", what) >= 0 &&
-                    json_add_string(parameters, "message", message) >= 0)
-                        connection_reply(waiter->connection, parameters, true);
         }
 }

@@ -7,16 +7,26 @@
 #include "base/log.h"
 #include "base/span.h"
 #include "base/text.h"
+#include "daemon/dispatch.h"
+#include "daemon/inhibit.h"
 #include "daemon/job-log.h"
-#include "daemon/jobs.h"
+#include "daemon/methods.h"
+#include "daemon/reply.h"
+#include "wire/interface.h"
 
 #define DRAIN_USEC USEC_PER_SEC
 #define DRAIN_TICK_USEC (20 * USEC_PER_MSEC)
 
+uint64_t dispatch_now_usec(const Manager *manager) {
+        uint64_t usec = 0;
+
+        return sd_event_now(manager->event, CLOCK_BOOTTIME, &usec) < 0 ? 0 : usec;
+}
+
 bool manager_withdraw(Manager *manager, const char *job_id) {
         if (!workers_withdraw(&manager->workers, job_id))
                 return false;
-        inhibit_turn(manager);
+        dispatch_advance(manager);
         return true;
 }
 
@@ -54,7 +64,91 @@ void manager_engine_is(Manager *manager, int error, const char *reason) {
                 log_info("Engine %s answers at %s, API %s", manager->engine.summary.engine.version,
                          manager->config->docker_socket,
                          manager->engine.summary.engine.api_version);
-        waiters_tell_monitors(manager, "engine", reason ?: "the engine answers");
+        monitors_tell(&manager->monitors, "engine", reason ?: "the engine answers");
+}
+
+/* Ends an inhibitor, held or not, or forgets a clear that waits. Frees the request. */
+static void end_request(Manager *manager, Request *request, const char *what) {
+        cleanup(request_free) Request *ended = inhibitors_take(&manager->inhibitors, request);
+
+        if (!ended->held)
+                return;
+        inhibit_tell(ended, &manager->monitors, what);
+        if (inhibitors_count(&manager->inhibitors) == 0)
+                schedule_poll_within(manager, FREED_SETTLE_USEC);
+}
+
+void dispatch_advance(Manager *manager) {
+        uint64_t now_usec = dispatch_now_usec(manager), left_usec;
+        Request *request;
+
+        while (!manager->stopping &&
+               (request = inhibitors_next(&manager->inhibitors,
+                                          job_queue_removes(&manager->workers.queue)))) {
+                if (request->clear) {
+                        cleanup(request_free) Request *clear =
+                                inhibitors_take(&manager->inhibitors, request);
+
+                        left_usec = clear->deadline_usec - MIN(clear->deadline_usec, now_usec);
+                        methods_submit_clear(manager, clear->connection, TAKE_PTR(clear->clear),
+                                             clear->more, left_usec);
+                } else {
+                        request_hold(request, now_usec, now_realtime_sec());
+                        inhibit_tell(request, &manager->monitors, "holds");
+                        inhibit_reply(request, false);
+                }
+        }
+}
+
+void dispatch_gone(Manager *manager, Connection *connection) {
+        Request *request = inhibitors_find(&manager->inhibitors, connection);
+
+        if (!request)
+                return;
+        end_request(manager, request, "ends");
+        dispatch_advance(manager);
+}
+
+void dispatch_stop_requests(Manager *manager) {
+        for (Request *request = manager->inhibitors.first, *next; request; request = next) {
+                next = request->next;
+                if (request->held)
+                        continue;
+                reply_error(request->connection, ERROR_SHUTTING_DOWN, NULL, NULL);
+                end_request(manager, request, "");
+        }
+}
+
+static void end_expired_requests(Manager *manager) {
+        int64_t now_sec = now_realtime_sec();
+        Request *request;
+
+        while ((request = inhibitors_expired(&manager->inhibitors, dispatch_now_usec(manager)))) {
+                if (request->clear) {
+                        cleanup_free char *busy =
+                                job_queue_busy_text(&manager->workers.queue, now_sec);
+
+                        inhibit_reply_busy(&manager->inhibitors, request, busy);
+                } else {
+                        inhibit_reply(request, true);
+                }
+                end_request(manager, request, "ends: its time is over");
+                dispatch_advance(manager);
+        }
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+        (void)source;
+        (void)usec;
+        end_expired_requests(userdata);
+        return 0;
+}
+
+/* Before each turn of the loop the timer is set to the next time at which something is due. */
+static int on_prepare(sd_event_source *source, void *userdata) {
+        Manager *manager = userdata;
+
+        return sd_event_source_set_time(source, inhibitors_deadline(&manager->inhibitors));
 }
 
 static AlarmFacts alarm_facts(const Manager *manager) {
@@ -81,20 +175,20 @@ static void announce(Manager *manager, AlarmChanges changes) {
                 text = text_format("%s %s: %s", alarm_kind_to_string(kind),
                                    alarm->standing ? "raised" : "cleared", alarm->message ?: "");
                 if (text)
-                        waiters_tell_monitors(manager, "alarm", text);
+                        monitors_tell(&manager->monitors, "alarm", text);
                 if (manager->config->alarm_command)
                         alarm_hooks_run(&manager->hooks, manager->config->alarm_command, kind,
                                         alarm);
         }
 }
 
-void jobs_update_alarms(Manager *manager) {
+void dispatch_update_alarms(Manager *manager) {
         AlarmFacts facts = alarm_facts(manager);
 
         announce(manager, alarms_update(&manager->alarms, &facts));
 }
 
-void jobs_poll_overdue(Manager *manager, uint64_t usec) {
+void dispatch_poll_overdue(Manager *manager, uint64_t usec) {
         int64_t now_sec = now_realtime_sec();
         cleanup_free char *busy = job_queue_busy_text(&manager->workers.queue, now_sec);
 
@@ -158,7 +252,7 @@ static void on_job_done(Manager *manager, Job *job) {
         default:
                 break;
         }
-        inhibit_turn(manager);
+        dispatch_advance(manager);
 }
 
 /* The last answers leave with the loop still turning; a client that does not read them is not
@@ -246,7 +340,7 @@ static int on_last_policy_run(void *userdata, const Run *run) {
         return 0;
 }
 
-int jobs_remember(Manager *manager, Diag *reterr_diag) {
+int dispatch_load(Manager *manager, Diag *reterr_diag) {
         int r;
 
         r = store_list_runs(manager->store, "clear", 0, 1, on_last_clear, manager, reterr_diag);
@@ -256,7 +350,7 @@ int jobs_remember(Manager *manager, Diag *reterr_diag) {
         return r;
 }
 
-int jobs_start(Manager *manager) {
+int dispatch_start(Manager *manager) {
         int r;
 
         r = worker_new(WORKER_JANITOR, manager->store, &manager->workers.janitor);
@@ -270,13 +364,21 @@ int jobs_start(Manager *manager) {
                 r = sd_event_add_io(manager->event, &manager->reader_source,
                                     worker_fd(manager->workers.reader), EPOLLIN, on_reader,
                                     manager);
+        if (r >= 0)
+                r = sd_event_add_time(manager->event, &manager->timer, CLOCK_BOOTTIME,
+                                      USEC_INFINITY, 10 * USEC_PER_MSEC, on_timer, manager);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(manager->timer, SD_EVENT_ON);
+        if (r >= 0)
+                r = sd_event_source_set_prepare(manager->timer, on_prepare);
         /* Otherwise it is swept once it is known what there is. */
         return r < 0 || !manager->engine.store.readable ? r : submit_sweep(manager);
 }
 
-void jobs_free(Manager *manager) {
+void dispatch_free(Manager *manager) {
         sd_event_source_disable_unref(manager->worker_source);
         sd_event_source_disable_unref(manager->reader_source);
         sd_event_source_disable_unref(manager->drain_timer);
+        sd_event_source_disable_unref(manager->timer);
         workers_done(&manager->workers);
 }

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * What the loop does when something happens: a worker tells of a job, a time is reached, a caller leaves.
+ * Here the facts go into the cores (queue, inhibitors, schedule, alarms), and what the cores decide is
+ * carried out.
+ */
+
+#include "daemon/manager.h"
+
+/* What is known of earlier clears and passes, from the store; before the workers have it. */
+int dispatch_load(Manager *manager, Diag *reterr_diag) must_check;
+int dispatch_start(Manager *manager) must_check;
+/* Raises and clears alarms, and tells people: after every poll, failed polls too. */
+void dispatch_update_alarms(Manager *manager);
+/* No poll has ended for `usec`. */
+void dispatch_poll_overdue(Manager *manager, uint64_t usec);
+void dispatch_free(Manager *manager);
+
+/* CLOCK_BOOTTIME of this turn of the loop. Timers run by it; no test moves it. */
+uint64_t dispatch_now_usec(const Manager *manager);
+/* Lets go all requests that need not wait any longer. To be called when a job has ended or was withdrawn, and
+ * when a request came or went. */
+void dispatch_advance(Manager *manager);
+/* The peer is gone: its inhibitor ends, its waiting clear is forgotten. */
+void dispatch_gone(Manager *manager, Connection *connection);
+/* The daemon stops: callers whose requests wait are told. Held inhibitors end with their connections. */
+void dispatch_stop_requests(Manager *manager);
