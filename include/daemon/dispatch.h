@@ -12,10 +12,6 @@
 /* What is known of earlier clears and passes, from the store; before the workers have it. */
 int dispatch_load(Manager *manager, Diag *reterr_diag) must_check;
 int dispatch_start(Manager *manager) must_check;
-/* Raises and clears alarms, and tells people: after every poll, failed polls too. */
-void dispatch_update_alarms(Manager *manager);
-/* No poll has ended for `usec`. */
-void dispatch_poll_overdue(Manager *manager, uint64_t usec);
 void dispatch_free(Manager *manager);
 
 /* CLOCK_BOOTTIME of this turn of the loop. Timers run by it; no test moves it. */
@@ -25,5 +21,14 @@ uint64_t dispatch_now_usec(const Manager *manager);
 void dispatch_advance(Manager *manager);
 /* The peer is gone: its inhibitor ends, its waiting clear is forgotten. */
 void dispatch_gone(Manager *manager, Connection *connection);
-/* The daemon stops: callers whose requests wait are told. Held inhibitors end with their connections. */
-void dispatch_stop_requests(Manager *manager);
+/* Takes back a policy run that has not started: an inhibitor need not wait for it. */
+void dispatch_withdraw_policy(Manager *manager);
+/* Another configuration is in force: follows it, and polls at once. */
+void dispatch_reload(Manager *manager);
+/* The daemon stops. Callers whose requests wait are told; held inhibitors end with their connections. */
+void dispatch_stop(Manager *manager);
+
+/* The engine answers, and its event stream is connected. */
+bool dispatch_hears_events(const Manager *manager);
+/* What the loop thread tells a decision of policy. */
+Surroundings dispatch_policy_context(const Manager *manager);

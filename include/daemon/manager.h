@@ -12,6 +12,7 @@
 #include "conf/config.h"
 #include "daemon/access.h"
 #include "daemon/alarm-notice.h"
+#include "daemon/event-stream.h"
 #include "daemon/inhibitors.h"
 #include "daemon/metrics.h"
 #include "daemon/monitors.h"
@@ -23,7 +24,7 @@
 struct Manager {
         sd_event *event;
         sd_event_source *worker_source, *reader_source, *watchdog_timer, *extend_timer,
-                *drain_timer, *timer;
+                *drain_timer, *timer, *overdue_timer;
         char *config_path;
         Config *config;
         char *config_error; /* why the newest file is not in force, or NULL */
@@ -38,6 +39,7 @@ struct Manager {
         Monitors monitors;
         Inhibitors inhibitors;
         Schedule schedule;
+        EventStream events;
         Alarms alarms;
         AlarmHooks hooks;
         EngineState engine;
@@ -68,9 +70,6 @@ int manager_reload(Manager *manager, Strv *ret_restart_keys, char **reterr_text)
 
 /* Takes back and drops a job that has not started: true; false if it has. */
 bool manager_withdraw(Manager *manager, const char *job_id);
-
-/* Whether the engine answers is known anew: `error` 0 and `reason` NULL, it does. Logs a change once. */
-void manager_engine_is(Manager *manager, int error, const char *reason);
 
 /* Type Status, or NULL on out of memory. */
 Json *manager_status(const Manager *manager);

@@ -55,7 +55,7 @@ static void notify_status(Manager *manager) {
         sd_notifyf(false, "STATUS=%s", text);
 }
 
-void manager_engine_is(Manager *manager, int error, const char *reason) {
+static void engine_is(Manager *manager, int error, const char *reason) {
         if (!engine_state_set(&manager->engine, error, reason))
                 return;
         if (reason)
@@ -67,6 +67,10 @@ void manager_engine_is(Manager *manager, int error, const char *reason) {
         monitors_tell(&manager->monitors, "engine", reason ?: "the engine answers");
 }
 
+static void poll_within(Manager *manager, uint64_t usec) {
+        schedule_poll_within(&manager->schedule, dispatch_now_usec(manager), usec);
+}
+
 /* Ends an inhibitor, held or not, or forgets a clear that waits. Frees the request. */
 static void end_request(Manager *manager, Request *request, const char *what) {
         cleanup(request_free) Request *ended = inhibitors_take(&manager->inhibitors, request);
@@ -75,7 +79,7 @@ static void end_request(Manager *manager, Request *request, const char *what) {
                 return;
         inhibit_tell(ended, &manager->monitors, what);
         if (inhibitors_count(&manager->inhibitors) == 0)
-                schedule_poll_within(manager, FREED_SETTLE_USEC);
+                poll_within(manager, SETTLE_USEC);
 }
 
 void dispatch_advance(Manager *manager) {
@@ -109,16 +113,6 @@ void dispatch_gone(Manager *manager, Connection *connection) {
         dispatch_advance(manager);
 }
 
-void dispatch_stop_requests(Manager *manager) {
-        for (Request *request = manager->inhibitors.first, *next; request; request = next) {
-                next = request->next;
-                if (request->held)
-                        continue;
-                reply_error(request->connection, ERROR_SHUTTING_DOWN, NULL, NULL);
-                end_request(manager, request, "");
-        }
-}
-
 static void end_expired_requests(Manager *manager) {
         int64_t now_sec = now_realtime_sec();
         Request *request;
@@ -137,18 +131,75 @@ static void end_expired_requests(Manager *manager) {
         }
 }
 
+bool dispatch_hears_events(const Manager *manager) {
+        return manager->events.connected && !manager->engine.reason;
+}
+
+static ScheduleFacts schedule_facts(const Manager *manager) {
+        return (ScheduleFacts){
+                .config = manager->config,
+                .summary = &manager->engine.summary,
+                .event_stream_connected = dispatch_hears_events(manager),
+                .busy = job_queue_removes(&manager->workers.queue) || manager->inhibitors.first,
+                .now_usec = dispatch_now_usec(manager),
+                .host_usec = now_boottime_usec(),
+        };
+}
+
+Surroundings dispatch_policy_context(const Manager *manager) {
+        return (Surroundings){
+                .quiet_sec = schedule_quiet_sec(&manager->schedule, now_boottime_usec()),
+                .n_inhibitors = inhibitors_count(&manager->inhibitors),
+                .tag_events = event_stream_tags(&manager->events),
+        };
+}
+
+static int submit(Manager *manager, JobKind kind, char ret_id[static RECEIPT_ID_MAX]) {
+        Job *job = calloc(1, sizeof(*job));
+
+        if (!job)
+                return -ENOMEM;
+        job->kind = kind;
+        job->around = dispatch_policy_context(manager);
+        return workers_submit(&manager->workers, job, ret_id);
+}
+
+static void poll_if_due(Manager *manager) {
+        ScheduleFacts facts = schedule_facts(manager);
+        char id[RECEIPT_ID_MAX];
+
+        if (facts.now_usec < schedule_poll_at(&manager->schedule, &facts))
+                return;
+        schedule_poll_begins(&manager->schedule);
+        if (submit(manager, JOB_POLL, id) < 0)
+                schedule_poll_delayed(&manager->schedule, &facts);
+}
+
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
         (void)source;
         (void)usec;
         end_expired_requests(userdata);
+        poll_if_due(userdata);
         return 0;
 }
 
 /* Before each turn of the loop the timer is set to the next time at which something is due. */
 static int on_prepare(sd_event_source *source, void *userdata) {
         Manager *manager = userdata;
+        ScheduleFacts facts = schedule_facts(manager);
+        uint64_t usec = schedule_poll_at(&manager->schedule, &facts);
 
-        return sd_event_source_set_time(source, inhibitors_deadline(&manager->inhibitors));
+        return sd_event_source_set_time(source,
+                                        MIN(usec, inhibitors_deadline(&manager->inhibitors)));
+}
+
+/* The overdue timer runs by CLOCK_MONOTONIC, which stands still while the host sleeps. */
+static void expect_poll(Manager *manager) {
+        ScheduleFacts facts = schedule_facts(manager);
+
+        sd_event_source_set_time_relative(manager->overdue_timer,
+                                          schedule_overdue_usec(&manager->schedule, &facts));
+        sd_event_source_set_enabled(manager->overdue_timer, SD_EVENT_ONESHOT);
 }
 
 static AlarmFacts alarm_facts(const Manager *manager) {
@@ -182,28 +233,99 @@ static void announce(Manager *manager, AlarmChanges changes) {
         }
 }
 
-void dispatch_update_alarms(Manager *manager) {
+static void update_alarms(Manager *manager) {
         AlarmFacts facts = alarm_facts(manager);
 
         announce(manager, alarms_update(&manager->alarms, &facts));
 }
 
-void dispatch_poll_overdue(Manager *manager, uint64_t usec) {
+static int on_overdue(sd_event_source *source, uint64_t usec, void *userdata) {
+        Manager *manager = userdata;
         int64_t now_sec = now_realtime_sec();
         cleanup_free char *busy = job_queue_busy_text(&manager->workers.queue, now_sec);
+        uint64_t late_usec = dispatch_now_usec(manager) - manager->schedule.polled_usec;
 
-        announce(manager, alarms_poll_overdue(&manager->alarms, usec, busy, now_sec));
+        (void)usec;
+        announce(manager, alarms_poll_overdue(&manager->alarms, late_usec, busy, now_sec));
+        /* As long as it lasts: the job that is in the way may be another by then. */
+        sd_event_source_set_time_relative(source, manager->config->poll_interval_usec);
+        return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+void dispatch_withdraw_policy(Manager *manager) {
+        char *id = manager->schedule.policy_id;
+
+        if (id[0] && manager_withdraw(manager, id))
+                id[0] = '\0';
+}
+
+static void on_poll_done(Manager *manager, Job *job) {
+        ScheduleFacts facts;
+
+        if (job->apps) {
+                engine_state_forget_apps(&manager->engine);
+                manager->engine.apps = TAKE_PTR(job->apps);
+        }
+        if (job->error == -ECANCELED)
+                return; /* the daemon stops */
+        manager->engine.counters.polls++;
+        if (job->error < 0) {
+                manager->engine.counters.poll_failures++;
+                engine_is(manager, job->error, diag_text(&job->diag, job->error));
+                facts = schedule_facts(manager);
+                schedule_poll_failed(&manager->schedule, &facts);
+        } else {
+                engine_state_polled(&manager->engine, &job->summary);
+                engine_is(manager, 0, NULL);
+                facts = schedule_facts(manager);
+                if (schedule_polled(&manager->schedule, &facts) &&
+                    submit(manager, JOB_PASS, manager->schedule.policy_id) < 0) {
+                        manager->schedule.policy_id[0] = '\0';
+                        log_error("Out of memory: policy has to wait");
+                }
+        }
+        expect_poll(manager);
+        update_alarms(manager);
+        metrics_write(manager);
+}
+
+static void on_policy_run_done(Manager *manager, const Job *job) {
+        cleanup(policy_result_done) PolicyResult result = policy_result(job);
+        ScheduleFacts facts = schedule_facts(manager);
+
+        schedule_policy_ended(&manager->schedule, &result, &facts);
+        if (result.canceled)
+                return;
+        if (result.recorded || result.error)
+                log_policy_run(&result);
+        engine_state_policy_run(&manager->engine, &result);
+        alarms_policy_run(&manager->alarms, &result, manager->engine.summary.pressure);
+        metrics_write(manager);
+}
+
+static void on_events(void *userdata, const WatcherNews *news) {
+        Manager *manager = userdata;
+
+        manager->engine.counters.events += news->n_events;
+        if (schedule_events(&manager->schedule, dispatch_now_usec(manager), news->last_usec))
+                dispatch_withdraw_policy(manager);
+}
+
+void dispatch_reload(Manager *manager) {
+        int r = event_stream_follow(&manager->events, manager->config);
+
+        if (r < 0)
+                log_warning_errno(r, "Cannot listen to the engine's events; polling alone");
+        dispatch_withdraw_policy(manager); /* it has the configuration of before */
+        schedule_reload(&manager->schedule, dispatch_now_usec(manager));
+        expect_poll(manager);
 }
 
 /* What an earlier daemon could not finish. */
 static int submit_sweep(Manager *manager) {
-        Job *job = calloc(1, sizeof(*job));
         char id[RECEIPT_ID_MAX];
 
-        if (!job)
-                return -ENOMEM;
-        job->kind = JOB_SWEEP;
-        return workers_submit(&manager->workers, job, id);
+        return submit(manager, JOB_SWEEP, id);
 }
 
 /* What a job says of the store. */
@@ -225,11 +347,7 @@ static void store_is(Manager *manager, const Job *job, const StoreState *now) {
 static void on_job_done(Manager *manager, Job *job) {
         switch (job->kind) {
         case JOB_POLL:
-                if (job->apps) {
-                        json_free(manager->engine.apps);
-                        manager->engine.apps = TAKE_PTR(job->apps);
-                }
-                schedule_poll_done(manager, job);
+                on_poll_done(manager, job);
                 break;
         case JOB_SWEEP:
                 log_trash_emptied(job);
@@ -237,7 +355,7 @@ static void on_job_done(Manager *manager, Job *job) {
                         log_error("Out of memory: left-over caches are swept by the next clear");
                 break;
         case JOB_PASS:
-                schedule_pass_done(manager, job);
+                on_policy_run_done(manager, job);
                 break;
         case JOB_CLEAR:
         case JOB_ROLLBACK:
@@ -247,7 +365,7 @@ static void on_job_done(Manager *manager, Job *job) {
                 if (job->kind == JOB_CLEAR && job->result)
                         engine_state_cleared(&manager->engine, job);
                 manager->engine.summary.observed_sec = 0; /* its figures are of before */
-                schedule_poll_within(manager, job->error < 0 ? 0 : FREED_SETTLE_USEC);
+                poll_within(manager, job->error < 0 ? 0 : SETTLE_USEC);
                 break;
         default:
                 break;
@@ -350,35 +468,76 @@ int dispatch_load(Manager *manager, Diag *reterr_diag) {
         return r;
 }
 
-int dispatch_start(Manager *manager) {
+static int start_timers(Manager *manager) {
         int r;
 
-        r = worker_new(WORKER_JANITOR, manager->store, &manager->workers.janitor);
-        if (r >= 0)
-                r = worker_new(WORKER_READER, manager->reader_store, &manager->workers.reader);
-        if (r >= 0)
-                r = sd_event_add_io(manager->event, &manager->worker_source,
-                                    worker_fd(manager->workers.janitor), EPOLLIN, on_worker,
-                                    manager);
-        if (r >= 0)
-                r = sd_event_add_io(manager->event, &manager->reader_source,
-                                    worker_fd(manager->workers.reader), EPOLLIN, on_reader,
-                                    manager);
-        if (r >= 0)
-                r = sd_event_add_time(manager->event, &manager->timer, CLOCK_BOOTTIME,
-                                      USEC_INFINITY, 10 * USEC_PER_MSEC, on_timer, manager);
+        r = sd_event_add_time(manager->event, &manager->timer, CLOCK_BOOTTIME, USEC_INFINITY,
+                              10 * USEC_PER_MSEC, on_timer, manager);
         if (r >= 0)
                 r = sd_event_source_set_enabled(manager->timer, SD_EVENT_ON);
         if (r >= 0)
                 r = sd_event_source_set_prepare(manager->timer, on_prepare);
+        if (r >= 0)
+                r = sd_event_add_time(manager->event, &manager->overdue_timer, CLOCK_MONOTONIC, 0,
+                                      100 * USEC_PER_MSEC, on_overdue, manager);
+        if (r >= 0)
+                expect_poll(manager);
+        return r;
+}
+
+static int start_workers(Manager *manager) {
+        Workers *workers = &manager->workers;
+        int r;
+
+        r = worker_new(WORKER_JANITOR, manager->store, &workers->janitor);
+        if (r >= 0)
+                r = worker_new(WORKER_READER, manager->reader_store, &workers->reader);
+        if (r >= 0)
+                r = sd_event_add_io(manager->event, &manager->worker_source,
+                                    worker_fd(workers->janitor), EPOLLIN, on_worker, manager);
+        if (r >= 0)
+                r = sd_event_add_io(manager->event, &manager->reader_source,
+                                    worker_fd(workers->reader), EPOLLIN, on_reader, manager);
         /* Otherwise it is swept once it is known what there is. */
         return r < 0 || !manager->engine.store.readable ? r : submit_sweep(manager);
 }
 
+int dispatch_start(Manager *manager) {
+        int r;
+
+        schedule_init(&manager->schedule, dispatch_now_usec(manager), now_boottime_usec());
+        manager->events =
+                (EventStream){ .event = manager->event, .handler = on_events, .userdata = manager };
+        r = event_stream_init(&manager->events);
+        if (r >= 0)
+                r = start_workers(manager);
+        if (r >= 0)
+                r = start_timers(manager);
+        return r < 0 ? r : event_stream_follow(&manager->events, manager->config);
+}
+
+void dispatch_stop(Manager *manager) {
+        for (Request *request = manager->inhibitors.first, *next; request; request = next) {
+                next = request->next;
+                if (request->held)
+                        continue;
+                reply_error(request->connection, ERROR_SHUTTING_DOWN, NULL, NULL);
+                end_request(manager, request, "");
+        }
+        worker_stop(manager->workers.janitor);
+        worker_stop(manager->workers.reader);
+        manager->schedule.stopped = true;
+        sd_event_source_set_enabled(manager->overdue_timer, SD_EVENT_OFF);
+        event_stream_stop(&manager->events);
+}
+
 void dispatch_free(Manager *manager) {
+        inhibitors_done(&manager->inhibitors);
         sd_event_source_disable_unref(manager->worker_source);
         sd_event_source_disable_unref(manager->reader_source);
         sd_event_source_disable_unref(manager->drain_timer);
         sd_event_source_disable_unref(manager->timer);
+        sd_event_source_disable_unref(manager->overdue_timer);
         workers_done(&manager->workers);
+        event_stream_done(&manager->events);
 }

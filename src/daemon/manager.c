@@ -102,7 +102,7 @@ int manager_reload(Manager *manager, Strv *ret_restart_keys, char **reterr_text)
                 *ret_restart_keys = keys;
                 keys = STRV_NULL;
                 manager->textfile_broken = false;
-                schedule_reload(manager);
+                dispatch_reload(manager);
         } else {
                 log_error("The configuration was not reloaded; the one in force stays");
                 free(manager->config_error);
@@ -135,10 +135,7 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
         manager->stopping = manager->hooks.stopping = true;
         sd_notify(false, "STOPPING=1");
         server_stop(manager->server);
-        dispatch_stop_requests(manager);
-        worker_stop(manager->workers.janitor);
-        worker_stop(manager->workers.reader);
-        schedule_stop(manager);
+        dispatch_stop(manager);
         return sd_event_add_time_relative(manager->event, &manager->extend_timer, CLOCK_BOOTTIME, 0,
                                           0, on_extend, manager);
 }
@@ -200,8 +197,6 @@ static int add_sources(Manager *manager) {
                 r = sd_event_add_signal(manager->event, NULL, SIGINT, on_stop, manager);
         if (r >= 0)
                 r = sd_event_add_signal(manager->event, NULL, SIGHUP, on_hangup, manager);
-        if (r >= 0)
-                r = schedule_start(manager);
         if (r >= 0 && sd_watchdog_enabled(false, &watchdog_usec) > 0)
                 r = sd_event_add_time_relative(manager->event, &manager->watchdog_timer,
                                                CLOCK_BOOTTIME, 0, 0, on_watchdog, manager);
@@ -276,11 +271,9 @@ Manager *manager_free(Manager *manager) {
         if (!manager)
                 return NULL;
         waiters_free(manager);
-        inhibitors_done(&manager->inhibitors);
         monitors_done(&manager->monitors);
         server_free(manager->server);
         dispatch_free(manager);
-        schedule_free(manager);
         store_close(manager->reader_store);
         store_close(manager->store);
         alarm_hooks_done(&manager->hooks);

@@ -184,7 +184,7 @@ static bool read_clear(const Manager *manager, Connection *connection, const Jso
         options->wait_usec = (uint64_t)wait_sec * USEC_PER_SEC;
         options->asked_sec = now_realtime_sec();
         options->asked_usec = now_boottime_usec();
-        options->tag_events = schedule_tag_events(manager);
+        options->tag_events = event_stream_tags(&manager->events);
         return read_target(manager, connection, target, options);
 }
 
@@ -261,7 +261,7 @@ static void on_inhibit(Manager *manager, Connection *connection, const VarlinkCa
                 return;
         }
         inhibitors_add(&manager->inhibitors, TAKE_PTR(request), outer);
-        schedule_withdraw_pass(manager);
+        dispatch_withdraw_policy(manager);
         dispatch_advance(manager);
 }
 
@@ -329,7 +329,7 @@ static void on_get_plan(Manager *manager, Connection *connection, const VarlinkC
                 job->options = options;
                 methods_submit_clear(manager, connection, job, false, LOOK_WAIT_USEC);
         } else {
-                job->around = schedule_surroundings(manager);
+                job->around = dispatch_policy_context(manager);
                 submit(manager, connection, job, true, false, LOOK_WAIT_USEC);
         }
 }
@@ -353,7 +353,7 @@ static void on_explain(Manager *manager, Connection *connection, const VarlinkCa
                 reply_no_memory(connection);
                 return;
         }
-        job->around = schedule_surroundings(manager);
+        job->around = dispatch_policy_context(manager);
         submit(manager, connection, TAKE_PTR(job), true, false, LOOK_WAIT_USEC);
 }
 

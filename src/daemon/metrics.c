@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "daemon/manager.h"
+#include "daemon/dispatch.h"
 
 static void family(FILE *file, const char *name, const char *type, const char *help) {
         fprintf(file, "# HELP wpcache_%s %s\n# TYPE wpcache_%s %s\n", name, help, name, type);
@@ -58,7 +58,7 @@ static void put_health(FILE *file, const Manager *manager) {
         if (manager->engine.known)
                 gauge(file, "engine_up", "The Docker engine answers.", !manager->engine.reason);
         gauge(file, "engine_events_connected", "The engine's events are listened to.",
-              schedule_hears_events(manager));
+              dispatch_hears_events(manager));
         family(file, "alarm", "gauge", "The alarm stands.");
         for (AlarmKind kind = 0; kind < ALARM_MAX; kind++)
                 labelled(file, "alarm", "kind", alarm_kind_to_string(kind),

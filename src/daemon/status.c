@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/span.h"
-#include "daemon/manager.h"
+#include "daemon/dispatch.h"
 #include "daemon/remedy.h"
 #include "janitor/history.h"
 
@@ -69,21 +69,14 @@ static Json *images_json(const Summary *summary) {
         return r < 0 ? NULL : TAKE_PTR(json);
 }
 
-/* `said` is of an earlier look; inhibitors come and go faster. */
-static Hold hold_now(const Manager *manager, Hold said) {
-        if (said == HOLD_OBSERVE || said == HOLD_GRACE)
-                return said;
-        if (inhibitors_count(&manager->inhibitors) > 0)
-                return HOLD_INHIBITED;
-        if (said != HOLD_INHIBITED)
-                return said;
-        return (uint64_t)schedule_quiet_sec(manager) * USEC_PER_SEC < manager->config->quiet_usec
-                       ? HOLD_QUIET
-                       : HOLD_NONE;
+static Hold manager_hold_now(const Manager *manager, Hold hold) {
+        return hold_now(hold, inhibitors_count(&manager->inhibitors),
+                        schedule_quiet_sec(&manager->schedule, now_boottime_usec()),
+                        manager->config);
 }
 
 Hold manager_hold(const Manager *manager) {
-        return hold_now(manager, manager->engine.summary.hold);
+        return manager_hold_now(manager, manager->engine.summary.hold);
 }
 
 static Hold hold_from_string(const char *text) {
@@ -95,7 +88,7 @@ static Hold hold_from_string(const char *text) {
 
 Json *manager_policy(const Manager *manager, const Json *policy) {
         Hold said = hold_from_string(json_get_string(policy, "hold", NULL));
-        Hold now = hold_now(manager, said);
+        Hold now = manager_hold_now(manager, said);
         cleanup(json_free) Json *json = json_new_object();
         int r = 0;
 
@@ -109,7 +102,7 @@ Json *manager_policy(const Manager *manager, const Json *policy) {
         }
         if (now != said && now != HOLD_NONE)
                 r |= json_add_string(json, "hold", hold_to_string(now));
-        r |= json_add_bool(json, "events", schedule_hears_events(manager));
+        r |= json_add_bool(json, "events", dispatch_hears_events(manager));
         if (manager->engine.last_policy_run.id[0])
                 r |= json_add(json, "lastRun", run_json(&manager->engine.last_policy_run));
         return r < 0 ? NULL : TAKE_PTR(json);
