@@ -28,7 +28,7 @@ void dispatch_reload(Manager *manager);
 /* The daemon stops. Callers whose requests wait are told; held inhibitors end with their connections. */
 void dispatch_stop(Manager *manager);
 
-/* The engine answers, and its event stream is connected. */
-bool dispatch_hears_events(const Manager *manager);
+/* What status and metrics are written from, as it stands now. */
+StatusFacts dispatch_status_facts(const Manager *manager);
 /* What the loop thread tells a decision of policy. */
 Surroundings dispatch_policy_context(const Manager *manager);

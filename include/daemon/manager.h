@@ -71,15 +71,5 @@ int manager_reload(Manager *manager, Strv *ret_restart_keys, char **reterr_text)
 /* Takes back and drops a job that has not started: true; false if it has. */
 bool manager_withdraw(Manager *manager, const char *job_id);
 
-/* Type Status, or NULL on out of memory. */
-Json *manager_status(const Manager *manager);
-/* Type Policy from what the worker said, with what only the loop thread knows. */
-Json *manager_policy(const Manager *manager, const Json *policy);
-/* What holds policy by now: of the last poll, and of the inhibitors that came and went since. */
-Hold manager_hold(const Manager *manager);
-/* The limits in force for the builder's cache; UINT64_MAX: none, or not known. */
-void manager_builder_limits(const Manager *manager, uint64_t *ret_max_bytes,
-                            uint64_t *ret_target_bytes);
-
 /* Logs mistakes of a configuration, one record each. */
 void log_config_errors(const ConfigErrors *errors);

@@ -1,16 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Prometheus' text format (exposition format 0.0.4) of what the manager knows. */
+/* What the daemon knows, in Prometheus' text format (exposition format 0.0.4). */
 
-#include "janitor/job.h"
-
-typedef struct Manager Manager;
+#include "daemon/status.h"
 
 /* malloc'ed, NULL on out of memory. */
-char *metrics_text(const Manager *manager);
-
-/* Has the reader write [metrics] textfile, if there is one. */
-void metrics_write(Manager *manager);
-/* That was done. */
-void metrics_written(Manager *manager, const Job *job);
+char *metrics_text(const StatusFacts *facts);

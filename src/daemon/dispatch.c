@@ -30,29 +30,58 @@ bool manager_withdraw(Manager *manager, const char *job_id) {
         return true;
 }
 
+static bool event_stream_connected(const Manager *manager) {
+        return manager->events.connected && !manager->engine.reason;
+}
+
+StatusFacts dispatch_status_facts(const Manager *manager) {
+        return (StatusFacts){
+                .config = manager->config,
+                .config_error = manager->config_error,
+                .config_loaded_sec = manager->config_loaded_sec,
+                .state_path = manager->state_path,
+                .started_sec = manager->started_sec,
+                .engine = &manager->engine,
+                .current = &manager->workers.queue.current,
+                .inhibitors = &manager->inhibitors,
+                .alarms = &manager->alarms,
+                .event_stream_connected = event_stream_connected(manager),
+                .quiet_sec = schedule_quiet_sec(&manager->schedule, now_boottime_usec()),
+                .n_waiting = worker_queued(manager->workers.janitor) +
+                             inhibitors_waiting(&manager->inhibitors),
+        };
+}
+
 /* Only what changed: sd_notify(3) blocks while its reader is behind. */
 static void notify_status(Manager *manager) {
+        StatusFacts facts = dispatch_status_facts(manager);
         char text[sizeof(manager->status_told)];
 
-        if (manager->stopping)
-                return;
-        if (manager->engine.reason)
-                snprintf(text, sizeof(text), "Engine not available: %s", manager->engine.reason);
-        else if (manager->workers.queue.current.id[0] &&
-                 manager->workers.queue.current.kind != JOB_POLL)
-                snprintf(text, sizeof(text), "%s: %s",
-                         job_kind_to_string(manager->workers.queue.current.kind),
-                         manager->workers.queue.current.message);
-        else if (manager->engine.summary.observed_sec > 0)
-                snprintf(text, sizeof(text), "Build cache: %llu records",
-                         (unsigned long long)manager->engine.summary.records);
-        else
-                return;
-        text_clean(text); /* a newline would start another field of sd_notify(3) */
-        if (strcmp(text, manager->status_told) == 0)
+        status_line(&facts, text, sizeof(text));
+        if (manager->stopping || !text[0] || strcmp(text, manager->status_told) == 0)
                 return;
         strcpy(manager->status_told, text);
         sd_notifyf(false, "STATUS=%s", text);
+}
+
+/* Has the reader write [metrics] textfile, if there is one. */
+static void write_metrics(Manager *manager) {
+        StatusFacts facts = dispatch_status_facts(manager);
+        cleanup(job_free) Job *job = NULL;
+        char id[RECEIPT_ID_MAX];
+        int r = -ENOMEM;
+
+        if (!manager->config->metrics_textfile || manager->stopping)
+                return;
+        job = calloc(1, sizeof(*job));
+        if (job) {
+                job->kind = JOB_TEXTFILE;
+                job->text = metrics_text(&facts);
+        }
+        if (job && job->text)
+                r = workers_submit(&manager->workers, TAKE_PTR(job), id);
+        if (r < 0)
+                log_error_errno(r, "Cannot write the metrics");
 }
 
 static void engine_is(Manager *manager, int error, const char *reason) {
@@ -131,15 +160,11 @@ static void end_expired_requests(Manager *manager) {
         }
 }
 
-bool dispatch_hears_events(const Manager *manager) {
-        return manager->events.connected && !manager->engine.reason;
-}
-
 static ScheduleFacts schedule_facts(const Manager *manager) {
         return (ScheduleFacts){
                 .config = manager->config,
                 .summary = &manager->engine.summary,
-                .event_stream_connected = dispatch_hears_events(manager),
+                .event_stream_connected = event_stream_connected(manager),
                 .busy = job_queue_removes(&manager->workers.queue) || manager->inhibitors.first,
                 .now_usec = dispatch_now_usec(manager),
                 .host_usec = now_boottime_usec(),
@@ -203,11 +228,13 @@ static void expect_poll(Manager *manager) {
 }
 
 static AlarmFacts alarm_facts(const Manager *manager) {
+        StatusFacts facts = dispatch_status_facts(manager);
+
         return (AlarmFacts){
                 .config = manager->config,
                 .engine = &manager->engine,
                 .state_path = manager->state_path,
-                .hold = manager_hold(manager),
+                .hold = status_hold(&facts),
                 .n_failures = manager->schedule.n_failures,
                 .failing_since_usec = manager->schedule.failing_since_usec,
                 .now_usec = now_boottime_usec(),
@@ -286,7 +313,7 @@ static void on_poll_done(Manager *manager, Job *job) {
         }
         expect_poll(manager);
         update_alarms(manager);
-        metrics_write(manager);
+        write_metrics(manager);
 }
 
 static void on_policy_run_done(Manager *manager, const Job *job) {
@@ -300,7 +327,7 @@ static void on_policy_run_done(Manager *manager, const Job *job) {
                 log_policy_run(&result);
         engine_state_policy_run(&manager->engine, &result);
         alarms_policy_run(&manager->alarms, &result, manager->engine.summary.pressure);
-        metrics_write(manager);
+        write_metrics(manager);
 }
 
 static void on_events(void *userdata, const WatcherNews *news) {
@@ -420,6 +447,19 @@ static int on_worker(sd_event_source *source, int fd, uint32_t revents, void *us
         return maybe_drain(manager);
 }
 
+static void on_metrics_written(Manager *manager, const Job *job) {
+        bool failed = job->error < 0;
+
+        if (job->error == -ECANCELED)
+                return;
+        if (failed && !manager->textfile_broken)
+                log_warning("Cannot write the metrics to %s: %s", job->config->metrics_textfile,
+                            diag_text(&job->diag, job->error));
+        else if (!failed && manager->textfile_broken)
+                log_info("The metrics are written to %s again", job->config->metrics_textfile);
+        manager->textfile_broken = failed;
+}
+
 static int on_reader(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         Manager *manager = userdata;
         JobEvent *event;
@@ -433,7 +473,7 @@ static int on_reader(sd_event_source *source, int fd, uint32_t revents, void *us
                 if (event->job_kind == JOB_HISTORY)
                         waiters_tell(manager, event);
                 else if (event->kind == JOB_EVENT_DONE)
-                        metrics_written(manager, event->job);
+                        on_metrics_written(manager, event->job);
         }
         return maybe_drain(manager);
 }

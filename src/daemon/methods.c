@@ -40,15 +40,16 @@ void methods_on_gone(void *userdata, Connection *connection) {
 
 static void on_get_status(Manager *manager, Connection *connection, const VarlinkCall *call) {
         static const char *const known[] = { NULL };
+        StatusFacts facts = dispatch_status_facts(manager);
 
-        if (!check_parameters(connection, call->parameters, known))
-                return;
-        reply_member(connection, "status", manager_status(manager), false);
+        if (check_parameters(connection, call->parameters, known))
+                reply_member(connection, "status", status_json(&facts), false);
 }
 
 static void on_monitor(Manager *manager, Connection *connection, const VarlinkCall *call) {
         static const char *const known[] = { NULL };
         cleanup(json_free) Json *parameters = json_new_object();
+        StatusFacts facts = dispatch_status_facts(manager);
         int r;
 
         if (!check_parameters(connection, call->parameters, known))
@@ -58,7 +59,7 @@ static void on_monitor(Manager *manager, Connection *connection, const VarlinkCa
                 return;
         }
         r = json_add_string(parameters, "event", "status");
-        r |= json_add(parameters, "status", manager_status(manager));
+        r |= json_add(parameters, "status", status_json(&facts));
         if (r < 0 || monitors_add(&manager->monitors, connection) < 0) {
                 reply_no_memory(connection);
                 return;
@@ -393,11 +394,12 @@ static void on_get_history(Manager *manager, Connection *connection, const Varli
 static void on_get_metrics(Manager *manager, Connection *connection, const VarlinkCall *call) {
         static const char *const known[] = { NULL };
         cleanup(json_free) Json *parameters = json_new_object();
+        StatusFacts facts = dispatch_status_facts(manager);
         cleanup_free char *text = NULL;
 
         if (!check_parameters(connection, call->parameters, known))
                 return;
-        text = metrics_text(manager);
+        text = metrics_text(&facts);
         if (!text || json_add_string(parameters, "text", text) < 0)
                 reply_no_memory(connection);
         else

@@ -9,8 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/log.h"
-#include "daemon/dispatch.h"
+#include "daemon/metrics.h"
 
 static void family(FILE *file, const char *name, const char *type, const char *help) {
         fprintf(file, "# HELP wpcache_%s %s\n# TYPE wpcache_%s %s\n", name, help, name, type);
@@ -48,30 +47,28 @@ static void counter(FILE *file, const char *name, const char *help, uint64_t val
         fprintf(file, "wpcache_%s %" PRIu64 "\n", name, value);
 }
 
-static void put_health(FILE *file, const Manager *manager) {
+static void put_health(FILE *file, const StatusFacts *facts) {
         gauge(file, "up", "The daemon runs.", 1);
         family(file, "build_info", "gauge", "The daemon's version.");
         labelled(file, "build_info", "version", WPCACHE_VERSION, 1);
-        gauge(file, "start_time_seconds", "When the daemon was started.", manager->started_sec);
+        gauge(file, "start_time_seconds", "When the daemon was started.", facts->started_sec);
         gauge(file, "config_error", "The newest configuration has a mistake and is not in force.",
-              manager->config_error != NULL);
-        if (manager->engine.known)
-                gauge(file, "engine_up", "The Docker engine answers.", !manager->engine.reason);
+              facts->config_error != NULL);
+        if (facts->engine->known)
+                gauge(file, "engine_up", "The Docker engine answers.", !facts->engine->reason);
         gauge(file, "engine_events_connected", "The engine's events are listened to.",
-              dispatch_hears_events(manager));
+              facts->event_stream_connected);
         family(file, "alarm", "gauge", "The alarm stands.");
         for (AlarmKind kind = 0; kind < ALARM_MAX; kind++)
                 labelled(file, "alarm", "kind", alarm_kind_to_string(kind),
-                         manager->alarms.v[kind].standing);
+                         facts->alarms->v[kind].standing);
         gauge(file, "inhibitors", "Inhibitors that are held.",
-              (int64_t)inhibitors_count(&manager->inhibitors));
-        gauge(file, "jobs_waiting", "Clears and rollbacks that wait.",
-              (int64_t)(worker_queued(manager->workers.janitor) +
-                        inhibitors_waiting(&manager->inhibitors)));
+              (int64_t)inhibitors_count(facts->inhibitors));
+        gauge(file, "jobs_waiting", "Clears and rollbacks that wait.", (int64_t)facts->n_waiting);
 }
 
-static void put_builder(FILE *file, const Manager *manager) {
-        const Summary *summary = &manager->engine.summary;
+static void put_builder(FILE *file, const StatusFacts *facts) {
+        const Summary *summary = &facts->engine->summary;
         uint64_t max_bytes, target_bytes;
 
         gauge(file, "builder_cache_bytes", "Build cache, all records.",
@@ -85,7 +82,7 @@ static void put_builder(FILE *file, const Manager *manager) {
         gauge(file, "builder_cache_records_leaked",
               "Build cache records that the engine holds in use for no build.",
               (int64_t)summary->records_leaked);
-        manager_builder_limits(manager, &max_bytes, &target_bytes);
+        builder_limits(facts->config, &summary->disks, &max_bytes, &target_bytes);
         if (max_bytes == UINT64_MAX)
                 return;
         gauge(file, "builder_cache_max_bytes", "Above this the build cache is pruned.",
@@ -153,15 +150,15 @@ static void put_apps(FILE *file, const Json *apps) {
         }
 }
 
-static void put_hold(FILE *file, const Manager *manager) {
-        Hold now = manager_hold(manager);
+static void put_hold(FILE *file, const StatusFacts *facts) {
+        Hold now = status_hold(facts);
 
         family(file, "policy_hold", "gauge", "Why policy does nothing now.");
         for (Hold hold = HOLD_NONE; hold < HOLD_MAX; hold++)
                 labelled(file, "policy_hold", "hold",
                          hold == HOLD_NONE ? "none" : hold_to_string(hold), hold == now);
         gauge(file, "policy_wanted", "There is something that policy would remove.",
-              manager->engine.summary.wanted);
+              facts->engine->summary.wanted);
 }
 
 static void put_times(FILE *file, const EngineState *engine) {
@@ -206,7 +203,7 @@ static void put_counters(FILE *file, const Counters *counters) {
                 counters->clear_freed_bytes);
 }
 
-char *metrics_text(const Manager *manager) {
+char *metrics_text(const StatusFacts *facts) {
         char *text = NULL;
         size_t n = 0;
         FILE *file = open_memstream(&text, &n);
@@ -214,49 +211,20 @@ char *metrics_text(const Manager *manager) {
 
         if (!file)
                 return NULL;
-        put_health(file, manager);
-        if (manager->engine.summary.observed_sec > 0) {
-                put_builder(file, manager);
-                put_images(file, &manager->engine.summary);
-                put_disks(file, &manager->engine.summary);
-                put_hold(file, manager);
+        put_health(file, facts);
+        if (facts->engine->summary.observed_sec > 0) {
+                put_builder(file, facts);
+                put_images(file, &facts->engine->summary);
+                put_disks(file, &facts->engine->summary);
+                put_hold(file, facts);
         }
-        put_apps(file, manager->engine.apps);
-        put_times(file, &manager->engine);
-        put_counters(file, &manager->engine.counters);
+        put_apps(file, facts->engine->apps);
+        put_times(file, facts->engine);
+        put_counters(file, &facts->engine->counters);
         failed = ferror(file);
         if (fclose(file) != 0 || failed) {
                 free(text);
                 return NULL;
         }
         return text;
-}
-
-void metrics_write(Manager *manager) {
-        cleanup(job_free) Job *job = NULL;
-        char id[RECEIPT_ID_MAX];
-        int r = -ENOMEM;
-
-        if (!manager->config->metrics_textfile || manager->stopping)
-                return;
-        job = calloc(1, sizeof(*job));
-        if (job) {
-                job->kind = JOB_TEXTFILE;
-                job->text = metrics_text(manager);
-        }
-        if (job && job->text)
-                r = workers_submit(&manager->workers, TAKE_PTR(job), id);
-        if (r < 0)
-                log_error_errno(r, "Cannot write the metrics");
-}
-
-void metrics_written(Manager *manager, const Job *job) {
-        if (job->error == -ECANCELED)
-                return;
-        if (job->error < 0 && !manager->textfile_broken)
-                log_warning("Cannot write the metrics to %s: %s", job->config->metrics_textfile,
-                            diag_text(&job->diag, job->error));
-        else if (job->error >= 0 && manager->textfile_broken)
-                log_info("The metrics are written to %s again", job->config->metrics_textfile);
-        manager->textfile_broken = job->error < 0;
 }

@@ -1,45 +1,40 @@
 /* SPDX-License-Identifier: MIT */
 
-/*
- * What GetStatus says: always of what is known already, never asked of the engine for the occasion.
- */
-
+#include <stdio.h>
 #include <string.h>
 
-#include "base/span.h"
-#include "daemon/dispatch.h"
 #include "daemon/remedy.h"
+#include "daemon/schedule.h"
+#include "daemon/status.h"
 #include "janitor/history.h"
 
-static Json *config_status(const Manager *manager) {
+static Json *config_status(const StatusFacts *facts) {
         cleanup(json_free) Json *json = json_new_object();
         int r;
 
-        r = json_add_string(json, "file", manager->config->file ?: "(defaults)");
-        r |= json_add_int(json, "loadedAt", manager->config_loaded_sec);
-        r |= json_add_string(json, "error", manager->config_error);
+        r = json_add_string(json, "file", facts->config->file ?: "(defaults)");
+        r |= json_add_int(json, "loadedAt", facts->config_loaded_sec);
+        r |= json_add_string(json, "error", facts->config_error);
         return r < 0 ? NULL : TAKE_PTR(json);
 }
 
-void manager_builder_limits(const Manager *manager, uint64_t *ret_max_bytes,
-                            uint64_t *ret_target_bytes) {
-        const Disks *disks = &manager->engine.summary.disks;
+void builder_limits(const Config *config, const Disks *disks, uint64_t *ret_max_bytes,
+                    uint64_t *ret_target_bytes) {
         uint64_t total_bytes = disks->n > 0 ? disks->v[0].total_bytes : 0, max_bytes;
-        Size max = manager->config->builder_max;
+        Size max = config->builder_max;
 
         if (total_bytes == 0)
                 max.percent = 0; /* of a disk that is not known: as policy has it */
         max_bytes = size_of(&max, total_bytes);
         *ret_max_bytes = max_bytes;
-        *ret_target_bytes =
-                max_bytes == UINT64_MAX
-                        ? UINT64_MAX
-                        : MIN(size_of(&manager->config->builder_target, max_bytes), max_bytes);
+        *ret_target_bytes = max_bytes == UINT64_MAX
+                                    ? UINT64_MAX
+                                    : MIN(size_of(&config->builder_target, max_bytes), max_bytes);
 }
 
-static Json *builder_json(const Manager *manager) {
+static Json *builder_json(const StatusFacts *facts) {
         cleanup(json_free) Json *json = json_new_object();
-        const Summary *summary = &manager->engine.summary;
+        const Summary *summary = &facts->engine->summary;
         uint64_t max_bytes, target_bytes;
         int r;
 
@@ -49,7 +44,7 @@ static Json *builder_json(const Manager *manager) {
                 r |= json_add_int(json, "leaked", (int64_t)summary->records_leaked);
         r |= json_add_int(json, "bytes", (int64_t)summary->record_bytes);
         r |= json_add_int(json, "privateBytes", (int64_t)summary->record_private_bytes);
-        manager_builder_limits(manager, &max_bytes, &target_bytes);
+        builder_limits(facts->config, &summary->disks, &max_bytes, &target_bytes);
         if (max_bytes < UINT64_MAX) {
                 r |= json_add_int(json, "maxBytes", (int64_t)max_bytes);
                 r |= json_add_int(json, "targetBytes", (int64_t)target_bytes);
@@ -69,14 +64,12 @@ static Json *images_json(const Summary *summary) {
         return r < 0 ? NULL : TAKE_PTR(json);
 }
 
-static Hold manager_hold_now(const Manager *manager, Hold hold) {
-        return hold_now(hold, inhibitors_count(&manager->inhibitors),
-                        schedule_quiet_sec(&manager->schedule, now_boottime_usec()),
-                        manager->config);
+static Hold hold_with(const StatusFacts *facts, Hold hold) {
+        return hold_now(hold, inhibitors_count(facts->inhibitors), facts->quiet_sec, facts->config);
 }
 
-Hold manager_hold(const Manager *manager) {
-        return manager_hold_now(manager, manager->engine.summary.hold);
+Hold status_hold(const StatusFacts *facts) {
+        return hold_with(facts, facts->engine->summary.hold);
 }
 
 static Hold hold_from_string(const char *text) {
@@ -86,9 +79,9 @@ static Hold hold_from_string(const char *text) {
         return HOLD_NONE;
 }
 
-Json *manager_policy(const Manager *manager, const Json *policy) {
+Json *status_policy_json(const StatusFacts *facts, const Json *policy) {
         Hold said = hold_from_string(json_get_string(policy, "hold", NULL));
-        Hold now = manager_hold_now(manager, said);
+        Hold now = hold_with(facts, said);
         cleanup(json_free) Json *json = json_new_object();
         int r = 0;
 
@@ -102,27 +95,27 @@ Json *manager_policy(const Manager *manager, const Json *policy) {
         }
         if (now != said && now != HOLD_NONE)
                 r |= json_add_string(json, "hold", hold_to_string(now));
-        r |= json_add_bool(json, "events", dispatch_hears_events(manager));
-        if (manager->engine.last_policy_run.id[0])
-                r |= json_add(json, "lastRun", run_json(&manager->engine.last_policy_run));
+        r |= json_add_bool(json, "events", facts->event_stream_connected);
+        if (facts->engine->last_policy_run.id[0])
+                r |= json_add(json, "lastRun", run_json(&facts->engine->last_policy_run));
         return r < 0 ? NULL : TAKE_PTR(json);
 }
 
-static int add_summary(const Manager *manager, Json *status) {
-        const Summary *summary = &manager->engine.summary;
+static int add_summary(const StatusFacts *facts, Json *status) {
+        const Summary *summary = &facts->engine->summary;
         int r;
 
         if (summary->observed_sec == 0)
                 return 0;
         r = json_add_int(status, "observedAt", summary->observed_sec);
-        r |= json_add(status, "builder", builder_json(manager));
+        r |= json_add(status, "builder", builder_json(facts));
         r |= json_add(status, "images", images_json(summary));
         if (summary->disks_json)
                 r |= json_add(status, "disks", json_copy(summary->disks_json));
         if (summary->not_reached)
                 r |= json_add(status, "notReached", json_copy(summary->not_reached));
         if (summary->policy)
-                r |= json_add(status, "policy", manager_policy(manager, summary->policy));
+                r |= json_add(status, "policy", status_policy_json(facts, summary->policy));
         r |= json_add(status, "notes", json_new_strings(&summary->notes));
         return r;
 }
@@ -141,12 +134,12 @@ static Json *current_json(const CurrentJob *current) {
         return r < 0 ? NULL : TAKE_PTR(json);
 }
 
-static Json *store_json(const Manager *manager) {
-        const StoreState *store = &manager->engine.store;
+static Json *store_json(const StatusFacts *facts) {
+        const StoreState *store = &facts->engine->store;
         cleanup(json_free) Json *json = json_new_object();
         int r;
 
-        r = json_add_string(json, "directory", manager->state_path);
+        r = json_add_string(json, "directory", facts->state_path);
         r |= json_add_string(json, "state",
                              store->writable   ? "stored"
                              : store->readable ? "unwritable"
@@ -231,34 +224,47 @@ static Json *configured_apps(const Config *config) {
         return TAKE_PTR(array);
 }
 
-Json *manager_status(const Manager *manager) {
-        const EngineInfo *engine = manager->engine.known && !manager->engine.reason
-                                           ? &manager->engine.summary.engine
+Json *status_json(const StatusFacts *facts) {
+        const EngineInfo *engine = facts->engine->known && !facts->engine->reason
+                                           ? &facts->engine->summary.engine
                                            : NULL;
         cleanup(json_free) Json *json = json_new_object();
-        size_t n_queued =
-                worker_queued(manager->workers.janitor) + inhibitors_waiting(&manager->inhibitors);
         Json *engine_state =
-                engine_json(manager->config->docker_socket, engine, manager->engine.reason);
+                engine_json(facts->config->docker_socket, engine, facts->engine->reason);
         int r;
 
         r = json_add_string(json, "version", WPCACHE_VERSION);
-        r |= json_add_int(json, "startedAt", manager->started_sec);
-        r |= json_add(json, "config", config_status(manager));
-        r |= json_add(json, "store", store_json(manager));
-        if (engine_answered(manager->engine.error))
+        r |= json_add_int(json, "startedAt", facts->started_sec);
+        r |= json_add(json, "config", config_status(facts));
+        r |= json_add(json, "store", store_json(facts));
+        if (engine_answered(facts->engine->error))
                 r |= json_add_bool(engine_state, "answered", true);
         r |= json_add(json, "engine", engine_state);
-        r |= add_summary(manager, json);
+        r |= add_summary(facts, json);
         r |= json_add(json, "apps",
-                      manager->engine.apps ? json_copy(manager->engine.apps)
-                                           : configured_apps(manager->config));
-        r |= json_add(json, "inhibitors", inhibitors_json(&manager->inhibitors));
-        r |= json_add(json, "alarms", alarms_json(&manager->alarms));
-        if (manager->workers.queue.current.id[0] && manager->workers.queue.current.kind != JOB_POLL)
-                r |= json_add(json, "job", current_json(&manager->workers.queue.current));
-        r |= json_add_int(json, "queued", (int64_t)n_queued);
-        if (manager->engine.last_clear.id[0])
-                r |= json_add(json, "lastClear", last_clear_json(&manager->engine.last_clear));
+                      facts->engine->apps ? json_copy(facts->engine->apps)
+                                          : configured_apps(facts->config));
+        r |= json_add(json, "inhibitors", inhibitors_json(facts->inhibitors));
+        r |= json_add(json, "alarms", alarms_json(facts->alarms));
+        if (facts->current->id[0] && facts->current->kind != JOB_POLL)
+                r |= json_add(json, "job", current_json(facts->current));
+        r |= json_add_int(json, "queued", (int64_t)facts->n_waiting);
+        if (facts->engine->last_clear.id[0])
+                r |= json_add(json, "lastClear", last_clear_json(&facts->engine->last_clear));
         return r < 0 ? NULL : TAKE_PTR(json);
+}
+
+void status_line(const StatusFacts *facts, char *ret, size_t size) {
+        const EngineState *engine = facts->engine;
+        const CurrentJob *current = facts->current;
+
+        ret[0] = '\0';
+        if (engine->reason)
+                snprintf(ret, size, "Engine not available: %s", engine->reason);
+        else if (current->id[0] && current->kind != JOB_POLL)
+                snprintf(ret, size, "%s: %s", job_kind_to_string(current->kind), current->message);
+        else if (engine->summary.observed_sec > 0)
+                snprintf(ret, size, "Build cache: %llu records",
+                         (unsigned long long)engine->summary.records);
+        text_clean(ret); /* a newline would start another field of sd_notify(3) */
 }

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/span.h"
-#include "daemon/manager.h"
+#include "daemon/dispatch.h"
 #include "daemon/remedy.h"
 #include "daemon/reply.h"
 #include "wire/interface.h"
@@ -144,8 +144,9 @@ static void reply_copy(Connection *connection, const Job *job, const char *membe
 
 static void reply_plan(const Manager *manager, Connection *connection, const Job *job) {
         cleanup(json_free) Json *plan = json_copy(job_told(job));
+        StatusFacts facts = dispatch_status_facts(manager);
 
-        if (json_replace(plan, "policy", manager_policy(manager, json_get(plan, "policy"))) < 0)
+        if (json_replace(plan, "policy", status_policy_json(&facts, json_get(plan, "policy"))) < 0)
                 reply_no_memory(connection);
         else
                 reply_member(connection, "policy", TAKE_PTR(plan), false);
