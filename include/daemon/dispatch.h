@@ -8,18 +8,21 @@
  */
 
 #include "daemon/manager.h"
+#include "daemon/status.h"
+#include "daemon/submit.h"
 
 /* What is known of earlier clears and passes, from the store; before the workers have it. */
 int dispatch_load(Manager *manager, Diag *reterr_diag) must_check;
 int dispatch_start(Manager *manager) must_check;
 void dispatch_free(Manager *manager);
 
-/* CLOCK_BOOTTIME of this turn of the loop. Timers run by it; no test moves it. */
-uint64_t dispatch_now_usec(const Manager *manager);
+/* For jobs of callers, in this turn of the loop. */
+Submitter dispatch_submitter(Manager *manager);
 /* Lets go all requests that need not wait any longer. To be called when a job has ended or was withdrawn, and
  * when a request came or went. */
 void dispatch_advance(Manager *manager);
-/* The peer is gone: its inhibitor ends, its waiting clear is forgotten. */
+/* The peer is gone: its inhibitor ends, its waiting clear is forgotten, a job that looks for it alone is
+ * withdrawn. */
 void dispatch_gone(Manager *manager, Connection *connection);
 /* Takes back a policy run that has not started: an inhibitor need not wait for it. */
 void dispatch_withdraw_policy(Manager *manager);

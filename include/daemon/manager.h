@@ -18,10 +18,10 @@
 #include "daemon/monitors.h"
 #include "daemon/schedule.h"
 #include "daemon/server.h"
-#include "daemon/waiter.h"
+#include "daemon/waiters.h"
 #include "daemon/workers.h"
 
-struct Manager {
+typedef struct Manager {
         sd_event *event;
         sd_event_source *worker_source, *reader_source, *watchdog_timer, *extend_timer,
                 *drain_timer, *timer, *overdue_timer;
@@ -35,7 +35,7 @@ struct Manager {
         Store *store, *reader_store; /* used by the workers alone while those live */
         Workers workers;
         Server *server;
-        Waiter *waiters;
+        Waiters waiters;
         Monitors monitors;
         Inhibitors inhibitors;
         Schedule schedule;
@@ -50,7 +50,7 @@ struct Manager {
         int64_t started_sec;
         bool stopping;
         uint64_t drain_until_usec; /* for getting the last answers out */
-};
+} Manager;
 
 /*
  * Loads `config_path` (NULL: defaults), opens `state_path`, takes `listen_fd` if it is not
@@ -67,9 +67,6 @@ int manager_run(Manager *manager) must_check;
 /* Loads the configuration again: 0, or -EINVAL with the mistakes in `*reterr_text` (malloc'ed); the
  * old one stays in force then. `ret_restart_keys` names keys that need a restart. */
 int manager_reload(Manager *manager, Strv *ret_restart_keys, char **reterr_text) must_check;
-
-/* Takes back and drops a job that has not started: true; false if it has. */
-bool manager_withdraw(Manager *manager, const char *job_id);
 
 /* Logs mistakes of a configuration, one record each. */
 void log_config_errors(const ConfigErrors *errors);

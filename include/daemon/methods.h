@@ -3,7 +3,7 @@
 
 /*
  * The methods of the control interface, one function each: who may call, what the parameters must
- * be, what is answered and when. Callers that wait for a job are Waiters of the manager.
+ * be, what is answered and when.
  */
 
 #include "daemon/manager.h"
@@ -12,8 +12,3 @@
 Right methods_right(void *userdata, const Peer *peer);
 void methods_on_call(void *userdata, Connection *connection, const VarlinkCall *call);
 void methods_on_gone(void *userdata, Connection *connection);
-
-/* Joins a clear that will still look at everything, or queues this one; `job` is taken over. The
- * answer is the Waiter's. */
-void methods_submit_clear(Manager *manager, Connection *connection, Job *job, bool more,
-                          uint64_t wait_usec);

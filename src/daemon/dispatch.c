@@ -10,20 +10,31 @@
 #include "daemon/dispatch.h"
 #include "daemon/inhibit.h"
 #include "daemon/job-log.h"
-#include "daemon/methods.h"
+#include "daemon/job-reply.h"
+#include "daemon/metrics.h"
 #include "daemon/reply.h"
 #include "wire/interface.h"
 
 #define DRAIN_USEC USEC_PER_SEC
 #define DRAIN_TICK_USEC (20 * USEC_PER_MSEC)
 
-uint64_t dispatch_now_usec(const Manager *manager) {
+static uint64_t now_usec(const Manager *manager) {
         uint64_t usec = 0;
 
         return sd_event_now(manager->event, CLOCK_BOOTTIME, &usec) < 0 ? 0 : usec;
 }
 
-bool manager_withdraw(Manager *manager, const char *job_id) {
+Submitter dispatch_submitter(Manager *manager) {
+        return (Submitter){
+                .workers = &manager->workers,
+                .waiters = &manager->waiters,
+                .inhibitors = &manager->inhibitors,
+                .now_usec = now_usec(manager),
+        };
+}
+
+/* Takes a job that has not started back: true; false if it has. */
+static bool withdraw(Manager *manager, const char *job_id) {
         if (!workers_withdraw(&manager->workers, job_id))
                 return false;
         dispatch_advance(manager);
@@ -97,7 +108,7 @@ static void engine_is(Manager *manager, int error, const char *reason) {
 }
 
 static void poll_within(Manager *manager, uint64_t usec) {
-        schedule_poll_within(&manager->schedule, dispatch_now_usec(manager), usec);
+        schedule_poll_within(&manager->schedule, now_usec(manager), usec);
 }
 
 /* Ends an inhibitor, held or not, or forgets a clear that waits. Frees the request. */
@@ -112,7 +123,7 @@ static void end_request(Manager *manager, Request *request, const char *what) {
 }
 
 void dispatch_advance(Manager *manager) {
-        uint64_t now_usec = dispatch_now_usec(manager), left_usec;
+        Submitter submitter = dispatch_submitter(manager);
         Request *request;
 
         while (!manager->stopping &&
@@ -121,12 +132,13 @@ void dispatch_advance(Manager *manager) {
                 if (request->clear) {
                         cleanup(request_free) Request *clear =
                                 inhibitors_take(&manager->inhibitors, request);
+                        uint64_t now = MIN(submitter.now_usec, clear->deadline_usec);
+                        Caller caller = { clear->connection, clear->more,
+                                          clear->deadline_usec - now };
 
-                        left_usec = clear->deadline_usec - MIN(clear->deadline_usec, now_usec);
-                        methods_submit_clear(manager, clear->connection, TAKE_PTR(clear->clear),
-                                             clear->more, left_usec);
+                        submit_clear(&submitter, &caller, TAKE_PTR(clear->clear));
                 } else {
-                        request_hold(request, now_usec, now_realtime_sec());
+                        request_hold(request, submitter.now_usec, now_realtime_sec());
                         inhibit_tell(request, &manager->monitors, "holds");
                         inhibit_reply(request, false);
                 }
@@ -134,19 +146,42 @@ void dispatch_advance(Manager *manager) {
 }
 
 void dispatch_gone(Manager *manager, Connection *connection) {
+        Waiter *waiter = waiters_find(&manager->waiters, connection);
         Request *request = inhibitors_find(&manager->inhibitors, connection);
 
-        if (!request)
-                return;
-        end_request(manager, request, "ends");
-        dispatch_advance(manager);
+        if (waiter) {
+                if (waiter->looks && waiters_alone(&manager->waiters, waiter))
+                        withdraw(manager, waiter->job_id);
+                waiters_remove(&manager->waiters, waiter);
+        }
+        if (request) {
+                end_request(manager, request, "ends");
+                dispatch_advance(manager);
+        }
+}
+
+/* The job did not start in time. A job that others wait for as well stays queued for them. */
+static void end_expired_waits(Manager *manager) {
+        Waiter *waiter;
+
+        while ((waiter = waiters_expired(&manager->waiters, now_usec(manager)))) {
+                cleanup_free char *busy =
+                        job_queue_busy_text(&manager->workers.queue, now_realtime_sec());
+                Connection *connection = waiter->connection;
+
+                waiter->deadline_usec = USEC_INFINITY;
+                if (waiters_alone(&manager->waiters, waiter))
+                        withdraw(manager, waiter->job_id);
+                waiters_remove(&manager->waiters, waiter);
+                reply_error(connection, ERROR_BUSY, "reason", busy ?: "another job is in progress");
+        }
 }
 
 static void end_expired_requests(Manager *manager) {
         int64_t now_sec = now_realtime_sec();
         Request *request;
 
-        while ((request = inhibitors_expired(&manager->inhibitors, dispatch_now_usec(manager)))) {
+        while ((request = inhibitors_expired(&manager->inhibitors, now_usec(manager)))) {
                 if (request->clear) {
                         cleanup_free char *busy =
                                 job_queue_busy_text(&manager->workers.queue, now_sec);
@@ -166,7 +201,7 @@ static ScheduleFacts schedule_facts(const Manager *manager) {
                 .summary = &manager->engine.summary,
                 .event_stream_connected = event_stream_connected(manager),
                 .busy = job_queue_removes(&manager->workers.queue) || manager->inhibitors.first,
-                .now_usec = dispatch_now_usec(manager),
+                .now_usec = now_usec(manager),
                 .host_usec = now_boottime_usec(),
         };
 }
@@ -203,6 +238,7 @@ static void poll_if_due(Manager *manager) {
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
         (void)source;
         (void)usec;
+        end_expired_waits(userdata);
         end_expired_requests(userdata);
         poll_if_due(userdata);
         return 0;
@@ -214,8 +250,9 @@ static int on_prepare(sd_event_source *source, void *userdata) {
         ScheduleFacts facts = schedule_facts(manager);
         uint64_t usec = schedule_poll_at(&manager->schedule, &facts);
 
-        return sd_event_source_set_time(source,
-                                        MIN(usec, inhibitors_deadline(&manager->inhibitors)));
+        usec = MIN(usec, waiters_deadline(&manager->waiters));
+        usec = MIN(usec, inhibitors_deadline(&manager->inhibitors));
+        return sd_event_source_set_time(source, usec);
 }
 
 /* The overdue timer runs by CLOCK_MONOTONIC, which stands still while the host sleeps. */
@@ -270,7 +307,7 @@ static int on_overdue(sd_event_source *source, uint64_t usec, void *userdata) {
         Manager *manager = userdata;
         int64_t now_sec = now_realtime_sec();
         cleanup_free char *busy = job_queue_busy_text(&manager->workers.queue, now_sec);
-        uint64_t late_usec = dispatch_now_usec(manager) - manager->schedule.polled_usec;
+        uint64_t late_usec = now_usec(manager) - manager->schedule.polled_usec;
 
         (void)usec;
         announce(manager, alarms_poll_overdue(&manager->alarms, late_usec, busy, now_sec));
@@ -282,7 +319,7 @@ static int on_overdue(sd_event_source *source, uint64_t usec, void *userdata) {
 void dispatch_withdraw_policy(Manager *manager) {
         char *id = manager->schedule.policy_id;
 
-        if (id[0] && manager_withdraw(manager, id))
+        if (id[0] && withdraw(manager, id))
                 id[0] = '\0';
 }
 
@@ -334,7 +371,7 @@ static void on_events(void *userdata, const WatcherNews *news) {
         Manager *manager = userdata;
 
         manager->engine.counters.events += news->n_events;
-        if (schedule_events(&manager->schedule, dispatch_now_usec(manager), news->last_usec))
+        if (schedule_events(&manager->schedule, now_usec(manager), news->last_usec))
                 dispatch_withdraw_policy(manager);
 }
 
@@ -344,7 +381,7 @@ void dispatch_reload(Manager *manager) {
         if (r < 0)
                 log_warning_errno(r, "Cannot listen to the engine's events; polling alone");
         dispatch_withdraw_policy(manager); /* it has the configuration of before */
-        schedule_reload(&manager->schedule, dispatch_now_usec(manager));
+        schedule_reload(&manager->schedule, now_usec(manager));
         expect_poll(manager);
 }
 
@@ -422,6 +459,13 @@ static int maybe_drain(Manager *manager) {
                                           DRAIN_TICK_USEC, on_drain, manager);
 }
 
+static void tell_job(Manager *manager, const JobEvent *event) {
+        StatusFacts facts = dispatch_status_facts(manager);
+
+        monitors_tell_job(&manager->monitors, event, &facts);
+        waiters_reply(&manager->waiters, event, &facts);
+}
+
 static int on_worker(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         Manager *manager = userdata;
         JobEvent *event;
@@ -436,7 +480,7 @@ static int on_worker(sd_event_source *source, int fd, uint32_t revents, void *us
                         log_full(LOG_INFO, 0, "WPCACHE_JOB=policy", "Policy: %s", event->message);
                 if (event->kind != JOB_EVENT_DONE)
                         job_queue_update(&manager->workers.queue, event);
-                waiters_tell(manager, event);
+                tell_job(manager, event);
                 if (event->kind == JOB_EVENT_DONE) {
                         store_is(manager, event->job, &event->store);
                         job_queue_update(&manager->workers.queue, event);
@@ -471,7 +515,7 @@ static int on_reader(sd_event_source *source, int fd, uint32_t revents, void *us
                 if (event->damage[0])
                         log_error("%s", event->damage);
                 if (event->job_kind == JOB_HISTORY)
-                        waiters_tell(manager, event);
+                        tell_job(manager, event);
                 else if (event->kind == JOB_EVENT_DONE)
                         on_metrics_written(manager, event->job);
         }
@@ -545,7 +589,7 @@ static int start_workers(Manager *manager) {
 int dispatch_start(Manager *manager) {
         int r;
 
-        schedule_init(&manager->schedule, dispatch_now_usec(manager), now_boottime_usec());
+        schedule_init(&manager->schedule, now_usec(manager), now_boottime_usec());
         manager->events =
                 (EventStream){ .event = manager->event, .handler = on_events, .userdata = manager };
         r = event_stream_init(&manager->events);

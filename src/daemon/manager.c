@@ -270,7 +270,7 @@ int manager_run(Manager *manager) {
 Manager *manager_free(Manager *manager) {
         if (!manager)
                 return NULL;
-        waiters_free(manager);
+        waiters_done(&manager->waiters);
         monitors_done(&manager->monitors);
         server_free(manager->server);
         dispatch_free(manager);

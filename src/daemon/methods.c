@@ -34,7 +34,6 @@ void methods_on_gone(void *userdata, Connection *connection) {
         Manager *manager = userdata;
 
         monitors_remove(&manager->monitors, connection);
-        waiters_on_gone(manager, connection);
         dispatch_gone(manager, connection);
 }
 
@@ -99,25 +98,6 @@ static Job *job_new(JobKind kind, const Connection *connection, const char *comm
                 job->who = who_is(connection, command);
         }
         return job;
-}
-
-/* Takes `job` over. */
-static void submit(Manager *manager, Connection *connection, Job *job, bool looks, bool more,
-                   uint64_t wait_usec) {
-        JobKind kind = job->kind;
-        char id[RECEIPT_ID_MAX];
-
-        if (!looks && job_queue_full(worker_queued(manager->workers.janitor) +
-                                             inhibitors_waiting(&manager->inhibitors),
-                                     connection_peer(connection)->uid)) {
-                job_free(job);
-                reply_error(connection, ERROR_BUSY, "reason", "too many jobs are waiting");
-                return;
-        }
-        if (workers_submit(&manager->workers, job, id) < 0)
-                reply_no_memory(connection);
-        else
-                waiter_add_for_job(manager, connection, id, kind, looks, more, wait_usec);
 }
 
 static bool read_target(const Manager *manager, Connection *connection, const char *text,
@@ -189,28 +169,6 @@ static bool read_clear(const Manager *manager, Connection *connection, const Jso
         return read_target(manager, connection, target, options);
 }
 
-/* Whether a clear in progress or queued is as good for this caller, who waits for it then. */
-static bool join_clear(Manager *manager, Connection *connection, const ClearOptions *options,
-                       bool more, uint64_t wait_usec) {
-        const Peer *peer = connection_peer(connection);
-        char id[RECEIPT_ID_MAX];
-
-        if (!worker_find_clear(manager->workers.janitor, options, manager->workers.generation, id))
-                return false;
-        log_info("Clear of %s joined by uid %u (pid %i)",
-                 target_to_string(options->target, options->app), peer->uid, peer->pid);
-        waiter_add_for_job(manager, connection, id, JOB_CLEAR, options->dry_run, more, wait_usec);
-        return true;
-}
-
-void methods_submit_clear(Manager *manager, Connection *connection, Job *job, bool more,
-                          uint64_t wait_usec) {
-        if (join_clear(manager, connection, &job->options, more, wait_usec))
-                job_free(job);
-        else
-                submit(manager, connection, job, job->options.dry_run, more, wait_usec);
-}
-
 /* The receipt tells which inhibitors were overridden. */
 static int note_inhibitors(const Manager *manager, const char *token, Strv *notes) {
         cleanup_free char *names = inhibitors_text(&manager->inhibitors, token), *text = NULL;
@@ -227,25 +185,21 @@ static int note_inhibitors(const Manager *manager, const char *token, Strv *note
 }
 
 /* Keeps a clear until nothing blocks it. Takes `job` over. */
-static void hold_clear(Manager *manager, Connection *connection, Job *job, const char *token,
-                       bool more, uint64_t wait_usec) {
+static void hold_clear(Manager *manager, const Caller *caller, Job *job, const char *token) {
         cleanup(request_free) Request *request = calloc(1, sizeof(*request));
+        Submitter submitter = dispatch_submitter(manager);
 
         if (!request) {
                 job_free(job);
-                reply_no_memory(connection);
+                reply_no_memory(caller->connection);
                 return;
         }
         request->clear = job;
-        if (job_queue_full(worker_queued(manager->workers.janitor) +
-                                   inhibitors_waiting(&manager->inhibitors),
-                           connection_peer(connection)->uid)) {
-                reply_error(connection, ERROR_BUSY, "reason", "too many jobs are waiting");
+        if (submit_refused(&submitter, caller->connection))
                 return;
-        }
-        request->connection = connection;
-        request->more = more;
-        request->deadline_usec = dispatch_now_usec(manager) + wait_usec;
+        request->connection = caller->connection;
+        request->more = caller->more;
+        request->deadline_usec = submitter.now_usec + caller->wait_usec;
         snprintf(request->token, sizeof(request->token), "%s", token ?: "");
         inhibit_reply_waiting(&manager->inhibitors, request);
         inhibitors_add(&manager->inhibitors, TAKE_PTR(request), NULL);
@@ -267,16 +221,17 @@ static void on_inhibit(Manager *manager, Connection *connection, const VarlinkCa
 }
 
 static void on_clear(Manager *manager, Connection *connection, const VarlinkCall *call) {
+        Submitter submitter = dispatch_submitter(manager);
+        Caller caller = { .connection = connection, .more = call->more };
         cleanup(job_free) Job *job = NULL;
         ClearCall clear = { 0 };
-        uint64_t wait_usec;
         bool looks;
 
         if (!read_clear(manager, connection, call->parameters, &clear))
                 return;
         looks = clear.options.dry_run;
-        wait_usec = clear.options.wait_usec;
-        if (join_clear(manager, connection, &clear.options, call->more, wait_usec))
+        caller.wait_usec = clear.options.wait_usec;
+        if (submit_join(&submitter, &caller, &clear.options))
                 return; /* the one it joins removes in any case */
         job = job_new(JOB_CLEAR, connection, clear.command);
         if (!job || (clear.ignore_inhibitors && !looks &&
@@ -287,16 +242,26 @@ static void on_clear(Manager *manager, Connection *connection, const VarlinkCall
         job->options = clear.options;
         if (!looks && !clear.ignore_inhibitors &&
             inhibitors_block(&manager->inhibitors, clear.token))
-                hold_clear(manager, connection, TAKE_PTR(job), clear.token, call->more, wait_usec);
+                hold_clear(manager, &caller, TAKE_PTR(job), clear.token);
         else
-                submit(manager, connection, TAKE_PTR(job), looks, call->more, wait_usec);
+                submit_job(&submitter, &caller, TAKE_PTR(job));
+}
+
+/* Queues a job that only looks, and takes it over. */
+static void submit_look(Manager *manager, Connection *connection, Job *job) {
+        Caller caller = { .connection = connection, .wait_usec = LOOK_WAIT_USEC };
+        Submitter submitter = dispatch_submitter(manager);
+
+        submit_job(&submitter, &caller, job);
 }
 
 /* The dry run of policy, or of a clear. */
 static void on_get_plan(Manager *manager, Connection *connection, const VarlinkCall *call) {
         static const char *const known[] = { "target", "keepMounts", "includeMounted", NULL };
         ClearOptions options = { .dry_run = true, .wait_usec = LOOK_WAIT_USEC };
-        const char *target = NULL, *shared, *wrong = NULL;
+        Caller caller = { .connection = connection, .wait_usec = LOOK_WAIT_USEC };
+        Submitter submitter = dispatch_submitter(manager);
+        const char *target = NULL, *wrong = NULL;
         Job *job;
 
         if (!check_parameters(connection, call->parameters, known))
@@ -315,24 +280,19 @@ static void on_get_plan(Manager *manager, Connection *connection, const VarlinkC
         }
         if (target && !read_target(manager, connection, target, &options))
                 return;
-        shared = target ? NULL : waiters_find_plan(manager);
-        if (shared) {
-                waiter_add_for_job(manager, connection, shared, JOB_PLAN, true, false,
-                                   LOOK_WAIT_USEC);
+        if (!target && submit_join_plan(&submitter, &caller))
                 return;
-        }
         job = job_new(target ? JOB_CLEAR : JOB_PLAN, connection, NULL);
         if (!job) {
                 reply_no_memory(connection);
                 return;
         }
-        if (target) {
-                job->options = options;
-                methods_submit_clear(manager, connection, job, false, LOOK_WAIT_USEC);
-        } else {
-                job->around = dispatch_policy_context(manager);
-                submit(manager, connection, job, true, false, LOOK_WAIT_USEC);
-        }
+        job->options = options;
+        job->around = dispatch_policy_context(manager);
+        if (target)
+                submit_clear(&submitter, &caller, job);
+        else
+                submit_job(&submitter, &caller, job);
 }
 
 static void on_explain(Manager *manager, Connection *connection, const VarlinkCall *call) {
@@ -355,7 +315,7 @@ static void on_explain(Manager *manager, Connection *connection, const VarlinkCa
                 return;
         }
         job->around = dispatch_policy_context(manager);
-        submit(manager, connection, TAKE_PTR(job), true, false, LOOK_WAIT_USEC);
+        submit_look(manager, connection, TAKE_PTR(job));
 }
 
 static void on_get_history(Manager *manager, Connection *connection, const VarlinkCall *call) {
@@ -388,7 +348,7 @@ static void on_get_history(Manager *manager, Connection *connection, const Varli
         }
         job->since_sec = since_sec;
         job->limit = (size_t)limit;
-        submit(manager, connection, TAKE_PTR(job), true, false, LOOK_WAIT_USEC);
+        submit_look(manager, connection, TAKE_PTR(job));
 }
 
 static void on_get_metrics(Manager *manager, Connection *connection, const VarlinkCall *call) {
@@ -408,6 +368,8 @@ static void on_get_metrics(Manager *manager, Connection *connection, const Varli
 
 static void on_rollback(Manager *manager, Connection *connection, const VarlinkCall *call) {
         static const char *const known[] = { "receipt", NULL };
+        Caller caller = { .connection = connection, .wait_usec = WAIT_SEC_DEFAULT * USEC_PER_SEC };
+        Submitter submitter = dispatch_submitter(manager);
         const char *receipt = NULL;
         Job *job;
 
@@ -426,7 +388,7 @@ static void on_rollback(Manager *manager, Connection *connection, const VarlinkC
                 reply_no_memory(connection);
                 return;
         }
-        submit(manager, connection, job, false, false, WAIT_SEC_DEFAULT * USEC_PER_SEC);
+        submit_job(&submitter, &caller, job);
 }
 
 static void on_get_info(Manager *manager, Connection *connection, const VarlinkCall *call) {
