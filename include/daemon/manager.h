@@ -63,10 +63,3 @@ DEFINE_CLEANUP(Manager *, manager_free);
 
 /* Runs until a signal ends it. */
 int manager_run(Manager *manager) must_check;
-
-/* Loads the configuration again: 0, or -EINVAL with the mistakes in `*reterr_text` (malloc'ed); the
- * old one stays in force then. `ret_restart_keys` names keys that need a restart. */
-int manager_reload(Manager *manager, Strv *ret_restart_keys, char **reterr_text) must_check;
-
-/* Logs mistakes of a configuration, one record each. */
-void log_config_errors(const ConfigErrors *errors);
