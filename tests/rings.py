@@ -15,7 +15,7 @@ from collections import deque
 from pathlib import Path
 
 # Floors that still have rings. A floor without a ring may not stay in this list.
-TO_DO = {"apps", "conf", "ctl", "daemon", "janitor"}
+TO_DO = {"apps", "conf", "ctl", "janitor"}
 
 Needs = dict[str, dict[str, set[str]]]  # file -> needed file -> symbols
 
@@ -23,15 +23,15 @@ Needs = dict[str, dict[str, set[str]]]  # file -> needed file -> symbols
 def read_needs(objects: list[str]) -> Needs:
     used: dict[str, set[str]] = {}
     owner: dict[str, str] = {}
-    for path in map(Path, objects):
-        name = f"{path.parent.name}/{path.name.split('.')[0]}"
-        used[name] = set()
-        lines = subprocess.run(["nm", "-P", path], check=True, capture_output=True, text=True).stdout
-        for symbol, kind in (line.split()[:2] for line in lines.splitlines()):
-            if kind == "U":
-                used[name].add(symbol)
-            elif kind.isupper():
-                owner[symbol] = name
+    lines = subprocess.run(["nm", "-A", "-P", *objects], check=True, capture_output=True, text=True).stdout
+    for line in lines.splitlines():
+        path, symbol, kind = line.split()[:3]
+        name = f"{Path(path).parent.name}/{Path(path).name.split('.')[0]}"
+        used.setdefault(name, set())
+        if kind == "U":
+            used[name].add(symbol)
+        elif kind.isupper():
+            owner[symbol] = name
     needs: Needs = {name: {} for name in used}
     for name, symbols in used.items():
         for symbol in symbols:

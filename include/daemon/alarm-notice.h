@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* How people learn of an alarm that was raised or cleared: a record of the journal, and the hook command. */
+/* How people learn of an alarm that was raised or cleared: a record of the journal, an event for
+ * monitors, the hook command. */
 
 #include <systemd/sd-event.h>
 
 #include "daemon/alarms.h"
+#include "daemon/monitors.h"
 
 /* MESSAGE_ID of the journal; systemd/wpcache.catalog explains them. */
 #define MESSAGE_ALARM_RAISED "65eefb1957ac403f9514bc5911332cab"
@@ -26,8 +28,9 @@ typedef struct AlarmHooks {
         bool stopping; /* no further run starts */
 } AlarmHooks;
 
-void alarm_log(AlarmKind kind, const Alarm *alarm);
-/* Runs the hook command as soon as earlier runs have ended. Failures are logged. */
-void alarm_hooks_run(AlarmHooks *self, const char *command, AlarmKind kind, const Alarm *alarm);
+/* Tells the journal and monitors of alarms that were raised or cleared, and runs the hook command (NULL:
+ * none) for each, one after the other. Failures are logged. */
+void alarms_announce(const Alarms *alarms, const AlarmChanges *changes, AlarmHooks *hooks,
+                     const Monitors *monitors, const char *command);
 /* Ends the run in progress and drops those that wait. */
 void alarm_hooks_done(AlarmHooks *self);

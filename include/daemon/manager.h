@@ -14,7 +14,6 @@
 #include "daemon/alarm-notice.h"
 #include "daemon/event-stream.h"
 #include "daemon/inhibitors.h"
-#include "daemon/metrics.h"
 #include "daemon/monitors.h"
 #include "daemon/schedule.h"
 #include "daemon/server.h"
@@ -24,7 +23,7 @@
 typedef struct Manager {
         sd_event *event;
         sd_event_source *worker_source, *reader_source, *watchdog_timer, *extend_timer,
-                *drain_timer, *timer, *overdue_timer;
+                *stopping_source, *drain_timer, *timer, *overdue_timer;
         char *config_path;
         Config *config;
         char *config_error; /* why the newest file is not in force, or NULL */
@@ -45,7 +44,7 @@ typedef struct Manager {
         EngineState engine;
 
         char status_told[512]; /* the last STATUS= */
-        bool textfile_broken;  /* its failure was told */
+        bool metrics_broken;   /* the metrics file could not be written */
 
         int64_t started_sec;
         bool stopping;
@@ -53,13 +52,7 @@ typedef struct Manager {
 } Manager;
 
 /*
- * Loads `config_path` (NULL: defaults), opens `state_path`, takes `listen_fd` if it is not
- * negative, starts the workers. Logs what is wrong and returns -errno.
+ * Loads `config_path` (NULL: defaults), opens `state_path`, takes `listen_fd` if it is not negative, starts
+ * the workers, and runs until a signal ends it. Logs what is wrong and returns -errno.
  */
-int manager_new(const char *config_path, const char *state_path, int listen_fd,
-                Manager **ret) must_check;
-Manager *manager_free(Manager *manager);
-DEFINE_CLEANUP(Manager *, manager_free);
-
-/* Runs until a signal ends it. */
-int manager_run(Manager *manager) must_check;
+int manager_run(const char *config_path, const char *state_path, int listen_fd) must_check;

@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "base/span.h"
+#include "base/text.h"
 #include "daemon/alarm-notice.h"
 
 extern char **environ;
@@ -197,7 +198,7 @@ static void hooks_next(AlarmHooks *self) {
         }
 }
 
-void alarm_hooks_run(AlarmHooks *self, const char *command, AlarmKind kind, const Alarm *alarm) {
+static void hooks_add(AlarmHooks *self, const char *command, AlarmKind kind, const Alarm *alarm) {
         Hook *hook, **at = &self->first;
 
         if (self->n >= ALARM_HOOKS_MAX) {
@@ -223,7 +224,7 @@ void alarm_hooks_done(AlarmHooks *self) {
                 hooks_drop_first(self);
 }
 
-void alarm_log(AlarmKind kind, const Alarm *alarm) {
+static void alarm_log(AlarmKind kind, const Alarm *alarm) {
         cleanup_free char *fields = NULL;
 
         if (asprintf(&fields, "MESSAGE_ID=%s\nWPCACHE_ALARM=%s\nWPCACHE_ALARM_REMEDY=%s",
@@ -232,4 +233,21 @@ void alarm_log(AlarmKind kind, const Alarm *alarm) {
                 fields = NULL;
         log_full(alarm->standing ? LOG_WARNING : LOG_NOTICE, 0, fields, "Alarm%s: %s",
                  alarm->standing ? "" : " over", alarm->message ?: alarm_kind_to_string(kind));
+}
+
+void alarms_announce(const Alarms *alarms, const AlarmChanges *changes, AlarmHooks *hooks,
+                     const Monitors *monitors, const char *command) {
+        for (size_t i = 0; i < changes->n; i++) {
+                AlarmKind kind = changes->v[i];
+                const Alarm *alarm = &alarms->v[kind];
+                cleanup_free char *text = NULL;
+
+                alarm_log(kind, alarm);
+                text = text_format("%s %s: %s", alarm_kind_to_string(kind),
+                                   alarm->standing ? "raised" : "cleared", alarm->message ?: "");
+                if (text)
+                        monitors_tell(monitors, "alarm", text);
+                if (command)
+                        hooks_add(hooks, command, kind, alarm);
+        }
 }

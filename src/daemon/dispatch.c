@@ -6,40 +6,11 @@
 
 #include "base/log.h"
 #include "base/span.h"
-#include "base/text.h"
 #include "daemon/dispatch.h"
-#include "daemon/inhibit.h"
 #include "daemon/job-log.h"
 #include "daemon/job-reply.h"
-#include "daemon/metrics.h"
-#include "daemon/reply.h"
-#include "wire/interface.h"
-
-#define DRAIN_USEC USEC_PER_SEC
-#define DRAIN_TICK_USEC (20 * USEC_PER_MSEC)
-
-static uint64_t now_usec(const Manager *manager) {
-        uint64_t usec = 0;
-
-        return sd_event_now(manager->event, CLOCK_BOOTTIME, &usec) < 0 ? 0 : usec;
-}
-
-Submitter dispatch_submitter(Manager *manager) {
-        return (Submitter){
-                .workers = &manager->workers,
-                .waiters = &manager->waiters,
-                .inhibitors = &manager->inhibitors,
-                .now_usec = now_usec(manager),
-        };
-}
-
-/* Takes a job that has not started back: true; false if it has. */
-static bool withdraw(Manager *manager, const char *job_id) {
-        if (!workers_withdraw(&manager->workers, job_id))
-                return false;
-        dispatch_advance(manager);
-        return true;
-}
+#include "daemon/metrics-file.h"
+#include "daemon/requests.h"
 
 static bool event_stream_connected(const Manager *manager) {
         return manager->events.connected && !manager->engine.reason;
@@ -75,24 +46,11 @@ static void notify_status(Manager *manager) {
         sd_notifyf(false, "STATUS=%s", text);
 }
 
-/* Has the reader write [metrics] textfile, if there is one. */
 static void write_metrics(Manager *manager) {
         StatusFacts facts = dispatch_status_facts(manager);
-        cleanup(job_free) Job *job = NULL;
-        char id[RECEIPT_ID_MAX];
-        int r = -ENOMEM;
 
-        if (!manager->config->metrics_textfile || manager->stopping)
-                return;
-        job = calloc(1, sizeof(*job));
-        if (job) {
-                job->kind = JOB_TEXTFILE;
-                job->text = metrics_text(&facts);
-        }
-        if (job && job->text)
-                r = workers_submit(&manager->workers, TAKE_PTR(job), id);
-        if (r < 0)
-                log_error_errno(r, "Cannot write the metrics");
+        if (!manager->stopping)
+                metrics_file_write(&manager->workers, &facts);
 }
 
 static void engine_is(Manager *manager, int error, const char *reason) {
@@ -108,91 +66,7 @@ static void engine_is(Manager *manager, int error, const char *reason) {
 }
 
 static void poll_within(Manager *manager, uint64_t usec) {
-        schedule_poll_within(&manager->schedule, now_usec(manager), usec);
-}
-
-/* Ends an inhibitor, held or not, or forgets a clear that waits. Frees the request. */
-static void end_request(Manager *manager, Request *request, const char *what) {
-        cleanup(request_free) Request *ended = inhibitors_take(&manager->inhibitors, request);
-
-        if (!ended->held)
-                return;
-        inhibit_tell(ended, &manager->monitors, what);
-        if (inhibitors_count(&manager->inhibitors) == 0)
-                poll_within(manager, SETTLE_USEC);
-}
-
-void dispatch_advance(Manager *manager) {
-        Submitter submitter = dispatch_submitter(manager);
-        Request *request;
-
-        while (!manager->stopping &&
-               (request = inhibitors_next(&manager->inhibitors,
-                                          job_queue_removes(&manager->workers.queue)))) {
-                if (request->clear) {
-                        cleanup(request_free) Request *clear =
-                                inhibitors_take(&manager->inhibitors, request);
-                        uint64_t now = MIN(submitter.now_usec, clear->deadline_usec);
-                        Caller caller = { clear->connection, clear->more,
-                                          clear->deadline_usec - now };
-
-                        submit_clear(&submitter, &caller, TAKE_PTR(clear->clear));
-                } else {
-                        request_hold(request, submitter.now_usec, now_realtime_sec());
-                        inhibit_tell(request, &manager->monitors, "holds");
-                        inhibit_reply(request, false);
-                }
-        }
-}
-
-void dispatch_gone(Manager *manager, Connection *connection) {
-        Waiter *waiter = waiters_find(&manager->waiters, connection);
-        Request *request = inhibitors_find(&manager->inhibitors, connection);
-
-        if (waiter) {
-                if (waiter->looks && waiters_alone(&manager->waiters, waiter))
-                        withdraw(manager, waiter->job_id);
-                waiters_remove(&manager->waiters, waiter);
-        }
-        if (request) {
-                end_request(manager, request, "ends");
-                dispatch_advance(manager);
-        }
-}
-
-/* The job did not start in time. A job that others wait for as well stays queued for them. */
-static void end_expired_waits(Manager *manager) {
-        Waiter *waiter;
-
-        while ((waiter = waiters_expired(&manager->waiters, now_usec(manager)))) {
-                cleanup_free char *busy =
-                        job_queue_busy_text(&manager->workers.queue, now_realtime_sec());
-                Connection *connection = waiter->connection;
-
-                waiter->deadline_usec = USEC_INFINITY;
-                if (waiters_alone(&manager->waiters, waiter))
-                        withdraw(manager, waiter->job_id);
-                waiters_remove(&manager->waiters, waiter);
-                reply_error(connection, ERROR_BUSY, "reason", busy ?: "another job is in progress");
-        }
-}
-
-static void end_expired_requests(Manager *manager) {
-        int64_t now_sec = now_realtime_sec();
-        Request *request;
-
-        while ((request = inhibitors_expired(&manager->inhibitors, now_usec(manager)))) {
-                if (request->clear) {
-                        cleanup_free char *busy =
-                                job_queue_busy_text(&manager->workers.queue, now_sec);
-
-                        inhibit_reply_busy(&manager->inhibitors, request, busy);
-                } else {
-                        inhibit_reply(request, true);
-                }
-                end_request(manager, request, "ends: its time is over");
-                dispatch_advance(manager);
-        }
+        schedule_poll_within(&manager->schedule, loop_now_usec(manager), usec);
 }
 
 static ScheduleFacts schedule_facts(const Manager *manager) {
@@ -201,7 +75,7 @@ static ScheduleFacts schedule_facts(const Manager *manager) {
                 .summary = &manager->engine.summary,
                 .event_stream_connected = event_stream_connected(manager),
                 .busy = job_queue_removes(&manager->workers.queue) || manager->inhibitors.first,
-                .now_usec = now_usec(manager),
+                .now_usec = loop_now_usec(manager),
                 .host_usec = now_boottime_usec(),
         };
 }
@@ -238,8 +112,7 @@ static void poll_if_due(Manager *manager) {
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
         (void)source;
         (void)usec;
-        end_expired_waits(userdata);
-        end_expired_requests(userdata);
+        requests_expire(userdata);
         poll_if_due(userdata);
         return 0;
 }
@@ -250,9 +123,7 @@ static int on_prepare(sd_event_source *source, void *userdata) {
         ScheduleFacts facts = schedule_facts(manager);
         uint64_t usec = schedule_poll_at(&manager->schedule, &facts);
 
-        usec = MIN(usec, waiters_deadline(&manager->waiters));
-        usec = MIN(usec, inhibitors_deadline(&manager->inhibitors));
-        return sd_event_source_set_time(source, usec);
+        return sd_event_source_set_time(source, MIN(usec, requests_deadline(manager)));
 }
 
 /* The overdue timer runs by CLOCK_MONOTONIC, which stands still while the host sleeps. */
@@ -279,22 +150,9 @@ static AlarmFacts alarm_facts(const Manager *manager) {
         };
 }
 
-/* Tells people of alarms that were raised or cleared. */
 static void announce(Manager *manager, AlarmChanges changes) {
-        for (size_t i = 0; i < changes.n; i++) {
-                AlarmKind kind = changes.v[i];
-                const Alarm *alarm = &manager->alarms.v[kind];
-                cleanup_free char *text = NULL;
-
-                alarm_log(kind, alarm);
-                text = text_format("%s %s: %s", alarm_kind_to_string(kind),
-                                   alarm->standing ? "raised" : "cleared", alarm->message ?: "");
-                if (text)
-                        monitors_tell(&manager->monitors, "alarm", text);
-                if (manager->config->alarm_command)
-                        alarm_hooks_run(&manager->hooks, manager->config->alarm_command, kind,
-                                        alarm);
-        }
+        alarms_announce(&manager->alarms, &changes, &manager->hooks, &manager->monitors,
+                        manager->config->alarm_command);
 }
 
 static void update_alarms(Manager *manager) {
@@ -307,20 +165,13 @@ static int on_overdue(sd_event_source *source, uint64_t usec, void *userdata) {
         Manager *manager = userdata;
         int64_t now_sec = now_realtime_sec();
         cleanup_free char *busy = job_queue_busy_text(&manager->workers.queue, now_sec);
-        uint64_t late_usec = now_usec(manager) - manager->schedule.polled_usec;
+        uint64_t late_usec = loop_now_usec(manager) - manager->schedule.polled_usec;
 
         (void)usec;
         announce(manager, alarms_poll_overdue(&manager->alarms, late_usec, busy, now_sec));
         /* As long as it lasts: the job that is in the way may be another by then. */
         sd_event_source_set_time_relative(source, manager->config->poll_interval_usec);
         return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-}
-
-void dispatch_withdraw_policy(Manager *manager) {
-        char *id = manager->schedule.policy_id;
-
-        if (id[0] && withdraw(manager, id))
-                id[0] = '\0';
 }
 
 static void on_poll_done(Manager *manager, Job *job) {
@@ -371,8 +222,8 @@ static void on_events(void *userdata, const WatcherNews *news) {
         Manager *manager = userdata;
 
         manager->engine.counters.events += news->n_events;
-        if (schedule_events(&manager->schedule, now_usec(manager), news->last_usec))
-                dispatch_withdraw_policy(manager);
+        if (schedule_events(&manager->schedule, loop_now_usec(manager), news->last_usec))
+                requests_withdraw_policy(manager);
 }
 
 void dispatch_reload(Manager *manager) {
@@ -380,8 +231,8 @@ void dispatch_reload(Manager *manager) {
 
         if (r < 0)
                 log_warning_errno(r, "Cannot listen to the engine's events; polling alone");
-        dispatch_withdraw_policy(manager); /* it has the configuration of before */
-        schedule_reload(&manager->schedule, now_usec(manager));
+        requests_withdraw_policy(manager); /* it has the configuration of before */
+        schedule_reload(&manager->schedule, loop_now_usec(manager));
         expect_poll(manager);
 }
 
@@ -434,29 +285,7 @@ static void on_job_done(Manager *manager, Job *job) {
         default:
                 break;
         }
-        dispatch_advance(manager);
-}
-
-/* The last answers leave with the loop still turning; a client that does not read them is not
- * waited for long. */
-static int on_drain(sd_event_source *source, uint64_t usec, void *userdata) {
-        Manager *manager = userdata;
-
-        (void)usec;
-        if (server_drained(manager->server) || now_boottime_usec() >= manager->drain_until_usec)
-                return sd_event_exit(manager->event, 0);
-        sd_event_source_set_time_relative(source, DRAIN_TICK_USEC);
-        return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-}
-
-/* Once both workers have told all they had to tell. */
-static int maybe_drain(Manager *manager) {
-        if (!manager->stopping || manager->drain_timer ||
-            !worker_stopped(manager->workers.janitor) || !worker_stopped(manager->workers.reader))
-                return 0;
-        manager->drain_until_usec = now_boottime_usec() + DRAIN_USEC;
-        return sd_event_add_time_relative(manager->event, &manager->drain_timer, CLOCK_BOOTTIME, 0,
-                                          DRAIN_TICK_USEC, on_drain, manager);
+        requests_advance(manager);
 }
 
 static void tell_job(Manager *manager, const JobEvent *event) {
@@ -488,20 +317,7 @@ static int on_worker(sd_event_source *source, int fd, uint32_t revents, void *us
                 }
                 notify_status(manager);
         }
-        return maybe_drain(manager);
-}
-
-static void on_metrics_written(Manager *manager, const Job *job) {
-        bool failed = job->error < 0;
-
-        if (job->error == -ECANCELED)
-                return;
-        if (failed && !manager->textfile_broken)
-                log_warning("Cannot write the metrics to %s: %s", job->config->metrics_textfile,
-                            diag_text(&job->diag, job->error));
-        else if (!failed && manager->textfile_broken)
-                log_info("The metrics are written to %s again", job->config->metrics_textfile);
-        manager->textfile_broken = failed;
+        return 0;
 }
 
 static int on_reader(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
@@ -517,39 +333,9 @@ static int on_reader(sd_event_source *source, int fd, uint32_t revents, void *us
                 if (event->job_kind == JOB_HISTORY)
                         tell_job(manager, event);
                 else if (event->kind == JOB_EVENT_DONE)
-                        on_metrics_written(manager, event->job);
+                        metrics_file_written(&manager->metrics_broken, event->job);
         }
-        return maybe_drain(manager);
-}
-
-static int on_last_clear(void *userdata, const Run *run) {
-        Manager *manager = userdata;
-
-        /* One of a clear that the daemon before this one did not finish */
-        if (strcmp(run->outcome, outcome_to_string(OUTCOME_INTERRUPTED)) == 0)
-                log_warning("The clear of receipt %s was interrupted: it proved nothing%s%s%s",
-                            run->id,
-                            run->took_names ? "; names it may have taken can be put back by "
-                                              "'wpcachectl rollback "
-                                            : "",
-                            run->took_names ? run->id : "", run->took_names ? "'" : "");
-        manager->engine.last_clear = *run;
         return 0;
-}
-
-static int on_last_policy_run(void *userdata, const Run *run) {
-        ((Manager *)userdata)->engine.last_policy_run = *run;
-        return 0;
-}
-
-int dispatch_load(Manager *manager, Diag *reterr_diag) {
-        int r;
-
-        r = store_list_runs(manager->store, "clear", 0, 1, on_last_clear, manager, reterr_diag);
-        if (r >= 0)
-                r = store_list_runs(manager->store, "policy", 0, 1, on_last_policy_run, manager,
-                                    reterr_diag);
-        return r;
 }
 
 static int start_timers(Manager *manager) {
@@ -589,7 +375,7 @@ static int start_workers(Manager *manager) {
 int dispatch_start(Manager *manager) {
         int r;
 
-        schedule_init(&manager->schedule, now_usec(manager), now_boottime_usec());
+        schedule_init(&manager->schedule, loop_now_usec(manager), now_boottime_usec());
         manager->events =
                 (EventStream){ .event = manager->event, .handler = on_events, .userdata = manager };
         r = event_stream_init(&manager->events);
@@ -601,13 +387,7 @@ int dispatch_start(Manager *manager) {
 }
 
 void dispatch_stop(Manager *manager) {
-        for (Request *request = manager->inhibitors.first, *next; request; request = next) {
-                next = request->next;
-                if (request->held)
-                        continue;
-                reply_error(request->connection, ERROR_SHUTTING_DOWN, NULL, NULL);
-                end_request(manager, request, "");
-        }
+        requests_stop(manager);
         worker_stop(manager->workers.janitor);
         worker_stop(manager->workers.reader);
         manager->schedule.stopped = true;
@@ -619,7 +399,6 @@ void dispatch_free(Manager *manager) {
         inhibitors_done(&manager->inhibitors);
         sd_event_source_disable_unref(manager->worker_source);
         sd_event_source_disable_unref(manager->reader_source);
-        sd_event_source_disable_unref(manager->drain_timer);
         sd_event_source_disable_unref(manager->timer);
         sd_event_source_disable_unref(manager->overdue_timer);
         workers_done(&manager->workers);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Options, signals, and where things are; all else is the manager's.
+ * Options, signals, and where things are; manager.c does the rest.
  */
 
 #include <getopt.h>
@@ -202,7 +202,6 @@ static char *state_path(void) {
 }
 
 int main(int argc, char **argv) {
-        cleanup(manager_free) Manager *manager = NULL;
         cleanup_free char *state = NULL;
         Diag diag = DIAG_NULL;
         int r, fd = -EBADF;
@@ -245,8 +244,6 @@ int main(int argc, char **argv) {
                           diag_text(&diag, r));
                 return EXIT_FAILURE;
         }
-        r = manager_new(arg_config, state, fd, &manager);
-        if (r >= 0)
-                r = manager_run(manager);
+        r = manager_run(arg_config, state, fd);
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

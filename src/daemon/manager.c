@@ -3,7 +3,7 @@
 /*
  * Stopping is the delicate part: the worker may sit in a prune that must not be cut, so the loop
  * goes on turning, asking systemd for time, until the workers have posted their last events and
- * those who wait for them have their answer; see jobs.c.
+ * those who wait for them have their answer.
  */
 
 #include <signal.h>
@@ -18,6 +18,8 @@
 #include "daemon/reload.h"
 
 #define EXTEND_USEC (30 * USEC_PER_SEC)
+#define DRAIN_USEC USEC_PER_SEC
+#define DRAIN_TICK_USEC (20 * USEC_PER_MSEC)
 
 static int on_extend(sd_event_source *source, uint64_t usec, void *userdata) {
         (void)usec;
@@ -27,8 +29,33 @@ static int on_extend(sd_event_source *source, uint64_t usec, void *userdata) {
         return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
+/* The last answers leave with the loop still turning. A client that does not read them is not waited for long. */
+static int on_drain(sd_event_source *source, uint64_t usec, void *userdata) {
+        Manager *manager = userdata;
+
+        (void)usec;
+        if (server_drained(manager->server) || now_boottime_usec() >= manager->drain_until_usec)
+                return sd_event_exit(manager->event, 0);
+        sd_event_source_set_time_relative(source, DRAIN_TICK_USEC);
+        return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+/* After every event while the daemon stops: once both workers have posted their last event, what remains is to
+ * send the last answers. */
+static int on_stopping(sd_event_source *source, void *userdata) {
+        Manager *manager = userdata;
+
+        if (!worker_stopped(manager->workers.janitor) || !worker_stopped(manager->workers.reader))
+                return 0;
+        sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        manager->drain_until_usec = now_boottime_usec() + DRAIN_USEC;
+        return sd_event_add_time_relative(manager->event, &manager->drain_timer, CLOCK_BOOTTIME, 0,
+                                          DRAIN_TICK_USEC, on_drain, manager);
+}
+
 static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
         Manager *manager = userdata;
+        int r;
 
         (void)source;
         if (manager->stopping)
@@ -38,6 +65,9 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
         sd_notify(false, "STOPPING=1");
         server_stop(manager->server);
         dispatch_stop(manager);
+        r = sd_event_add_post(manager->event, &manager->stopping_source, on_stopping, manager);
+        if (r < 0)
+                return r;
         return sd_event_add_time_relative(manager->event, &manager->extend_timer, CLOCK_BOOTTIME, 0,
                                           0, on_extend, manager);
 }
@@ -66,6 +96,36 @@ static int on_watchdog(sd_event_source *source, uint64_t usec, void *userdata) {
         return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
+static int on_last_clear(void *userdata, const Run *run) {
+        Manager *manager = userdata;
+
+        /* One of a clear that the daemon before this one did not finish */
+        if (strcmp(run->outcome, outcome_to_string(OUTCOME_INTERRUPTED)) == 0)
+                log_warning("The clear of receipt %s was interrupted: it proved nothing%s%s%s",
+                            run->id,
+                            run->took_names ? "; names it may have taken can be put back by "
+                                              "'wpcachectl rollback "
+                                            : "",
+                            run->took_names ? run->id : "", run->took_names ? "'" : "");
+        manager->engine.last_clear = *run;
+        return 0;
+}
+
+static int on_last_policy_run(void *userdata, const Run *run) {
+        ((Manager *)userdata)->engine.last_policy_run = *run;
+        return 0;
+}
+
+static int load_last_runs(Manager *manager, Diag *reterr_diag) {
+        int r;
+
+        r = store_list_runs(manager->store, "clear", 0, 1, on_last_clear, manager, reterr_diag);
+        if (r >= 0)
+                r = store_list_runs(manager->store, "policy", 0, 1, on_last_policy_run, manager,
+                                    reterr_diag);
+        return r;
+}
+
 /* A disk that can't be written to does not stop the start; it raises an alarm. */
 static int open_store(Manager *manager, const char *path) {
         Diag diag = DIAG_NULL, damage = DIAG_NULL;
@@ -83,7 +143,7 @@ static int open_store(Manager *manager, const char *path) {
         store_state(manager->store, &manager->engine.store);
         if (!manager->engine.store.readable)
                 return 0;
-        r = dispatch_load(manager, &diag);
+        r = load_last_runs(manager, &diag);
         if (r < 0)
                 log_error("The last clear and the last policy pass cannot be read: %s",
                           diag_text(&diag, r));
@@ -105,7 +165,36 @@ static int add_sources(Manager *manager) {
         return r;
 }
 
-int manager_new(const char *config_path, const char *state_path, int listen_fd, Manager **ret) {
+static Manager *manager_free(Manager *manager) {
+        if (!manager)
+                return NULL;
+        waiters_done(&manager->waiters);
+        monitors_done(&manager->monitors);
+        server_free(manager->server);
+        dispatch_free(manager);
+        store_close(manager->reader_store);
+        store_close(manager->store);
+        alarm_hooks_done(&manager->hooks);
+        alarms_done(&manager->alarms);
+        sd_event_source_disable_unref(manager->watchdog_timer);
+        sd_event_source_disable_unref(manager->extend_timer);
+        sd_event_source_disable_unref(manager->stopping_source);
+        sd_event_source_disable_unref(manager->drain_timer);
+        sd_event_unref(manager->event);
+        role_done(&manager->operators);
+        role_done(&manager->readers);
+        config_free(manager->config);
+        free(manager->config_path);
+        free(manager->state_path);
+        free(manager->config_error);
+        engine_state_done(&manager->engine);
+        free(manager);
+        return NULL;
+}
+DEFINE_CLEANUP(Manager *, manager_free);
+
+static int manager_new(const char *config_path, const char *state_path, int listen_fd,
+                       Manager **ret) {
         cleanup(manager_free) Manager *manager = calloc(1, sizeof(*manager));
         cleanup_close int fd = listen_fd;
         cleanup(config_free) Config *config = NULL;
@@ -156,9 +245,13 @@ int manager_new(const char *config_path, const char *state_path, int listen_fd, 
         return 0;
 }
 
-int manager_run(Manager *manager) {
+int manager_run(const char *config_path, const char *state_path, int listen_fd) {
+        cleanup(manager_free) Manager *manager = NULL;
         int r;
 
+        r = manager_new(config_path, state_path, listen_fd, &manager);
+        if (r < 0)
+                return r;
         log_info("wpcached " WPCACHE_VERSION " serves %s, engine socket %s",
                  manager->config->control_socket, manager->config->docker_socket);
         sd_notify(false, "READY=1\nSTATUS=Started");
@@ -167,29 +260,4 @@ int manager_run(Manager *manager) {
                 return log_error_errno(r, "The event loop failed");
         log_info("Stopped");
         return r;
-}
-
-Manager *manager_free(Manager *manager) {
-        if (!manager)
-                return NULL;
-        waiters_done(&manager->waiters);
-        monitors_done(&manager->monitors);
-        server_free(manager->server);
-        dispatch_free(manager);
-        store_close(manager->reader_store);
-        store_close(manager->store);
-        alarm_hooks_done(&manager->hooks);
-        alarms_done(&manager->alarms);
-        sd_event_source_disable_unref(manager->watchdog_timer);
-        sd_event_source_disable_unref(manager->extend_timer);
-        sd_event_unref(manager->event);
-        role_done(&manager->operators);
-        role_done(&manager->readers);
-        config_free(manager->config);
-        free(manager->config_path);
-        free(manager->state_path);
-        free(manager->config_error);
-        engine_state_done(&manager->engine);
-        free(manager);
-        return NULL;
 }

@@ -13,6 +13,7 @@
 #include "daemon/metrics.h"
 #include "daemon/reload.h"
 #include "daemon/reply.h"
+#include "daemon/requests.h"
 #include "wire/interface.h"
 
 Right methods_right(void *userdata, const Peer *peer) {
@@ -25,7 +26,7 @@ void methods_on_gone(void *userdata, Connection *connection) {
         Manager *manager = userdata;
 
         monitors_remove(&manager->monitors, connection);
-        dispatch_gone(manager, connection);
+        requests_gone(manager, connection);
 }
 
 static void on_get_status(Manager *manager, Connection *connection, const VarlinkCall *call) {
@@ -106,7 +107,7 @@ static int note_inhibitors(const Manager *manager, const char *token, Strv *note
 /* Keeps a clear until nothing blocks it. Takes `job` over. */
 static void hold_clear(Manager *manager, const Caller *caller, Job *job, const char *token) {
         cleanup(request_free) Request *request = calloc(1, sizeof(*request));
-        Submitter submitter = dispatch_submitter(manager);
+        Submitter submitter = requests_submitter(manager);
 
         if (!request) {
                 job_free(job);
@@ -135,12 +136,12 @@ static void on_inhibit(Manager *manager, Connection *connection, const VarlinkCa
                 return;
         }
         inhibitors_add(&manager->inhibitors, TAKE_PTR(request), outer);
-        dispatch_withdraw_policy(manager);
-        dispatch_advance(manager);
+        requests_withdraw_policy(manager);
+        requests_advance(manager);
 }
 
 static void on_clear(Manager *manager, Connection *connection, const VarlinkCall *call) {
-        Submitter submitter = dispatch_submitter(manager);
+        Submitter submitter = requests_submitter(manager);
         Caller caller = { .connection = connection, .more = call->more };
         cleanup(job_free) Job *job = NULL;
         ClearCall clear = { 0 };
@@ -171,7 +172,7 @@ static void on_clear(Manager *manager, Connection *connection, const VarlinkCall
 /* The dry run of policy, or of a clear. */
 static void on_get_plan(Manager *manager, Connection *connection, const VarlinkCall *call) {
         Caller caller = { .connection = connection, .wait_usec = LOOK_WAIT_USEC };
-        Submitter submitter = dispatch_submitter(manager);
+        Submitter submitter = requests_submitter(manager);
         PlanCall plan;
         Job *job;
 
@@ -194,7 +195,7 @@ static void on_get_plan(Manager *manager, Connection *connection, const VarlinkC
 /* Queues a job that only looks, and takes it over. */
 static void submit_look(Manager *manager, Connection *connection, Job *job) {
         Caller caller = { .connection = connection, .wait_usec = LOOK_WAIT_USEC };
-        Submitter submitter = dispatch_submitter(manager);
+        Submitter submitter = requests_submitter(manager);
 
         submit_job(&submitter, &caller, job);
 }
@@ -246,7 +247,7 @@ static void on_get_metrics(Manager *manager, Connection *connection, const Varli
 
 static void on_rollback(Manager *manager, Connection *connection, const VarlinkCall *call) {
         Caller caller = { .connection = connection, .wait_usec = WAIT_SEC_DEFAULT * USEC_PER_SEC };
-        Submitter submitter = dispatch_submitter(manager);
+        Submitter submitter = requests_submitter(manager);
         cleanup(job_free) Job *job = NULL;
         const char *receipt = NULL;
 

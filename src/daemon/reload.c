@@ -92,7 +92,7 @@ int manager_reload(Manager *manager, Strv *ret_restart_keys, char **reterr_text)
                 monitors_tell(&manager->monitors, "reload", "configuration reloaded");
                 *ret_restart_keys = keys;
                 keys = STRV_NULL;
-                manager->textfile_broken = false;
+                manager->metrics_broken = false;
                 dispatch_reload(manager);
         } else {
                 log_error("The configuration was not reloaded; the one in force stays");
