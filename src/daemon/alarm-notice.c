@@ -145,7 +145,6 @@ static void hooks_next(AlarmHooks *self);
 static int on_hook_done(sd_event_source *source, const siginfo_t *info, void *userdata) {
         AlarmHooks *self = userdata;
 
-        (void)source;
         if (self->first->killed)
                 log_warning("The alarm command took longer than %i s and was killed",
                             ALARM_HOOK_SEC);
@@ -161,8 +160,6 @@ static int on_hook_done(sd_event_source *source, const siginfo_t *info, void *us
 static int on_hook_late(sd_event_source *source, uint64_t usec, void *userdata) {
         Hook *hook = ((AlarmHooks *)userdata)->first;
 
-        (void)source;
-        (void)usec;
         hook->killed = true;
         kill(-hook->pid, SIGKILL);
         return 0;

@@ -39,7 +39,6 @@ void connection_free(Connection *connection) {
 static int on_bury(sd_event_source *source, void *userdata) {
         Connection *connection = userdata;
 
-        (void)source;
         connection->server->handler.gone(connection->server->handler.userdata, connection);
         connection_free(connection);
         return 0;
@@ -136,8 +135,6 @@ void connection_arm(Connection *connection) {
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
-        (void)source;
-        (void)usec;
         connection_kill(userdata);
         return 0;
 }
@@ -253,7 +250,6 @@ static int on_next_call(sd_event_source *source, void *userdata) {
         uint64_t begin_usec = now_monotonic_usec();
         size_t n;
 
-        (void)source;
         if (frame_next(&connection->reader, &message, &n) <= 0 ||
             varlink_call_parse(message, n, &call, NULL) < 0) {
                 /* Not a Varlink peer: there is no telling where the next message starts. */
@@ -273,7 +269,6 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
         Connection *connection = userdata;
         int r;
 
-        (void)source;
         if (revents & EPOLLOUT)
                 connection_flush(connection);
         if (revents & (EPOLLHUP | EPOLLERR) && !(revents & EPOLLIN))

@@ -110,8 +110,6 @@ static void poll_if_due(Manager *manager) {
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
-        (void)source;
-        (void)usec;
         requests_expire(userdata);
         poll_if_due(userdata);
         return 0;
@@ -167,7 +165,6 @@ static int on_overdue(sd_event_source *source, uint64_t usec, void *userdata) {
         cleanup_free char *busy = job_queue_busy_text(&manager->workers.queue, now_sec);
         uint64_t late_usec = loop_now_usec(manager) - manager->schedule.polled_usec;
 
-        (void)usec;
         announce(manager, alarms_poll_overdue(&manager->alarms, late_usec, busy, now_sec));
         /* As long as it lasts: the job that is in the way may be another by then. */
         sd_event_source_set_time_relative(source, manager->config->poll_interval_usec);
@@ -299,9 +296,6 @@ static int on_worker(sd_event_source *source, int fd, uint32_t revents, void *us
         Manager *manager = userdata;
         JobEvent *event;
 
-        (void)source;
-        (void)fd;
-        (void)revents;
         for (; (event = worker_next_event(manager->workers.janitor)); job_event_free(event)) {
                 if (event->damage[0])
                         log_error("%s", event->damage);
@@ -324,9 +318,6 @@ static int on_reader(sd_event_source *source, int fd, uint32_t revents, void *us
         Manager *manager = userdata;
         JobEvent *event;
 
-        (void)source;
-        (void)fd;
-        (void)revents;
         for (; (event = worker_next_event(manager->workers.reader)); job_event_free(event)) {
                 if (event->damage[0])
                         log_error("%s", event->damage);

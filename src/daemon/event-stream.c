@@ -9,9 +9,6 @@ static int on_news(sd_event_source *source, int fd, uint32_t revents, void *user
         EventStream *self = userdata;
         WatcherNews news = watcher_news(self->watcher);
 
-        (void)source;
-        (void)fd;
-        (void)revents;
         if (news.connected != self->connected)
                 log_debug("The engine's events are %s", news.connected ? "heard" : "not heard");
         self->connected = news.connected;

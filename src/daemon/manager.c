@@ -22,8 +22,6 @@
 #define DRAIN_TICK_USEC (20 * USEC_PER_MSEC)
 
 static int on_extend(sd_event_source *source, uint64_t usec, void *userdata) {
-        (void)usec;
-        (void)userdata;
         sd_notifyf(false, "EXTEND_TIMEOUT_USEC=%llu", (unsigned long long)(2 * EXTEND_USEC));
         sd_event_source_set_time_relative(source, EXTEND_USEC);
         return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
@@ -33,7 +31,6 @@ static int on_extend(sd_event_source *source, uint64_t usec, void *userdata) {
 static int on_drain(sd_event_source *source, uint64_t usec, void *userdata) {
         Manager *manager = userdata;
 
-        (void)usec;
         if (server_drained(manager->server) || now_boottime_usec() >= manager->drain_until_usec)
                 return sd_event_exit(manager->event, 0);
         sd_event_source_set_time_relative(source, DRAIN_TICK_USEC);
@@ -57,7 +54,6 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
         Manager *manager = userdata;
         int r;
 
-        (void)source;
         if (manager->stopping)
                 return 0;
         log_info("Stopping on signal %u", info->ssi_signo);
@@ -76,8 +72,6 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *inf
         cleanup(strv_done) Strv keys = STRV_NULL;
         cleanup_free char *text = NULL;
 
-        (void)source;
-        (void)info;
         if (manager_reload(userdata, &keys, &text) < 0)
                 log_debug("Reload refused"); /* what is wrong is in the log already */
         return 0;
@@ -87,7 +81,6 @@ static int on_watchdog(sd_event_source *source, uint64_t usec, void *userdata) {
         Manager *manager = userdata;
         uint64_t interval_usec = 0;
 
-        (void)usec;
         if (worker_healthy(manager->workers.janitor) && worker_healthy(manager->workers.reader))
                 sd_notify(false, "WATCHDOG=1");
         if (sd_watchdog_enabled(false, &interval_usec) <= 0)

@@ -261,12 +261,10 @@ static void on_rollback(Manager *manager, Connection *connection, const VarlinkC
 }
 
 static void on_get_info(Manager *manager, Connection *connection, const VarlinkCall *call) {
-        (void)manager;
         describe_info(connection, call);
 }
 
 static void on_get_interface(Manager *manager, Connection *connection, const VarlinkCall *call) {
-        (void)manager;
         describe_interface(connection, call);
 }
 

@@ -118,8 +118,6 @@ static int on_accept(sd_event_source *source, int listen_fd, uint32_t revents, v
         Server *server = userdata;
         int r = 0;
 
-        (void)listen_fd;
-        (void)revents;
         for (int i = 0; i < ACCEPT_BATCH && r >= 0; i++)
                 r = accept_one(server);
         if (r >= 0 || is_transient(-r))
@@ -137,8 +135,6 @@ static int on_accept(sd_event_source *source, int listen_fd, uint32_t revents, v
 static int on_accept_again(sd_event_source *source, uint64_t usec, void *userdata) {
         Server *server = userdata;
 
-        (void)source;
-        (void)usec;
         return sd_event_source_set_enabled(server->accept, SD_EVENT_ON);
 }
 
