@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* The parameters of method calls as values. What is wrong is replied, and false returned. Unknown parameters
- * are wrong, too: a misspelt option must not change what a clear does. */
+/* The parameters of method calls as values. If one is wrong, that is replied, and false returned. */
 
-#include "conf/config.h"
-#include "daemon/server.h"
+#include "daemon/parameters.h"
 #include "janitor/job.h"
 
 /* How long a caller that only looks waits for earlier jobs. */
@@ -16,25 +14,21 @@
 /* Strings are borrowed from the parameters. */
 typedef struct ClearCall {
         ClearOptions options;
-        const char *command, *token;
+        const char *target, *command, *token;
         bool ignore_inhibitors;
+        int64_t wait_sec;
 } ClearCall;
-
-typedef struct PlanCall {
-        bool clear; /* the plan of a clear; false: of policy */
-        ClearOptions options;
-} PlanCall;
 
 typedef struct HistoryCall {
         int64_t since_sec, limit;
         const char *receipt; /* NULL: the list */
 } HistoryCall;
 
-bool read_nothing(Connection *connection, const VarlinkCall *call);
 bool read_clear(Connection *connection, const VarlinkCall *call, const Config *config,
                 ClearCall *ret);
+/* A dry run: of a clear, or of policy if `target` is NULL. */
 bool read_plan(Connection *connection, const VarlinkCall *call, const Config *config,
-               PlanCall *ret);
+               ClearCall *ret);
 bool read_explain(Connection *connection, const VarlinkCall *call, const char **ret_object);
 bool read_history(Connection *connection, const VarlinkCall *call, HistoryCall *ret);
 /* NULL: the newest receipt. */

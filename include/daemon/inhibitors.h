@@ -15,6 +15,8 @@
 #define INHIBITORS_MAX 32
 #define INHIBITORS_PER_USER_MAX \
         8 /* fewer than connections, so that a user can still ask what holds */
+/* What a caller may say of the command that it runs for. */
+#define COMMAND_MAX 256
 #define TOKEN_MIN 16
 #define TOKEN_MAX 65 /* 64 and NUL */
 

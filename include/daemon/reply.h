@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Small answers, and the check of parameters, which all method handlers share. */
+/* Small answers that all method handlers share. */
 
 #include "daemon/server.h"
-
-/* What a caller may say of the command that it runs for. */
-#define COMMAND_MAX 256
 
 /* An error with one string parameter, or none where `name` is NULL. */
 void reply_error(Connection *connection, const char *error, const char *name, const char *value);
@@ -28,6 +25,3 @@ typedef struct Progress {
 
 /* NULL on out of memory. */
 Json *progress_json(const Progress *progress);
-
-/* Whether all parameters are in the NULL-terminated list; if not, that was answered. */
-bool check_parameters(Connection *connection, const Json *parameters, const char *const *known);

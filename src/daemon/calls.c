@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-#include <string.h>
-
-#include "base/span.h"
 #include "daemon/calls.h"
+#include "base/span.h"
 #include "daemon/inhibitors.h"
 #include "daemon/reply.h"
 #include "janitor/history.h"
@@ -11,19 +9,6 @@
 
 #define OBJECT_MAX 512
 #define HISTORY_SINCE_SEC (7 * 24 * 3600)
-
-/* Whether nothing is wrong; otherwise the name of the parameter is replied. */
-static bool reply_wrong(Connection *connection, const char *wrong) {
-        if (wrong)
-                reply_error(connection, ERROR_INVALID_PARAMETER, "parameter", wrong);
-        return !wrong;
-}
-
-bool read_nothing(Connection *connection, const VarlinkCall *call) {
-        static const char *const known[] = { NULL };
-
-        return check_parameters(connection, call->parameters, known);
-}
 
 static bool read_target(Connection *connection, const Config *config, const char *text,
                         ClearOptions *ret) {
@@ -49,108 +34,79 @@ static bool read_target(Connection *connection, const Config *config, const char
 
 bool read_clear(Connection *connection, const VarlinkCall *call, const Config *config,
                 ClearCall *ret) {
-        static const char *const known[] = { "target",           "keepMounts", "includeMounted",
-                                             "dryRun",           "waitSec",    "inhibitor",
-                                             "ignoreInhibitors", "command",    NULL };
-        ClearOptions *options = &ret->options;
-        int64_t wait_sec = WAIT_SEC_DEFAULT;
-        const char *target = NULL, *wrong = NULL;
-        const Json *parameters = call->parameters;
+        static const Parameter table[] = {
+                { "target", PARAMETER_STRING, offsetof(ClearCall, target), .required = true },
+                { "keepMounts", PARAMETER_BOOL, offsetof(ClearCall, options.keep_mounts) },
+                { "includeMounted", PARAMETER_BOOL, offsetof(ClearCall, options.include_mounted) },
+                { "dryRun", PARAMETER_BOOL, offsetof(ClearCall, options.dry_run) },
+                { "waitSec", PARAMETER_INT, offsetof(ClearCall, wait_sec), .max = WAIT_SEC_MAX },
+                { "inhibitor", PARAMETER_STRING, offsetof(ClearCall, token),
+                  .valid = inhibitor_token_valid },
+                { "ignoreInhibitors", PARAMETER_BOOL, offsetof(ClearCall, ignore_inhibitors) },
+                { "command", PARAMETER_STRING, offsetof(ClearCall, command), .max = COMMAND_MAX },
+        };
 
-        if (!check_parameters(connection, parameters, known))
+        *ret = (ClearCall){ .wait_sec = WAIT_SEC_DEFAULT };
+        if (!read_parameters(connection, call, table, ELEMENTSOF(table), ret))
                 return false;
-        if (json_read_string(parameters, "target", &target) <= 0)
-                wrong = "target";
-        else if (json_read_bool(parameters, "keepMounts", &options->keep_mounts) < 0)
-                wrong = "keepMounts";
-        else if (json_read_bool(parameters, "includeMounted", &options->include_mounted) < 0)
-                wrong = "includeMounted";
-        else if (json_read_bool(parameters, "dryRun", &options->dry_run) < 0)
-                wrong = "dryRun";
-        else if (json_read_int(parameters, "waitSec", &wait_sec) < 0 || wait_sec < 0 ||
-                 wait_sec > WAIT_SEC_MAX)
-                wrong = "waitSec";
-        else if (json_read_string(parameters, "inhibitor", &ret->token) < 0 ||
-                 (ret->token && !inhibitor_token_valid(ret->token)))
-                wrong = "inhibitor";
-        else if (json_read_bool(parameters, "ignoreInhibitors", &ret->ignore_inhibitors) < 0)
-                wrong = "ignoreInhibitors";
-        else if (json_read_string(parameters, "command", &ret->command) < 0 ||
-                 (ret->command && strlen(ret->command) > COMMAND_MAX))
-                wrong = "command";
-        if (!reply_wrong(connection, wrong))
-                return false;
-        options->wait_usec = (uint64_t)wait_sec * USEC_PER_SEC;
-        options->asked_sec = now_realtime_sec();
-        options->asked_usec = now_boottime_usec();
-        return read_target(connection, config, target, options);
+        ret->options.wait_usec = (uint64_t)ret->wait_sec * USEC_PER_SEC;
+        ret->options.asked_sec = now_realtime_sec();
+        ret->options.asked_usec = now_boottime_usec();
+        return read_target(connection, config, ret->target, &ret->options);
 }
 
 bool read_plan(Connection *connection, const VarlinkCall *call, const Config *config,
-               PlanCall *ret) {
-        static const char *const known[] = { "target", "keepMounts", "includeMounted", NULL };
+               ClearCall *ret) {
+        static const Parameter table[] = {
+                { "target", PARAMETER_STRING, offsetof(ClearCall, target) },
+                { "keepMounts", PARAMETER_BOOL, offsetof(ClearCall, options.keep_mounts) },
+                { "includeMounted", PARAMETER_BOOL, offsetof(ClearCall, options.include_mounted) },
+        };
         ClearOptions *options = &ret->options;
-        const char *target = NULL, *wrong = NULL;
+        const char *wrong;
 
-        *ret = (PlanCall){ .options = { .dry_run = true, .wait_usec = LOOK_WAIT_USEC } };
-        if (!check_parameters(connection, call->parameters, known))
+        *ret = (ClearCall){ .options = { .dry_run = true, .wait_usec = LOOK_WAIT_USEC } };
+        if (!read_parameters(connection, call, table, ELEMENTSOF(table), ret))
                 return false;
-        if (json_read_string(call->parameters, "target", &target) < 0)
-                wrong = "target";
-        else if (json_read_bool(call->parameters, "keepMounts", &options->keep_mounts) < 0 ||
-                 (options->keep_mounts && !target))
-                wrong = "keepMounts";
-        else if (json_read_bool(call->parameters, "includeMounted", &options->include_mounted) <
-                         0 ||
-                 (options->include_mounted && !target))
-                wrong = "includeMounted";
-        if (!reply_wrong(connection, wrong))
-                return false;
-        ret->clear = target;
-        return !target || read_target(connection, config, target, options);
+        if (ret->target)
+                return read_target(connection, config, ret->target, options);
+        wrong = options->keep_mounts       ? "keepMounts"
+                : options->include_mounted ? "includeMounted"
+                                           : NULL;
+        if (wrong)
+                reply_error(connection, ERROR_INVALID_PARAMETER, "parameter", wrong);
+        return !wrong;
 }
 
 bool read_explain(Connection *connection, const VarlinkCall *call, const char **ret_object) {
-        static const char *const known[] = { "object", NULL };
-        const char *object = NULL;
-        bool wrong;
+        static const Parameter table[] = {
+                { "object", PARAMETER_STRING, 0, .required = true, .min = 1, .max = OBJECT_MAX },
+        };
 
-        if (!check_parameters(connection, call->parameters, known))
-                return false;
-        wrong = json_read_string(call->parameters, "object", &object) <= 0 || !object[0] ||
-                strlen(object) > OBJECT_MAX;
-        *ret_object = object;
-        return reply_wrong(connection, wrong ? "object" : NULL);
+        return read_parameters(connection, call, table, ELEMENTSOF(table), ret_object);
 }
 
 bool read_history(Connection *connection, const VarlinkCall *call, HistoryCall *ret) {
-        static const char *const known[] = { "since", "limit", "receipt", NULL };
-        const char *wrong = NULL;
+        static const Parameter table[] = {
+                { "since", PARAMETER_INT, offsetof(HistoryCall, since_sec) },
+                { "limit", PARAMETER_INT, offsetof(HistoryCall, limit), .min = 1,
+                  .max = HISTORY_RUNS_MAX },
+                { "receipt", PARAMETER_STRING, offsetof(HistoryCall, receipt),
+                  .valid = receipt_id_valid },
+        };
 
         *ret = (HistoryCall){
                 .since_sec = now_realtime_sec() - HISTORY_SINCE_SEC,
                 .limit = HISTORY_RUNS_MAX,
         };
-        if (!check_parameters(connection, call->parameters, known))
-                return false;
-        if (json_read_int(call->parameters, "since", &ret->since_sec) < 0)
-                wrong = "since";
-        else if (json_read_int(call->parameters, "limit", &ret->limit) < 0 || ret->limit < 1 ||
-                 ret->limit > HISTORY_RUNS_MAX)
-                wrong = "limit";
-        else if (json_read_string(call->parameters, "receipt", &ret->receipt) < 0 ||
-                 (ret->receipt && !receipt_id_valid(ret->receipt)))
-                wrong = "receipt";
-        return reply_wrong(connection, wrong);
+        return read_parameters(connection, call, table, ELEMENTSOF(table), ret);
 }
 
 bool read_rollback(Connection *connection, const VarlinkCall *call, const char **ret_receipt) {
-        static const char *const known[] = { "receipt", NULL };
-        bool wrong;
+        static const Parameter table[] = {
+                { "receipt", PARAMETER_STRING, 0, .valid = receipt_id_valid },
+        };
 
-        if (!check_parameters(connection, call->parameters, known))
-                return false;
-        wrong = json_read_string(call->parameters, "receipt", ret_receipt) < 0 ||
-                (*ret_receipt && !receipt_id_valid(*ret_receipt));
-        return reply_wrong(connection, wrong ? "receipt" : NULL);
+        *ret_receipt = NULL;
+        return read_parameters(connection, call, table, ELEMENTSOF(table), ret_receipt);
 }

@@ -3,15 +3,15 @@
 #include <string.h>
 
 #include "daemon/describe.h"
+#include "daemon/parameters.h"
 #include "daemon/reply.h"
 #include "wire/interface.h"
 
 void describe_info(Connection *connection, const VarlinkCall *call) {
-        static const char *const known[] = { NULL };
         cleanup(json_free) Json *parameters = json_new_object(), *interfaces = json_new_array();
         int r;
 
-        if (!check_parameters(connection, call->parameters, known))
+        if (!read_nothing(connection, call))
                 return;
         r = json_add_string(parameters, "vendor", "wpcache");
         r |= json_add_string(parameters, "product", "wpcached");
@@ -48,16 +48,12 @@ static const char service_text[] =
         "error ExpectedMore()\n";
 
 void describe_interface(Connection *connection, const VarlinkCall *call) {
-        static const char *const known[] = { "interface", NULL };
+        static const Parameter table[] = { { "interface", PARAMETER_STRING, 0, .required = true } };
         cleanup(json_free) Json *parameters = json_new_object();
-        const char *name = NULL, *text;
+        const char *name, *text;
 
-        if (!check_parameters(connection, call->parameters, known))
+        if (!read_parameters(connection, call, table, ELEMENTSOF(table), &name))
                 return;
-        if (json_read_string(call->parameters, "interface", &name) <= 0) {
-                reply_error(connection, ERROR_INVALID_PARAMETER, "parameter", "interface");
-                return;
-        }
         if (strcmp(name, INTERFACE_NAME) == 0)
                 text = interface_text;
         else if (strcmp(name, "org.varlink.service") == 0)

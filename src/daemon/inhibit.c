@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "daemon/inhibit.h"
+#include "daemon/parameters.h"
 #include "daemon/reply.h"
 #include "wire/interface.h"
 
@@ -25,36 +26,15 @@ typedef struct InhibitCall {
         int64_t ttl_sec;
 } InhibitCall;
 
-static bool read_parameters(Connection *connection, const Json *parameters, InhibitCall *ret) {
-        static const char *const known[] = {
-                "why", "ttlSec", "token", "inhibitor", "command", NULL
-        };
-        InhibitCall inhibit = { .ttl_sec = INHIBIT_TTL_SEC_DEFAULT };
-        const char *wrong = NULL;
-
-        if (!check_parameters(connection, parameters, known))
-                return false;
-        if (json_read_string(parameters, "why", &inhibit.why) <= 0 || !inhibit.why[0] ||
-            strlen(inhibit.why) > INTERFACE_WHY_MAX)
-                wrong = "why";
-        else if (json_read_int(parameters, "ttlSec", &inhibit.ttl_sec) < 0 || inhibit.ttl_sec < 1 ||
-                 inhibit.ttl_sec > INTERFACE_TTL_SEC_MAX)
-                wrong = "ttlSec";
-        else if (json_read_string(parameters, "token", &inhibit.token) < 0 ||
-                 (inhibit.token && !inhibitor_token_valid(inhibit.token)))
-                wrong = "token";
-        else if (json_read_string(parameters, "inhibitor", &inhibit.inhibitor) < 0 ||
-                 (inhibit.inhibitor && !inhibitor_token_valid(inhibit.inhibitor)))
-                wrong = "inhibitor";
-        else if (json_read_string(parameters, "command", &inhibit.command) < 0 ||
-                 (inhibit.command && strlen(inhibit.command) > COMMAND_MAX))
-                wrong = "command";
-        if (wrong)
-                reply_error(connection, ERROR_INVALID_PARAMETER, "parameter", wrong);
-        else
-                *ret = inhibit;
-        return !wrong;
-}
+static const Parameter inhibit_parameters[] = {
+        { "why", PARAMETER_STRING, offsetof(InhibitCall, why), true, 1, INTERFACE_WHY_MAX },
+        { "ttlSec", PARAMETER_INT, offsetof(InhibitCall, ttl_sec), false, 1,
+          INTERFACE_TTL_SEC_MAX },
+        { "token", PARAMETER_STRING, offsetof(InhibitCall, token), .valid = inhibitor_token_valid },
+        { "inhibitor", PARAMETER_STRING, offsetof(InhibitCall, inhibitor),
+          .valid = inhibitor_token_valid },
+        { "command", PARAMETER_STRING, offsetof(InhibitCall, command), .max = COMMAND_MAX },
+};
 
 static Request *request_new(Connection *connection, const InhibitCall *call) {
         cleanup(request_free) Request *request = calloc(1, sizeof(*request));
@@ -84,9 +64,10 @@ static Request *request_new(Connection *connection, const InhibitCall *call) {
 
 int inhibit_read(Connection *connection, const VarlinkCall *call, Request **ret,
                  const char **ret_outer) {
-        InhibitCall inhibit;
+        InhibitCall inhibit = { .ttl_sec = INHIBIT_TTL_SEC_DEFAULT };
 
-        if (!read_parameters(connection, call->parameters, &inhibit))
+        if (!read_parameters(connection, call, inhibit_parameters, ELEMENTSOF(inhibit_parameters),
+                             &inhibit))
                 return -EINVAL;
         if (!call->more) {
                 reply_error(connection, ERROR_EXPECTED_MORE, NULL, NULL);

@@ -144,7 +144,7 @@ static void on_clear(Manager *manager, Connection *connection, const VarlinkCall
         Submitter submitter = requests_submitter(manager);
         Caller caller = { .connection = connection, .more = call->more };
         cleanup(job_free) Job *job = NULL;
-        ClearCall clear = { 0 };
+        ClearCall clear;
         bool looks;
 
         if (!read_clear(connection, call, manager->config, &clear))
@@ -173,17 +173,17 @@ static void on_clear(Manager *manager, Connection *connection, const VarlinkCall
 static void on_get_plan(Manager *manager, Connection *connection, const VarlinkCall *call) {
         Caller caller = { .connection = connection, .wait_usec = LOOK_WAIT_USEC };
         Submitter submitter = requests_submitter(manager);
-        PlanCall plan;
+        ClearCall plan;
         Job *job;
 
         if (!read_plan(connection, call, manager->config, &plan))
                 return;
-        if (!plan.clear && submit_join_plan(&submitter, &caller))
+        if (!plan.target && submit_join_plan(&submitter, &caller))
                 return;
-        job = job_new(plan.clear ? JOB_CLEAR : JOB_PLAN, connection);
+        job = job_new(plan.target ? JOB_CLEAR : JOB_PLAN, connection);
         if (!job) {
                 reply_no_memory(connection);
-        } else if (plan.clear) {
+        } else if (plan.target) {
                 job->options = plan.options;
                 submit_clear(&submitter, &caller, job);
         } else {
@@ -249,7 +249,7 @@ static void on_rollback(Manager *manager, Connection *connection, const VarlinkC
         Caller caller = { .connection = connection, .wait_usec = WAIT_SEC_DEFAULT * USEC_PER_SEC };
         Submitter submitter = requests_submitter(manager);
         cleanup(job_free) Job *job = NULL;
-        const char *receipt = NULL;
+        const char *receipt;
 
         if (!read_rollback(connection, call, &receipt))
                 return;

@@ -47,18 +47,3 @@ Json *progress_json(const Progress *progress) {
         r |= json_add_int(json, "engineReportedBytes", (int64_t)progress->engine_bytes);
         return r < 0 ? NULL : TAKE_PTR(json);
 }
-
-bool check_parameters(Connection *connection, const Json *parameters, const char *const *known) {
-        json_foreach (member, parameters) {
-                const char *const *name;
-
-                for (name = known; *name; name++)
-                        if (strcmp(*name, json_name(member)) == 0)
-                                break;
-                if (*name)
-                        continue;
-                reply_error(connection, ERROR_INVALID_PARAMETER, "parameter", json_name(member));
-                return false;
-        }
-        return true;
-}
