@@ -43,6 +43,8 @@ void job_queue_done(JobQueue *self);
 /* Whether a job that removes is queued or in progress. The worker's own state would come too late: it
  * may have taken a job from its queue and not have told yet that the job started. */
 bool job_queue_removes(const JobQueue *self);
+/* Whether the current job removes something. */
+bool job_queue_current_removes(const JobQueue *self);
 /* Whether a user may not have another clear or rollback wait, where `n_waiting` of them wait already. */
 bool job_queue_full(size_t n_waiting, uid_t uid);
 /* Why a job has to wait: "a clear of all by root runs since 3min"; malloc'ed, NULL on out of memory. */

@@ -83,6 +83,16 @@ bool job_queue_removes(const JobQueue *self) {
         return self->removals;
 }
 
+static const Removal *current_removal(const JobQueue *self) {
+        Removal *removals = self->removals;
+
+        return *removal_find(&removals, self->current.id);
+}
+
+bool job_queue_current_removes(const JobQueue *self) {
+        return current_removal(self);
+}
+
 bool job_queue_full(size_t n_waiting, uid_t uid) {
         return n_waiting >= (uid == 0 ? QUEUE_ROOT_MAX : QUEUE_MAX);
 }
@@ -108,7 +118,7 @@ static const char *job_words(JobKind kind, bool removes) {
 
 char *job_queue_busy_text(const JobQueue *self, int64_t now_sec) {
         const CurrentJob *current = &self->current;
-        Removal *removals = self->removals, *removal = *removal_find(&removals, current->id);
+        const Removal *removal = current_removal(self);
         uint64_t usec = (uint64_t)MAX(now_sec - current->started_sec, 0) * USEC_PER_SEC;
         char span[SPAN_TEXT_MAX];
 

@@ -17,19 +17,15 @@ bool submit_refused(const Submitter *self, Connection *connection) {
         return true;
 }
 
-static bool kind_removes(JobKind kind) {
-        return kind == JOB_CLEAR || kind == JOB_PASS || kind == JOB_ROLLBACK;
-}
-
-/* Until when a job must have started. A look in progress ends soon, as the sweep at the start does: it is not
- * what a caller who does not want to wait means. */
+/* Until when a job must have started. A caller who does not want to wait means jobs that remove: a current job that
+ * only looks (a dry run, too) ends soon. */
 static uint64_t deadline_of(const Submitter *self, const Caller *caller, const char *job_id) {
-        const CurrentJob *current = &self->workers->queue.current;
+        const JobQueue *queue = &self->workers->queue;
         uint64_t usec = self->now_usec + caller->wait_usec;
 
-        if (strcmp(current->id, job_id) == 0)
+        if (strcmp(queue->current.id, job_id) == 0)
                 return USEC_INFINITY; /* it runs */
-        if (!current->id[0] || !kind_removes(current->kind))
+        if (!job_queue_current_removes(queue))
                 usec += 4 * self->workers->config->timeout_usec;
         return usec;
 }

@@ -67,15 +67,16 @@ static void test_jobs(void **state) {
                 const char *steps;
                 bool removes;
                 const char *current, *busy; /* at 110 s */
+                bool current_removes;
         } table[] = {
                 { "", false, "", "another job is in progress" },
                 { "+C", true, "", "another job is in progress" },
                 { "+C-C", false, "", "another job is in progress" },
-                { "+C>C", true, "C", "a clear of all by uid 1000 runs since 10s" },
+                { "+C>C", true, "C", "a clear of all by uid 1000 runs since 10s", true },
                 { "+C>C.C", false, "", "another job is in progress" },
                 { "+C+R>C.C", true, "", "another job is in progress" },
-                { "+R>R", true, "R", "a rollback by uid 1000 runs since 10s" },
-                { "+P>P", true, "P", "a policy pass runs since 10s" },
+                { "+R>R", true, "R", "a rollback by uid 1000 runs since 10s", true },
+                { "+P>P", true, "P", "a policy pass runs since 10s", true },
                 /* A dry run removes nothing. */
                 { "+c>c", false, "c", "a dry run of a clear of all runs since 10s" },
                 { "+p>p", false, "p", "a plan runs since 10s" },
@@ -83,7 +84,7 @@ static void test_jobs(void **state) {
                 { "+s>s", false, "s", "a sweep of left-over caches runs since 10s" },
                 { "+o>o", false, "o", "a look at the engine runs since 10s" },
                 /* A poll ends in a pause of a clear. */
-                { "+C>C+o.o", true, "C", "a clear of all by uid 1000 runs since 10s" },
+                { "+C>C+o.o", true, "C", "a clear of all by uid 1000 runs since 10s", true },
                 { "+o>o+C.o", true, "", "another job is in progress" },
         };
 
@@ -95,7 +96,8 @@ static void test_jobs(void **state) {
                 busy = job_queue_busy_text(&queue, 110);
                 if (job_queue_removes(&queue) != table[i].removes ||
                     strcmp(queue.current.id, table[i].current) != 0 ||
-                    strcmp(busy, table[i].busy) != 0)
+                    strcmp(busy, table[i].busy) != 0 ||
+                    job_queue_current_removes(&queue) != table[i].current_removes)
                         fail_msg("%s: removes %i, current '%s', %s", table[i].steps,
                                  job_queue_removes(&queue), queue.current.id, busy);
                 job_queue_done(&queue);
