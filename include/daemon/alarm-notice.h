@@ -28,9 +28,9 @@ typedef struct AlarmHooks {
         bool stopping; /* no further run starts */
 } AlarmHooks;
 
-/* Tells the journal and monitors of alarms that were raised or cleared, and runs the hook command (NULL:
+/* Tells the journal and monitors of the alarms that the last update raised or cleared, and runs the hook command (NULL:
  * none) for each, one after the other. Failures are logged. */
-void alarms_announce(const Alarms *alarms, const AlarmChanges *changes, AlarmHooks *hooks,
-                     const Monitors *monitors, const char *command);
+void alarms_announce(const Alarms *alarms, AlarmHooks *hooks, const Monitors *monitors,
+                     const char *command);
 /* Ends the run in progress and drops those that wait. */
 void alarm_hooks_done(AlarmHooks *self);

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Alarms: states that a person has to know of. Plain values without clock or I/O: the functions tell
- * which alarms were raised or cleared, and alarm-notice.h tells people.
+ * Alarms: states that a person has to know of. Plain values without clock or I/O: an update
+ * leaves which alarms it raised or cleared, and alarm-notice.h tells people.
  */
 
 #include "daemon/engine-state.h"
@@ -37,8 +37,16 @@ typedef struct Alarm {
         char *message, *remedy;
 } Alarm;
 
+/* Alarms that an update raised or cleared, in the order in which this came about; each at most once. */
+typedef struct AlarmChanges {
+        AlarmKind v[ALARM_MAX];
+        size_t n;
+        int64_t at_sec; /* wall time of the update */
+} AlarmChanges;
+
 typedef struct Alarms {
         Alarm v[ALARM_MAX];
+        AlarmChanges changes; /* of the last update */
 
         char *policy_error; /* of the last policy run, or NULL */
         char *left;         /* names what the last policy run left, or NULL */
@@ -60,19 +68,13 @@ typedef struct AlarmFacts {
         int64_t now_sec;   /* wall time */
 } AlarmFacts;
 
-/* Alarms that were raised or cleared, in the order in which this came about; each at most once. */
-typedef struct AlarmChanges {
-        AlarmKind v[ALARM_MAX];
-        size_t n;
-} AlarmChanges;
-
 /* A poll has ended, or failed. */
-AlarmChanges alarms_update(Alarms *self, const AlarmFacts *facts);
+void alarms_update(Alarms *self, const AlarmFacts *facts);
 /* A job has ended: the alarm on the store alone. */
-AlarmChanges alarms_update_store(Alarms *self, const AlarmFacts *facts);
+void alarms_update_store(Alarms *self, const AlarmFacts *facts);
 /* No poll has ended for `usec`, since the daemon is `busy` (NULL: out of memory). alarms_update()
  * clears the alarm. */
-AlarmChanges alarms_poll_overdue(Alarms *self, uint64_t usec, const char *busy, int64_t now_sec);
+void alarms_poll_overdue(Alarms *self, uint64_t usec, const char *busy, int64_t now_sec);
 /* A policy run has ended. The next poll, whose figures are of after the run, raises alarms on it. */
 void alarms_policy_run(Alarms *self, const PolicyResult *result, bool pressure);
 void alarms_done(Alarms *self);

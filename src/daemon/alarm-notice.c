@@ -232,10 +232,10 @@ static void alarm_log(AlarmKind kind, const Alarm *alarm) {
                  alarm->standing ? "" : " over", alarm->message ?: alarm_kind_to_string(kind));
 }
 
-void alarms_announce(const Alarms *alarms, const AlarmChanges *changes, AlarmHooks *hooks,
-                     const Monitors *monitors, const char *command) {
-        for (size_t i = 0; i < changes->n; i++) {
-                AlarmKind kind = changes->v[i];
+void alarms_announce(const Alarms *alarms, AlarmHooks *hooks, const Monitors *monitors,
+                     const char *command) {
+        for (size_t i = 0; i < alarms->changes.n; i++) {
+                AlarmKind kind = alarms->changes.v[i];
                 const Alarm *alarm = &alarms->v[kind];
                 cleanup_free char *text = NULL;
 

@@ -25,8 +25,7 @@ const char *alarm_kind_to_string(AlarmKind kind) {
 }
 
 /* Takes `message` over. While an alarm stands its message is kept up to date; that is no change. */
-static void alarm_raise(Alarms *self, AlarmKind kind, char *message, const char *remedy,
-                        int64_t now_sec, AlarmChanges *changes) {
+static void alarm_raise(Alarms *self, AlarmKind kind, char *message, const char *remedy) {
         Alarm *alarm = &self->v[kind];
 
         free(alarm->message);
@@ -38,24 +37,24 @@ static void alarm_raise(Alarms *self, AlarmKind kind, char *message, const char 
         if (alarm->standing)
                 return;
         alarm->standing = true;
-        alarm->since_sec = now_sec;
-        changes->v[changes->n++] = kind;
+        alarm->since_sec = self->changes.at_sec;
+        self->changes.v[self->changes.n++] = kind;
 }
 
-static void alarm_clear(Alarms *self, AlarmKind kind, AlarmChanges *changes) {
+static void alarm_clear(Alarms *self, AlarmKind kind) {
         if (!self->v[kind].standing)
                 return;
         self->v[kind].standing = false;
-        changes->v[changes->n++] = kind;
+        self->changes.v[self->changes.n++] = kind;
 }
 
-static void update_engine(Alarms *self, const AlarmFacts *facts, AlarmChanges *changes) {
+static void update_engine(Alarms *self, const AlarmFacts *facts) {
         uint64_t failing_usec = facts->now_usec - facts->failing_since_usec;
         int error = facts->engine->error;
         char span[SPAN_TEXT_MAX];
 
         if (facts->n_failures == 0)
-                alarm_clear(self, ALARM_ENGINE_UNAVAILABLE, changes);
+                alarm_clear(self, ALARM_ENGINE_UNAVAILABLE);
         else if (facts->n_failures >= ALARM_INTERVALS &&
                  failing_usec >= ALARM_INTERVALS * facts->config->poll_interval_usec)
                 alarm_raise(self, ALARM_ENGINE_UNAVAILABLE,
@@ -63,36 +62,35 @@ static void update_engine(Alarms *self, const AlarmFacts *facts, AlarmChanges *c
                                         engine_answered(error) ? "given no usable answer"
                                                                : "not been available",
                                         span_format(failing_usec, span), facts->engine->reason),
-                            engine_remedy(facts->config->docker_socket, error), facts->now_sec,
-                            changes);
+                            engine_remedy(facts->config->docker_socket, error));
 }
 
-static void update_policy_runs(Alarms *self, const AlarmFacts *facts, AlarmChanges *changes) {
+static void update_policy_runs(Alarms *self, const AlarmFacts *facts) {
         bool stands = self->v[ALARM_PASS_FAILED].standing;
 
         if (!self->policy_error)
-                alarm_clear(self, ALARM_PASS_FAILED, changes);
+                alarm_clear(self, ALARM_PASS_FAILED);
         else if (stands || !facts->engine->reason) /* where it is gone, that is the alarm */
                 alarm_raise(self, ALARM_PASS_FAILED,
                             text_format("policy could not be carried out: %s", self->policy_error),
-                            "wpcachectl history", facts->now_sec, changes);
+                            "wpcachectl history");
         if (self->n_left_runs >= ALARM_POLICY_RUNS)
                 alarm_raise(self, ALARM_CANDIDATES_LEFT,
                             text_format("the engine does not let go of %s, after %u passes",
                                         self->left ?: "what policy removes", self->n_left_runs),
-                            "wpcachectl history", facts->now_sec, changes);
+                            "wpcachectl history");
         else if (self->n_left_runs == 0)
-                alarm_clear(self, ALARM_CANDIDATES_LEFT, changes);
+                alarm_clear(self, ALARM_CANDIDATES_LEFT);
 }
 
-static void update_store(Alarms *self, const AlarmFacts *facts, AlarmChanges *changes) {
+static void update_store(Alarms *self, const AlarmFacts *facts) {
         const StoreState *store = &facts->engine->store;
         const char *error = facts->engine->summary.store_error;
         cleanup_free char *remedy = NULL;
         char *message;
 
         if (store->writable && !error) {
-                alarm_clear(self, ALARM_STORE_FAILED, changes);
+                alarm_clear(self, ALARM_STORE_FAILED);
                 return;
         }
         if (!store->readable)
@@ -107,14 +105,12 @@ static void update_store(Alarms *self, const AlarmFacts *facts, AlarmChanges *ch
         else
                 message = text_format("what policy goes by could not be stored: %s", error);
         remedy = text_format("see to the disk of %s: df -h, df -i, mount", facts->state_path);
-        alarm_raise(self, ALARM_STORE_FAILED, message, remedy, facts->now_sec, changes);
+        alarm_raise(self, ALARM_STORE_FAILED, message, remedy);
 }
 
-AlarmChanges alarms_update_store(Alarms *self, const AlarmFacts *facts) {
-        AlarmChanges changes = { 0 };
-
-        update_store(self, facts, &changes);
-        return changes;
+void alarms_update_store(Alarms *self, const AlarmFacts *facts) {
+        self->changes = (AlarmChanges){ .at_sec = facts->now_sec };
+        update_store(self, facts);
 }
 
 /* Why policy does not help against a full disk, or NULL where it still may. */
@@ -151,14 +147,14 @@ static char *full_disk_text(const Disk *disk, const char *why, const char *pins)
                            why ?: "policy is at work", pins[0] ? "; " : "", pins);
 }
 
-static void update_disk_pressure(Alarms *self, const AlarmFacts *facts, AlarmChanges *changes) {
+static void update_disk_pressure(Alarms *self, const AlarmFacts *facts) {
         const Disk *disk = facts->engine->full_disk;
         const char *pins = facts->engine->summary.pins ?: "", *why;
 
         if (!disk) {
                 self->pressure_since_usec = 0;
                 self->n_pressure_runs = 0;
-                alarm_clear(self, ALARM_DISK_PRESSURE, changes);
+                alarm_clear(self, ALARM_DISK_PRESSURE);
                 return;
         }
         if (self->pressure_since_usec == 0)
@@ -167,25 +163,23 @@ static void update_disk_pressure(Alarms *self, const AlarmFacts *facts, AlarmCha
         if (why || self->v[ALARM_DISK_PRESSURE].standing)
                 alarm_raise(self, ALARM_DISK_PRESSURE, full_disk_text(disk, why, pins),
                             pins[0] ? "free what is named, or make the disk larger"
-                                    : "wpcachectl plan",
-                            facts->now_sec, changes);
+                                    : "wpcachectl plan");
 }
 
 /* A disk that the daemon can't see is not protected. */
-static void update_unseen_disks(Alarms *self, const AlarmFacts *facts, AlarmChanges *changes) {
+static void update_unseen_disks(Alarms *self, const AlarmFacts *facts) {
         const Strv *unseen = &facts->engine->summary.disks.unseen;
         const Config *config = facts->config;
 
         if (unseen->n == 0 ||
             (size_is_off(&config->min_free) && config->min_free_inodes_percent == 0))
-                alarm_clear(self, ALARM_DISK_UNSEEN, changes);
+                alarm_clear(self, ALARM_DISK_UNSEEN);
         else
                 alarm_raise(self, ALARM_DISK_UNSEEN,
                             text_format("a disk that can't be looked at is not protected: %s",
                                         unseen->v[0]),
                             "name a directory on it that wpcached can see: [disk] paths in "
-                            "wpcached.conf(5)",
-                            facts->now_sec, changes);
+                            "wpcached.conf(5)");
 }
 
 static char *held_text(const Summary *summary, const char *span) {
@@ -205,7 +199,7 @@ static char *held_text(const Summary *summary, const char *span) {
 
 /* Leaked records and a hanging build raise separate messages: leaked records stay in use while later
  * builds start and end. */
-static void update_records(Alarms *self, const AlarmFacts *facts, AlarmChanges *changes) {
+static void update_records(Alarms *self, const AlarmFacts *facts) {
         const uint64_t limit_usec = ALARM_IN_USE_SEC * USEC_PER_SEC;
         const Summary *summary = &facts->engine->summary;
         uint64_t leaked_usec = facts->now_usec - summary->leaked_since_usec, held_usec;
@@ -222,15 +216,13 @@ static void update_records(Alarms *self, const AlarmFacts *facts, AlarmChanges *
                                         "use for %s, and by no build; no clear can remove them",
                                         (unsigned long long)summary->records_leaked,
                                         span_format(leaked_usec, span)),
-                            "restart the engine: systemctl restart docker", facts->now_sec,
-                            changes);
+                            "restart the engine: systemctl restart docker");
         else if (self->held_hash != 0 && held_usec >= limit_usec)
                 alarm_raise(self, ALARM_RECORD_IN_USE,
                             held_text(summary, span_format(held_usec, span)),
-                            "end the build, or restart the engine: systemctl restart docker",
-                            facts->now_sec, changes);
+                            "end the build, or restart the engine: systemctl restart docker");
         else
-                alarm_clear(self, ALARM_RECORD_IN_USE, changes);
+                alarm_clear(self, ALARM_RECORD_IN_USE);
 }
 
 void alarms_policy_run(Alarms *self, const PolicyResult *result, bool pressure) {
@@ -246,39 +238,36 @@ void alarms_policy_run(Alarms *self, const PolicyResult *result, bool pressure) 
         self->n_pressure_runs += pressure && result->no_progress;
 }
 
-AlarmChanges alarms_poll_overdue(Alarms *self, uint64_t usec, const char *busy, int64_t now_sec) {
-        AlarmChanges changes = { 0 };
+void alarms_poll_overdue(Alarms *self, uint64_t usec, const char *busy, int64_t now_sec) {
         char span[SPAN_TEXT_MAX];
 
+        self->changes = (AlarmChanges){ .at_sec = now_sec };
         alarm_raise(self, ALARM_POLL_OVERDUE,
                     text_format("no poll has ended for %s: %s", span_format(usec, span),
                                 busy ?: "out of memory"),
                     "wait for the job in progress (wpcachectl status); if it hangs: systemctl "
-                    "restart wpcached",
-                    now_sec, &changes);
-        return changes;
+                    "restart wpcached");
 }
 
-AlarmChanges alarms_update(Alarms *self, const AlarmFacts *facts) {
+void alarms_update(Alarms *self, const AlarmFacts *facts) {
         bool current = !facts->engine->reason && facts->engine->summary.observed_sec > 0;
-        AlarmChanges changes = { 0 };
 
+        self->changes = (AlarmChanges){ .at_sec = facts->now_sec };
         /* An object that policy no longer wants to remove is not left over. */
         if (current && !facts->engine->summary.wanted) {
                 free(self->policy_error);
                 self->policy_error = NULL;
                 self->n_left_runs = 0;
         }
-        alarm_clear(self, ALARM_POLL_OVERDUE, &changes); /* a poll has ended just now */
-        update_engine(self, facts, &changes);
-        update_policy_runs(self, facts, &changes);
-        update_store(self, facts, &changes);
+        alarm_clear(self, ALARM_POLL_OVERDUE); /* a poll has ended just now */
+        update_engine(self, facts);
+        update_policy_runs(self, facts);
+        update_store(self, facts);
         if (!current)
-                return changes; /* older figures say nothing about the present */
-        update_disk_pressure(self, facts, &changes);
-        update_unseen_disks(self, facts, &changes);
-        update_records(self, facts, &changes);
-        return changes;
+                return; /* older figures say nothing about the present */
+        update_disk_pressure(self, facts);
+        update_unseen_disks(self, facts);
+        update_records(self, facts);
 }
 
 void alarms_done(Alarms *self) {

@@ -148,15 +148,16 @@ static AlarmFacts alarm_facts(const Manager *manager) {
         };
 }
 
-static void announce(Manager *manager, AlarmChanges changes) {
-        alarms_announce(&manager->alarms, &changes, &manager->hooks, &manager->monitors,
+static void announce(Manager *manager) {
+        alarms_announce(&manager->alarms, &manager->hooks, &manager->monitors,
                         manager->config->alarm_command);
 }
 
 static void update_alarms(Manager *manager) {
         AlarmFacts facts = alarm_facts(manager);
 
-        announce(manager, alarms_update(&manager->alarms, &facts));
+        alarms_update(&manager->alarms, &facts);
+        announce(manager);
 }
 
 static int on_overdue(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -165,7 +166,8 @@ static int on_overdue(sd_event_source *source, uint64_t usec, void *userdata) {
         cleanup_free char *busy = job_queue_busy_text(&manager->workers.queue, now_sec);
         uint64_t late_usec = loop_now_usec(manager) - manager->schedule.polled_usec;
 
-        announce(manager, alarms_poll_overdue(&manager->alarms, late_usec, busy, now_sec));
+        alarms_poll_overdue(&manager->alarms, late_usec, busy, now_sec);
+        announce(manager);
         /* As long as it lasts: the job that is in the way may be another by then. */
         sd_event_source_set_time_relative(source, manager->config->poll_interval_usec);
         return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
@@ -253,7 +255,8 @@ static void store_is(Manager *manager, const Job *job, const StoreState *now) {
         if (!before.readable && now->readable && submit_sweep(manager) < 0)
                 log_error("Out of memory: left-over caches are swept by the next clear");
         facts = alarm_facts(manager);
-        announce(manager, alarms_update_store(&manager->alarms, &facts));
+        alarms_update_store(&manager->alarms, &facts);
+        announce(manager);
 }
 
 static void on_job_done(Manager *manager, Job *job) {
