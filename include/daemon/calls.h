@@ -3,8 +3,8 @@
 
 /* The parameters of method calls as values. If one is wrong, that is replied, and false returned. */
 
+#include "daemon/inhibitors.h"
 #include "daemon/parameters.h"
-#include "janitor/job.h"
 
 /* How long a caller that only looks waits for earlier jobs. */
 #define LOOK_WAIT_USEC (60 * USEC_PER_SEC)
@@ -33,3 +33,7 @@ bool read_explain(Connection *connection, const VarlinkCall *call, const char **
 bool read_history(Connection *connection, const VarlinkCall *call, HistoryCall *ret);
 /* NULL: the newest receipt. */
 bool read_rollback(Connection *connection, const VarlinkCall *call, const char **ret_receipt);
+/* A new inhibitor, and the token of the inhibitor it is nested in (borrowed from the call; NULL: none). False also on
+ * out of memory, which is replied. */
+bool read_inhibit(Connection *connection, const VarlinkCall *call, Request **ret,
+                  const char **ret_outer);

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 
 #include "daemon/calls.h"
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/log.h"
 #include "base/span.h"
-#include "daemon/inhibitors.h"
 #include "daemon/reply.h"
 #include "janitor/history.h"
 #include "wire/interface.h"
@@ -109,4 +113,73 @@ bool read_rollback(Connection *connection, const VarlinkCall *call, const char *
 
         *ret_receipt = NULL;
         return read_parameters(connection, call, table, ELEMENTSOF(table), ret_receipt);
+}
+
+static int make_token(char ret[static TOKEN_MAX]) {
+        unsigned char bytes[16];
+
+        if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
+                return -EIO;
+        for (size_t i = 0; i < sizeof(bytes); i++)
+                snprintf(ret + 2 * i, TOKEN_MAX - 2 * i, "%02x", bytes[i]);
+        return 0;
+}
+
+typedef struct InhibitCall {
+        const char *why, *token, *inhibitor, *command;
+        int64_t ttl_sec;
+} InhibitCall;
+
+static const Parameter inhibit_parameters[] = {
+        { "why", PARAMETER_STRING, offsetof(InhibitCall, why), true, 1, INTERFACE_WHY_MAX },
+        { "ttlSec", PARAMETER_INT, offsetof(InhibitCall, ttl_sec), false, 1,
+          INTERFACE_TTL_SEC_MAX },
+        { "token", PARAMETER_STRING, offsetof(InhibitCall, token), .valid = inhibitor_token_valid },
+        { "inhibitor", PARAMETER_STRING, offsetof(InhibitCall, inhibitor),
+          .valid = inhibitor_token_valid },
+        { "command", PARAMETER_STRING, offsetof(InhibitCall, command), .max = COMMAND_MAX },
+};
+
+static Request *request_new(Connection *connection, const InhibitCall *call) {
+        cleanup(request_free) Request *request = calloc(1, sizeof(*request));
+        const Peer *peer = connection_peer(connection);
+
+        if (!request)
+                return NULL;
+        request->connection = connection;
+        request->deadline_usec = USEC_INFINITY;
+        request->ttl_usec = (uint64_t)call->ttl_sec * USEC_PER_SEC;
+        request->why = strdup(call->why);
+        request->who = (Who){
+                .uid = peer->uid,
+                .pid = peer->pid,
+                .user = user_name(peer->uid),
+                .command = call->command ? strdup(call->command) : NULL,
+        };
+        if (!request->why || (call->command && !request->who.command))
+                return NULL;
+        text_clean(request->why); /* it goes into fields of the journal, one a line */
+        if (call->token)
+                strcpy(request->token, call->token);
+        else if (make_token(request->token) < 0)
+                return NULL;
+        return TAKE_PTR(request);
+}
+
+bool read_inhibit(Connection *connection, const VarlinkCall *call, Request **ret,
+                  const char **ret_outer) {
+        InhibitCall inhibit = { .ttl_sec = INHIBIT_TTL_SEC_DEFAULT };
+
+        if (!read_parameters(connection, call, inhibit_parameters, ELEMENTSOF(inhibit_parameters),
+                             &inhibit))
+                return false;
+        if (!call->more) {
+                reply_error(connection, ERROR_EXPECTED_MORE, NULL, NULL);
+                return false;
+        }
+        *ret = request_new(connection, &inhibit);
+        *ret_outer = inhibit.inhibitor;
+        if (!*ret)
+                reply_no_memory(connection);
+        return *ret;
 }

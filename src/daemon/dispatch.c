@@ -9,7 +9,7 @@
 #include "daemon/dispatch.h"
 #include "daemon/job-log.h"
 #include "daemon/job-reply.h"
-#include "daemon/metrics-file.h"
+#include "daemon/metrics.h"
 #include "daemon/requests.h"
 
 static bool event_stream_connected(const Manager *manager) {

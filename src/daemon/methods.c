@@ -5,10 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "daemon/calls.h"
-#include "daemon/describe.h"
 #include "daemon/dispatch.h"
-#include "daemon/inhibit.h"
 #include "daemon/methods.h"
 #include "daemon/metrics.h"
 #include "daemon/reload.h"
@@ -104,6 +103,22 @@ static int note_inhibitors(const Manager *manager, const char *token, Strv *note
         return strv_add(notes, text);
 }
 
+/* Replies that a clear waits for inhibitors, if its caller asked for progress. The clear has no job yet, and so no
+ * id. */
+static void reply_waiting(const Inhibitors *inhibitors, const Request *clear) {
+        cleanup_free char *names = inhibitors_text(inhibitors, clear->token), *text = NULL;
+        Json *progress;
+
+        if (!clear->more)
+                return;
+        text = text_format("waiting for %s%s", names && names[0] ? "inhibitor " : "inhibitors",
+                           names ?: "");
+        if (!text)
+                return;
+        progress = progress_json(&(Progress){ .job_id = "", .step = "waiting", .message = text });
+        reply_member(clear->connection, "progress", progress, true);
+}
+
 /* Keeps a clear until nothing blocks it. Takes `job` over. */
 static void hold_clear(Manager *manager, const Caller *caller, Job *job, const char *token) {
         cleanup(request_free) Request *request = calloc(1, sizeof(*request));
@@ -121,7 +136,7 @@ static void hold_clear(Manager *manager, const Caller *caller, Job *job, const c
         request->more = caller->more;
         request->deadline_usec = submitter.now_usec + caller->wait_usec;
         snprintf(request->token, sizeof(request->token), "%s", token ?: "");
-        inhibit_reply_waiting(&manager->inhibitors, request);
+        reply_waiting(&manager->inhibitors, request);
         inhibitors_add(&manager->inhibitors, TAKE_PTR(request), NULL);
 }
 
@@ -129,7 +144,7 @@ static void on_inhibit(Manager *manager, Connection *connection, const VarlinkCa
         cleanup(request_free) Request *request = NULL;
         const char *outer = NULL;
 
-        if (inhibit_read(connection, call, &request, &outer) < 0)
+        if (!read_inhibit(connection, call, &request, &outer))
                 return;
         if (inhibitors_full(&manager->inhibitors, request->who.uid)) {
                 reply_error(connection, ERROR_BUSY, "reason", "too many inhibitors");
@@ -261,11 +276,64 @@ static void on_rollback(Manager *manager, Connection *connection, const VarlinkC
 }
 
 static void on_get_info(Manager *manager, Connection *connection, const VarlinkCall *call) {
-        describe_info(connection, call);
+        cleanup(json_free) Json *parameters = json_new_object(), *interfaces = json_new_array();
+        int r;
+
+        if (!read_nothing(connection, call))
+                return;
+        r = json_add_string(parameters, "vendor", "wpcache");
+        r |= json_add_string(parameters, "product", "wpcached");
+        r |= json_add_string(parameters, "version", WPCACHE_VERSION);
+        r |= json_add_string(parameters, "url", "https://varlink.org");
+        r |= json_append_string(interfaces, "org.varlink.service");
+        r |= json_append_string(interfaces, INTERFACE_NAME);
+        r |= json_add(parameters, "interfaces", TAKE_PTR(interfaces));
+        if (r < 0)
+                reply_no_memory(connection);
+        else
+                connection_reply(connection, parameters, false);
 }
 
+/* As varlink.org has it. */
+static const char service_text[] =
+        "# The Varlink Service Interface is provided by every varlink service.\n"
+        "interface org.varlink.service\n"
+        "\n"
+        "method GetInfo() -> (\n"
+        "  vendor: string,\n"
+        "  product: string,\n"
+        "  version: string,\n"
+        "  url: string,\n"
+        "  interfaces: []string\n"
+        ")\n"
+        "method GetInterfaceDescription(interface: string) -> (description: string)\n"
+        "\n"
+        "error InterfaceNotFound(interface: string)\n"
+        "error MethodNotFound(method: string)\n"
+        "error MethodNotImplemented(method: string)\n"
+        "error InvalidParameter(parameter: string)\n"
+        "error PermissionDenied()\n"
+        "error ExpectedMore()\n";
+
 static void on_get_interface(Manager *manager, Connection *connection, const VarlinkCall *call) {
-        describe_interface(connection, call);
+        static const Parameter table[] = { { "interface", PARAMETER_STRING, 0, .required = true } };
+        cleanup(json_free) Json *parameters = json_new_object();
+        const char *name, *text;
+
+        if (!read_parameters(connection, call, table, ELEMENTSOF(table), &name))
+                return;
+        if (strcmp(name, INTERFACE_NAME) == 0)
+                text = interface_text;
+        else if (strcmp(name, "org.varlink.service") == 0)
+                text = service_text;
+        else {
+                reply_error(connection, ERROR_INTERFACE_NOT_FOUND, "interface", name);
+                return;
+        }
+        if (json_add_string(parameters, "description", text) < 0)
+                reply_no_memory(connection);
+        else
+                connection_reply(connection, parameters, false);
 }
 
 static const struct {

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "daemon/requests.h"
+#include <string.h>
+
+#include "base/log.h"
 #include "base/span.h"
-#include "daemon/inhibit.h"
+#include "base/text.h"
 #include "daemon/reply.h"
+#include "daemon/requests.h"
 #include "wire/interface.h"
 
 uint64_t loop_now_usec(const Manager *manager) {
@@ -29,13 +32,49 @@ static bool withdraw(Manager *manager, const char *job_id) {
         return true;
 }
 
+/* Tells the log and monitors that an inhibitor holds or ends. */
+static void tell_inhibitor(const Monitors *monitors, const Request *inhibitor, const char *what) {
+        cleanup_free char *text = request_text(inhibitor), *fields = NULL, *message = NULL;
+
+        fields = text_format("WPCACHE_INHIBITOR_WHY=%s", inhibitor->why);
+        message = text_format("Inhibitor %s %s", text ?: "?", what);
+        log_full(LOG_INFO, 0, fields, "%s", message ?: "out of memory");
+        if (message)
+                monitors_tell(monitors, "inhibitor", message);
+}
+
+/* Replies that an inhibitor is held, or that its time is over. */
+static void reply_token(const Request *inhibitor, bool expired) {
+        cleanup(json_free) Json *parameters = json_new_object();
+        int r;
+
+        r = json_add_string(parameters, "token", inhibitor->token);
+        if (expired)
+                r |= json_add_bool(parameters, "expired", true);
+        if (r < 0)
+                reply_no_memory(inhibitor->connection);
+        else
+                connection_reply(inhibitor->connection, parameters, !expired);
+}
+
+/* Replies that a clear's wait is over; `busy` is said where no inhibitor is held. */
+static void reply_busy(const Inhibitors *inhibitors, const Request *clear, const char *busy) {
+        cleanup_free char *names = inhibitors_text(inhibitors, clear->token), *text = NULL;
+
+        if (names && names[0])
+                text = text_format("inhibited by %s", names);
+        else
+                text = busy ? strdup(busy) : NULL;
+        reply_error(clear->connection, ERROR_BUSY, "reason", text ?: "inhibited");
+}
+
 /* Ends an inhibitor, held or not, or forgets a clear that waits. Frees the request. */
 static void end_request(Manager *manager, Request *request, const char *what) {
         cleanup(request_free) Request *ended = inhibitors_take(&manager->inhibitors, request);
 
         if (!ended->held)
                 return;
-        inhibit_tell(ended, &manager->monitors, what);
+        tell_inhibitor(&manager->monitors, ended, what);
         if (inhibitors_count(&manager->inhibitors) == 0)
                 schedule_poll_within(&manager->schedule, loop_now_usec(manager), SETTLE_USEC);
 }
@@ -57,8 +96,8 @@ void requests_advance(Manager *manager) {
                         submit_clear(&submitter, &caller, TAKE_PTR(clear->clear));
                 } else {
                         request_hold(request, submitter.now_usec, now_realtime_sec());
-                        inhibit_tell(request, &manager->monitors, "holds");
-                        inhibit_reply(request, false);
+                        tell_inhibitor(&manager->monitors, request, "holds");
+                        reply_token(request, false);
                 }
         }
 }
@@ -104,9 +143,9 @@ static void end_expired_requests(Manager *manager) {
                         cleanup_free char *busy =
                                 job_queue_busy_text(&manager->workers.queue, now_sec);
 
-                        inhibit_reply_busy(&manager->inhibitors, request, busy);
+                        reply_busy(&manager->inhibitors, request, busy);
                 } else {
-                        inhibit_reply(request, true);
+                        reply_token(request, true);
                 }
                 end_request(manager, request, "ends: its time is over");
                 requests_advance(manager);
