@@ -186,42 +186,47 @@ static Manager *manager_free(Manager *manager) {
 }
 DEFINE_CLEANUP(Manager *, manager_free);
 
-static int manager_new(const char *config_path, const char *state_path, int listen_fd,
-                       Manager **ret) {
-        cleanup(manager_free) Manager *manager = calloc(1, sizeof(*manager));
-        cleanup_close int fd = listen_fd;
+static int load_config(Manager *manager) {
         cleanup(config_free) Config *config = NULL;
         ConfigErrors errors = { 0 };
-        Diag diag = DIAG_NULL;
-        ServerHandler handler;
         int r;
 
-        if (!manager)
-                return log_error_errno(-ENOMEM, "Cannot start");
-        manager->started_sec = now_realtime_sec();
-        manager->config_path = config_path ? strdup(config_path) : NULL;
-        manager->state_path = strdup(state_path);
-        if ((config_path && !manager->config_path) || !manager->state_path)
-                return log_error_errno(-ENOMEM, "Cannot start");
-        r = config_load(config_path, &config, &errors);
+        r = config_load(manager->config_path, &config, &errors);
         log_config_errors(&errors);
         config_errors_done(&errors);
         if (r < 0)
                 return r;
         r = use_config(manager, config);
-        if (r < 0)
-                return log_error_errno(r, "Cannot start");
+        if (r < 0) {
+                log_error_errno(r, "Cannot start");
+                return r;
+        }
         TAKE_PTR(config);
+        return 0;
+}
 
+static int manager_start(Manager *manager, const char *config_path, const char *state_path,
+                         int listen_fd) {
+        const ServerHandler handler = { methods_right, methods_on_call, methods_on_gone, manager };
+        cleanup_close int fd = listen_fd;
+        Diag diag = DIAG_NULL;
+        int r;
+
+        manager->started_sec = now_realtime_sec();
+        manager->config_path = config_path ? strdup(config_path) : NULL;
+        manager->state_path = strdup(state_path);
+        if ((config_path && !manager->config_path) || !manager->state_path)
+                return log_error_errno(-ENOMEM, "Cannot start");
+        r = load_config(manager);
+        if (r < 0)
+                return r;
         r = open_store(manager, state_path);
         if (r < 0)
                 return r;
-
         r = sd_event_default(&manager->event);
         if (r < 0)
                 return log_error_errno(r, "Cannot make the event loop");
         manager->hooks.event = manager->event;
-        handler = (ServerHandler){ methods_right, methods_on_call, methods_on_gone, manager };
         r = server_new(manager->event, TAKE_FD(fd), manager->config->control_socket, &handler,
                        &manager->server, &diag);
         if (r < 0) {
@@ -234,19 +239,20 @@ static int manager_new(const char *config_path, const char *state_path, int list
         r = add_sources(manager);
         if (r < 0)
                 return log_error_errno(r, "Cannot set up the event loop");
-        *ret = TAKE_PTR(manager);
+        log_info("wpcached " WPCACHE_VERSION " serves %s, engine socket %s",
+                 manager->config->control_socket, manager->config->docker_socket);
         return 0;
 }
 
 int manager_run(const char *config_path, const char *state_path, int listen_fd) {
-        cleanup(manager_free) Manager *manager = NULL;
+        cleanup(manager_free) Manager *manager = calloc(1, sizeof(*manager));
         int r;
 
-        r = manager_new(config_path, state_path, listen_fd, &manager);
+        if (!manager)
+                return log_error_errno(-ENOMEM, "Cannot start");
+        r = manager_start(manager, config_path, state_path, listen_fd);
         if (r < 0)
                 return r;
-        log_info("wpcached " WPCACHE_VERSION " serves %s, engine socket %s",
-                 manager->config->control_socket, manager->config->docker_socket);
         sd_notify(false, "READY=1\nSTATUS=Started");
         r = sd_event_loop(manager->event);
         if (r < 0)
