@@ -13,7 +13,7 @@
 #define MESSAGE_ALARM_RAISED "65eefb1957ac403f9514bc5911332cab"
 #define MESSAGE_ALARM_CLEARED "84a36093ba0148d8b16d14345070bd05"
 
-/* The hook command has so much time, and so many of its runs may wait. */
+/* A run of the hook command is killed after this time; at most so many runs wait. */
 #define ALARM_HOOK_SEC 30
 #define ALARM_HOOKS_MAX 16
 

@@ -3,18 +3,18 @@
 
 /*
  * Alarms: states that a person has to know of. Plain values without clock or I/O: an update
- * leaves which alarms it raised or cleared, and alarm-notice.h tells people.
+ * records which alarms it raised or cleared, and alarm-notice.h tells people.
  */
 
 #include "daemon/engine-state.h"
 
-/* Polls in a row that may fail, and intervals that may pass, before it is an alarm. */
+/* The engine counts as unavailable after so many failed polls in a row and as many poll intervals. */
 #define ALARM_INTERVALS 3
-/* Policy runs in a row that may leave the same kind of trouble. */
+/* So many policy runs in a row that leave an object, or make no progress against a full disk, are an alarm. */
 #define ALARM_POLICY_RUNS 2
-/* A record that stays in use for so long is not held by a sound build. */
+/* A build cache record that stays in use for longer means that a build hangs or the engine lost count. */
 #define ALARM_IN_USE_SEC (2 * 3600)
-/* A disk may be full for so long while a build or an inhibitor holds policy. */
+/* A build or an inhibitor may hold policy for so long while a disk is full. */
 #define ALARM_PRESSURE_HELD_SEC 900
 
 typedef enum AlarmKind {
@@ -56,7 +56,7 @@ typedef struct Alarms {
         uint64_t held_hash, held_since_usec; /* of the records that builds hold */
 } Alarms;
 
-/* What an update goes by. */
+/* The facts that an update depends on. */
 typedef struct AlarmFacts {
         const Config *config;
         const EngineState *engine;
@@ -70,7 +70,7 @@ typedef struct AlarmFacts {
 
 /* A poll has ended, or failed. */
 void alarms_update(Alarms *self, const AlarmFacts *facts);
-/* A job has ended: the alarm on the store alone. */
+/* A job has ended: updates the alarm on the store alone. */
 void alarms_update_store(Alarms *self, const AlarmFacts *facts);
 /* No poll has ended for `usec`, since the daemon is `busy` (NULL: out of memory). alarms_update()
  * clears the alarm. */

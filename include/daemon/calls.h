@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* The parameters of method calls as values. If one is wrong, that is replied, and false returned. */
+/* Reads the parameters of method calls. If a parameter is wrong, the functions reply an error and return false. */
 
 #include "daemon/inhibitors.h"
 #include "daemon/parameters.h"
@@ -33,7 +33,7 @@ bool read_explain(Connection *connection, const VarlinkCall *call, const char **
 bool read_history(Connection *connection, const VarlinkCall *call, HistoryCall *ret);
 /* NULL: the newest receipt. */
 bool read_rollback(Connection *connection, const VarlinkCall *call, const char **ret_receipt);
-/* A new inhibitor, and the token of the inhibitor it is nested in (borrowed from the call; NULL: none). False also on
- * out of memory, which is replied. */
+/* Makes a request for an inhibitor. `ret_outer` is the token of the inhibitor that it is nested in, borrowed from the
+ * call, or NULL. Returns false also on out of memory, after an error reply. */
 bool read_inhibit(Connection *connection, const VarlinkCall *call, Request **ret,
                   const char **ret_outer);

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * What the loop does when a worker tells of a job, events of the engine come, or a time is reached: the
- * facts go into the cores (queue, schedule, alarms, engine state), and what they decide is carried out.
+ * Handles events of the workers, events of the engine and timers: passes the facts to the cores (queue, schedule,
+ * alarms, engine state) and carries out what they decide.
  */
 
 #include "daemon/manager.h"
@@ -11,14 +11,14 @@
 
 /* Starts the workers, the timers and the event stream. 0 or -errno. */
 int dispatch_start(Manager *manager) must_check;
-/* Another configuration is in force: follows it, and polls at once. */
+/* Applies the configuration in force to the event stream and the schedule, and polls at once. */
 void dispatch_reload(Manager *manager);
-/* The daemon stops: no further polls and policy runs, the workers end after their jobs. */
+/* Stops polls, policy runs and the event stream, and has the workers end after their current jobs. */
 void dispatch_stop(Manager *manager);
-/* Waits for the workers. */
+/* Waits for the worker threads, and frees what dispatch_start() made. */
 void dispatch_free(Manager *manager);
 
-/* What status and metrics are written from, as it stands now. */
+/* The present facts for status and metrics. */
 StatusFacts dispatch_status_facts(const Manager *manager);
-/* What the loop thread tells a decision of policy. */
+/* The policy context: facts of the loop thread that a policy decision in a worker depends on. */
 Surroundings dispatch_policy_context(const Manager *manager);

@@ -24,7 +24,7 @@ typedef struct EngineState {
         char *reason; /* why the engine is unavailable, or NULL */
         int error;    /* the same as an error of docker/api.h; 0 while it is available */
 
-        Summary summary;       /* of the last poll; observed_sec 0: none, or of before a clear */
+        Summary summary; /* of the last poll; observed_sec 0: no poll since the start or the last clear */
         const Disk *full_disk; /* the first disk under pressure, in the summary; or NULL */
         Json *apps;            /* type App[] of the last search; NULL: none */
         Run last_clear;        /* id "": none */
@@ -33,14 +33,15 @@ typedef struct EngineState {
         Counters counters;
 } EngineState;
 
-/* Takes down whether the engine answers: it does where `error` is 0 and `reason` NULL. Whether this is
- * news. */
+/* Records whether the engine answers: `error` 0 and `reason` NULL if it does. Returns whether that changed, or was
+ * not known before. */
 bool engine_state_set(EngineState *self, int error, const char *reason);
-/* A poll succeeded: takes its summary over. */
+/* Records a successful poll, and takes its summary over. */
 void engine_state_polled(EngineState *self, Summary *summary);
-/* A clear is done. */
+/* Records a clear that has ended. */
 void engine_state_cleared(EngineState *self, const Job *job);
+/* Records a policy run that has ended. */
 void engine_state_policy_run(EngineState *self, const PolicyResult *result);
-/* Forgets the caches of applications: they are of another configuration. */
+/* Drops the caches of applications, which belong to the previous configuration. */
 void engine_state_forget_apps(EngineState *self);
 void engine_state_done(EngineState *self);

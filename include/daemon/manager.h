@@ -2,9 +2,8 @@
 #pragma once
 
 /*
- * The daemon itself: owns the loop, the workers, the server, signals, the watchdog, the
- * configuration in force, and what is known of the engine. All on the loop thread, which never
- * blocks.
+ * The daemon: owns the loop, the workers, the server, the configuration in force and the cores. All of it is used
+ * on the loop thread, which never blocks.
  */
 
 #include <systemd/sd-event.h>
@@ -43,12 +42,12 @@ typedef struct Manager {
         AlarmHooks hooks;
         EngineState engine;
 
-        char status_told[512]; /* the last STATUS= */
+        char status_told[512]; /* the last STATUS= of sd_notify(3) */
         bool metrics_broken;   /* the metrics file could not be written */
 
         int64_t started_sec;
         bool stopping;
-        uint64_t drain_until_usec; /* for getting the last answers out */
+        uint64_t drain_until_usec; /* the last replies must be sent by then */
 } Manager;
 
 /*

@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The methods of the control interface, one function each: who may call, what the parameters must
- * be, what is answered and when.
+ * The methods of the control interface, one function each. Replies to calls that need a job come
+ * from job-reply.h, once the job is done.
  */
 
 #include "daemon/manager.h"

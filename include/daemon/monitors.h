@@ -12,7 +12,7 @@ typedef struct Monitors {
 } Monitors;
 
 int monitors_add(Monitors *self, Connection *connection) must_check;
-/* The peer is gone, or never was a monitor. */
+/* The peer is gone. Does nothing if it is not a monitor. */
 void monitors_remove(Monitors *self, const Connection *connection);
 
 /* Tells all monitors. `event` is an event's name of the interface. */

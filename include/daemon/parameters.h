@@ -19,7 +19,7 @@ typedef struct Parameter {
 /*
  * Reads parameters into `ret`; those that are absent leave their member as it is. Strings are borrowed from
  * the call. If a parameter is wrong, its name is replied, and false returned. Unknown parameters are wrong,
- * too: a misspelt option must not change what a clear does.
+ * too, since a misspelt option must not change what a clear does.
  */
 bool read_parameters(Connection *connection, const VarlinkCall *call, const Parameter *table,
                      size_t n, void *ret);

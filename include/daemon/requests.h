@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Callers that wait, in the loop: requests go as soon as the inhibitors allow it, and waits end at their
- * deadline or when the peer is gone.
+ * Handles callers that wait: grants inhibitors and submits waiting clears as soon as the core `inhibitors` allows
+ * it, and ends waits at their deadline or when the peer is gone.
  */
 
 #include "daemon/manager.h"
@@ -11,7 +11,7 @@
 
 /* CLOCK_BOOTTIME of this turn of the loop. Timers run by it; no test moves it. */
 uint64_t loop_now_usec(const Manager *manager);
-/* For jobs of callers, in this turn of the loop. */
+/* The submitter for this turn of the loop. */
 Submitter requests_submitter(Manager *manager);
 
 /* Lets go all requests that need not wait any longer. To be called when a job has ended, and when a request

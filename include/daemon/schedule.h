@@ -4,13 +4,13 @@
 /*
  * When to poll, and when policy runs. Plain values without clock or I/O.
  *
- * Two clocks, the same but in tests: the loop's, by which timers run, and the host's, now_boottime_usec(),
- * which tests move. What is compared with the watcher's times, or is an age for policy, goes by the latter.
+ * There are two clocks, which differ in tests only: the loop's clock, which timers use, and the host's clock,
+ * now_boottime_usec(), which tests move. Times of the watcher and ages for policy use the host's clock.
  */
 
 #include "daemon/job-result.h"
 
-/* The disk gives freed space back, and the next build has its first steps, a moment later. */
+/* Freed space appears on the disk, and the first steps of a build in the engine, a moment later. */
 #define SETTLE_USEC (2 * USEC_PER_SEC)
 
 typedef struct Schedule {
@@ -32,7 +32,7 @@ typedef struct Schedule {
         unsigned n_failures;            /* polls in a row that failed */
 } Schedule;
 
-/* What decisions go by. */
+/* The facts that decisions depend on. */
 typedef struct ScheduleFacts {
         const Config *config;
         const Summary *summary;      /* of the last poll */
@@ -43,22 +43,23 @@ typedef struct ScheduleFacts {
 
 /* The first poll comes at once. */
 void schedule_init(Schedule *self, uint64_t now_usec, uint64_t host_usec);
-/* Another configuration is in force: polls at once. */
+/* Another configuration is in force: forgets the back-off of policy, and polls at once. */
 void schedule_reload(Schedule *self, uint64_t now_usec);
 /* Asks for a poll in `usec`, if none comes earlier. */
 void schedule_poll_within(Schedule *self, uint64_t now_usec, uint64_t usec);
-/* Events came; `last_usec` (the host's clock) is of the newest one that counts as activity. Whether that is
- * news: a policy run that waits was meant for a quiet host. */
+/* Events came. `last_usec` (the host's clock) is the time of the newest event that counts as activity. Returns
+ * whether that is new activity: a policy run that has not started must be withdrawn then, since it was decided on a
+ * quiet host. */
 bool schedule_events(Schedule *self, uint64_t now_usec, uint64_t last_usec);
 
 /* When the next poll is due; USEC_INFINITY: never, or it is with the worker. */
 uint64_t schedule_poll_at(const Schedule *self, const ScheduleFacts *facts);
 /* The poll that is due begins. */
 void schedule_poll_begins(Schedule *self);
-/* It could not be submitted: the next one is due an interval later. */
+/* The poll could not be submitted: the next one is due an interval later. */
 void schedule_poll_delayed(Schedule *self, const ScheduleFacts *facts);
 void schedule_poll_failed(Schedule *self, const ScheduleFacts *facts);
-/* A poll succeeded; facts->summary is its. Whether policy is to run now. */
+/* A poll succeeded; facts->summary is its result. Returns whether policy is to run now. */
 bool schedule_polled(Schedule *self, const ScheduleFacts *facts);
 /* A policy run has ended. */
 void schedule_policy_ended(Schedule *self, const PolicyResult *result, const ScheduleFacts *facts);
@@ -67,5 +68,5 @@ void schedule_policy_ended(Schedule *self, const PolicyResult *result, const Sch
 uint64_t schedule_overdue_usec(const Schedule *self, const ScheduleFacts *facts);
 /* For how long nothing has happened on the host. */
 int64_t schedule_quiet_sec(const Schedule *self, uint64_t host_usec);
-/* What holds policy now, where an earlier poll said `hold`: inhibitors come and go faster. */
+/* The present hold of policy, where the last poll told `hold`: inhibitors may have come or ended since. */
 Hold hold_now(Hold hold, size_t n_inhibitors, int64_t quiet_sec, const Config *config);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* What GetStatus tells: always of what is known already, the engine is never asked for the occasion. */
+/* The reply to GetStatus. It has what the daemon knows already; no request goes to the engine. */
 
 #include "daemon/alarms.h"
 #include "daemon/inhibitors.h"
 #include "daemon/queue.h"
 
-/* What status and metrics are written from. All of it is borrowed. */
+/* The facts in status and metrics. All pointers are borrowed. */
 typedef struct StatusFacts {
         const Config *config;
         const char *config_error; /* why the newest file is not in force, or NULL */
@@ -25,9 +25,10 @@ typedef struct StatusFacts {
 
 /* Type Status, or NULL on out of memory. */
 Json *status_json(const StatusFacts *facts);
-/* Type Policy from what a worker said, with what only the loop thread knows; NULL on out of memory. */
+/* Type Policy: `policy` as a worker made it, with the present hold, event stream and last run; NULL on out of
+ * memory. */
 Json *status_policy_json(const StatusFacts *facts, const Json *policy);
-/* What holds policy now. */
+/* The present hold of policy. */
 Hold status_hold(const StatusFacts *facts);
 /* One line for a person; "": nothing is known yet. */
 void status_line(const StatusFacts *facts, char *ret, size_t size);

@@ -11,9 +11,9 @@ typedef struct Waiter {
         Connection *connection; /* borrowed, and not used in waiters.c */
         char job_id[RECEIPT_ID_MAX];
         JobKind kind;
-        unsigned generation;    /* of the configuration, when the caller asked */
-        bool more;              /* the caller asked for progress */
-        bool looks;             /* the job removes nothing: without callers it is not needed */
+        unsigned generation; /* of the configuration, when the caller asked */
+        bool more;           /* the caller asked for progress */
+        bool looks; /* the job removes nothing: it is withdrawn if no caller waits for it */
         uint64_t deadline_usec; /* until when the job must have started; USEC_INFINITY: it has */
         struct Waiter *next;
 } Waiter;

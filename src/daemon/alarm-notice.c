@@ -2,8 +2,8 @@
 
 /*
  * The hook command may be anything and take any time: it runs in a process group of its own, one at
- * a time, and is killed when its time is over. posix_spawn(3) leaves the parent's signal mask to the
- * child if not told otherwise, and with it a command that no signal ends.
+ * a time, and is killed when its time is over. posix_spawn(3) must
+ * reset the signal mask: a child with the daemon's mask would not end on SIGTERM.
  */
 
 #include <fcntl.h>
@@ -46,7 +46,7 @@ static int environment_add(Strv *environment, const char *name, const char *valu
         return strv_add(environment, text);
 }
 
-/* The daemon's own, without what systemd meant for the daemon alone. */
+/* Copies the daemon's environment without the variables that systemd sets for the daemon alone. */
 static int environment_copy(Strv *environment) {
         static const char *const not [] = { "NOTIFY_SOCKET=", "WATCHDOG_", "LISTEN_",
                                             "WPCACHE_ALARM" };

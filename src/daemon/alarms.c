@@ -24,7 +24,8 @@ const char *alarm_kind_to_string(AlarmKind kind) {
         return names[kind];
 }
 
-/* Takes `message` over. While an alarm stands its message is kept up to date; that is no change. */
+/* Raises an alarm, and takes `message` over. The message of an alarm that stands already is replaced, without a
+ * change. */
 static void alarm_raise(Alarms *self, AlarmKind kind, char *message, const char *remedy) {
         Alarm *alarm = &self->v[kind];
 
@@ -70,7 +71,9 @@ static void update_policy_runs(Alarms *self, const AlarmFacts *facts) {
 
         if (!self->policy_error)
                 alarm_clear(self, ALARM_PASS_FAILED);
-        else if (stands || !facts->engine->reason) /* where it is gone, that is the alarm */
+        else if (stands ||
+                 !facts->engine
+                          ->reason) /* ALARM_ENGINE_UNAVAILABLE covers an engine that is gone */
                 alarm_raise(self, ALARM_PASS_FAILED,
                             text_format("policy could not be carried out: %s", self->policy_error),
                             "wpcachectl history");

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/span.h"
+#include "base/text.h"
 #include "daemon/reply.h"
 #include "janitor/history.h"
 #include "wire/interface.h"

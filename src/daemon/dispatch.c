@@ -34,7 +34,7 @@ StatusFacts dispatch_status_facts(const Manager *manager) {
         };
 }
 
-/* Only what changed: sd_notify(3) blocks while its reader is behind. */
+/* Sends STATUS= if it changed. sd_notify(3) blocks while its reader is behind, so it is called no more than needed. */
 static void notify_status(Manager *manager) {
         StatusFacts facts = dispatch_status_facts(manager);
         char text[sizeof(manager->status_told)];
@@ -168,7 +168,7 @@ static int on_overdue(sd_event_source *source, uint64_t usec, void *userdata) {
 
         alarms_poll_overdue(&manager->alarms, late_usec, busy, now_sec);
         announce(manager);
-        /* As long as it lasts: the job that is in the way may be another by then. */
+        /* Update the message while the alarm lasts: another job may be the cause by then. */
         sd_event_source_set_time_relative(source, manager->config->poll_interval_usec);
         return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
@@ -230,19 +230,19 @@ void dispatch_reload(Manager *manager) {
 
         if (r < 0)
                 log_warning_errno(r, "Cannot listen to the engine's events; polling alone");
-        requests_withdraw_policy(manager); /* it has the configuration of before */
+        requests_withdraw_policy(manager); /* it has the previous configuration */
         schedule_reload(&manager->schedule, loop_now_usec(manager));
         expect_poll(manager);
 }
 
-/* What an earlier daemon could not finish. */
+/* Empties trash directories that an earlier daemon left. */
 static int submit_sweep(Manager *manager) {
         char id[RECEIPT_ID_MAX];
 
         return submit(manager, JOB_SWEEP, id);
 }
 
-/* What a job says of the store. */
+/* Records the state of the store after a job. */
 static void store_is(Manager *manager, const Job *job, const StoreState *now) {
         StoreState before = manager->engine.store;
         AlarmFacts facts;
@@ -279,7 +279,7 @@ static void on_job_done(Manager *manager, Job *job) {
                         break;
                 if (job->kind == JOB_CLEAR && job->result)
                         engine_state_cleared(&manager->engine, job);
-                manager->engine.summary.observed_sec = 0; /* its figures are of before */
+                manager->engine.summary.observed_sec = 0; /* its figures are of before the job */
                 poll_within(manager, job->error < 0 ? 0 : SETTLE_USEC);
                 break;
         default:
@@ -362,7 +362,7 @@ static int start_workers(Manager *manager) {
         if (r >= 0)
                 r = sd_event_add_io(manager->event, &manager->reader_source,
                                     worker_fd(workers->reader), EPOLLIN, on_reader, manager);
-        /* Otherwise it is swept once it is known what there is. */
+        /* If the store cannot be read, the trash is unknown; store_is() submits the job later. */
         return r < 0 || !manager->engine.store.readable ? r : submit_sweep(manager);
 }
 

@@ -16,7 +16,7 @@ bool engine_state_set(EngineState *self, int error, const char *reason) {
         return news;
 }
 
-/* The summary has the verdicts on disks as JSON alone, in the order of its disks. */
+/* Finds the first disk under pressure. The summary has the verdicts on its disks as JSON only, in the same order. */
 static const Disk *full_disk(const Summary *summary) {
         size_t i = 0;
 

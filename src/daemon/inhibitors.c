@@ -57,7 +57,7 @@ Request *inhibitors_take(Inhibitors *self, Request *request) {
         return request;
 }
 
-/* Whether a clear with `token` has to wait that stands before `end` (NULL: behind all requests). */
+/* Whether a clear with `token` has to wait. `end` is its own request in the queue; NULL: it comes last. */
 static bool blocked(const Inhibitors *self, const char *token, const Request *end) {
         const Request *own = find_held(self, token);
         bool before = true;

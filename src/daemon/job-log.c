@@ -8,10 +8,10 @@
 #include "daemon/job-log.h"
 
 #define LOGGED_MAX (1024 * 1024)
-/* Of what fits a record of the log. */
+/* Bytes that fit into a record of the log. */
 #define LOGGED_PART 1800
 
-/* The length of the next part of a text, which splits no character. */
+/* The length of the next part of a text; a part ends between two characters. */
 static size_t part_length(const char *text) {
         size_t n = strnlen(text, LOGGED_PART + 1);
 

@@ -19,7 +19,7 @@ static Json *event_progress_json(const JobEvent *event, const StatusFacts *facts
         });
 }
 
-/* The job ended as it was to, and its answer can't be given. What it did can be read later. */
+/* The job succeeded, but its reply cannot be made. Names the command that shows the result. */
 static void reply_untold(Connection *connection, const Job *job, int error) {
         const char *why = error == -ENOMEM ? "out of memory for the answer"
                                            : "the answer is longer than a reply may be";
@@ -112,7 +112,7 @@ static void reply_failure(Connection *connection, const Job *job) {
         }
 }
 
-/* What monitors hear of a job that is done. */
+/* Fills the event for monitors of a job that is done. */
 static int done_json(const Job *job, Json *parameters) {
         const char *event = job->kind == JOB_CLEAR ? "receipt" : job_kind_to_string(job->kind);
         const char *member = job->kind == JOB_CLEAR ? "receipt" : "policyRun";

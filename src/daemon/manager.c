@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Stopping is the delicate part: the worker may sit in a prune that must not be cut, so the loop
- * goes on turning, asking systemd for time, until the workers have posted their last events and
- * those who wait for them have their answer.
+ * How the daemon stops: the worker may be in a prune that must not be interrupted. So the loop goes on, and asks
+ * systemd for time, until the workers have posted their last events and callers have their replies.
  */
 
 #include <signal.h>
@@ -27,7 +26,7 @@ static int on_extend(sd_event_source *source, uint64_t usec, void *userdata) {
         return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
-/* The last answers leave with the loop still turning. A client that does not read them is not waited for long. */
+/* Ends the loop once the last replies are sent, or their time is over: a client may not read them. */
 static int on_drain(sd_event_source *source, uint64_t usec, void *userdata) {
         Manager *manager = userdata;
 
@@ -37,8 +36,8 @@ static int on_drain(sd_event_source *source, uint64_t usec, void *userdata) {
         return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
-/* After every event while the daemon stops: once both workers have posted their last event, what remains is to
- * send the last answers. */
+/* Called after every event while the daemon stops. Once both workers have posted their last event, only the last
+ * replies remain to be sent. */
 static int on_stopping(sd_event_source *source, void *userdata) {
         Manager *manager = userdata;
 
@@ -73,7 +72,7 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *inf
         cleanup_free char *text = NULL;
 
         if (manager_reload(userdata, &keys, &text) < 0)
-                log_debug("Reload refused"); /* what is wrong is in the log already */
+                log_debug("Reload refused"); /* the mistakes are in the log already */
         return 0;
 }
 
@@ -92,7 +91,7 @@ static int on_watchdog(sd_event_source *source, uint64_t usec, void *userdata) {
 static int on_last_clear(void *userdata, const Run *run) {
         Manager *manager = userdata;
 
-        /* One of a clear that the daemon before this one did not finish */
+        /* The previous daemon ended during this clear. */
         if (strcmp(run->outcome, outcome_to_string(OUTCOME_INTERRUPTED)) == 0)
                 log_warning("The clear of receipt %s was interrupted: it proved nothing%s%s%s",
                             run->id,

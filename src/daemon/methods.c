@@ -168,7 +168,7 @@ static void on_clear(Manager *manager, Connection *connection, const VarlinkCall
         clear.options.tag_events = event_stream_tags(&manager->events);
         caller.wait_usec = clear.options.wait_usec;
         if (submit_join(&submitter, &caller, &clear.options))
-                return; /* the one it joins removes in any case */
+                return; /* the other clear goes on whatever this caller does */
         job = job_new(JOB_CLEAR, connection);
         if (!job || copy_text(&job->who.command, clear.command) < 0 ||
             (clear.ignore_inhibitors && !looks &&
@@ -294,7 +294,7 @@ static void on_get_info(Manager *manager, Connection *connection, const VarlinkC
                 connection_reply(connection, parameters, false);
 }
 
-/* As varlink.org has it. */
+/* From varlink.org. */
 static const char service_text[] =
         "# The Varlink Service Interface is provided by every varlink service.\n"
         "interface org.varlink.service\n"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Names follow Prometheus' conventions: a prefix, base units, "_total" on counters alone. A figure
- * that is not known is left out, since 0 would be a statement.
+ * Names follow Prometheus' conventions: a prefix, base units, "_total" on counters only. A figure
+ * that is not known is left out, since 0 would be wrong.
  */
 
 #include <inttypes.h>
@@ -16,7 +16,7 @@ static void family(FILE *file, const char *name, const char *type, const char *h
         fprintf(file, "# HELP wpcache_%s %s\n# TYPE wpcache_%s %s\n", name, help, name, type);
 }
 
-/* A label's value, in quotes. */
+/* Writes the value of a label, in quotes. */
 static void put_quoted(FILE *file, const char *text) {
         fputc('"', file);
         for (; *text; text++) {

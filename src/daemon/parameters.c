@@ -17,7 +17,7 @@ static bool in_range(const Parameter *parameter, int64_t value) {
         return parameter->max == 0 || (value >= parameter->min && value <= parameter->max);
 }
 
-/* 1: it is there, 0: it is absent, -EINVAL: it is wrong. */
+/* Returns 1 if the parameter is there, 0 if it is absent, -EINVAL if it is wrong. */
 static int read_one(const Json *parameters, const Parameter *parameter, void *ret) {
         void *member = (char *)ret + parameter->offset;
         int64_t *integer = member;

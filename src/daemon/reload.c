@@ -11,7 +11,7 @@
 
 #define ERRORS_SHOWN_MAX 10
 
-/* Notes are left to --check-config; status tells how each root of an application is. */
+/* Notes are not logged: --check-config prints them, and status has the state of each application root. */
 void log_config_errors(const ConfigErrors *errors) {
         for (size_t i = 0; i < errors->n + errors->n_remarks; i++) {
                 ConfigLevel level = errors->v[i].level;
@@ -48,8 +48,7 @@ int use_config(Manager *manager, Config *config) {
         return 0;
 }
 
-/* The first mistakes: a file that is no configuration at all has thousands, and these go out with
- * every status. The log has them all. */
+/* The first mistakes of a configuration, for status. The log has all: a file of another kind has thousands. */
 static char *errors_text(const ConfigErrors *errors) {
         cleanup(strv_done) Strv lines = STRV_NULL;
         size_t n = MIN(errors->n, (size_t)ERRORS_SHOWN_MAX);

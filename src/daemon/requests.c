@@ -117,7 +117,7 @@ void requests_gone(Manager *manager, const Connection *connection) {
         }
 }
 
-/* The job did not start in time. A job that others wait for as well stays queued for them. */
+/* Replies to callers whose job did not start in time. The job is withdrawn unless another caller waits for it. */
 static void end_expired_waits(Manager *manager) {
         Waiter *waiter;
 

@@ -3,14 +3,14 @@
 #include "daemon/schedule.h"
 
 #define BACKOFF_FIRST_USEC (2 * USEC_PER_SEC)
-/* Events come in swarms: a poll waits until the engine is silent for SETTLE_USEC, but not longer than this. */
+/* Many events come at once: a poll waits until none came for SETTLE_USEC, but not longer than this. */
 #define NEWS_WAIT_MAX_USEC (10 * USEC_PER_SEC)
 #define CALM_INTERVALS 5
 #define CALM_USEC (10 * USEC_PER_MINUTE)
 #define POLICY_BACKOFF_MAX_USEC USEC_PER_HOUR
-/* Polls in a row that may be missing. */
+/* A poll is overdue after so many intervals. */
 #define OVERDUE_INTERVALS 3
-/* However short the interval: other jobs take their time, too. */
+/* But not before this time, since other jobs delay polls. */
 #define OVERDUE_MIN_USEC (15 * USEC_PER_SEC)
 
 void schedule_init(Schedule *self, uint64_t now_usec, uint64_t host_usec) {
@@ -43,7 +43,7 @@ bool schedule_events(Schedule *self, uint64_t now_usec, uint64_t last_usec) {
         return active;
 }
 
-/* From one poll to the next, so that the engine spends no more than its share of time on polls. */
+/* The least pause between polls, so that the engine spends no more than the configured share of its time on them. */
 static uint64_t pause_usec(const ScheduleFacts *facts) {
         return facts->summary->build_cache_usec * 100 / facts->config->poll_share_percent;
 }
@@ -118,7 +118,7 @@ bool schedule_polled(Schedule *self, const ScheduleFacts *facts) {
         return false;
 }
 
-/* A run that made no progress would be due again at once: the pause doubles with each. */
+/* A run that made no progress would be due again at once. The pause doubles with each such run. */
 void schedule_policy_ended(Schedule *self, const PolicyResult *result, const ScheduleFacts *facts) {
         uint64_t interval = facts->config->poll_interval_usec, backoff_usec = 0;
 

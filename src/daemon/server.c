@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Who is accepted, who is closed for whom. Nothing here blocks, and nothing spins where accept4(2)
- * fails.
+ * Accepts connections, and closes others to make room. Nothing here blocks; after a failure of accept4(2) there is a
+ * pause.
  */
 
 #include <fcntl.h>
@@ -15,13 +15,12 @@
 #include "base/span.h"
 #include "daemon/connection.h"
 
-/* Out of descriptors or memory, the next accept4(2) would fail at once: it is tried again after this
- * time, and told once in that time. */
+/* Without descriptors or memory, accept4(2) would fail again at once: it is tried again after ACCEPT_PAUSE_USEC, and
+ * logged once in ACCEPT_TOLD_USEC. */
 #define ACCEPT_PAUSE_USEC (200 * USEC_PER_MSEC)
 #define ACCEPT_TOLD_USEC USEC_PER_MINUTE
-/* Whoever connects as fast as possible must not fill the backlog, where others could not connect any
- * more: so many connections are accepted in one turn of the loop. Nor may it keep calls from being
- * answered: so many such turns there are in so much time. */
+/* A client that connects as fast as possible must not fill the backlog, so many connections are accepted in one
+ * turn of the loop; nor delay replies, so the number of such turns in a time is limited. */
 #define ACCEPT_BATCH 32
 #define ACCEPT_TURNS 12
 #define ACCEPT_TURNS_USEC (10 * USEC_PER_MSEC)
@@ -30,15 +29,15 @@ static bool is_busy(const Connection *connection) {
         return connection->in_call || !frame_writer_empty(&connection->writer);
 }
 
-/* Whether `c` rather than `than` is closed for a newcomer. */
+/* Whether `c` is closed before `than` to make room for a new connection. */
 static bool goes_before(const Connection *c, const Connection *than) {
         if (c->right != than->right)
                 return c->right < than->right;
         return is_busy(c) != is_busy(than) ? is_busy(than) : c->since_usec < than->since_usec;
 }
 
-/* The connection to close for a newcomer of this right; of one user, or (uid -1) of any. No call in
- * progress is ended for it, but for those of peers without a right. */
+/* The connection to close for a new one of this right: of one user, or (uid -1) of any user. A connection with a call
+ * in progress is closed only if its peer has no right. */
 static Connection *find_victim(Server *server, Right right, uid_t uid) {
         Connection *found = NULL;
 
@@ -52,7 +51,7 @@ static Connection *find_victim(Server *server, Right right, uid_t uid) {
         return found;
 }
 
-/* Whether one more of this right leaves the places that are kept for others. */
+/* Whether there is a place for one more connection of this right, without those kept for other rights. */
 static bool place_left(const size_t n[static RIGHT_MAX], Right right) {
         static const size_t kept[RIGHT_MAX] = {
                 [RIGHT_ACT] = CONNECTIONS_KEPT,
@@ -67,7 +66,7 @@ static bool place_left(const size_t n[static RIGHT_MAX], Right right) {
         return n_taken < CONNECTIONS_MAX;
 }
 
-/* Makes room for one more of this user: -EUSERS if there is none. */
+/* Makes room for one more connection of this user: 0, or -EUSERS if there is none. */
 static int make_room(Server *server, const Peer *peer) {
         Right right = server->handler.right(server->handler.userdata, peer);
         size_t max_user =
@@ -92,7 +91,7 @@ static int make_room(Server *server, const Peer *peer) {
         return 0;
 }
 
-/* A peer that is gone again is no reason to wait. */
+/* Whether accept4(2) may be tried again without a pause. */
 static bool is_transient(int error) {
         return error == EAGAIN || error == EINTR || error == ECONNABORTED;
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "daemon/remedy.h"
 #include "daemon/schedule.h"
 #include "daemon/status.h"
@@ -24,7 +25,7 @@ void builder_limits(const Config *config, const Disks *disks, uint64_t *ret_max_
         Size max = config->builder_max;
 
         if (total_bytes == 0)
-                max.percent = 0; /* of a disk that is not known: as policy has it */
+                max.percent = 0; /* a share of an unknown disk is no limit, as in policy */
         max_bytes = size_of(&max, total_bytes);
         *ret_max_bytes = max_bytes;
         *ret_target_bytes = max_bytes == UINT64_MAX
@@ -205,7 +206,7 @@ static Json *last_clear_json(const Run *run) {
         return r < 0 ? NULL : TAKE_PTR(json);
 }
 
-/* As long as no search for caches has ended. */
+/* For the time before the first search for caches has ended. */
 static Json *configured_apps(const Config *config) {
         cleanup(json_free) Json *array = json_new_array();
 

@@ -17,8 +17,8 @@ bool submit_refused(const Submitter *self, Connection *connection) {
         return true;
 }
 
-/* Until when a job must have started. A caller who does not want to wait means jobs that remove: a current job that
- * only looks (a dry run, too) ends soon. */
+/* Until when a job must have started. A current job that only looks (a dry run, too) ends soon, so it does not count
+ * against a caller who does not want to wait. */
 static uint64_t deadline_of(const Submitter *self, const Caller *caller, const char *job_id) {
         const JobQueue *queue = &self->workers->queue;
         uint64_t usec = self->now_usec + caller->wait_usec;
