@@ -116,7 +116,7 @@ bool read_rollback(Connection *connection, const VarlinkCall *call, const char *
         return read_parameters(connection, call, table, ELEMENTSOF(table), ret_receipt);
 }
 
-static int make_token(char ret[static TOKEN_MAX]) {
+static int make_inhibitor_token(char ret[static TOKEN_MAX]) {
         unsigned char bytes[16];
 
         if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
@@ -162,7 +162,7 @@ static Request *request_new(Connection *connection, const InhibitCall *call) {
         text_clean(request->why); /* it goes into fields of the journal, one a line */
         if (call->token)
                 strcpy(request->token, call->token);
-        else if (make_token(request->token) < 0)
+        else if (make_inhibitor_token(request->token) < 0)
                 return NULL;
         return TAKE_PTR(request);
 }

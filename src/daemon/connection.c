@@ -134,7 +134,7 @@ void connection_arm(Connection *connection) {
         sd_event_source_set_enabled(connection->timer, SD_EVENT_ONESHOT);
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+static int on_connection_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
         connection_kill(userdata);
         return 0;
 }
@@ -306,7 +306,7 @@ int connection_new(Server *server, int fd, Peer *peer) {
         r = sd_event_add_io(server->event, &connection->io, fd, EPOLLIN, on_io, connection);
         if (r >= 0)
                 r = sd_event_add_time(server->event, &connection->timer, CLOCK_BOOTTIME, 0,
-                                      100 * USEC_PER_MSEC, on_timer, connection);
+                                      100 * USEC_PER_MSEC, on_connection_timeout, connection);
         if (r >= 0)
                 r = sd_event_add_defer(server->event, &connection->next_call, on_next_call,
                                        connection);

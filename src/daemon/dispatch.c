@@ -109,7 +109,7 @@ static void poll_if_due(Manager *manager) {
                 schedule_poll_delayed(&manager->schedule, &facts);
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+static int on_due(sd_event_source *source, uint64_t usec, void *userdata) {
         requests_expire(userdata);
         poll_if_due(userdata);
         return 0;
@@ -148,7 +148,7 @@ static AlarmFacts alarm_facts(const Manager *manager) {
         };
 }
 
-static void announce(Manager *manager) {
+static void announce_alarms(Manager *manager) {
         alarms_announce(&manager->alarms, &manager->hooks, &manager->monitors,
                         manager->config->alarm_command);
 }
@@ -157,7 +157,7 @@ static void update_alarms(Manager *manager) {
         AlarmFacts facts = alarm_facts(manager);
 
         alarms_update(&manager->alarms, &facts);
-        announce(manager);
+        announce_alarms(manager);
 }
 
 static int on_overdue(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -167,7 +167,7 @@ static int on_overdue(sd_event_source *source, uint64_t usec, void *userdata) {
         uint64_t late_usec = loop_now_usec(manager) - manager->schedule.polled_usec;
 
         alarms_poll_overdue(&manager->alarms, late_usec, busy, now_sec);
-        announce(manager);
+        announce_alarms(manager);
         /* Update the message while the alarm lasts: another job may be the cause by then. */
         sd_event_source_set_time_relative(source, manager->config->poll_interval_usec);
         return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
@@ -256,7 +256,7 @@ static void store_is(Manager *manager, const Job *job, const StoreState *now) {
                 log_error("Out of memory: left-over caches are swept by the next clear");
         facts = alarm_facts(manager);
         alarms_update_store(&manager->alarms, &facts);
-        announce(manager);
+        announce_alarms(manager);
 }
 
 static void on_job_done(Manager *manager, Job *job) {
@@ -336,7 +336,7 @@ static int start_timers(Manager *manager) {
         int r;
 
         r = sd_event_add_time(manager->event, &manager->timer, CLOCK_BOOTTIME, USEC_INFINITY,
-                              10 * USEC_PER_MSEC, on_timer, manager);
+                              10 * USEC_PER_MSEC, on_due, manager);
         if (r >= 0)
                 r = sd_event_source_set_enabled(manager->timer, SD_EVENT_ON);
         if (r >= 0)

@@ -30,7 +30,7 @@ void event_stream_stop(EventStream *self) {
         self->connected = false;
 }
 
-static int start(EventStream *self, const Config *config) {
+static int start_watcher(EventStream *self, const Config *config) {
         int r;
 
         self->socket = strdup(config->docker_socket);
@@ -52,7 +52,7 @@ int event_stream_follow(EventStream *self, const Config *config) {
                 event_stream_stop(self);
         if (self->watcher || !config->events)
                 return 0;
-        r = start(self, config);
+        r = start_watcher(self, config);
         if (r < 0)
                 event_stream_stop(self);
         return r;

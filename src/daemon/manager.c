@@ -185,7 +185,7 @@ static Manager *manager_free(Manager *manager) {
 }
 DEFINE_CLEANUP(Manager *, manager_free);
 
-static int load_config(Manager *manager) {
+static int load_first_config(Manager *manager) {
         cleanup(config_free) Config *config = NULL;
         ConfigErrors errors = { 0 };
         int r;
@@ -216,7 +216,7 @@ static int manager_start(Manager *manager, const char *config_path, const char *
         manager->state_path = strdup(state_path);
         if ((config_path && !manager->config_path) || !manager->state_path)
                 return log_error_errno(-ENOMEM, "Cannot start");
-        r = load_config(manager);
+        r = load_first_config(manager);
         if (r < 0)
                 return r;
         r = open_store(manager, state_path);

@@ -18,7 +18,7 @@ static bool in_range(const Parameter *parameter, int64_t value) {
 }
 
 /* Returns 1 if the parameter is there, 0 if it is absent, -EINVAL if it is wrong. */
-static int read_one(const Json *parameters, const Parameter *parameter, void *ret) {
+static int read_parameter(const Json *parameters, const Parameter *parameter, void *ret) {
         void *member = (char *)ret + parameter->offset;
         int64_t *integer = member;
         const char **text = member;
@@ -48,7 +48,7 @@ bool read_parameters(Connection *connection, const VarlinkCall *call, const Para
                         wrong = json_name(member);
         }
         for (size_t i = 0; i < n && !wrong; i++) {
-                int r = read_one(call->parameters, &table[i], ret);
+                int r = read_parameter(call->parameters, &table[i], ret);
 
                 if (r < 0 || (r == 0 && table[i].required))
                         wrong = table[i].name;

@@ -30,7 +30,7 @@ static bool is_busy(const Connection *connection) {
 }
 
 /* Whether `c` is closed before `than` to make room for a new connection. */
-static bool goes_before(const Connection *c, const Connection *than) {
+static bool is_closed_before(const Connection *c, const Connection *than) {
         if (c->right != than->right)
                 return c->right < than->right;
         return is_busy(c) != is_busy(than) ? is_busy(than) : c->since_usec < than->since_usec;
@@ -45,7 +45,7 @@ static Connection *find_victim(Server *server, Right right, uid_t uid) {
                 if (c->dead || c->right > right || (is_busy(c) && c->right != RIGHT_NONE) ||
                     (uid != (uid_t)-1 && c->peer.uid != uid))
                         continue;
-                if (!found || goes_before(c, found))
+                if (!found || is_closed_before(c, found))
                         found = c;
         }
         return found;
@@ -67,7 +67,7 @@ static bool place_left(const size_t n[static RIGHT_MAX], Right right) {
 }
 
 /* Makes room for one more connection of this user: 0, or -EUSERS if there is none. */
-static int make_room(Server *server, const Peer *peer) {
+static int make_place(Server *server, const Peer *peer) {
         Right right = server->handler.right(server->handler.userdata, peer);
         size_t max_user =
                 right == RIGHT_NONE ? CONNECTIONS_NO_RIGHT_PER_USER_MAX : CONNECTIONS_PER_USER_MAX;
@@ -104,7 +104,7 @@ static int accept_one(Server *server) {
                 return -errno;
         r = peer_read(fd, &peer);
         if (r >= 0)
-                r = make_room(server, &peer);
+                r = make_place(server, &peer);
         if (r >= 0)
                 r = connection_new(server, fd, &peer);
         if (r < 0)

@@ -33,7 +33,7 @@ void builder_limits(const Config *config, const Disks *disks, uint64_t *ret_max_
                                     : MIN(size_of(&config->builder_target, max_bytes), max_bytes);
 }
 
-static Json *builder_json(const StatusFacts *facts) {
+static Json *builder_status(const StatusFacts *facts) {
         cleanup(json_free) Json *json = json_new_object();
         const Summary *summary = &facts->engine->summary;
         uint64_t max_bytes, target_bytes;
@@ -53,7 +53,7 @@ static Json *builder_json(const StatusFacts *facts) {
         return r < 0 ? NULL : TAKE_PTR(json);
 }
 
-static Json *images_json(const Summary *summary) {
+static Json *images_status(const Summary *summary) {
         cleanup(json_free) Json *json = json_new_object();
         int r;
 
@@ -109,8 +109,8 @@ static int add_summary(const StatusFacts *facts, Json *status) {
         if (summary->observed_sec == 0)
                 return 0;
         r = json_add_int(status, "observedAt", summary->observed_sec);
-        r |= json_add(status, "builder", builder_json(facts));
-        r |= json_add(status, "images", images_json(summary));
+        r |= json_add(status, "builder", builder_status(facts));
+        r |= json_add(status, "images", images_status(summary));
         if (summary->disks_json)
                 r |= json_add(status, "disks", json_copy(summary->disks_json));
         if (summary->not_reached)

@@ -30,8 +30,8 @@ static uint64_t deadline_of(const Submitter *self, const Caller *caller, const c
         return usec;
 }
 
-static void wait_for(const Submitter *self, const Caller *caller, const char *job_id, JobKind kind,
-                     bool looks) {
+static void wait_for_job(const Submitter *self, const Caller *caller, const char *job_id,
+                         JobKind kind, bool looks) {
         Waiter waiter = {
                 .connection = caller->connection,
                 .kind = kind,
@@ -56,7 +56,7 @@ void submit_job(const Submitter *self, const Caller *caller, Job *job) {
         else if (workers_submit(self->workers, job, id) < 0)
                 reply_no_memory(caller->connection);
         else
-                wait_for(self, caller, id, kind, looks);
+                wait_for_job(self, caller, id, kind, looks);
 }
 
 bool submit_join(const Submitter *self, const Caller *caller, const ClearOptions *options) {
@@ -67,7 +67,7 @@ bool submit_join(const Submitter *self, const Caller *caller, const ClearOptions
                 return false;
         log_info("Clear of %s joined by uid %u (pid %i)",
                  target_to_string(options->target, options->app), peer->uid, peer->pid);
-        wait_for(self, caller, id, JOB_CLEAR, options->dry_run);
+        wait_for_job(self, caller, id, JOB_CLEAR, options->dry_run);
         return true;
 }
 
@@ -75,7 +75,7 @@ bool submit_join_plan(const Submitter *self, const Caller *caller) {
         const char *id = waiters_find_plan(self->waiters, self->workers->generation);
 
         if (id)
-                wait_for(self, caller, id, JOB_PLAN, true);
+                wait_for_job(self, caller, id, JOB_PLAN, true);
         return id;
 }
 
