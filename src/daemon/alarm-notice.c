@@ -38,14 +38,6 @@ static Hook *hook_free(Hook *hook) {
 }
 DEFINE_CLEANUP(Hook *, hook_free);
 
-static int environment_add(Strv *environment, const char *name, const char *value) {
-        cleanup_free char *text = NULL;
-
-        if (asprintf(&text, "%s=%s", name, value) < 0)
-                return -ENOMEM;
-        return strv_add(environment, text);
-}
-
 /* Copies the daemon's environment without the variables that systemd sets for the daemon alone. */
 static int environment_copy(Strv *environment) {
         static const char *const not [] = { "NOTIFY_SOCKET=", "WATCHDOG_", "LISTEN_",
@@ -66,28 +58,26 @@ static int environment_copy(Strv *environment) {
 static Hook *hook_new(const char *command, AlarmKind kind, const Alarm *alarm) {
         cleanup(hook_free) Hook *hook = calloc(1, sizeof(*hook));
         char since[32];
-        int r;
+        const char *const variables[][2] = {
+                { "WPCACHE_ALARM", alarm_kind_to_string(kind) },
+                { "WPCACHE_ALARM_STATE", alarm->standing ? "raised" : "cleared" },
+                { "WPCACHE_ALARM_MESSAGE", alarm->message ?: "" },
+                { "WPCACHE_ALARM_REMEDY", alarm->remedy ?: "" },
+                { "WPCACHE_ALARM_SINCE", since },
+        };
 
-        if (!hook)
-                return NULL;
         snprintf(since, sizeof(since), "%lli", (long long)alarm->since_sec);
-        hook->command = strdup(command);
-        r = hook->command ? environment_copy(&hook->environment) : -ENOMEM;
-        if (r >= 0)
-                r = environment_add(&hook->environment, "WPCACHE_ALARM",
-                                    alarm_kind_to_string(kind));
-        if (r >= 0)
-                r = environment_add(&hook->environment, "WPCACHE_ALARM_STATE",
-                                    alarm->standing ? "raised" : "cleared");
-        if (r >= 0)
-                r = environment_add(&hook->environment, "WPCACHE_ALARM_MESSAGE",
-                                    alarm->message ?: "");
-        if (r >= 0)
-                r = environment_add(&hook->environment, "WPCACHE_ALARM_REMEDY",
-                                    alarm->remedy ?: "");
-        if (r >= 0)
-                r = environment_add(&hook->environment, "WPCACHE_ALARM_SINCE", since);
-        return r < 0 ? NULL : TAKE_PTR(hook);
+        if (hook)
+                hook->command = strdup(command);
+        if (!hook || !hook->command || environment_copy(&hook->environment) < 0)
+                return NULL;
+        for (size_t i = 0; i < ELEMENTSOF(variables); i++) {
+                cleanup_free char *text = text_format("%s=%s", variables[i][0], variables[i][1]);
+
+                if (!text || strv_add(&hook->environment, text) < 0)
+                        return NULL;
+        }
+        return TAKE_PTR(hook);
 }
 
 static int hook_spawn(Hook *hook) {
@@ -222,12 +212,11 @@ void alarm_hooks_done(AlarmHooks *self) {
 }
 
 static void alarm_log(AlarmKind kind, const Alarm *alarm) {
-        cleanup_free char *fields = NULL;
+        cleanup_free char *fields =
+                text_format("MESSAGE_ID=%s\nWPCACHE_ALARM=%s\nWPCACHE_ALARM_REMEDY=%s",
+                            alarm->standing ? MESSAGE_ALARM_RAISED : MESSAGE_ALARM_CLEARED,
+                            alarm_kind_to_string(kind), alarm->remedy ?: "");
 
-        if (asprintf(&fields, "MESSAGE_ID=%s\nWPCACHE_ALARM=%s\nWPCACHE_ALARM_REMEDY=%s",
-                     alarm->standing ? MESSAGE_ALARM_RAISED : MESSAGE_ALARM_CLEARED,
-                     alarm_kind_to_string(kind), alarm->remedy ?: "") < 0)
-                fields = NULL;
         log_full(alarm->standing ? LOG_WARNING : LOG_NOTICE, 0, fields, "Alarm%s: %s",
                  alarm->standing ? "" : " over", alarm->message ?: alarm_kind_to_string(kind));
 }

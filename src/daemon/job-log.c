@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "daemon/job-log.h"
 
 #define LOGGED_MAX (1024 * 1024)
@@ -40,10 +41,9 @@ void log_clear_or_rollback(const Job *job) {
         if (job->options.dry_run)
                 return;
         outcome = outcome_to_string(job->outcome);
-        if (asprintf(&fields,
-                     "WPCACHE_JOB=clear\nWPCACHE_TARGET=%s\nWPCACHE_OUTCOME=%s\nWPCACHE_RECEIPT=%s",
-                     target, outcome, job->id) < 0)
-                fields = NULL;
+        fields = text_format(
+                "WPCACHE_JOB=clear\nWPCACHE_TARGET=%s\nWPCACHE_OUTCOME=%s\nWPCACHE_RECEIPT=%s",
+                target, outcome, job->id);
         if (job->error < 0) {
                 log_full(LOG_ERR, 0, fields, "Clear of %s failed: %s", target,
                          diag_text(&job->diag, job->error));
@@ -72,9 +72,8 @@ void log_policy_run(const PolicyResult *result) {
         const Run *run = &result->run;
         cleanup_free char *fields = NULL;
 
-        if (asprintf(&fields, "WPCACHE_JOB=policy\nWPCACHE_OUTCOME=%s\nWPCACHE_RECEIPT=%s",
-                     run->outcome, run->id) < 0)
-                fields = NULL;
+        fields = text_format("WPCACHE_JOB=policy\nWPCACHE_OUTCOME=%s\nWPCACHE_RECEIPT=%s",
+                             run->outcome, run->id);
         if (result->error) {
                 log_full(LOG_ERR, 0, fields, "Policy pass failed: %s", result->error);
                 return;
@@ -92,9 +91,8 @@ void log_receipt(const Job *job, const char *reason) {
         cleanup_free char *fields = NULL, *text = json_text(job->result);
         unsigned number = 0;
 
-        if (asprintf(&fields, "WPCACHE_JOB=%s\nWPCACHE_RECEIPT=%s", job_kind_to_string(job->kind),
-                     job->id) < 0)
-                fields = NULL;
+        fields = text_format("WPCACHE_JOB=%s\nWPCACHE_RECEIPT=%s", job_kind_to_string(job->kind),
+                             job->id);
         log_full(LOG_WARNING, 0, fields, "Receipt %s is in memory and in this log alone: %s",
                  job->id, reason);
         for (size_t at = 0, n; text && text[at] && at < LOGGED_MAX; at += n) {
