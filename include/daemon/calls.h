@@ -6,8 +6,8 @@
 #include "daemon/inhibitors.h"
 #include "daemon/parameters.h"
 
-/* How long a caller that only looks waits for earlier jobs. */
-#define LOOK_WAIT_USEC (60 * USEC_PER_SEC)
+/* How long a query (plan, explanation, history) waits for earlier jobs. */
+#define QUERY_WAIT_USEC (60 * USEC_PER_SEC)
 #define WAIT_SEC_DEFAULT 1800
 #define WAIT_SEC_MAX (7 * 24 * 3600)
 

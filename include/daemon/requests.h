@@ -17,8 +17,8 @@ Submitter requests_submitter(Manager *manager);
 /* Lets go all requests that need not wait any longer. To be called when a job has ended, and when a request
  * came. */
 void requests_advance(Manager *manager);
-/* The peer is gone: its inhibitor ends, its waiting clear is forgotten, a job that looks for it alone is
- * withdrawn. */
+/* The peer is gone: its inhibitor ends, its waiting clear is forgotten, a job that
+ * removes nothing is withdrawn if no other caller waits for it. */
 void requests_gone(Manager *manager, const Connection *connection);
 /* Takes back a policy run that has not started: an inhibitor need not wait for it. */
 void requests_withdraw_policy(Manager *manager);

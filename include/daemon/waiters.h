@@ -13,7 +13,7 @@ typedef struct Waiter {
         JobKind kind;
         unsigned generation; /* of the configuration, when the caller asked */
         bool more;           /* the caller asked for progress */
-        bool looks; /* the job removes nothing: it is withdrawn if no caller waits for it */
+        bool removes; /* the job removes something; any other job is withdrawn if no caller waits for it */
         uint64_t deadline_usec; /* until when the job must have started; USEC_INFINITY: it has */
         struct Waiter *next;
 } Waiter;

@@ -70,7 +70,7 @@ bool read_plan(Connection *connection, const VarlinkCall *call, const Config *co
         ClearOptions *options = &ret->options;
         const char *wrong;
 
-        *ret = (ClearCall){ .options = { .dry_run = true, .wait_usec = LOOK_WAIT_USEC } };
+        *ret = (ClearCall){ .options = { .dry_run = true, .wait_usec = QUERY_WAIT_USEC } };
         if (!read_parameters(connection, call, table, ELEMENTSOF(table), ret))
                 return false;
         if (ret->target)

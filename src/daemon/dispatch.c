@@ -53,7 +53,7 @@ static void write_metrics(Manager *manager) {
                 metrics_file_write(&manager->workers, &facts);
 }
 
-static void engine_is(Manager *manager, int error, const char *reason) {
+static void record_engine(Manager *manager, int error, const char *reason) {
         if (!engine_state_set(&manager->engine, error, reason))
                 return;
         if (reason)
@@ -185,12 +185,12 @@ static void on_poll_done(Manager *manager, Job *job) {
         manager->engine.counters.polls++;
         if (job->error < 0) {
                 manager->engine.counters.poll_failures++;
-                engine_is(manager, job->error, diag_text(&job->diag, job->error));
+                record_engine(manager, job->error, diag_text(&job->diag, job->error));
                 facts = schedule_facts(manager);
                 schedule_poll_failed(&manager->schedule, &facts);
         } else {
                 engine_state_polled(&manager->engine, &job->summary);
-                engine_is(manager, 0, NULL);
+                record_engine(manager, 0, NULL);
                 facts = schedule_facts(manager);
                 if (schedule_polled(&manager->schedule, &facts) &&
                     submit(manager, JOB_PASS, manager->schedule.policy_id) < 0) {
@@ -236,14 +236,14 @@ void dispatch_reload(Manager *manager) {
 }
 
 /* Empties trash directories that an earlier daemon left. */
-static int submit_sweep(Manager *manager) {
+static int submit_empty_trash(Manager *manager) {
         char id[RECEIPT_ID_MAX];
 
         return submit(manager, JOB_SWEEP, id);
 }
 
 /* Records the state of the store after a job. */
-static void store_is(Manager *manager, const Job *job, const StoreState *now) {
+static void record_store(Manager *manager, const Job *job, const StoreState *now) {
         StoreState before = manager->engine.store;
         AlarmFacts facts;
 
@@ -252,7 +252,7 @@ static void store_is(Manager *manager, const Job *job, const StoreState *now) {
                 log_receipt(job, manager->engine.store.reason.text);
         if (before.n_unwritten > 0 && now->n_unwritten == 0)
                 log_notice("What could not be stored before is stored by now");
-        if (!before.readable && now->readable && submit_sweep(manager) < 0)
+        if (!before.readable && now->readable && submit_empty_trash(manager) < 0)
                 log_error("Out of memory: left-over caches are swept by the next clear");
         facts = alarm_facts(manager);
         alarms_update_store(&manager->alarms, &facts);
@@ -266,7 +266,8 @@ static void on_job_done(Manager *manager, Job *job) {
                 break;
         case JOB_SWEEP:
                 log_trash_emptied(job);
-                if (job->error == -ECANCELED && !manager->stopping && submit_sweep(manager) < 0)
+                if (job->error == -ECANCELED && !manager->stopping &&
+                    submit_empty_trash(manager) < 0)
                         log_error("Out of memory: left-over caches are swept by the next clear");
                 break;
         case JOB_PASS:
@@ -308,7 +309,7 @@ static int on_worker(sd_event_source *source, int fd, uint32_t revents, void *us
                         job_queue_update(&manager->workers.queue, event);
                 tell_job(manager, event);
                 if (event->kind == JOB_EVENT_DONE) {
-                        store_is(manager, event->job, &event->store);
+                        record_store(manager, event->job, &event->store);
                         job_queue_update(&manager->workers.queue, event);
                         on_job_done(manager, event->job);
                 }
@@ -362,8 +363,8 @@ static int start_workers(Manager *manager) {
         if (r >= 0)
                 r = sd_event_add_io(manager->event, &manager->reader_source,
                                     worker_fd(workers->reader), EPOLLIN, on_reader, manager);
-        /* If the store cannot be read, the trash is unknown; store_is() submits the job later. */
-        return r < 0 || !manager->engine.store.readable ? r : submit_sweep(manager);
+        /* If the store cannot be read, the trash is unknown; record_store() submits the job later. */
+        return r < 0 || !manager->engine.store.readable ? r : submit_empty_trash(manager);
 }
 
 int dispatch_start(Manager *manager) {

@@ -160,24 +160,24 @@ static void on_clear(Manager *manager, Connection *connection, const VarlinkCall
         Caller caller = { .connection = connection, .more = call->more };
         cleanup(job_free) Job *job = NULL;
         ClearCall clear;
-        bool looks;
+        bool removes;
 
         if (!read_clear(connection, call, manager->config, &clear))
                 return;
-        looks = clear.options.dry_run;
+        removes = !clear.options.dry_run;
         clear.options.tag_events = event_stream_tags(&manager->events);
         caller.wait_usec = clear.options.wait_usec;
         if (submit_join(&submitter, &caller, &clear.options))
                 return; /* the other clear goes on whatever this caller does */
         job = job_new(JOB_CLEAR, connection);
         if (!job || copy_text(&job->who.command, clear.command) < 0 ||
-            (clear.ignore_inhibitors && !looks &&
+            (clear.ignore_inhibitors && removes &&
              note_inhibitors(manager, clear.token, &job->notes) < 0)) {
                 reply_no_memory(connection);
                 return;
         }
         job->options = clear.options;
-        if (!looks && !clear.ignore_inhibitors &&
+        if (removes && !clear.ignore_inhibitors &&
             inhibitors_block(&manager->inhibitors, clear.token))
                 hold_clear(manager, &caller, TAKE_PTR(job), clear.token);
         else
@@ -186,7 +186,7 @@ static void on_clear(Manager *manager, Connection *connection, const VarlinkCall
 
 /* The dry run of policy, or of a clear. */
 static void on_get_plan(Manager *manager, Connection *connection, const VarlinkCall *call) {
-        Caller caller = { .connection = connection, .wait_usec = LOOK_WAIT_USEC };
+        Caller caller = { .connection = connection, .wait_usec = QUERY_WAIT_USEC };
         Submitter submitter = requests_submitter(manager);
         ClearCall plan;
         Job *job;
@@ -207,9 +207,9 @@ static void on_get_plan(Manager *manager, Connection *connection, const VarlinkC
         }
 }
 
-/* Queues a job that only looks, and takes it over. */
-static void submit_look(Manager *manager, Connection *connection, Job *job) {
-        Caller caller = { .connection = connection, .wait_usec = LOOK_WAIT_USEC };
+/* Queues the job of a query, and takes it over. */
+static void submit_query(Manager *manager, Connection *connection, Job *job) {
+        Caller caller = { .connection = connection, .wait_usec = QUERY_WAIT_USEC };
         Submitter submitter = requests_submitter(manager);
 
         submit_job(&submitter, &caller, job);
@@ -227,7 +227,7 @@ static void on_explain(Manager *manager, Connection *connection, const VarlinkCa
                 return;
         }
         job->around = dispatch_policy_context(manager);
-        submit_look(manager, connection, TAKE_PTR(job));
+        submit_query(manager, connection, TAKE_PTR(job));
 }
 
 static void on_get_history(Manager *manager, Connection *connection, const VarlinkCall *call) {
@@ -243,7 +243,7 @@ static void on_get_history(Manager *manager, Connection *connection, const Varli
         }
         job->since_sec = history.since_sec;
         job->limit = (size_t)history.limit;
-        submit_look(manager, connection, TAKE_PTR(job));
+        submit_query(manager, connection, TAKE_PTR(job));
 }
 
 static void on_get_metrics(Manager *manager, Connection *connection, const VarlinkCall *call) {

@@ -107,7 +107,7 @@ void requests_gone(Manager *manager, const Connection *connection) {
         Request *request = inhibitors_find(&manager->inhibitors, connection);
 
         if (waiter) {
-                if (waiter->looks && waiters_alone(&manager->waiters, waiter))
+                if (!waiter->removes && waiters_alone(&manager->waiters, waiter))
                         withdraw(manager, waiter->job_id);
                 waiters_remove(&manager->waiters, waiter);
         }

@@ -17,7 +17,7 @@ bool submit_refused(const Submitter *self, Connection *connection) {
         return true;
 }
 
-/* Until when a job must have started. A current job that only looks (a dry run, too) ends soon, so it does not count
+/* Until when a job must have started. A current job that removes nothing (a dry run, too) ends soon, so it does not count
  * against a caller who does not want to wait. */
 static uint64_t deadline_of(const Submitter *self, const Caller *caller, const char *job_id) {
         const JobQueue *queue = &self->workers->queue;
@@ -31,13 +31,13 @@ static uint64_t deadline_of(const Submitter *self, const Caller *caller, const c
 }
 
 static void wait_for_job(const Submitter *self, const Caller *caller, const char *job_id,
-                         JobKind kind, bool looks) {
+                         JobKind kind, bool removes) {
         Waiter waiter = {
                 .connection = caller->connection,
                 .kind = kind,
                 .generation = self->workers->generation,
                 .more = caller->more,
-                .looks = looks,
+                .removes = removes,
                 .deadline_usec = deadline_of(self, caller, job_id),
         };
 
@@ -47,16 +47,16 @@ static void wait_for_job(const Submitter *self, const Caller *caller, const char
 }
 
 void submit_job(const Submitter *self, const Caller *caller, Job *job) {
-        bool looks = !job_removes(job);
+        bool removes = job_removes(job);
         JobKind kind = job->kind;
         char id[RECEIPT_ID_MAX];
 
-        if (!looks && submit_refused(self, caller->connection))
+        if (removes && submit_refused(self, caller->connection))
                 job_free(job);
         else if (workers_submit(self->workers, job, id) < 0)
                 reply_no_memory(caller->connection);
         else
-                wait_for_job(self, caller, id, kind, looks);
+                wait_for_job(self, caller, id, kind, removes);
 }
 
 bool submit_join(const Submitter *self, const Caller *caller, const ClearOptions *options) {
@@ -67,7 +67,7 @@ bool submit_join(const Submitter *self, const Caller *caller, const ClearOptions
                 return false;
         log_info("Clear of %s joined by uid %u (pid %i)",
                  target_to_string(options->target, options->app), peer->uid, peer->pid);
-        wait_for_job(self, caller, id, JOB_CLEAR, options->dry_run);
+        wait_for_job(self, caller, id, JOB_CLEAR, !options->dry_run);
         return true;
 }
 
@@ -75,7 +75,7 @@ bool submit_join_plan(const Submitter *self, const Caller *caller) {
         const char *id = waiters_find_plan(self->waiters, self->workers->generation);
 
         if (id)
-                wait_for_job(self, caller, id, JOB_PLAN, true);
+                wait_for_job(self, caller, id, JOB_PLAN, false);
         return id;
 }
 
