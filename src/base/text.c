@@ -44,7 +44,10 @@ void text_replace_numbers(char *text) {
 
         for (size_t i = 0; text[i]; i += MAX(n, (size_t)1)) {
                 n = number_length(text, i);
-                *to++ = n > 0 ? '#' : text[i];
+                *to = text[i];
+                if (n > 0)
+                        *to = '#';
+                to++;
         }
         *to = '\0';
 }
