@@ -115,6 +115,8 @@ const Image *image_set_find(const ImageSet *set, const char *id);
 const Image *image_set_find_name(const ImageSet *set, const char *name);
 /* Whether `id` is the parent of an image in the set. */
 bool image_set_has_children(const ImageSet *set, const char *id);
+/* Whether `id` is the parent of an image in the set that was made at or after a time. */
+bool image_set_has_child_since(const ImageSet *set, const char *id, int64_t sec);
 void image_done(Image *image);
 void image_set_done(ImageSet *set);
 static inline void image_set_donep(ImageSet *set) {
@@ -272,6 +274,8 @@ typedef struct ContainerDetail {
         char *config_image;   /* what it was created from, as given then */
         char *status;         /* State.Status */
         char *log_driver;     /* HostConfig.LogConfig.Type, "" if absent */
+        char *restart_policy; /* HostConfig.RestartPolicy.Name, "" if absent */
+        bool no_healthcheck;  /* Config.Healthcheck.Test is ["NONE"] */
         int64_t exit_code;    /* State.ExitCode */
         int64_t finished_sec; /* State.FinishedAt, 0: never */
 } ContainerDetail;

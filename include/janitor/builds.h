@@ -21,6 +21,9 @@ bool id_set_contains(const IdSet *set, const char *id);
 /* In any order; builds_judge() sorts them. */
 int id_set_add(IdSet *set, const char *id) must_check;
 void id_set_done(IdSet *set);
+static inline void id_set_donep(IdSet *set) {
+        id_set_done(set);
+}
 
 /* What one observation tells. */
 typedef struct Builds {
@@ -52,9 +55,13 @@ typedef struct BuildWatch {
         IdSet in_use;
         LeakedRecord *leaked; /* sorted by id_hash */
         size_t n_leaked;
+        /* Of the classic builder: containers of steps that were committed and kept (--rm=false). */
+        IdSet committed;
 } BuildWatch;
 
 void build_watch_done(BuildWatch *watch);
+/* Takes the containers over in place of those of the observation before. */
+void build_watch_remember_committed(BuildWatch *watch, IdSet *containers);
 
 /* Two observations that show the same record in use are at least so far apart: BuildKit lets go of a
  * build's records a moment after the build has ended. */

@@ -176,6 +176,23 @@ bool image_set_has_children(const ImageSet *set, const char *id) {
         return false;
 }
 
+bool image_set_has_child_since(const ImageSet *set, const char *id, int64_t sec) {
+        const IndexEntry *children;
+        size_t n = 0;
+
+        if (!set->indexed) {
+                for (size_t i = 0; i < set->n; i++)
+                        if (strcmp(set->v[i].parent_id, id) == 0 && set->v[i].created_sec >= sec)
+                                return true;
+                return false;
+        }
+        children = index_find(&set->by_parent, id, &n);
+        for (size_t i = 0; i < n; i++)
+                if (set->v[children[i].at].created_sec >= sec)
+                        return true;
+        return false;
+}
+
 void image_done(Image *image) {
         strv_done(&image->names);
         strv_done(&image->digests);
@@ -402,6 +419,7 @@ void container_set_done(ContainerSet *set) {
 void container_detail_done(ContainerDetail *detail) {
         free(detail->config_image);
         free(detail->log_driver);
+        free(detail->restart_policy);
         free(detail->status);
         *detail = (ContainerDetail){ 0 };
 }

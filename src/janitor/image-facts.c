@@ -16,6 +16,7 @@
 #include "janitor/image-history.h"
 #include "janitor/inline-cache.h"
 #include "janitor/named-stages.h"
+#include "janitor/origin.h"
 #include "janitor/stages.h"
 
 #define NO_FACTS SIZE_MAX
@@ -273,7 +274,11 @@ int image_facts_observe(Docker *docker, const Config *config, Inventory *invento
         if (r >= 0)
                 r = image_histories_observe(docker, config, inventory, reterr_diag);
         if (r >= 0)
+                r = origins_observe(docker, config, inventory, reterr_diag);
+        if (r >= 0)
                 r = stages_observe(docker, config, inventory, reterr_diag);
+        if (r >= 0)
+                r = stages_of_others_observe(docker, config, inventory, reterr_diag);
         if (r >= 0)
                 r = named_stages_observe(docker, config, inventory, reterr_diag);
         if (r >= 0)

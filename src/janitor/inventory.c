@@ -278,24 +278,46 @@ int inventory_add_failure(UnreadableSet *set, const char *id, int error, const D
 }
 
 /*
- * A RUN step of the classic builder is a container made from an image's id and without a log; one
- * that a person or compose made keeps the name it was made from in its configuration, even when
- * the name has moved on and the list shows an id. A step that ended well is about to be committed;
- * one that failed is left over. The builder gives it no name, so one with a name of the kind that people
- * choose is none, however it was made.
+ * A RUN step of the classic builder is a container made from an image's id, without a log, a health check and
+ * a name, and with no word on restarts (moby builder/dockerfile, dispatchRun() and hostConfigFromOptions()).
+ * The docker command always sends a restart policy. A container that a person or compose made keeps the name
+ * it was made from in its configuration, even when the name has moved on and the list shows an id. Only a
+ * program that calls the API with just these settings makes a container that looks like a step.
  */
 static bool is_classic_step(const Container *container, const ContainerDetail *detail) {
         return strncmp(detail->config_image, "sha256:", strlen("sha256:")) == 0 &&
-               strcmp(detail->log_driver, "none") == 0 && container_name_is_generated(container);
+               strcmp(detail->log_driver, "none") == 0 && detail->no_healthcheck &&
+               !detail->restart_policy[0] && container_name_is_generated(container);
 }
 
-/* Its build was cut short: it failed, or was neither started nor committed for long. */
-static bool is_left_over(const Container *container, const ContainerDetail *detail,
-                         int64_t now_sec) {
+/*
+ * Whether a step that ended well was committed: an image was made from the container's image since. That image
+ * may be gone now, so the answer is remembered.
+ */
+static bool is_committed(const Inventory *inventory, const Container *container,
+                         const ContainerDetail *detail) {
+        const BuildWatch *watch = inventory->watch;
+
+        if (strcmp(detail->status, "exited") != 0 || detail->exit_code != 0)
+                return false;
+        return (watch && id_set_contains(&watch->committed, container->id)) ||
+               image_set_has_child_since(&inventory->images, container->image_id,
+                                         detail->finished_sec);
+}
+
+/*
+ * No build goes on with the step: it failed, or was committed and kept (docker build --rm=false), or was
+ * neither started nor committed for long.
+ */
+static bool is_left_over(const Inventory *inventory, const Container *container,
+                         const ContainerDetail *detail, bool committed) {
+        const int64_t now_sec = inventory->observed_sec;
+
         if (strcmp(detail->status, "created") == 0)
                 return now_sec - container->created_sec > CLASSIC_COMMIT_SEC;
         return strcmp(detail->status, "exited") == 0 &&
-               (detail->exit_code != 0 || now_sec - detail->finished_sec > CLASSIC_COMMIT_SEC);
+               (committed || detail->exit_code != 0 ||
+                now_sec - detail->finished_sec > CLASSIC_COMMIT_SEC);
 }
 
 /* The list shows an id where the container's image lost its name. */
@@ -387,10 +409,12 @@ int inventory_resolve_volumes(Docker *docker, ContainerSet *containers, Diag *re
         return r;
 }
 
+/* `failed_ids` are images of steps that are left over, `committed` the containers of those that ended well. */
 static int observe_classic_container(Docker *docker, Container *container, Inventory *inventory,
-                                     Strv *failed_ids, Diag *reterr_diag) {
+                                     Strv *failed_ids, IdSet *committed, Diag *reterr_diag) {
         cleanup(container_detail_done) ContainerDetail detail = { 0 };
         Diag diag = DIAG_NULL;
+        bool is_done;
         char text[160];
         int r;
 
@@ -407,12 +431,27 @@ static int observe_classic_container(Docker *docker, Container *container, Inven
                 container->image = TAKE_PTR(detail.config_image);
                 return 0;
         }
-        if (is_left_over(container, &detail, inventory->observed_sec))
+        is_done = is_committed(inventory, container, &detail);
+        if (is_done && id_set_add(committed, container->id) < 0)
+                return -ENOMEM;
+        if (is_left_over(inventory, container, &detail, is_done))
                 return strv_add(failed_ids, container->image_id);
         container->builds = true;
         snprintf(text, sizeof(text), "container %.12s (%.64s) runs a step of a classic build",
                  container->id, container->name);
         return strv_add(&inventory->classic_builds, text);
+}
+
+/* Whether a young leaf may be the newest step of a build: not what others tagged, nor a stage of theirs, nor
+ * what docker commit made. A poll has no facts, and asks. */
+static int is_newest_step(Docker *docker, const Inventory *inventory, const Image *leaf, bool *ret,
+                          Diag *reterr_diag) {
+        const ImageFacts *facts = fact_set_find(&inventory->facts, leaf->id);
+
+        *ret = false;
+        if (facts && (facts->bore_name || facts->of_others || facts->commit == COMMIT_YES))
+                return 0;
+        return leaf_is_step(docker, leaf, facts, ret, reterr_diag);
 }
 
 static int observe_classic_builds(Docker *docker, const Config *config, const NamedImages *known,
@@ -421,16 +460,19 @@ static int observe_classic_builds(Docker *docker, const Config *config, const Na
         /* Not when the look began: a step may have been committed since. */
         int64_t now_sec = now_realtime_sec();
         cleanup(strv_done) Strv failed_ids = STRV_NULL;
+        cleanup(id_set_done) IdSet committed = { 0 };
         size_t n_asked = 0;
         char text[160];
         int r;
 
         for (size_t i = 0; i < inventory->containers.n; i++) {
                 r = observe_classic_container(docker, &inventory->containers.v[i], inventory,
-                                              &failed_ids, reterr_diag);
+                                              &failed_ids, &committed, reterr_diag);
                 if (r < 0)
                         return r;
         }
+        if (inventory->watch)
+                build_watch_remember_committed(inventory->watch, &committed);
         strv_sort(&failed_ids);
         r = stages_ask_times(docker, config, inventory, reterr_diag);
         if (r >= 0)
@@ -449,8 +491,7 @@ static int observe_classic_builds(Docker *docker, const Config *config, const Na
                     stage_has_ended(&builds, image) || named_images_contain_id(known, image->id))
                         continue;
                 if (n_asked++ < LEAVES_ASKED_MAX)
-                        r = leaf_is_step(docker, image, fact_set_find(&inventory->facts, image->id),
-                                         &is_step, reterr_diag);
+                        r = is_newest_step(docker, inventory, image, &is_step, reterr_diag);
                 if (r < 0)
                         return r;
                 if (!is_step)

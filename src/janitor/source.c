@@ -179,9 +179,12 @@ static int mark_on_cleared(Finder *finder) {
         return 0;
 }
 
-/* docker commit made it, with a comment: it has a parent, but can be no stage of ours. */
-static bool is_committed(const ImageFacts *facts) {
-        return facts && facts->kind == IMAGE_KIND_OTHER;
+/* What stands on no image of ours may still stand on a step of ours. */
+static void mark_kept_descendants(Finder *finder, size_t leaf) {
+        for (size_t i = finder->chains[leaf].parent;
+             i != CHAIN_NO_IMAGE && !finder->sources[i].kept_descendant;
+             i = finder->chains[i].parent)
+                finder->sources[i].kept_descendant = true;
 }
 
 static int find_claims(Finder *finder) {
@@ -197,13 +200,17 @@ static int find_claims(Finder *finder) {
                 return r;
         for (size_t i = 0; i < inventory->images.n; i++) {
                 const Image *image = &inventory->images.v[i];
+                const ImageFacts *facts = facts_of(finder, i);
 
                 if (!image_is_untagged(image))
                         continue;
+                finder->sources[i].commit = facts && facts->commit == COMMIT_YES;
+                if (claims[i] != CLAIM_OURS && !image_has_children(inventory, image))
+                        mark_kept_descendants(finder, i);
                 finder->sources[i].untagged_ours = claims[i] == CLAIM_OURS;
                 finder->sources[i].unclaimed =
                         claims[i] == CLAIM_NONE && image_is_classic(inventory, image) &&
-                        !image_has_children(inventory, image) && !is_committed(facts_of(finder, i));
+                        !image_has_children(inventory, image);
         }
         return 0;
 }
@@ -222,6 +229,12 @@ static int compare_classic(Finder *finder, size_t i) {
         source->like_ours = likeness_of_classic(&finder->likeness, facts, &bases,
                                                 chain_tells_base(&finder->chains[i]));
         return 0;
+}
+
+/* What bore a name is a whole release, not a stage or a left-over step: unless it begins like ours, it is
+ * of others. */
+static bool is_release_of_others(const ImageFacts *facts, const Source *source) {
+        return source->unclaimed && !source->like_ours && facts && facts->bore_name;
 }
 
 static bool is_classic_source(const Source *source) {
@@ -322,6 +335,7 @@ static int compare_with_ours(Finder *finder) {
                 if (source->way == SOURCE_INLINE)
                         source->like_ours = likeness_of_buildkit(&finder->likeness, facts,
                                                                  image_may_be_base(image, facts));
+                source->unclaimed &= !is_release_of_others(facts, source);
         }
         return r < 0 ? r : compare_projects(finder);
 }

@@ -1,13 +1,15 @@
 """Builds of the classic builder: their stages, and what they leave without a name."""
 from __future__ import annotations
 
+import json
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
-from engine import Engine, rootfs_tar
-from helpers import Daemon, Project, images, look, names, on, receipts, untag
+from engine import Engine, UnixHTTP, rootfs_tar
+from helpers import Daemon, Project, images, look, names, on, receipts, untag, wait_until
 from scenarios import BACKEND, Build, count
 
 # No step of the one stage is a step of the other, as with FROM node and FROM nginx.
@@ -177,23 +179,6 @@ def test_base_that_the_classic_builder_made(engine: Engine, short_path: Path) ->
 
 
 @on("20", "28c")
-def test_container_without_a_log_is_no_step(engine: Engine, daemon: Daemon, short_path: Path) -> None:
-    """One that a person made from an id runs for ever; a step that was not started for long was given up."""
-    bases(engine)
-    image = engine.docker("image", "inspect", "--format", "{{.Id}}", "base/one:1").stdout.strip()
-    options = ("--log-driver", "none", "--network", "none")
-    engine.docker("run", "--detach", "--name", "web", *options, image, "/bin/sleep", "900")
-    step = engine.docker("create", *options, image, "/bin/true").stdout.strip()
-    Project(engine, short_path / "project").build()
-    clear = daemon.ctl("clear", "--target", "all", "--wait", "1s")
-    assert clear.returncode == 3 and f"container {step[:12]} (" in clear.stdout, clear.stdout
-    assert "(web)" not in clear.stdout
-    daemon.clock.go_on(minutes=11)
-    clear = daemon.ctl("clear", "--target", "all", "--wait", "1s")
-    assert clear.returncode == 0, clear.stdout + clear.stderr
-
-
-@on("20", "28c")
 def test_build_without_a_tag(engine: Engine, short_path: Path) -> None:
     """Its last image looks like the newest step of a build under way: left alone for a minute. Then it is
     named, since its origin is unknown; and goes once a build of ours has ended after it."""
@@ -272,3 +257,213 @@ def test_step_made_in_the_second_of_an_image(engine: Engine, short_path: Path) -
         clear = daemon.ctl("clear", "--target", "all", "--wait", "1s")
         assert clear.returncode == 3, clear.stdout + clear.stderr
         assert images(engine) == before and BACKEND in names(engine)
+
+
+# Untagged images of others, and of unknown origin
+
+ONE_STAGE = "FROM base/two:1\nLABEL of=others\nCOPY rootfs/unique /app/\n"
+# Steps that are none of ours, the next stage's first one among them quick.
+THEIR_STAGES = """FROM base/one:1 AS build
+WORKDIR /theirs
+RUN echo built >/theirs/built
+FROM base/two:1
+WORKDIR /web
+COPY --from=build /theirs/built /web/
+CMD ["/web/built"]
+"""
+WEB = "other/web:1"
+
+
+def assumed(clear: str) -> str:
+    return "".join(line for line in clear.splitlines() if line.startswith("ASSUMES: no build of this application"))
+
+
+def untagged(engine: Engine) -> set[str]:
+    """Untagged images without children."""
+    listed = look(engine, "/v1.41/images/json?all=1")
+    parents = {image["ParentId"] for image in listed}
+    return {image["Id"] for image in listed if image["RepoTags"] in (None, [], ["<none>:<none>"])
+            and image["RepoDigests"] in (None, [], ["<none>@<none>"]) and image["Id"] not in parents}
+
+
+@on("20", "28")  # 28c drops such a release itself
+@pytest.mark.parametrize("seen", [True, False], ids=["seen with its name", "not seen with its name"])
+@pytest.mark.parametrize("alike", [False, True], ids=["other steps", "our first step"])
+def test_release_of_others_before(engine: Engine, short_path: Path, seen: bool, alike: bool) -> None:
+    """It lost its name to a rebuild. Nothing is waited for, and it is remaining only if it begins like ours."""
+    bases(engine)
+    ours, other = Project(engine, short_path / "project"), Project(engine, short_path / "other")
+    first = "RUN echo ours >/first\n" if alike else "RUN echo theirs >/first\n"
+    dockerfile = f"FROM base/one:1\n{first}COPY rootfs/unique /app/\n"
+    with Daemon(engine.socket, short_path / "daemon") as daemon:
+        if not seen:
+            daemon.stop()
+        build(other, dockerfile, "--tag", WEB)
+        released = names(engine)[WEB]
+        if seen:
+            assert daemon.ctl("plan").returncode == 0
+        (other.dir / "rootfs/unique").write_text("2")
+        build(other, dockerfile, "--tag", WEB)
+        assert untagged(engine) == {released}
+        if not seen:
+            daemon.start()
+        build(ours, "FROM base/one:1\nRUN echo ours >/first\n", "--tag", BACKEND)
+        if alike:
+            untag(engine, WEB)
+        begin = time.monotonic()
+        clear = daemon.ctl("clear", "--target", "all", "--wait", "120s")
+        assert time.monotonic() - begin < 30, clear.stdout
+        assert clear.returncode == (3 if alike else 0), clear.stdout + clear.stderr
+        assert released in images(engine)
+        if alike:
+            assert released[:19] in "".join(left["object"] for left in receipts(daemon)[-1]["remaining"])
+        else:
+            assert released[:19] in assumed(clear.stdout)
+        taken = build(ours, "FROM base/one:1\nRUN echo ours >/first\n", "--tag", BACKEND).cached
+        assert taken == (1 if alike else 0)
+
+
+@on("20", "28", "28c")
+def test_stages_of_others(engine: Engine, daemon: Daemon, short_path: Path) -> None:
+    """Their stages never bore a name. The next step of their build follows each at once."""
+    bases(engine)
+    ours, other = Project(engine, short_path / "project"), Project(engine, short_path / "other")
+    build(other, THEIR_STAGES, "--tag", WEB)
+    stages = untagged(engine)
+    assert len(stages) == 1
+    build(ours, STAGES, "--tag", BACKEND)
+    begin = time.monotonic()
+    clear = daemon.ctl("clear", "--target", "all", "--wait", "120s")
+    assert time.monotonic() - begin < 30, clear.stdout
+    assert clear.returncode == 0, clear.stdout + clear.stderr
+    assert stages <= images(engine)
+    assert all(stage[:19] in assumed(clear.stdout) for stage in stages)
+    assert build(other, THEIR_STAGES, "--tag", WEB).cached == 5
+    assert build(ours, STAGES, "--tag", BACKEND).cached == 0
+
+
+@on("20", "28", "28c")
+@pytest.mark.parametrize("then", ["nothing", "a build of others", "stages of others"])
+@pytest.mark.parametrize("how", ["failed in COPY", "failed in RUN", "target", "no name", "removed"])
+def test_stage_of_ours_that_nobody_saw_named(engine: Engine, daemon: Daemon, short_path: Path, how: str,
+                                             then: str) -> None:
+    """An image of ours is known, with other steps. A build of a new Dockerfile of ours failed or got no name,
+    or its image was removed before it was seen: its stage serves the next build, also if a build of others
+    followed at once."""
+    bases(engine)
+    ours, other = Project(engine, short_path / "project"), Project(engine, short_path / "other")
+    build(ours, "FROM base/one:1\nRUN echo known >/known\n", "--tag", BACKEND)
+    assert daemon.ctl("plan").returncode == 0
+    end = {"failed in COPY": "COPY missing /\n", "failed in RUN": "RUN false\n"}.get(how, "")
+    options = {"target": ("--target", "builder"), "removed": ("--tag", "watchparty-new:1")}.get(how, ())
+    (ours.dir / "Dockerfile").write_text(STAGES + end)
+    (ours.dir / "release").write_text("1")
+    (other.dir / "Dockerfile").write_text(ONE_STAGE if then == "a build of others" else THEIR_STAGES)
+    engine.docker("build", "--network", "none", *options, str(ours.dir), check=False, env={"DOCKER_BUILDKIT": "0"})
+    if then != "nothing":
+        engine.docker("build", "--network", "none", "--tag", WEB, str(other.dir), env={"DOCKER_BUILDKIT": "0"})
+    if how == "removed":
+        untag(engine, "watchparty-new:1")
+    if how == "failed in RUN":
+        for container in look(engine, "/v1.41/containers/json?all=1"):
+            engine.docker("rm", container["Id"])
+    daemon.clock.go_on(minutes=2)
+    clear = daemon.ctl("clear", "--target", "all", "--wait", "1s")
+    assert clear.returncode in (0, 3), clear.stdout + clear.stderr
+    cached = build(ours, STAGES, "--tag", BACKEND).cached
+    assert clear.returncode == 3 or cached == 0, clear.stdout
+    if how != "removed":
+        assert cached >= 2
+
+
+# What docker commit made
+
+@on("20", "28", "28c")
+@pytest.mark.parametrize("options", [(), ("--message", "a backup"), ("--change", 'CMD ["/bin/true"]'),
+                                     ("--change", "LABEL a=b")],
+                         ids=["plain", "with-comment", "with-command", "with-label"])
+def test_unnamed_commit_of_ours_is_kept(engine: Engine, daemon: Daemon, short_path: Path,
+                                        options: tuple[str, ...]) -> None:
+    """A person made it, and its data is nowhere else. The steps of ours that it stands on serve, until it goes."""
+    bases(engine)
+    project = Project(engine, short_path / "project")
+    dockerfile = "FROM base/one:1\nRUN echo 1 >/1\nRUN echo 2 >/2\n"
+    build(project, dockerfile, "--label", "com.docker.compose.project=watchparty", "--tag", BACKEND)
+    engine.docker("run", "--name", "db", "--network", "none", BACKEND, "/bin/sh", "-c", "echo precious >/data")
+    committed = engine.docker("commit", *options, "db").stdout.strip()
+    engine.docker("rm", "db")
+    for _ in range(2):
+        begin = time.monotonic()
+        clear = daemon.ctl("clear", "--target", "all", "--wait", "120s")
+        assert time.monotonic() - begin < 30, clear.stdout
+        assert clear.returncode == 3 and committed in images(engine), clear.stdout + clear.stderr
+        left, = receipts(daemon)[-1]["remaining"]
+        assert left["object"] == committed and "docker commit made it" in left["reason"]
+    assert f"docker rmi {committed}" in left["remedy"]
+    engine.docker("rmi", committed)
+    clear = daemon.ctl("clear", "--target", "all", "--wait", "120s")
+    assert clear.returncode == 0, clear.stdout + clear.stderr
+    assert build(project, dockerfile, "--tag", BACKEND).cached == 0
+
+
+# Containers of steps
+
+@on("20", "28", "28c")
+def test_container_of_an_id_without_a_log_is_no_step(engine: Engine, daemon: Daemon, short_path: Path) -> None:
+    """One that docker run made, with or without a health check, is none. What a program made with the very
+    settings of the builder is, until it was not started for ten minutes."""
+    bases(engine)
+    image = engine.docker("image", "inspect", "--format", "{{.Id}}", "base/one:1").stdout.strip()
+    options = ("--detach", "--log-driver", "none", "--network", "none")
+    for more in ((), ("--no-healthcheck",), ("--entrypoint", "")):
+        engine.docker("run", *options, *more, image, "/bin/sleep", "900")
+    clear = daemon.ctl("clear", "--target", "all", "--wait", "1s")
+    assert clear.returncode == 0, clear.stdout + clear.stderr
+    settings = {"Image": image, "Cmd": ["/bin/true"], "Healthcheck": {"Test": ["NONE"]},
+                "HostConfig": {"LogConfig": {"Type": "none"}, "NetworkMode": "none"}}
+    connection = UnixHTTP(engine.socket, 60)
+    connection.request("POST", "/containers/create", json.dumps(settings), {"Content-Type": "application/json"})
+    assert connection.getresponse().status == 201
+    connection.close()
+    clear = daemon.ctl("clear", "--target", "all", "--wait", "1s")
+    assert clear.returncode == 3 and "runs a step of a classic build" in clear.stdout, clear.stdout
+    daemon.clock.go_on(minutes=11)
+    clear = daemon.ctl("clear", "--target", "all", "--wait", "1s")
+    assert clear.returncode == 0, clear.stdout + clear.stderr
+
+
+@on("20", "28", "28c")
+def test_running_step_is_a_build(engine: Engine, daemon: Daemon, short_path: Path) -> None:
+    bases(engine)
+    project = Project(engine, short_path / "project")
+    (project.dir / "Dockerfile").write_text("FROM base/one:1\nRUN sleep 900\n")
+    with subprocess.Popen([engine.cli, "build", "--network", "none", project.dir],
+                          env=engine.env | {"DOCKER_BUILDKIT": "0"}, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL) as building:
+        wait_until(lambda: look(engine, "/v1.41/containers/json"))
+        clear = daemon.ctl("clear", "--target", "all", "--wait", "1s")
+        building.terminate()
+    assert clear.returncode == 3 and "runs a step of a classic build" in clear.stdout, clear.stdout
+
+
+@on("20", "28", "28c")
+def test_containers_that_a_build_kept(engine: Engine, daemon: Daemon, short_path: Path) -> None:
+    """--rm=false. Each was committed, so no build is waited for, however often it is cleared; those that hold a
+    step of ours are named."""
+    bases(engine)
+    project = Project(engine, short_path / "project")
+    dockerfile = "FROM base/one:1\nRUN echo 1 >/1\nRUN echo 2 >/2\n"
+    build(project, dockerfile, "--rm=false", "--tag", BACKEND)
+    containers = look(engine, "/v1.41/containers/json?all=1")
+    assert len(containers) == 2
+    for _ in range(2):
+        begin = time.monotonic()
+        clear = daemon.ctl("clear", "--target", "all", "--wait", "120s")
+        assert time.monotonic() - begin < 30, clear.stdout
+        assert clear.returncode == 3 and BACKEND not in names(engine), clear.stdout + clear.stderr
+        left, = receipts(daemon)[-1]["remaining"]
+        assert left["kind"] == "container" and "docker rm " in left["remedy"]
+    engine.docker("rm", left["object"])
+    clear = daemon.ctl("clear", "--target", "all", "--wait", "120s")
+    assert clear.returncode == 0, clear.stdout + clear.stderr
+    assert build(project, dockerfile, "--tag", BACKEND).cached == 0
