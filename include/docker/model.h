@@ -94,6 +94,9 @@ typedef struct Image {
         int64_t created_sec;
         int64_t created_nsec; /* the list tells seconds: filled in where inspect was asked, else 0 */
         bool may_be_stage;    /* filled in by stages_observe(): see there */
+        /* The id of the step that a build of others made next; filled in by stages_of_others_observe().
+         * NULL: not known. */
+        char *next_step;
         uint64_t size_bytes;
         char *project; /* label com.docker.compose.project, or NULL */
 } Image;

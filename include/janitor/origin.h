@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Which untagged images are known to be no step of this application: what docker commit made, what bore
- * names of others alone, and stages of images of others. The answers are kept in the facts.
+ * Whose an untagged image of the classic builder is, as far as its parents do not tell: what docker commit
+ * made, what bore names of others alone, and stages of images of others.
  */
 
 #include "janitor/inventory.h"
@@ -31,14 +31,15 @@ int origins_observe(Docker *docker, const Config *config, Inventory *inventory,
 #define STAGE_OF_OTHERS_NSEC (NSEC_PER_SEC / 10)
 
 /*
- * Sets of_others of untagged images of the classic builder without children that are stages of others: the
- * first step that was made since, by any classic build, followed within STAGE_OF_OTHERS_NSEC, and only an image
- * with a name of others (or that had one), or another such stage, stands on it. To be called after
+ * Sets next_step of untagged images of the classic builder without children that are stages of others: the
+ * first step that was made since, by any classic build, followed within STAGE_OF_OTHERS_NSEC, and only images
+ * with a name of others (or that had one), or another such stage, stand on it. To be called after
  * stages_observe(), which finds the stages of ours.
  *
  * A leaf of a build of ours that failed, or was not named, is followed by a later build, if by any, so it is
  * not taken for a stage of others. Where the first step that follows takes longer, and where the exact
- * times are not known, the leaf stays of unknown origin.
+ * times are not known, next_step stays NULL. `others` build Dockerfiles of ours as well, for a trial under
+ * another name: where an image that stands on the step is like ours, its stage has to count as ours, too.
  */
 int stages_of_others_observe(Docker *docker, const Config *config, Inventory *inventory,
                              Diag *reterr_diag) must_check;

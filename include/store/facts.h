@@ -97,7 +97,7 @@ typedef struct ImageFacts {
         uint64_t amid_hash; /* text_hash() of the id of the image of ours that tells it */
         ImageStep step;
         bool bore_name;  /* it has or had a name; of an untagged image known where `step` or `commit` is */
-        bool of_others;  /* it had a name of others and none of ours, or is a stage of such an image */
+        bool of_others;  /* it had a name of others */
         Commit commit;   /* asked of untagged images without children, by janitor/origin.h */
         int64_t created_nsec; /* 0: not asked */
         /* By a build or by docker tag. On the containerd store also by docker pull and docker load. */

@@ -449,7 +449,7 @@ static int is_newest_step(Docker *docker, const Inventory *inventory, const Imag
         const ImageFacts *facts = fact_set_find(&inventory->facts, leaf->id);
 
         *ret = false;
-        if (facts && (facts->bore_name || facts->of_others || facts->commit == COMMIT_YES))
+        if (leaf->next_step || (facts && (facts->bore_name || facts->commit == COMMIT_YES)))
                 return 0;
         return leaf_is_step(docker, leaf, facts, ret, reterr_diag);
 }

@@ -8,6 +8,8 @@
 
 #include "janitor/origin.h"
 
+#include <string.h>
+
 #include "docker/name.h"
 #include "docker/parallel.h"
 #include "janitor/chains.h"
@@ -125,6 +127,7 @@ typedef struct Walk {
         unsigned char *ends;
         size_t *later_than; /* the leaf, plus one, that an image was last found to be later than */
         size_t n_asked;
+        bool *asked; /* for its time */
 } Walk;
 
 static void walk_donep(Walk *walk) {
@@ -132,6 +135,7 @@ static void walk_donep(Walk *walk) {
         free(walk->order);
         free(walk->ends);
         free(walk->later_than);
+        free(walk->asked);
 }
 
 static ImageFacts *facts_of(const Walk *walk, size_t i) {
@@ -178,7 +182,8 @@ static int prepare(Walk *walk) {
         walk->order = calloc(n + 1, sizeof(*walk->order));
         walk->ends = calloc(n + 1, sizeof(*walk->ends));
         walk->later_than = calloc(n + 1, sizeof(*walk->later_than));
-        if (!walk->order || !walk->ends || !walk->later_than)
+        walk->asked = calloc(n + 1, sizeof(*walk->asked));
+        if (!walk->order || !walk->ends || !walk->later_than || !walk->asked)
                 return -ENOMEM;
         r = chains_find(inventory, walk->config, &walk->chains);
         if (r < 0)
@@ -197,13 +202,39 @@ static bool is_open(const Walk *walk, size_t i) {
         const ImageFacts *facts = facts_of(walk, i);
 
         return facts && image_is_classic_leaf(walk->inventory, image) && !image->may_be_stage &&
-               !facts->ours && !facts->of_others && !facts->bore_name &&
+               !image->next_step && !facts->ours && !facts->of_others && !facts->bore_name &&
                facts->commit == COMMIT_NO && facts->created_nsec;
 }
 
 static int ask_time(Walk *walk, size_t i, Diag *reterr_diag) {
-        return step_ask_time(walk->docker, facts_of(walk, i), &walk->inventory->images.v[i],
-                             &walk->n_asked, reterr_diag);
+        Image *image = &walk->inventory->images.v[i];
+        const size_t n_asked = walk->n_asked;
+        int r;
+
+        r = step_ask_time(walk->docker, facts_of(walk, i), image, &walk->n_asked, reterr_diag);
+        walk->asked[i] |= r >= 0 && walk->n_asked > n_asked && image->created_nsec;
+        return r;
+}
+
+/* Of steps below an image nothing else is remembered. */
+static int remember_times(const Walk *walk) {
+        FactSet *facts = &walk->inventory->facts;
+        bool added = false;
+
+        for (size_t i = 0; i < walk->inventory->images.n; i++) {
+                const Image *image = &walk->inventory->images.v[i];
+                ImageFacts *entry;
+
+                if (!walk->asked[i] || facts_of(walk, i))
+                        continue;
+                entry = fact_set_add(facts, image->id);
+                if (!entry)
+                        return -ENOMEM;
+                entry->kind = IMAGE_KIND_CLASSIC;
+                entry->created_nsec = image->created_nsec;
+                added = true;
+        }
+        return added ? fact_set_index(facts) : 0;
 }
 
 /*
@@ -260,20 +291,21 @@ int stages_of_others_observe(Docker *docker, const Config *config, Inventory *in
         r = prepare(&walk);
         /* The newest first: an earlier stage of the same build is followed by a later one. */
         for (size_t k = walk.n; k > 0 && r >= 0; k--) {
+                Image *images = inventory->images.v;
                 const size_t leaf = walk.order[k - 1];
-                ImageFacts *facts;
                 size_t next;
 
                 if (!is_open(&walk, leaf))
                         continue;
                 r = find_next(&walk, k - 1, &next, reterr_diag);
-                facts = facts_of(&walk, leaf);
                 if (r < 0 || next == NO_IMAGE || walk.ends[next] != ENDS_OTHERS ||
-                    inventory->images.v[next].created_nsec - facts->created_nsec >
+                    images[next].created_nsec - facts_of(&walk, leaf)->created_nsec >
                             STAGE_OF_OTHERS_NSEC)
                         continue;
-                facts->of_others = facts->dirty = true;
+                images[leaf].next_step = strdup(images[next].id);
+                if (!images[leaf].next_step)
+                        return -ENOMEM;
                 mark_chain(&walk, leaf, ENDS_OTHERS);
         }
-        return r;
+        return r < 0 ? r : remember_times(&walk);
 }

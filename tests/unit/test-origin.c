@@ -20,7 +20,6 @@ static void step(Host *h, const char *id, const char *name, const char *parent, 
         image->created_nsec = (WALL_NOW - 100) * NSEC_PER_SEC + msec * MSEC;
         host_facts(h, id)->created_nsec = image->created_nsec;
         host_facts(h, id)->commit = COMMIT_NO;
-        host_facts(h, id)->dirty = false;
         host_facts(h, id)->of_others = name && strncmp(name, "other", 5) == 0;
         host_facts(h, id)->ours = name && strncmp(name, "watchparty", 10) == 0;
 }
@@ -56,8 +55,9 @@ static Host host_of_stage(int64_t next_msec) {
 
 static void check(Host *h, bool of_others) {
         observe(h);
-        assert_int_equal(host_facts(h, "s")->of_others, of_others);
-        assert_int_equal(host_facts(h, "s")->dirty, of_others);
+        assert_int_equal(host_find(h, "s")->next_step != NULL, of_others);
+        if (of_others)
+                assert_string_equal(host_find(h, "s")->next_step, "sha256:f1");
         assert_false(host_facts(h, "s")->ours);
         host_done(h);
 }
@@ -118,7 +118,7 @@ static void test_what_it_is(void **state) {
         (void)state;
         host_facts(&h, "s")->ours = true;
         observe(&h);
-        assert_false(host_facts(&h, "s")->of_others);
+        assert_null(host_find(&h, "s")->next_step);
         host_done(&h);
         h = host_of_stage(550);
         host_find(&h, "s")->may_be_stage = true;
@@ -150,8 +150,8 @@ static void test_several_stages(void **state) {
         (void)state;
         step(&h, "t", NULL, "base", 450);
         observe(&h);
-        assert_true(host_facts(&h, "s")->of_others);
-        assert_true(host_facts(&h, "t")->of_others);
+        assert_string_equal(host_find(&h, "s")->next_step, "sha256:f1");
+        assert_string_equal(host_find(&h, "t")->next_step, "sha256:s");
         host_done(&h);
 }
 

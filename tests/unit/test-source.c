@@ -765,6 +765,86 @@ static void test_names_of_services(void **state) {
         }
 }
 
+/* An untagged image of others or of unknown origin. Only what bore a name is judged by its instructions: others
+ * may be those of a build of ours that failed. */
+static void test_untagged(void **state) {
+        static const struct {
+                const char *what, *history;
+                bool bore_name, of_others, ours_known;
+                Commit commit;
+                bool unclaimed, like_ours, foreign;
+        } cases[] = {
+                { "like ours", "bA", false, false, true, COMMIT_NO, true, true, false },
+                { "unlike ours", "bC", false, false, true, COMMIT_NO, true, false, false },
+                { "a release like ours", "bA", true, false, true, COMMIT_NO, true, true, false },
+                { "a release unlike ours", "bC", true, false, true, COMMIT_NO, false, false, true },
+                { "a release, none of ours known", "bC", true, false, false, COMMIT_NO, true, true,
+                  false },
+                { "of others", "bC", false, true, true, COMMIT_NO, false, false, true },
+                { "of others like ours", "bA", false, true, true, COMMIT_NO, false, true, true },
+                { "committed", "bC", false, false, true, COMMIT_YES, false, false, true },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Host h = host_new();
+                Source source;
+
+                host_image(&h, "base", "base:1", NULL, IMAGE_KIND_OTHER);
+                host_image(&h, "x", NULL, "base", IMAGE_KIND_CLASSIC);
+                host_history(&h, "x", cases[i].history);
+                host_facts(&h, "x")->bore_name = cases[i].bore_name;
+                host_facts(&h, "x")->of_others = cases[i].of_others;
+                host_facts(&h, "x")->commit = cases[i].commit;
+                if (cases[i].ours_known)
+                        add_remembered(&h, NULL, "bAB");
+                source = source_of(&h, "x");
+                if (source.unclaimed != cases[i].unclaimed ||
+                    source.like_ours != cases[i].like_ours ||
+                    source_is_foreign(&h.inventory, host_find(&h, "x"), &source) !=
+                            cases[i].foreign)
+                        fail_msg("%s: unclaimed %d, like ours %d", cases[i].what, source.unclaimed,
+                                 source.like_ours);
+                host_done(&h);
+        }
+}
+
+/* A stage of others counts as theirs unless their image is like ours. */
+static void test_stages_of_others(void **state) {
+        static const struct {
+                const char *history; /* of the image that ends the build */
+                bool gone;           /* the step that followed */
+                bool unclaimed;
+        } cases[] = {
+                { "bCE", false, false },
+                { "bAE", false, true },
+                { "bCE", true, true },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Host h = host_new();
+
+                host_image(&h, "base", "base:1", NULL, IMAGE_KIND_OTHER);
+                host_image(&h, "x", NULL, "base", IMAGE_KIND_CLASSIC);
+                host_history(&h, "x", "bX");
+                host_image(&h, "y", NULL, "base", IMAGE_KIND_CLASSIC);
+                host_history(&h, "y", "bY");
+                host_image(&h, "step", NULL, "base", IMAGE_KIND_CLASSIC);
+                host_image(&h, "end", "other/web:1", "step", IMAGE_KIND_CLASSIC);
+                host_history(&h, "end", cases[i].history);
+                add_remembered(&h, NULL, "bAB");
+                host_find(&h, "x")->created_sec = 1;
+                host_find(&h, "x")->next_step = strdup("sha256:y");
+                host_find(&h, "y")->created_sec = 2;
+                host_find(&h, "y")->next_step =
+                        strdup(cases[i].gone ? "sha256:gone" : "sha256:step");
+                assert_int_equal(source_of(&h, "x").unclaimed, cases[i].unclaimed);
+                assert_int_equal(source_of(&h, "y").unclaimed, cases[i].unclaimed);
+                host_done(&h);
+        }
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_rows),
@@ -784,6 +864,8 @@ int main(void) {
                 cmocka_unit_test(test_bases_of_metadata),
                 cmocka_unit_test(test_base_by_buildkit),
                 cmocka_unit_test(test_built_stages),
+                cmocka_unit_test(test_untagged),
+                cmocka_unit_test(test_stages_of_others),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
