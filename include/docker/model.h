@@ -94,9 +94,6 @@ typedef struct Image {
         int64_t created_sec;
         int64_t created_nsec; /* the list tells seconds: filled in where inspect was asked, else 0 */
         bool may_be_stage;    /* filled in by stages_observe(): see there */
-        /* The id of the step that a build of others made next; filled in by stages_of_others_observe().
-         * NULL: not known. */
-        char *next_step;
         uint64_t size_bytes;
         char *project; /* label com.docker.compose.project, or NULL */
 } Image;
@@ -279,6 +276,7 @@ typedef struct ContainerDetail {
         char *log_driver;     /* HostConfig.LogConfig.Type, "" if absent */
         char *restart_policy; /* HostConfig.RestartPolicy.Name, "" if absent */
         bool no_healthcheck;  /* Config.Healthcheck.Test is ["NONE"] */
+        bool nop;             /* a word of Config.Cmd begins with "#(nop)" */
         int64_t exit_code;    /* State.ExitCode */
         int64_t finished_sec; /* State.FinishedAt, 0: never */
 } ContainerDetail;

@@ -70,6 +70,7 @@ typedef struct Inventory {
         /* Borrowed, or NULL; kept from one observation to the next. */
         BuildWatch *watch;
         KnownMounts *known_mounts;
+        struct TagEvents *tag_events;
 } Inventory;
 
 #define INVENTORY_NULL ((Inventory){ .image_store = IMAGE_STORE_GRAPHDRIVER })
@@ -93,7 +94,7 @@ typedef enum Observe {
  * Reads everything. One object that can't be read does not spoil the rest: the sets of images and
  * containers and `unreadable_records` name it, and callers must check them before they act. An image is
  * unreadable, though it is in the list, if the engine can't tell its details. `ret` must be
- * INVENTORY_NULL, perhaps with `watch` and `known_mounts`, or a former inventory of the same job, of which
+ * INVENTORY_NULL, perhaps with `watch`, `known_mounts` and `tag_events`, or a former inventory of the same job, of which
  * only those, the facts and ours_ended_nsec are kept. On error it is empty but for those. `known` are images
  * that were steps of a finished image, or that one, when last looked at: without a name they are
  * left-overs, however young, and no sign of a build.

@@ -194,7 +194,6 @@ bool image_set_has_child_since(const ImageSet *set, const char *id, int64_t sec)
 }
 
 void image_done(Image *image) {
-        free(image->next_step);
         strv_done(&image->names);
         strv_done(&image->digests);
         free(image->project);

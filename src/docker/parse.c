@@ -498,6 +498,7 @@ int parse_container(const char *text, size_t n, Container *ret, Diag *reterr_dia
 }
 
 const char *const parse_container_detail_members[] = { "Config/Image",
+                                                       "Config/Cmd",
                                                        "Config/Healthcheck/Test",
                                                        "HostConfig/LogConfig/Type",
                                                        "HostConfig/RestartPolicy/Name",
@@ -514,6 +515,17 @@ static bool has_no_healthcheck(const Json *config) {
         return word && strcmp(word, "NONE") == 0;
 }
 
+/* A word of Cmd that begins with "#(nop)" */
+static bool runs_nothing(const Json *config) {
+        json_foreach (item, json_get(config, "Cmd")) {
+                const char *word = json_string(item);
+
+                if (word && strncmp(word, "#(nop)", strlen("#(nop)")) == 0)
+                        return true;
+        }
+        return false;
+}
+
 int parse_container_detail(const char *text, size_t n, ContainerDetail *ret, Diag *reterr_diag) {
         cleanup(container_detail_done) ContainerDetail detail = { 0 };
         cleanup(json_free) Json *json = NULL;
@@ -523,6 +535,7 @@ int parse_container_detail(const char *text, size_t n, ContainerDetail *ret, Dia
         r = parse_json_object(text, n, &json);
         state = json_get(json, "State");
         host = json_get(json, "HostConfig");
+        detail.nop = runs_nothing(json_get(json, "Config"));
         detail.no_healthcheck = has_no_healthcheck(json_get(json, "Config"));
         detail.exit_code = json_get_int(state, "ExitCode", 0);
         if (r < 0 ||

@@ -278,8 +278,6 @@ int image_facts_observe(Docker *docker, const Config *config, Inventory *invento
         if (r >= 0)
                 r = stages_observe(docker, config, inventory, reterr_diag);
         if (r >= 0)
-                r = stages_of_others_observe(docker, config, inventory, reterr_diag);
-        if (r >= 0)
                 r = named_stages_observe(docker, config, inventory, reterr_diag);
         if (r >= 0)
                 r = image_bases_note(config, inventory);

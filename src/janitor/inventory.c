@@ -89,6 +89,7 @@ int disks_observe(const Config *config, const EngineInfo *engine, Disks *ret) {
 static void inventory_reset(Inventory *inventory) {
         const int64_t ours_ended_nsec = inventory->ours_ended_nsec;
         KnownMounts *known_mounts = inventory->known_mounts;
+        struct TagEvents *tag_events = inventory->tag_events;
         BuildWatch *watch = inventory->watch;
         FactSet facts = inventory->facts;
 
@@ -109,6 +110,7 @@ static void inventory_reset(Inventory *inventory) {
         inventory->facts = facts;
         inventory->watch = watch;
         inventory->known_mounts = known_mounts;
+        inventory->tag_events = tag_events;
 }
 
 void inventory_done(Inventory *inventory) {
@@ -278,31 +280,42 @@ int inventory_add_failure(UnreadableSet *set, const char *id, int error, const D
 }
 
 /*
- * A RUN step of the classic builder is a container made from an image's id, without a log, a health check and
- * a name, and with no word on restarts (moby builder/dockerfile, dispatchRun() and hostConfigFromOptions()).
- * The docker command always sends a restart policy. A container that a person or compose made keeps the name
- * it was made from in its configuration, even when the name has moved on and the list shows an id. Only a
- * program that calls the API with just these settings makes a container that looks like a step.
+ * A step of the classic builder is a container made from an image's id, without a log and a name, and with no
+ * word on restarts, which the docker command always sends. That of RUN has the health check NONE. For
+ * ENV, WORKDIR and the like the builder makes one, too, which it never starts: its command begins with
+ * "#(nop)". (moby builder/dockerfile: dispatchRun(), commit(), hostConfigFromOptions().) A container that a
+ * person or compose made keeps the name it was made from in its configuration, even when the name has moved on
+ * and the list shows an id. Only a program that calls the API with just these settings makes a container
+ * that looks like a step.
  */
 static bool is_classic_step(const Container *container, const ContainerDetail *detail) {
         return strncmp(detail->config_image, "sha256:", strlen("sha256:")) == 0 &&
-               strcmp(detail->log_driver, "none") == 0 && detail->no_healthcheck &&
-               !detail->restart_policy[0] && container_name_is_generated(container);
+               strcmp(detail->log_driver, "none") == 0 && !detail->restart_policy[0] &&
+               (detail->no_healthcheck || detail->nop) && container_name_is_generated(container);
+}
+
+static bool is_created(const ContainerDetail *detail) {
+        return strcmp(detail->status, "created") == 0;
+}
+
+static bool is_exited(const ContainerDetail *detail) {
+        return strcmp(detail->status, "exited") == 0;
 }
 
 /*
- * Whether a step that ended well was committed: an image was made from the container's image since. That image
- * may be gone now, so the answer is remembered.
+ * Whether a step was committed: an image was made from the container's image since the container ended, or,
+ * where it runs nothing, was made. That image may be gone now, so the answer is remembered.
  */
 static bool is_committed(const Inventory *inventory, const Container *container,
                          const ContainerDetail *detail) {
         const BuildWatch *watch = inventory->watch;
+        const bool nop = is_created(detail) && detail->nop;
 
-        if (strcmp(detail->status, "exited") != 0 || detail->exit_code != 0)
+        if (!nop && !(is_exited(detail) && detail->exit_code == 0))
                 return false;
         return (watch && id_set_contains(&watch->committed, container->id)) ||
                image_set_has_child_since(&inventory->images, container->image_id,
-                                         detail->finished_sec);
+                                         nop ? container->created_sec : detail->finished_sec);
 }
 
 /*
@@ -313,11 +326,12 @@ static bool is_left_over(const Inventory *inventory, const Container *container,
                          const ContainerDetail *detail, bool committed) {
         const int64_t now_sec = inventory->observed_sec;
 
-        if (strcmp(detail->status, "created") == 0)
+        if (committed)
+                return true;
+        if (is_created(detail))
                 return now_sec - container->created_sec > CLASSIC_COMMIT_SEC;
-        return strcmp(detail->status, "exited") == 0 &&
-               (committed || detail->exit_code != 0 ||
-                now_sec - detail->finished_sec > CLASSIC_COMMIT_SEC);
+        return is_exited(detail) &&
+               (detail->exit_code != 0 || now_sec - detail->finished_sec > CLASSIC_COMMIT_SEC);
 }
 
 /* The list shows an id where the container's image lost its name. */
@@ -442,14 +456,14 @@ static int observe_classic_container(Docker *docker, Container *container, Inven
         return strv_add(&inventory->classic_builds, text);
 }
 
-/* Whether a young leaf may be the newest step of a build: not what others tagged, nor a stage of theirs, nor
- * what docker commit made. A poll has no facts, and asks. */
+/* Whether a young leaf may be the newest step of a build: not what bore a name, nor what docker commit made. A
+ * poll has no facts, and asks. */
 static int is_newest_step(Docker *docker, const Inventory *inventory, const Image *leaf, bool *ret,
                           Diag *reterr_diag) {
         const ImageFacts *facts = fact_set_find(&inventory->facts, leaf->id);
 
         *ret = false;
-        if (leaf->next_step || (facts && (facts->bore_name || facts->commit == COMMIT_YES)))
+        if (facts && (facts->bore_name || facts->commit == COMMIT_YES))
                 return 0;
         return leaf_is_step(docker, leaf, facts, ret, reterr_diag);
 }

@@ -231,12 +231,6 @@ static int compare_classic(Finder *finder, size_t i) {
         return 0;
 }
 
-/* What bore a name is a whole release, not a stage or a left-over step: unless it begins like ours, it is
- * of others. */
-static bool is_release_of_others(const ImageFacts *facts, const Source *source) {
-        return source->unclaimed && !source->like_ours && facts && facts->bore_name;
-}
-
 static bool is_classic_source(const Source *source) {
         return source->way == SOURCE_CLASSIC_CHAIN || source->way == SOURCE_CLASSIC_NAME;
 }
@@ -315,53 +309,6 @@ static int compare_projects(Finder *finder) {
         return r < 0 ? r : 0;
 }
 
-static void mark_below_like_ours(const Finder *finder, bool *marks, size_t image) {
-        for (size_t i = image; i != CHAIN_NO_IMAGE && !marks[i]; i = finder->chains[i].parent)
-                marks[i] = true;
-}
-
-/* Newest first. */
-static int compare_ages(const void *a, const void *b, void *userdata) {
-        const Image *images = userdata, *x = &images[*(const size_t *)a],
-                    *y = &images[*(const size_t *)b];
-
-        if (x->created_sec != y->created_sec)
-                return x->created_sec > y->created_sec ? -1 : 1;
-        return (y->created_nsec > x->created_nsec) - (y->created_nsec < x->created_nsec);
-}
-
-/* A stage of others is known not to be ours only if no image of its build is like ours: others may have
- * built a Dockerfile of ours. The stages of one build follow each other. */
-static int judge_stages(Finder *finder) {
-        const ImageSet *images = &finder->inventory->images;
-        cleanup_free bool *marks = calloc(images->n + 1, sizeof(*marks));
-        cleanup_free size_t *leaves = calloc(images->n + 1, sizeof(*leaves));
-        size_t n = 0;
-
-        if (!marks || !leaves)
-                return -ENOMEM;
-        for (size_t i = 0; i < images->n; i++) {
-                const Image *image = &images->v[i];
-
-                /* The history of a step below an image was not read. */
-                if (finder->sources[i].like_ours &&
-                    (!image_is_untagged(image) || !image_has_children(finder->inventory, image)))
-                        mark_below_like_ours(finder, marks, i);
-                if (image->next_step && finder->sources[i].unclaimed)
-                        leaves[n++] = i;
-        }
-        qsort_r(leaves, n, sizeof(*leaves), compare_ages, images->v);
-        for (size_t k = 0; k < n; k++) {
-                const Image *next = image_set_find(images, images->v[leaves[k]].next_step);
-
-                if (next && !marks[next - images->v])
-                        finder->sources[leaves[k]].unclaimed = false;
-                else
-                        mark_below_like_ours(finder, marks, leaves[k]);
-        }
-        return 0;
-}
-
 static int compare_with_ours(Finder *finder) {
         const Inventory *inventory = finder->inventory;
         const size_t n = inventory->images.n;
@@ -382,11 +329,8 @@ static int compare_with_ours(Finder *finder) {
                 if (source->way == SOURCE_INLINE)
                         source->like_ours = likeness_of_buildkit(&finder->likeness, facts,
                                                                  image_may_be_base(image, facts));
-                source->unclaimed &= !is_release_of_others(facts, source);
         }
-        if (r >= 0)
-                r = compare_projects(finder);
-        return r < 0 ? r : judge_stages(finder);
+        return r < 0 ? r : compare_projects(finder);
 }
 
 int sources_find(const Inventory *inventory, const Config *config, const NamedImages *cleared,

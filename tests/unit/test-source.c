@@ -765,8 +765,8 @@ static void test_names_of_services(void **state) {
         }
 }
 
-/* An untagged image of others or of unknown origin. Only what bore a name is judged by its instructions: others
- * may be those of a build of ours that failed. */
+/* An untagged image of others or of unknown origin. The instructions of the latter decide nothing: they may be
+ * those of a build of ours that failed. */
 static void test_untagged(void **state) {
         static const struct {
                 const char *what, *history;
@@ -776,12 +776,11 @@ static void test_untagged(void **state) {
         } cases[] = {
                 { "like ours", "bA", false, false, true, COMMIT_NO, true, true, false },
                 { "unlike ours", "bC", false, false, true, COMMIT_NO, true, false, false },
-                { "a release like ours", "bA", true, false, true, COMMIT_NO, true, true, false },
-                { "a release unlike ours", "bC", true, false, true, COMMIT_NO, false, false, true },
-                { "a release, none of ours known", "bC", true, false, false, COMMIT_NO, true, true,
-                  false },
-                { "of others", "bC", false, true, true, COMMIT_NO, false, false, true },
-                { "of others like ours", "bA", false, true, true, COMMIT_NO, false, true, true },
+                { "a release unlike ours", "bC", true, false, true, COMMIT_NO, true, false, false },
+                { "of others", "bC", true, true, true, COMMIT_NO, false, false, true },
+                { "of others like ours", "bA", true, true, true, COMMIT_NO, false, true, true },
+                { "of others, none of ours known", "bC", true, true, false, COMMIT_NO, false, true,
+                  true },
                 { "committed", "bC", false, false, true, COMMIT_YES, false, false, true },
         };
 
@@ -809,42 +808,6 @@ static void test_untagged(void **state) {
         }
 }
 
-/* A stage of others counts as theirs unless their image is like ours. */
-static void test_stages_of_others(void **state) {
-        static const struct {
-                const char *history; /* of the image that ends the build */
-                bool gone;           /* the step that followed */
-                bool unclaimed;
-        } cases[] = {
-                { "bCE", false, false },
-                { "bAE", false, true },
-                { "bCE", true, true },
-        };
-
-        (void)state;
-        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
-                Host h = host_new();
-
-                host_image(&h, "base", "base:1", NULL, IMAGE_KIND_OTHER);
-                host_image(&h, "x", NULL, "base", IMAGE_KIND_CLASSIC);
-                host_history(&h, "x", "bX");
-                host_image(&h, "y", NULL, "base", IMAGE_KIND_CLASSIC);
-                host_history(&h, "y", "bY");
-                host_image(&h, "step", NULL, "base", IMAGE_KIND_CLASSIC);
-                host_image(&h, "end", "other/web:1", "step", IMAGE_KIND_CLASSIC);
-                host_history(&h, "end", cases[i].history);
-                add_remembered(&h, NULL, "bAB");
-                host_find(&h, "x")->created_sec = 1;
-                host_find(&h, "x")->next_step = strdup("sha256:y");
-                host_find(&h, "y")->created_sec = 2;
-                host_find(&h, "y")->next_step =
-                        strdup(cases[i].gone ? "sha256:gone" : "sha256:step");
-                assert_int_equal(source_of(&h, "x").unclaimed, cases[i].unclaimed);
-                assert_int_equal(source_of(&h, "y").unclaimed, cases[i].unclaimed);
-                host_done(&h);
-        }
-}
-
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_rows),
@@ -865,7 +828,6 @@ int main(void) {
                 cmocka_unit_test(test_base_by_buildkit),
                 cmocka_unit_test(test_built_stages),
                 cmocka_unit_test(test_untagged),
-                cmocka_unit_test(test_stages_of_others),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
