@@ -274,7 +274,7 @@ typedef struct ContainerDetail {
         char *config_image;   /* what it was created from, as given then */
         char *status;         /* State.Status */
         char *log_driver;     /* HostConfig.LogConfig.Type, "" if absent */
-        char *restart_policy; /* HostConfig.RestartPolicy.Name, "" if absent */
+        bool dns;             /* HostConfig.Dns is a list, which may be empty */
         bool no_healthcheck;  /* Config.Healthcheck.Test is ["NONE"] */
         bool nop;             /* a word of Config.Cmd begins with "#(nop)" */
         int64_t exit_code;    /* State.ExitCode */

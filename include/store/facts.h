@@ -125,6 +125,12 @@ static inline bool facts_teach(const ImageFacts *facts) {
         return facts->ours || facts->made_amid_ours == AMID_OURS_NAMED_SINCE;
 }
 
+/* Whether an image without a name is known to be none of ours: a person made it by docker commit, or it bore
+ * names of others alone. */
+static inline bool facts_not_ours(const ImageFacts *facts) {
+        return facts->commit == COMMIT_YES || (facts->of_others && !facts->ours);
+}
+
 typedef struct FactSet {
         ImageFacts *v;
         size_t n, size;

@@ -419,7 +419,6 @@ void container_set_done(ContainerSet *set) {
 void container_detail_done(ContainerDetail *detail) {
         free(detail->config_image);
         free(detail->log_driver);
-        free(detail->restart_policy);
         free(detail->status);
         *detail = (ContainerDetail){ 0 };
 }

@@ -501,7 +501,7 @@ const char *const parse_container_detail_members[] = { "Config/Image",
                                                        "Config/Cmd",
                                                        "Config/Healthcheck/Test",
                                                        "HostConfig/LogConfig/Type",
-                                                       "HostConfig/RestartPolicy/Name",
+                                                       "HostConfig/Dns",
                                                        "State/ExitCode",
                                                        "State/Status",
                                                        "State/FinishedAt",
@@ -535,14 +535,13 @@ int parse_container_detail(const char *text, size_t n, ContainerDetail *ret, Dia
         r = parse_json_object(text, n, &json);
         state = json_get(json, "State");
         host = json_get(json, "HostConfig");
+        detail.dns = json_is_array(json_get(host, "Dns"));
         detail.nop = runs_nothing(json_get(json, "Config"));
         detail.no_healthcheck = has_no_healthcheck(json_get(json, "Config"));
         detail.exit_code = json_get_int(state, "ExitCode", 0);
         if (r < 0 ||
             (r = read_string(json_get(json, "Config"), "Image", &detail.config_image)) < 0 ||
             (r = read_string(json_get(host, "LogConfig"), "Type", &detail.log_driver)) < 0 ||
-            (r = read_string(json_get(host, "RestartPolicy"), "Name", &detail.restart_policy)) <
-                    0 ||
             (r = read_string(state, "Status", &detail.status)) < 0 ||
             (r = read_time(state, "FinishedAt", &detail.finished_sec)) < 0)
                 return parse_failed(reterr_diag, r,

@@ -26,6 +26,7 @@ static void note_name(const Config *config, const Image *image, const char *name
                       ImageFacts *facts) {
         if (name_is_trash(name))
                 return;
+        set(&facts->bore_name, facts);
         if (name_is_rollback(config, name)) {
                 if (name_matches_any(&config->match, name))
                         set(&facts->ours, facts);

@@ -50,7 +50,8 @@ static const char *const schema[] = {
         "ALTER TABLE seen ADD COLUMN rollback_since INTEGER NOT NULL DEFAULT -1;"
         "ALTER TABLE seen ADD COLUMN own_hash INTEGER NOT NULL DEFAULT 0;"
         "ALTER TABLE seen ADD COLUMN ahead INTEGER NOT NULL DEFAULT 0;"
-        "ALTER TABLE seen ADD COLUMN tag_rest INTEGER NOT NULL DEFAULT 0;",
+        "ALTER TABLE seen ADD COLUMN tag_rest INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE seen ADD COLUMN not_ours INTEGER NOT NULL DEFAULT 0;",
 
         /* layers and what follows: hashes as hex digits */
         "CREATE TABLE image_facts (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,"
