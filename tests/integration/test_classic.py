@@ -10,7 +10,7 @@ import pytest
 
 from engine import Engine, UnixHTTP, rootfs_tar
 from helpers import Daemon, Project, images, look, names, on, receipts, untag, wait_until
-from policies import status
+from policies import hasty, polls, status
 from scenarios import BACKEND, Build, count
 
 # No step of the one stage is a step of the other, as with FROM node and FROM nginx.
@@ -408,6 +408,28 @@ def test_unnamed_commit_of_ours_is_kept(engine: Engine, daemon: Daemon, short_pa
     clear = daemon.ctl("clear", "--target", "all", "--wait", "120s")
     assert clear.returncode == 0, clear.stdout + clear.stderr
     assert build(project, dockerfile, "--tag", BACKEND).cached == 0
+
+
+@on("20", "28c")
+@pytest.mark.parametrize("classic", [True, False], ids=["classic", "buildkit"])
+def test_policy_keeps_an_unnamed_commit(engine: Engine, short_path: Path, classic: bool) -> None:
+    """However old, and although it has the label of our compose project. Policy does not try it again and again."""
+    bases(engine)
+    project = Project(engine, short_path / "project")
+    (project.dir / "Dockerfile").write_text("FROM base/one:1\nRUN echo 1 >/1\n")
+    engine.docker("build", "--network", "none", "--label", "com.docker.compose.project=watchparty", "--tag", BACKEND,
+                  str(project.dir), env={"DOCKER_BUILDKIT": "0" if classic else "1"})
+    engine.docker("run", "--name", "db", "--network", "none", BACKEND, "/bin/sh", "-c", "echo precious >/data")
+    committed = engine.docker("commit", "--message", "a backup", "db").stdout.strip()
+    engine.docker("rm", "db")
+    with hasty(engine, short_path / "daemon", "[images]\ndangling_max_age=1min\nmin_age=1min\n") as daemon:
+        for _ in range(3):
+            polls(daemon, 2)
+            daemon.clock.go_on(days=10)
+        polls(daemon, 2)
+        assert committed in images(engine)
+        assert "policy" in status(daemon) and status(daemon)["policy"]["images"] == 0
+        assert daemon.log.count("Policy: ") <= 1
 
 
 # Containers of steps
