@@ -422,7 +422,7 @@ def test_policy_keeps_an_unnamed_commit(engine: Engine, short_path: Path, classi
     engine.docker("run", "--name", "db", "--network", "none", BACKEND, "/bin/sh", "-c", "echo precious >/data")
     committed = engine.docker("commit", "--message", "a backup", "db").stdout.strip()
     engine.docker("rm", "db")
-    with hasty(engine, short_path / "daemon", "[images]\ndangling_max_age=1min\nmin_age=1min\n") as daemon:
+    with hasty(engine, short_path / "daemon", "[images]\nkeep_last=0\nmax_age=off\ndangling_max_age=1min\nmin_age=1min\n") as daemon:
         for _ in range(3):
             polls(daemon, 2)
             daemon.clock.go_on(days=10)
