@@ -208,6 +208,9 @@ typedef struct Container {
         int64_t created_sec;
 } Container;
 
+/* Whether the list shows an id in place of the image's name: the container was made by it, or the image lost its
+ * name. */
+bool container_shows_id(const Container *container);
 /* Whether the engine may have made up its name, as it does where none is asked for: "angry_lovelace", where
  * that is taken "angry_lovelace7", and at last the id. */
 bool container_name_is_generated(const Container *container);

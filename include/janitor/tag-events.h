@@ -40,8 +40,8 @@ void tag_events_lost(TagEvents *events);
 void tag_events_note(TagEvents *events, const DockerEvent *event, uint64_t now_usec);
 
 /*
- * Hands over the names that images got by a tag or a build, as the stream told them and the oldest first:
- * an image may have lost its name again before anybody looked. Those of which `sink` returns true are
+ * Hands over the names but trash tags that images got by a tag or a build, as the stream told them and the
+ * oldest first: an image may have lost its name again before anybody looked. Those of which `sink` returns true are
  * forgotten. `events` may be NULL.
  */
 void tag_events_take_names(TagEvents *events,

@@ -327,6 +327,10 @@ void image_detail_done(ImageDetail *detail) {
         *detail = (ImageDetail){ 0 };
 }
 
+bool container_shows_id(const Container *container) {
+        return strncmp(container->image, "sha256:", strlen("sha256:")) == 0;
+}
+
 bool container_name_is_generated(const Container *container) {
         static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
         const char *name = container->name;

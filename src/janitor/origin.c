@@ -40,9 +40,8 @@ static void note_name(const Config *config, const Image *image, const char *name
 static void note_names(const Config *config, Inventory *inventory) {
         for (size_t i = 0; i < inventory->images.n; i++) {
                 const Image *image = &inventory->images.v[i];
-                ImageFacts *facts = image->names.n > 0
-                                            ? fact_set_find(&inventory->facts, image->id)
-                                            : NULL;
+                ImageFacts *facts =
+                        image->names.n > 0 ? fact_set_find(&inventory->facts, image->id) : NULL;
 
                 for (size_t k = 0; facts && k < image->names.n; k++)
                         note_name(config, image, image->names.v[k], facts);
@@ -121,8 +120,7 @@ static int ask_leaves(Docker *docker, Inventory *inventory, Diag *reterr_diag) {
         return r;
 }
 
-int origins_observe(Docker *docker, const Config *config, Inventory *inventory,
-                    Diag *reterr_diag) {
+int origins_observe(Docker *docker, const Config *config, Inventory *inventory, Diag *reterr_diag) {
         Heard heard = { .config = config, .inventory = inventory };
 
         note_names(config, inventory);

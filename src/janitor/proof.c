@@ -231,9 +231,10 @@ static int judge_commit(Proof *proof, const Image *image) {
                                  "build with --no-cache",
                                  removal) < 0)
                 return -ENOMEM;
-        return add(proof, REMAINING_IMAGE, image->id, remedy,
-                   "docker commit made it from a container of this application: it is kept, and the "
-                   "classic builder takes cached steps from the images that it stands on");
+        return add(
+                proof, REMAINING_IMAGE, image->id, remedy,
+                "docker commit made it from a container of this application: it is kept, and the "
+                "classic builder takes cached steps from the images that it stands on");
 }
 
 static const char *likeness_text(const Source *source) {

@@ -208,9 +208,9 @@ static int find_claims(Finder *finder) {
                 if (claims[i] != CLAIM_OURS && !image_has_children(inventory, image))
                         mark_kept_descendants(finder, i);
                 finder->sources[i].untagged_ours = claims[i] == CLAIM_OURS;
-                finder->sources[i].unclaimed =
-                        claims[i] == CLAIM_NONE && image_is_classic(inventory, image) &&
-                        !image_has_children(inventory, image);
+                finder->sources[i].unclaimed = claims[i] == CLAIM_NONE &&
+                                               image_is_classic(inventory, image) &&
+                                               !image_has_children(inventory, image);
         }
         return 0;
 }

@@ -186,7 +186,7 @@ void tag_events_note(TagEvents *events, const DockerEvent *event, uint64_t now_u
                         events->whole_usec = MAX(events->whole_usec, now_usec);
                 if (!event->name || !name_is_trash(event->name))
                         events->newest_usec = now_usec;
-                if (event->name && strcmp(event->action, "tag") == 0)
+                if (event->name && !name_is_trash(event->name) && strcmp(event->action, "tag") == 0)
                         note_name(events, event);
         }
         pthread_mutex_unlock(&events->mutex);

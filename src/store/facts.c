@@ -267,8 +267,7 @@ static int write_image_facts(Store *store, Statement *statement, const ImageFact
                             INT(facts->tagged_here), INT(facts->project_hash), TEXT(layers),
                             TEXT(steps), TEXT(bases), TEXT(stages), TEXT(names),
                             INT(facts->amid_hash), INT(facts->step), INT(facts->bore_name),
-                            INT(facts->created_nsec), INT(facts->of_others),
-                            INT(facts->commit)),
+                            INT(facts->created_nsec), INT(facts->of_others), INT(facts->commit)),
                      reterr_diag);
         return r < 0 ? r : sql_step(store, statement, reterr_diag);
 }

@@ -46,12 +46,11 @@ static int read_seen(Store *store, SeenImages *ret, Diag *reterr_diag) {
         cleanup(seen_images_done) SeenImages list = { 0 };
         int r;
 
-        r = sql_query(
-                store,
-                "SELECT id, first_seen, named, used, running_since, tag_mark, names_hash,"
-                " repository, own_mark, rollback_since, own_hash, ahead, tag_rest, not_ours"
-                " FROM seen ORDER BY id",
-                NO_VALUES, &statement, reterr_diag);
+        r = sql_query(store,
+                      "SELECT id, first_seen, named, used, running_since, tag_mark, names_hash,"
+                      " repository, own_mark, rollback_since, own_hash, ahead, tag_rest, not_ours"
+                      " FROM seen ORDER BY id",
+                      NO_VALUES, &statement, reterr_diag);
         while (r >= 0 && (r = sql_step(store, statement, reterr_diag)) > 0) {
                 if (array_grow(list.v, list.n, list.size) < 0)
                         return -ENOMEM;

@@ -210,10 +210,10 @@ static void test_children_since(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_record_types),  cmocka_unit_test(test_record_size),
-                cmocka_unit_test(test_record_set),    cmocka_unit_test(test_image_set),
-                cmocka_unit_test(test_container_set), cmocka_unit_test(test_volume_set),
-                cmocka_unit_test(test_merge_names),   cmocka_unit_test(test_generated_names),
+                cmocka_unit_test(test_record_types),   cmocka_unit_test(test_record_size),
+                cmocka_unit_test(test_record_set),     cmocka_unit_test(test_image_set),
+                cmocka_unit_test(test_container_set),  cmocka_unit_test(test_volume_set),
+                cmocka_unit_test(test_merge_names),    cmocka_unit_test(test_generated_names),
                 cmocka_unit_test(test_children_since),
         };
 

@@ -812,15 +812,13 @@ static void test_claims_by_facts(void **state) {
                 if (cases[i].project)
                         host_project(&h, "x", "party");
                 if (cases[i].suspect)
-                        assert_int_equal(
-                                named_images_add(&h.suspects,
-                                                 cases[i].named ? "watchparty-web:0" : "",
-                                                 host_id("x")),
-                                0);
+                        assert_int_equal(named_images_add(&h.suspects,
+                                                          cases[i].named ? "watchparty-web:0" : "",
+                                                          host_id("x")),
+                                         0);
                 assert_int_equal(plan_parents(&h.inventory, &parents), 0);
-                assert_int_equal(plan_claims(&h.inventory, &h.config, &h.suspects, parents,
-                                             &claims),
-                                 0);
+                assert_int_equal(
+                        plan_claims(&h.inventory, &h.config, &h.suspects, parents, &claims), 0);
                 assert_int_equal(claims[0], cases[i].claim);
                 host_done(&h);
         }
@@ -866,7 +864,8 @@ int main(void) {
                 cmocka_unit_test(test_predict_beside_the_unreadable),
                 cmocka_unit_test(test_running_untagged),
                 cmocka_unit_test(test_equal),
-                cmocka_unit_test(test_claims), cmocka_unit_test(test_claims_by_facts),
+                cmocka_unit_test(test_claims),
+                cmocka_unit_test(test_claims_by_facts),
                 cmocka_unit_test(test_chain_ends_at_commit),
                 cmocka_unit_test(test_shared_step),
                 cmocka_unit_test(test_deep_and_circular),

@@ -231,6 +231,7 @@ static void test_names(void **state) {
         note(events, "tag", "sha256:02", "app:1", 200);
         note(events, "tag", "sha256:03", NULL, 200);
         note(events, "create", "sha256:04", "sha256:04", 200);
+        note(events, "tag", "sha256:05", "wpcache-trash:05", 200);
         tag_events_take_names(events, on_name, &names);
         tag_events_lost(events);
         tag_events_take_names(events, on_name, &names);
