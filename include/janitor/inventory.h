@@ -90,9 +90,9 @@ typedef enum Observe {
  * containers and `unreadable_records` name it, and callers must check them before they act. An image is
  * unreadable, though it is in the list, if the engine can't tell its details. `ret` must be
  * INVENTORY_NULL, perhaps with `watch`, `known_mounts` and `tag_events`, or a former inventory of the same
- * job, of which only those, the facts and ours_ended_nsec are kept. On error it is empty but for those. `known` are images
- * that were steps of a finished image, or that one, when last looked at: without a name they are
- * left-overs, however young, and no sign of a build.
+ * job, of which only those, the facts and ours_ended_nsec are kept. On error it is empty but for those.
+ * `known` are images that were steps of a finished image, or that image, when last looked at: without a
+ * name they are left over, however young, and no sign of a build.
  */
 int inventory_observe(Docker *docker, const Config *config, Observe what, const NamedImages *known,
                       Inventory *ret, Diag *reterr_diag) must_check;

@@ -11,8 +11,8 @@
 /*
  * Notes in inventory->facts which images bear a name of others (of_others) or of ours, a rollback tag in a
  * repository of ours included (ours), and which got such a name since the last observation, as
- * inventory->tag_events tells. Asks the engine for each untagged image of the
- * classic builder without children, once for an id:
+ * inventory->tag_events tells. Asks the engine for each untagged image of the classic builder without
+ * children, once for an id:
  *  - commit: docker commit writes its comment, or the command of its container, into the newest entry of
  *    the history. An image whose command differs from its parent's without an instruction that says so
  *    was committed with --change.

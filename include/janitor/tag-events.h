@@ -41,8 +41,8 @@ void tag_events_note(TagEvents *events, const DockerEvent *event, uint64_t now_u
 
 /*
  * Hands over the names but trash tags that images got by a tag or a build, as the stream told them and the
- * oldest first: an image may have lost its name again before anybody looked. Those of which `sink` returns true are
- * forgotten. `events` may be NULL.
+ * oldest first: an image may have lost its name again before anybody looked. Those of which `sink` returns
+ * true are forgotten. `events` may be NULL.
  */
 void tag_events_take_names(TagEvents *events,
                            bool (*sink)(void *userdata, const char *id, const char *name),

@@ -16,10 +16,9 @@
  * in place of a list of DNS servers: the docker command always sends a list. That of RUN has the health check
  * NONE. For ENV, WORKDIR and the like the builder makes one, too, which it never starts: its command begins with
  * "#(nop)". (Seen on engines 20.10, 26.1 and 28.5; moby builder/dockerfile: dispatchRun(), commit(),
- * hostConfigFromOptions().) A container that a
- * person or compose made keeps the name it was made from in its configuration, even when the name has moved on
- * and the list shows an id. Only a program that calls the API with just these settings makes a container
- * that looks like a step.
+ * hostConfigFromOptions().) A container that a person or compose made keeps the name it was made from in its
+ * configuration, even when the name has moved on and the list shows an id. Only a program that calls the API
+ * with just these settings makes a container that looks like a step.
  */
 static bool is_classic_step(const Container *container, const ContainerDetail *detail) {
         return strncmp(detail->config_image, "sha256:", strlen("sha256:")) == 0 &&

@@ -115,7 +115,7 @@ static int judge_cleared_classic(Proof *proof, size_t i) {
                 return judge_below_cleared(proof, image);
         if (container)
                 return held_by_container(proof, image, container, classic_serves, "");
-        if (image->names.n == 0 && source->kept_descendant)
+        if (top == i && image->names.n == 0 && source->kept_descendant)
                 return 0;
         removal = remedy_remove(proof->inventory, &images->v[top]);
         if (!removal ||

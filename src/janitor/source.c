@@ -179,11 +179,10 @@ static int mark_on_cleared(Finder *finder) {
         return 0;
 }
 
-/* What stands on no image of ours may still stand on a step of ours. */
+/* An untagged image that no clear takes keeps the steps that it stands on. */
 static void mark_kept_descendants(Finder *finder, size_t leaf) {
-        for (size_t i = finder->chains[leaf].parent;
-             i != CHAIN_NO_IMAGE && !finder->sources[i].kept_descendant;
-             i = finder->chains[i].parent)
+        for (size_t i = step_below(finder, leaf);
+             i != CHAIN_NO_IMAGE && !finder->sources[i].kept_descendant; i = step_below(finder, i))
                 finder->sources[i].kept_descendant = true;
 }
 
