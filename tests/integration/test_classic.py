@@ -161,14 +161,14 @@ def test_base_that_the_classic_builder_made(engine: Engine, short_path: Path) ->
     team, ours = Project(engine, short_path / "team"), Project(engine, short_path / "project")
     build(team, "FROM base/one:1\nRUN echo 1 >/1\nRUN echo 2 >/2\n", "--tag", "team/python:1")
     dockerfile = "FROM team/python:1\nRUN echo 3 >/3\nRUN echo 4 >/4\n"
-    for base, status in (("", 3), ("[images]\nbase=team/*\n", 0)):
+    for base, expected in (("", 3), ("[images]\nbase=team/*\n", 0)):
         build(ours, dockerfile, "--tag", BACKEND)
         with Daemon(engine.socket, short_path / "daemon", base) as daemon:
             clear = daemon.ctl("clear", "--target", "all", "--wait", "120s")
-        assert clear.returncode == status, clear.stdout + clear.stderr
+        assert clear.returncode == expected, clear.stdout + clear.stderr
         left = [line for line in clear.stdout.splitlines() if line.startswith("REMAINING: ")]
-        assert len(left) == (1 if status else 0)
-        if status:
+        assert len(left) == (1 if expected else 0)
+        if expected:
             assert left[0].startswith("REMAINING: image team/python:1: an image that was cleared was built upon ")
             assert "if a FROM names it, add it to [images] base; if not, docker rmi team/python:1" in clear.stdout
         assert build(ours, dockerfile, "--tag", BACKEND).cached == 0
