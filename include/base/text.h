@@ -41,3 +41,13 @@ static inline uint64_t text_hash_slice(const char *text, size_t n) {
 static inline uint64_t text_hash(const char *text) {
         return text_hash_slice(text, strlen(text));
 }
+
+/* Puts "#" in the place of each number: digits, with dots in between, and hashes of seven hexadecimal digits and
+ * more. In place. */
+void text_replace_numbers(char *text);
+
+/*
+ * Makes texts equal that differ in versions alone, in place: a word ends before its first number, and "#" stands
+ * for the rest. "v12", "v13" and "v13-rc.1" become "v#". Words are made of letters, digits and "._-+~".
+ */
+void text_loosen_numbers(char *text);

@@ -19,6 +19,13 @@ uint64_t name_repository_hash(const char *name);
 const char *name_tag(const char *name);
 
 /*
+ * The same hash for names of a repository whose tags differ in numbers alone, as those of two releases do:
+ * "web:41" and "web:42", "web:v1.2" and "web:latest", "web:1-base" and "web:2-base"; not "web:1-base" and
+ * "web:1-api". 0 or -ENOMEM.
+ */
+int name_release_hash(const char *name, uint64_t *ret) must_check;
+
+/*
  * Whether a glob (fnmatch(3)) takes a name. A glob without '/' is matched against the last
  * component of the repository, so "watchparty-*" takes "localhost:5000/team/watchparty-web:1";
  * one with '/' against the whole repository. One with a ':' after its last '/' must match the tag

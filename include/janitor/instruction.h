@@ -26,8 +26,11 @@
  */
 bool instruction_is_classic(const char *created_by, const char *comment);
 /* Whether the classic builder, or docker commit, may have written this entry: it has neither the comment nor
- * the ending that BuildKit leaves. */
+ * the ending that BuildKit leaves, and does not begin with the name of an instruction, as kaniko's do. */
 bool instruction_may_be_classic(const char *created_by, const char *comment);
+/* What the entry is to the classic builder: CLASSIC_STEP_NO and so on, see store/facts.h. moby's image/cache
+ * compares the command of a step with the text of the entry, and nothing else. */
+uint64_t instruction_classic_step(const char *created_by, const char *comment);
 
 /* The form of an ONBUILD instruction, for which BuildKit writes no entry. */
 #define INSTRUCTION_ONBUILD "ONBUILD"
@@ -36,9 +39,9 @@ bool instruction_may_be_classic(const char *created_by, const char *comment);
  * One form for the texts of both builders, malloc'ed; NULL on out of memory. Left out is what one
  * builder does not tell (the sources of COPY and ADD, how EXPOSE and HEALTHCHECK were written, what
  * ONBUILD says) and what changes from one release to the next: hashes of contents, values of ARG, ENV and
- * LABEL, version numbers. Left out, too, is what a text does not tell apart: all names but the first of ARG,
- * ENV and LABEL, since a value with blanks stands there without its quotes; and the shell before the command
- * of RUN, which BuildKit's records leave out.
+ * LABEL, and each word from its first digit on (text_loosen_numbers()). Left out, too, is what a text does
+ * not tell apart: all names but the first of ARG, ENV and LABEL, since a value with blanks stands there
+ * without its quotes; and the shell before the command of RUN, which BuildKit's records leave out.
  */
 char *instruction_normal(const char *created_by);
 /* The hash of such a form. It tells whether the instruction makes a layer, so that BuildKit's records name

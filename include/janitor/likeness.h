@@ -12,18 +12,14 @@
  * base images begin with the same instruction; where it is not there, that both end with the same one.
  */
 
+#include "base/hash-set.h"
 #include "store/facts.h"
-
-/* Hashes in ascending order, to be searched. */
-typedef struct HashSet {
-        uint64_t *v;
-        size_t n, size;
-} HashSet;
 
 typedef struct Likeness {
         bool histories_known; /* the history of some image of ours */
         /* Of images of ours: */
         HashSet steps;       /* beginnings of the history that reach past the base image */
+        HashSet below;       /* those that do not, of images that the classic builder made here */
         HashSet on_named;    /* the first step, with a repository of the base image; each step past
                               * n_base where the base image may be longer (not CLASSIC) */
         HashSet on_nameless; /* the same, with the first instruction of a base image without a name */
@@ -33,6 +29,11 @@ typedef struct Likeness {
         HashSet wholes;     /* all of the layers */
         HashSet builds;     /* for each build in `stages` a hash of all its instructions */
         HashSet projects;   /* the compose projects that label them */
+
+        /* Of those that BuildKit made upon steps of the classic builder: the hash of the history up to the last
+         * such step, ascending, one an image. */
+        uint64_t *classic_parts;
+        size_t n_classic_parts, classic_parts_size;
 
         HashSet bases; /* all layers of each image that is known to be no build of ours */
 } Likeness;
@@ -50,13 +51,30 @@ static inline void likeness_donep(Likeness *likeness) {
 }
 
 /*
- * An image of the classic builder, and the repositories that name its base image now. True as well where
- * its history or every history of ours is unknown, or where HASHES_MAX entries of its history are the base
- * image's, so that its own are not kept. `facts` may be NULL. `exact`: facts->n_base is the exact number;
- * else any later entry may be the first instruction of the Dockerfile, and each is compared.
+ * An image, and the repositories that name its base image now: some entry of its history gives a step to the
+ * classic builder, and
+ * - with those before it, it is the beginning of the history of an image of ours, or it is the first step of
+ *   ours on the same base image;
+ * - or the image holds instructions of a stage of ours that BuildKit told of.
+ * `exact`: facts->n_base is the exact number of its base image's entries. Else any entry may be the first
+ * instruction of a Dockerfile, and each is compared.
  */
+bool likeness_of_history(const Likeness *likeness, const ImageFacts *facts, const HashList *bases,
+                         bool exact);
+
+/* The same of an image of the classic builder. True as well where its history or every history of ours is
+ * unknown, or where HASHES_MAX entries of its history are the base image's, so that its own are not kept.
+ * `facts` may be NULL. */
 bool likeness_of_classic(const Likeness *likeness, const ImageFacts *facts, const HashList *bases,
                          bool exact);
+
+/* BuildKit made the image upon steps of the classic builder, and several images of ours upon the same ones: then
+ * these are most likely their base image's, which no build of ours begins with. */
+bool likeness_shares_base(const Likeness *likeness, const ImageFacts *facts);
+
+/* The whole history of an image is the beginning of the base image of ours: ours was built upon it, or upon
+ * an image that was. */
+bool likeness_is_below(const Likeness *likeness, const ImageFacts *facts);
 
 /*
  * An image of BuildKit's. Where it is known to carry inline cache metadata: it shares a layer with ours

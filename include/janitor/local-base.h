@@ -29,8 +29,9 @@ typedef enum LocalBase {
  *    instructions of its own. It was built anew since that image was.
  *  - Possibly, where the engine keeps no records of builds (20.10 and 23): the build cache tells that a build
  *    named an image with as many layers, and no image of others and no other local base image has as many.
- * That other image, or the stage, never bore a name that this one bears now: else this image is a later
- * release of it, from a Dockerfile that has become shorter. 0 or -ENOMEM.
+ * That other image, or the stage, never bore a name that this one bears now, nor that name with other numbers
+ * in its tag (name_release_hash()): else both are releases of one image, whose Dockerfile has become shorter or
+ * longer. 0 or -ENOMEM.
  */
 int local_bases_find(const Inventory *inventory, const Config *config, LocalBase **ret) must_check;
 

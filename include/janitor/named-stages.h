@@ -4,18 +4,22 @@
 /*
  * Stages of our multi-stage builds that bear a name of others, such as `docker build --target builder -t
  * ci/builder .` makes. The classic builder takes their steps for the next build of ours, and their
- * instructions are not in the history of our final image. The time ties such an image to ours: the builder
- * makes the stages of a build one after the other, so a step of ours was made right after the last step of
- * the stage, and no step of another image with a name in between.
+ * instructions are not in the history of our final image. What ties such an image to ours is the order: the
+ * builder makes the stages of a build one after the other, so the step of ours was made after the last step
+ * of the stage, and no step of another image with a name in between. Beside that it is the time, or the same
+ * contents.
  */
 
 #include "janitor/inventory.h"
 
 /*
  * Completes made_amid_ours in inventory->facts, whose histories must be read already. An image of others is
- * made amid ours if a step of ours followed within ten seconds, with no step of another image with a name in
- * between. Excluded are images that end with CMD or ENTRYPOINT, as applications do, that have the label of a
- * compose project, that docker commit made, or whose times are not known.
+ * made amid ours if a step of ours followed, with no step of another image with a name in between, and
+ * - it followed within ten seconds, or
+ * - some COPY or ADD of the image copied the same contents as one of an image of ours.
+ * Excluded are images that end with CMD or ENTRYPOINT, as applications do, unless they copied a directory or
+ * two other things as ours did; images that have the label of a compose project, that docker commit made, or
+ * whose times are not known.
  *
  * AMID_OURS_NAMED_SINCE: when the image was first seen with its name, the newest tag was newer than the image
  * of ours. Then the image most likely had no name before.

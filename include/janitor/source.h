@@ -11,7 +11,9 @@
 
 typedef enum Serves {
         SERVES_NOTHING,
-        SERVES_PERHAPS,   /* BuildKit's, and nothing tells whether it has inline cache metadata */
+        /* BuildKit's, and nothing tells whether it has inline cache metadata; or its history has steps of
+         * the classic builder under those of another tool, and nothing tells which build made them. */
+        SERVES_PERHAPS,
         SERVES_CERTAINLY, /* if the build has the same steps and, where `way` says so, names it */
 } Serves;
 
@@ -45,6 +47,10 @@ typedef struct Source {
          */
         bool like_ours;
         bool of_our_project; /* like_ours, because it has the label of a compose project of ours */
+        bool below_ours;     /* like_ours, because an image of ours was built upon it */
+        /* An image of ours by BuildKit, and what it has of the classic builder is most likely its base image's.
+         * It loses its name, and other names of it are only named among the assumptions. */
+        bool only_base_serves;
         /* Whether it is a local base image that no container uses now. (What is remembered of containers is
          * for the caller to ask.) */
         LocalBase base;

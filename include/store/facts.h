@@ -78,6 +78,17 @@ uint64_t hash_prefix(uint64_t prefix, uint64_t element_hash);
  * the first k elements in common if their v[k-1] are equal. */
 int prefixes_add(HashList *prefixes, uint64_t element_hash) must_check;
 
+/*
+ * What an entry of a history is to the classic builder, which takes a step from the history of an image that
+ * a build names in cache_from by the text of its entry alone: no step of it; a step; CMD or ENTRYPOINT; or
+ * COPY or ADD, as a hash of what was copied, with CONTENTS_OF_DIRECTORY if that was one directory.
+ */
+#define CLASSIC_STEP_NO UINT64_C(0)
+#define CLASSIC_STEP_YES UINT64_C(1)
+#define CLASSIC_STEP_COMMAND UINT64_C(2)
+#define CLASSIC_STEP_CONTENTS UINT64_C(4) /* the least of such hashes */
+#define CONTENTS_OF_DIRECTORY UINT64_C(1)
+
 #define FACTS_NO_HISTORY (-1)
 /* Among the hashes of a base image's repositories: that of FROM scratch, and of an image without a name. */
 #define BASE_SCRATCH "scratch"
@@ -104,16 +115,18 @@ typedef struct ImageFacts {
         int64_t created_nsec; /* 0: not asked */
         /* By a build or by docker tag. On the containerd store also by docker pull and docker load. */
         bool tagged_here;
-        int64_t n_history;   /* entries in its history; FACTS_NO_HISTORY: not read */
-        uint64_t names_hash; /* of its names when it was inspected; 0: it was not */
-        HashList layers;     /* prefixes of the contents of its layers, the lowest first */
-        HashList steps;      /* the instructions in its history, the oldest first */
-        size_t n_base;       /* so many of its entries, at least, are its base image's */
+        int64_t n_history;      /* entries in its history; FACTS_NO_HISTORY: not read */
+        uint64_t names_hash;    /* of its names when it was inspected; 0: it was not */
+        HashList layers;        /* prefixes of the contents of its layers, the lowest first */
+        HashList steps;         /* the instructions in its history, the oldest first */
+        HashList classic_steps; /* what each of them is to the classic builder, as above */
+        size_t n_base;          /* so many of its entries, at least, are its base image's */
         /* Where facts_teach(): the repositories that name or named its base image; empty: not known. */
         HashList bases;
         uint64_t project_hash; /* of an image of ours: its compose project; 0: none */
         HashList stages;       /* the instructions of all stages of its build: build-steps.h */
-        HashList names; /* of ours that it was seen with, and their repositories; the first ones */
+        /* Of ours that it was seen with, the same by name_release_hash(), and their repositories; the first ones. */
+        HashList names;
         /* Hashes of names and repositories of images that a build was seen to need: those that the record of
          * this image's build names, or, of a local base image, its own. See janitor/local-base.h. */
         HashList needs;
@@ -158,6 +171,8 @@ uint64_t facts_layers_and_history(const ImageFacts *facts);
 /* Remembers a name of ours that the image bears, and its repository, as far as there is room in `names`. Names
  * here are in the form in which the engine lists them. */
 int facts_add_name(ImageFacts *facts, const char *name) must_check;
+/* Remembers there as well what the name has in common with those of other releases: name_release_hash(). */
+int facts_add_release(ImageFacts *facts, const char *name) must_check;
 /* Remembers the name of a needed image, and its repository, as far as there is room in `needs`. */
 int facts_add_need(ImageFacts *facts, const char *name) must_check;
 /* Remembers in `needs` that an image of this very name is perhaps needed, by possible_need_hash(). */

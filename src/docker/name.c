@@ -35,6 +35,25 @@ const char *name_tag(const char *name) {
         return name[n] == ':' && !strchr(name + n, '@') ? name + n + 1 : NULL;
 }
 
+/* "v1.2" is "v#" here. */
+static bool is_version(const char *tag) {
+        return strcmp(tag, "latest") == 0 || strcmp(tag, "v#") == 0;
+}
+
+int name_release_hash(const char *name, uint64_t *ret) {
+        cleanup_free char *text = strdup(name);
+        char *tag;
+
+        if (!text)
+                return -ENOMEM;
+        tag = text + name_repository_length(name);
+        text_replace_numbers(tag);
+        if (*tag && is_version(tag + 1))
+                strcpy(tag + 1, "#");
+        *ret = text_hash(text);
+        return 0;
+}
+
 /* fnmatch(3) over pieces that are not NUL-terminated. */
 static bool piece_matches(const char *glob, size_t n_glob, const char *text, size_t n_text) {
         char g[512], t[512];

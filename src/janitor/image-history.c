@@ -19,7 +19,7 @@
 /* The entries of a history, newest first, as the engine gives them. */
 typedef struct Entries {
         struct Entry {
-                uint64_t hash;
+                uint64_t hash, classic_step;
                 bool classic, may_be_classic, buildkit;
         } * v;
         size_t n, size;
@@ -37,6 +37,7 @@ static int on_entry(void *userdata, const char *created_by, const char *comment)
                 return -ENOMEM;
         entries->v[entries->n++] = (struct Entry){
                 .hash = instruction_hash(normal),
+                .classic_step = instruction_classic_step(created_by, comment),
                 .classic = instruction_is_classic(created_by, comment),
                 .may_be_classic = instruction_may_be_classic(created_by, comment),
                 .buildkit = strncmp(comment, "buildkit.", strlen("buildkit.")) == 0,
@@ -78,8 +79,10 @@ static int read_history(Docker *docker, const Image *image, ImageFacts *facts, D
         if (r < 0)
                 return r;
         hash_list_done(&facts->steps);
+        hash_list_done(&facts->classic_steps);
         for (size_t i = entries.n; i > 0; i--)
-                if (hash_list_add(&facts->steps, entries.v[i - 1].hash) < 0)
+                if (hash_list_add(&facts->steps, entries.v[i - 1].hash) < 0 ||
+                    hash_list_add(&facts->classic_steps, entries.v[i - 1].classic_step) < 0)
                         return -ENOMEM;
         if (image_kind_is_classic(facts->kind) && !is_classic(image, &entries))
                 facts->kind = IMAGE_KIND_OTHER;
@@ -116,11 +119,21 @@ static bool same_repository(const Release *a, const Release *b) {
 static int note_names(const Config *config, const Image *image, ImageFacts *facts) {
         int r = 0;
 
-        for (size_t i = 0; i < image->names.n && r >= 0; i++)
-                if (name_is_ours(config, image, image->names.v[i]) &&
-                    !name_is_rollback(config, image->names.v[i]))
-                        r = facts_add_name(facts, image->names.v[i]);
+        for (size_t i = 0; i < image->names.n && r >= 0; i++) {
+                const char *name = image->names.v[i];
+
+                if (!name_is_ours(config, image, name) || name_is_rollback(config, name))
+                        continue;
+                r = facts_add_release(facts, name);
+                if (r >= 0)
+                        r = facts_add_name(facts, name);
+        }
         return r;
+}
+
+/* Not an import: what was committed, or built by another tool, stands on a layer of its base image. */
+static bool may_hold_steps(const ImageFacts *facts) {
+        return facts->kind != IMAGE_KIND_OTHER || facts->layers.n > 1;
 }
 
 /* Marks in `wanted` the newest images of ours of each repository, and notes in the facts which images
@@ -147,7 +160,7 @@ static int find_ours(const Config *config, Inventory *inventory, bool *wanted) {
                         facts->project_hash = text_hash(image->project);
                         facts->dirty = true;
                 }
-                if (facts->kind != IMAGE_KIND_OTHER)
+                if (may_hold_steps(facts))
                         releases[n++] = (Release){ name, name_repository_length(name), i,
                                                    image->created_sec };
         }
@@ -161,7 +174,7 @@ static int find_ours(const Config *config, Inventory *inventory, bool *wanted) {
 }
 
 /* Whether the history says who built the image, whether it begins like ours, or where a base image of ours
- * ends. */
+ * ends. Any image of others that has a name may hold steps of the classic builder, under those that made it. */
 static bool history_decides(const Inventory *inventory, const Image *image,
                             const ImageFacts *facts) {
         if (image->parent_id[0])
@@ -169,7 +182,7 @@ static bool history_decides(const Inventory *inventory, const Image *image,
         if (!facts)
                 return false;
         return image_kind_is_classic(facts->kind) || facts->inline_cache == INLINE_CACHE_YES ||
-               (facts->kind == IMAGE_KIND_BUILDKIT && image_may_be_base(image, facts));
+               (!facts->ours && !image_is_untagged(image) && may_hold_steps(facts));
 }
 
 /* Marks in `wanted`, beside the images of ours there, what history_decides(); and takes out what is

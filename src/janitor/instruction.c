@@ -17,10 +17,40 @@ static const char buildkit[] = " # buildkit";
 /* Set in the hash of an instruction that makes no layer. */
 #define LAYERLESS (UINT64_C(1) << 63)
 
-bool instruction_may_be_classic(const char *created_by, const char *comment) {
-        size_t n = strlen(created_by), n_buildkit = strlen(buildkit);
+static bool has_word(const char *text, const char *word) {
+        size_t n = strlen(word);
 
-        return !*comment && (n < n_buildkit || strcmp(created_by + n - n_buildkit, buildkit) != 0);
+        return strncmp(text, word, n) == 0 && (text[n] == ' ' || text[n] == '\0');
+}
+
+static bool is_layerless(const char *text) {
+        static const char *const words[] = {
+                "ARG",    "CMD",        "ENTRYPOINT",        "ENV",   "EXPOSE",     "HEALTHCHECK",
+                "LABEL",  "MAINTAINER", INSTRUCTION_ONBUILD, "SHELL", "STOPSIGNAL", "USER",
+                "VOLUME",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(words); i++)
+                if (has_word(text, words[i]))
+                        return true;
+        return false;
+}
+
+/* The classic builder writes a command without RUN. */
+static bool is_command(const char *text) {
+        return !is_layerless(text) && !has_word(text, "COPY") && !has_word(text, "ADD") &&
+               !has_word(text, "WORKDIR");
+}
+
+static bool ends_with(const char *text, const char *end) {
+        size_t n = strlen(text), n_end = strlen(end);
+
+        return n >= n_end && strcmp(text + n - n_end, end) == 0;
+}
+
+bool instruction_may_be_classic(const char *created_by, const char *comment) {
+        return !*comment && !ends_with(created_by, buildkit) && is_command(created_by) &&
+               !has_word(created_by, "RUN");
 }
 
 bool instruction_is_classic(const char *created_by, const char *comment) {
@@ -29,6 +59,44 @@ bool instruction_is_classic(const char *created_by, const char *comment) {
         return created_by[0] == '/' || /* a shell, or the program of RUN ["/bin/x"] */
                (created_by[0] == '|' && isdigit((unsigned char)created_by[1])) ||
                strstr(created_by, nop);
+}
+
+/* "COPY --chown=1 dir:HASH in /app": "dir", "file", or "multi" for several. */
+static uint64_t hash_contents(const char *text) {
+        static const char *const kinds[] = { "dir:", "file:", "multi:" };
+
+        for (const char *word = text; *word; word += *word == ' ') {
+                size_t n = strcspn(word, " ");
+
+                for (size_t i = 0; i < ELEMENTSOF(kinds); i++) {
+                        uint64_t hash = CLASSIC_STEP_CONTENTS;
+
+                        if (strncmp(word, kinds[i], strlen(kinds[i])) != 0)
+                                continue;
+                        for (size_t k = 0; k < n; k++)
+                                hash = hash_prefix(hash, (unsigned char)word[k]);
+                        hash &= ~(CLASSIC_STEP_CONTENTS - 1);
+                        return hash | CLASSIC_STEP_CONTENTS | (i == 0 ? CONTENTS_OF_DIRECTORY : 0);
+                }
+                word += n;
+        }
+        return CLASSIC_STEP_YES;
+}
+
+uint64_t instruction_classic_step(const char *created_by, const char *comment) {
+        const char *instruction = strstr(created_by, nop);
+
+        if (!*created_by || !instruction_may_be_classic(created_by, comment))
+                return CLASSIC_STEP_NO;
+        if (!instruction)
+                return CLASSIC_STEP_YES;
+        instruction += strlen(nop);
+        instruction += strspn(instruction, " ");
+        if (has_word(instruction, "CMD") || has_word(instruction, "ENTRYPOINT"))
+                return CLASSIC_STEP_COMMAND;
+        if (has_word(instruction, "COPY") || has_word(instruction, "ADD"))
+                return hash_contents(instruction);
+        return CLASSIC_STEP_YES;
 }
 
 /* Blanks in a row become one, and go at both ends. */
@@ -50,10 +118,8 @@ static void cut_front(char *text, const char *rest) {
 }
 
 static void cut_end(char *text, const char *end) {
-        size_t n = strlen(text), n_end = strlen(end);
-
-        if (n >= n_end && strcmp(text + n - n_end, end) == 0)
-                text[n - n_end] = '\0';
+        if (ends_with(text, end))
+                text[strlen(text) - strlen(end)] = '\0';
 }
 
 static const char *next_word(const char *word) {
@@ -109,31 +175,6 @@ static void cut_shell(char *text) {
         }
 }
 
-static bool has_word(const char *text, const char *word) {
-        size_t n = strlen(word);
-
-        return strncmp(text, word, n) == 0 && (text[n] == ' ' || text[n] == '\0');
-}
-
-static bool is_layerless(const char *text) {
-        static const char *const words[] = {
-                "ARG",    "CMD",        "ENTRYPOINT",        "ENV",   "EXPOSE",     "HEALTHCHECK",
-                "LABEL",  "MAINTAINER", INSTRUCTION_ONBUILD, "SHELL", "STOPSIGNAL", "USER",
-                "VOLUME",
-        };
-
-        for (size_t i = 0; i < ELEMENTSOF(words); i++)
-                if (has_word(text, words[i]))
-                        return true;
-        return false;
-}
-
-/* The classic builder writes a command without RUN. */
-static bool is_command(const char *text) {
-        return !is_layerless(text) && !has_word(text, "COPY") && !has_word(text, "ADD") &&
-               !has_word(text, "WORKDIR");
-}
-
 /* "COPY dir:HASH in /app/" and "COPY --chown=1 src /app/" both end in the destination. */
 static void keep_destination(char *text) {
         char *destination = strrchr(text, ' ');
@@ -153,37 +194,6 @@ static void keep_first_name(char *text) {
 
         if (*name)
                 name[1 + strcspn(name + 1, " =")] = '\0';
-}
-
-static bool is_lower_hex(char c) {
-        return isdigit((unsigned char)c) || (c >= 'a' && c <= 'f');
-}
-
-/* Hashes and times, of eight digits and more, and versions ("3.12.7") become "#". */
-static void loosen_numbers(char *text) {
-        char *to = text;
-        const char *p = text;
-
-        while (*p) {
-                size_t n_hex = 0, n_digits = 0, n_version = 0, n_dots = 0;
-
-                while (is_lower_hex(p[n_hex]))
-                        n_digits += isdigit((unsigned char)p[n_hex++]) != 0;
-                while (isdigit((unsigned char)p[n_version]) ||
-                       (n_version > 0 && p[n_version] == '.' &&
-                        isdigit((unsigned char)p[n_version + 1])))
-                        n_dots += p[n_version++] == '.';
-                if (n_hex >= 8 && n_digits > 0) {
-                        *to++ = '#';
-                        p += n_hex;
-                } else if (n_dots > 0) {
-                        *to++ = '#';
-                        p += n_version;
-                } else {
-                        *to++ = *p++;
-                }
-        }
-        *to = '\0';
 }
 
 /* What an instruction of a Dockerfile but RUN tells in both builders' words. */
@@ -215,7 +225,7 @@ char *instruction_normal(const char *created_by) {
         } else {
                 keep_told(text);
         }
-        loosen_numbers(text);
+        text_loosen_numbers(text);
         return text;
 }
 

@@ -6,54 +6,14 @@
 #include "base/text.h"
 #include "janitor/instruction.h"
 
-/* A set that is smaller is not searched for what is there twice while it grows. */
-#define DUPLICATES_MIN 4096
-
-static int compare_hashes(const void *a, const void *b) {
-        const uint64_t *x = a, *y = b;
-
-        return (*x > *y) - (*x < *y);
-}
-
-static void sort(HashSet *set) {
-        size_t n = 0;
-
-        if (set->n == 0)
-                return;
-        qsort(set->v, set->n, sizeof(*set->v), compare_hashes);
-        for (size_t i = 0; i < set->n; i++) /* releases of one application have most in common */
-                if (i == 0 || set->v[i] != set->v[n - 1])
-                        set->v[n++] = set->v[i];
-        set->n = n;
-}
-
-/* Releases of one application have most in common, so what is there twice goes before the set grows. */
-static int add(HashSet *set, uint64_t hash) {
-        const bool full = set->n == set->size;
-
-        if (full && set->n >= DUPLICATES_MIN)
-                sort(set);
-        if (full && set->n >= set->size / 2) {
-                uint64_t *v = array_reserve(set->v, &set->size, set->size, 1, sizeof(*v));
-
-                if (!v)
-                        return -ENOMEM;
-                set->v = v;
-        }
-        set->v[set->n++] = hash;
-        return 0;
-}
-
-static bool contains(const HashSet *set, uint64_t hash) {
-        return set->n > 0 && bsearch(&hash, set->v, set->n, sizeof(*set->v), compare_hashes);
-}
-
 static bool is_onbuild(uint64_t step) {
         return step == instruction_hash(INSTRUCTION_ONBUILD);
 }
 
-/* Adds the beginnings of the history that reach past the base image. ONBUILD is passed over. */
+/* Adds the beginnings of the history. ONBUILD is passed over. Where the classic builder made the image, the
+ * chain of its parents tells exactly where the base image ends. */
 static int add_beginnings(Likeness *likeness, const ImageFacts *facts) {
+        const bool exact = facts->kind == IMAGE_KIND_CLASSIC;
         uint64_t beginning = 0;
         int r = 0;
 
@@ -62,7 +22,9 @@ static int add_beginnings(Likeness *likeness, const ImageFacts *facts) {
                         continue;
                 beginning = hash_prefix(beginning, facts->steps.v[i]);
                 if (i >= facts->n_base)
-                        r = add(&likeness->steps, beginning);
+                        r = hash_set_add(&likeness->steps, beginning);
+                else if (exact)
+                        r = hash_set_add(&likeness->below, beginning);
         }
         return r;
 }
@@ -77,13 +39,13 @@ static int add_first_step(Likeness *likeness, const ImageFacts *facts, size_t i)
         int r = 0;
 
         for (size_t k = 0; k < facts->bases.n && r >= 0; k++)
-                r = add(&likeness->on_named, pair(facts->bases.v[k], step));
+                r = hash_set_add(&likeness->on_named, pair(facts->bases.v[k], step));
         if (r < 0 || i == 0)
                 return r;
         if (hash_list_contains(&facts->bases, text_hash(BASE_NAMELESS)))
-                r = add(&likeness->on_nameless, pair(facts->steps.v[0], step));
+                r = hash_set_add(&likeness->on_nameless, pair(facts->steps.v[0], step));
         else if (facts->bases.n == 0)
-                r = add(&likeness->on_unknown, pair(facts->steps.v[i - 1], step));
+                r = hash_set_add(&likeness->on_unknown, pair(facts->steps.v[i - 1], step));
         return r;
 }
 
@@ -113,6 +75,30 @@ static uint64_t hash_of_all(const HashList *list) {
         return sum;
 }
 
+/* The history up to the last step of the classic builder; 0: it has none. */
+static uint64_t hash_classic_part(const ImageFacts *facts) {
+        uint64_t hash = 0, part = 0;
+
+        for (size_t i = 0; i < facts->steps.n && i < facts->classic_steps.n; i++) {
+                hash = hash_prefix(hash, facts->steps.v[i]);
+                if (facts->classic_steps.v[i] != CLASSIC_STEP_NO)
+                        part = hash;
+        }
+        return part;
+}
+
+static int add_classic_part(Likeness *likeness, const ImageFacts *facts) {
+        const uint64_t part = hash_classic_part(facts);
+
+        if (facts->kind != IMAGE_KIND_BUILDKIT || part == 0)
+                return 0;
+        if (array_grow(likeness->classic_parts, likeness->n_classic_parts,
+                       likeness->classic_parts_size) < 0)
+                return -ENOMEM;
+        likeness->classic_parts[likeness->n_classic_parts++] = part;
+        return 0;
+}
+
 int likeness_add_ours(Likeness *likeness, const ImageFacts *facts) {
         int r;
 
@@ -120,63 +106,105 @@ int likeness_add_ours(Likeness *likeness, const ImageFacts *facts) {
         r = add_beginnings(likeness, facts);
         if (r >= 0)
                 r = add_first_steps(likeness, facts);
+        if (r >= 0)
+                r = add_classic_part(likeness, facts);
         if (r >= 0 && facts->project_hash != 0)
-                r = add(&likeness->projects, facts->project_hash);
+                r = hash_set_add(&likeness->projects, facts->project_hash);
         if (r >= 0 && facts->stages.n > 0)
-                r = add(&likeness->builds, hash_of_all(&facts->stages));
+                r = hash_set_add(&likeness->builds, hash_of_all(&facts->stages));
         for (size_t i = 0; i < facts->stages.n && r >= 0; i++)
-                r = add(&likeness->stages, facts->stages.v[i]);
+                r = hash_set_add(&likeness->stages, facts->stages.v[i]);
         for (size_t i = 0; i + 1 < facts->layers.n && r >= 0; i++)
-                r = add(&likeness->beginnings, facts->layers.v[i]);
+                r = hash_set_add(&likeness->beginnings, facts->layers.v[i]);
         if (facts->layers.n > 0 && r >= 0)
-                r = add(&likeness->wholes, facts->layers.v[facts->layers.n - 1]);
+                r = hash_set_add(&likeness->wholes, facts->layers.v[facts->layers.n - 1]);
         return r;
 }
 
 int likeness_add_base(Likeness *likeness, const ImageFacts *facts) {
         if (facts->layers.n == 0)
                 return 0;
-        return add(&likeness->bases, facts->layers.v[facts->layers.n - 1]);
+        return hash_set_add(&likeness->bases, facts->layers.v[facts->layers.n - 1]);
+}
+
+static int compare_hashes(const void *a, const void *b) {
+        const uint64_t *x = a, *y = b;
+
+        return (*x > *y) - (*x < *y);
 }
 
 void likeness_sort(Likeness *likeness) {
-        sort(&likeness->steps);
-        sort(&likeness->on_named);
-        sort(&likeness->on_nameless);
-        sort(&likeness->on_unknown);
-        sort(&likeness->stages);
-        sort(&likeness->builds);
-        sort(&likeness->projects);
-        sort(&likeness->beginnings);
-        sort(&likeness->wholes);
-        sort(&likeness->bases);
+        if (likeness->n_classic_parts > 0)
+                qsort(likeness->classic_parts, likeness->n_classic_parts,
+                      sizeof(*likeness->classic_parts), compare_hashes);
+        hash_set_sort(&likeness->steps);
+        hash_set_sort(&likeness->below);
+        hash_set_sort(&likeness->on_named);
+        hash_set_sort(&likeness->on_nameless);
+        hash_set_sort(&likeness->on_unknown);
+        hash_set_sort(&likeness->stages);
+        hash_set_sort(&likeness->builds);
+        hash_set_sort(&likeness->projects);
+        hash_set_sort(&likeness->beginnings);
+        hash_set_sort(&likeness->wholes);
+        hash_set_sort(&likeness->bases);
 }
 
 void likeness_done(Likeness *likeness) {
-        free(likeness->steps.v);
-        free(likeness->on_named.v);
-        free(likeness->on_nameless.v);
-        free(likeness->on_unknown.v);
-        free(likeness->stages.v);
-        free(likeness->builds.v);
-        free(likeness->projects.v);
-        free(likeness->beginnings.v);
-        free(likeness->wholes.v);
-        free(likeness->bases.v);
+        free(likeness->classic_parts);
+        hash_set_done(&likeness->steps);
+        hash_set_done(&likeness->below);
+        hash_set_done(&likeness->on_named);
+        hash_set_done(&likeness->on_nameless);
+        hash_set_done(&likeness->on_unknown);
+        hash_set_done(&likeness->stages);
+        hash_set_done(&likeness->builds);
+        hash_set_done(&likeness->projects);
+        hash_set_done(&likeness->beginnings);
+        hash_set_done(&likeness->wholes);
+        hash_set_done(&likeness->bases);
         *likeness = (Likeness){ 0 };
 }
 
-static bool has_beginning_of_ours(const Likeness *likeness, const ImageFacts *facts) {
+/* Whether the classic builder takes entry i of the history for a step. */
+static bool is_classic_step(const ImageFacts *facts, size_t i) {
+        return i < facts->classic_steps.n && facts->classic_steps.v[i] != CLASSIC_STEP_NO;
+}
+
+/* Past the first `from` entries. `classic`: up to an entry that is a step to the classic builder. */
+static bool has_beginning_of_ours(const Likeness *likeness, const ImageFacts *facts, size_t from,
+                                  bool classic) {
         uint64_t beginning = 0;
 
         for (size_t i = 0; i < facts->steps.n; i++) {
                 if (is_onbuild(facts->steps.v[i]))
                         continue;
                 beginning = hash_prefix(beginning, facts->steps.v[i]);
-                if (i >= facts->n_base && contains(&likeness->steps, beginning))
+                if (i >= from && (!classic || is_classic_step(facts, i)) &&
+                    hash_set_contains(&likeness->steps, beginning))
                         return true;
         }
         return false;
+}
+
+bool likeness_is_below(const Likeness *likeness, const ImageFacts *facts) {
+        uint64_t beginning = 0;
+
+        if (!facts)
+                return false;
+        for (size_t i = 0; i < facts->steps.n; i++)
+                if (!is_onbuild(facts->steps.v[i]))
+                        beginning = hash_prefix(beginning, facts->steps.v[i]);
+        return hash_set_contains(&likeness->below, beginning);
+}
+
+bool likeness_shares_base(const Likeness *likeness, const ImageFacts *facts) {
+        const uint64_t part = hash_classic_part(facts), *v = likeness->classic_parts;
+        const size_t n = likeness->n_classic_parts;
+        const uint64_t *found = n > 0 ? bsearch(&part, v, n, sizeof(*v), compare_hashes) : NULL;
+
+        return found &&
+               ((found > v && found[-1] == part) || (found + 1 < v + n && found[1] == part));
 }
 
 static bool has_first_step_of_ours(const Likeness *likeness, const ImageFacts *facts,
@@ -184,17 +212,18 @@ static bool has_first_step_of_ours(const Likeness *likeness, const ImageFacts *f
         const uint64_t step = facts->steps.v[i];
 
         for (size_t k = 0; k < bases->n; k++)
-                if (contains(&likeness->on_named, pair(bases->v[k], step)))
+                if (hash_set_contains(&likeness->on_named, pair(bases->v[k], step)))
                         return true;
-        return i > 0 && (contains(&likeness->on_nameless, pair(facts->steps.v[0], step)) ||
-                         contains(&likeness->on_unknown, pair(facts->steps.v[i - 1], step)));
+        return i > 0 &&
+               (hash_set_contains(&likeness->on_nameless, pair(facts->steps.v[0], step)) ||
+                hash_set_contains(&likeness->on_unknown, pair(facts->steps.v[i - 1], step)));
 }
 
 /* A base image that FROM of some stage of ours named, or none. */
 static bool has_base_of_ours(const Likeness *likeness, const HashList *bases) {
         for (size_t i = 0; i < bases->n; i++)
                 if (bases->v[i] == text_hash(BASE_SCRATCH) ||
-                    contains(&likeness->stages, instruction_hash_of_from(bases->v[i])))
+                    hash_set_contains(&likeness->stages, instruction_hash_of_from(bases->v[i])))
                         return true;
         return false;
 }
@@ -210,11 +239,30 @@ static bool is_stage_of_ours(const Likeness *likeness, const ImageFacts *facts,
         for (size_t i = facts->n_base; i < facts->steps.n; i++) {
                 if (!instruction_makes_layer(facts->steps.v[i]))
                         continue;
-                n_ours += contains(&likeness->stages, facts->steps.v[i]);
+                n_ours += hash_set_contains(&likeness->stages, facts->steps.v[i]);
                 first_is_ours |= n == 0 && n_ours > 0;
                 n++;
         }
         return first_is_ours || 2 * n_ours > n;
+}
+
+bool likeness_of_history(const Likeness *likeness, const ImageFacts *facts, const HashList *bases,
+                         bool exact) {
+        const size_t from = exact ? facts->n_base : 0;
+
+        if (has_beginning_of_ours(likeness, facts, from, true) ||
+            is_stage_of_ours(likeness, facts, bases))
+                return true;
+        /* No build stands on what has no name any more. */
+        if (hash_list_contains(bases, text_hash(BASE_NAMELESS)))
+                return false;
+        for (size_t i = from; i < facts->steps.n; i++) {
+                if (exact && is_past_first_step(facts, i))
+                        break;
+                if (is_classic_step(facts, i) && has_first_step_of_ours(likeness, facts, bases, i))
+                        return true;
+        }
+        return false;
 }
 
 bool likeness_of_classic(const Likeness *likeness, const ImageFacts *facts, const HashList *bases,
@@ -223,22 +271,12 @@ bool likeness_of_classic(const Likeness *likeness, const ImageFacts *facts, cons
                 return true;
         if (facts->n_base >= HASHES_MAX) /* its own steps are beyond what is kept */
                 return true;
-        if (has_beginning_of_ours(likeness, facts) || is_stage_of_ours(likeness, facts, bases))
-                return true;
-        /* No build stands on what has no name any more. */
-        if (hash_list_contains(bases, text_hash(BASE_NAMELESS)))
-                return false;
-        for (size_t i = facts->n_base; i < facts->steps.n; i++) {
-                if (exact && is_past_first_step(facts, i))
-                        break;
-                if (has_first_step_of_ours(likeness, facts, bases, i))
-                        return true;
-        }
-        return false;
+        return likeness_of_history(likeness, facts, bases, exact);
 }
 
 static bool begins_like_ours(const Likeness *likeness, uint64_t hash) {
-        return contains(&likeness->beginnings, hash) || contains(&likeness->wholes, hash);
+        return hash_set_contains(&likeness->beginnings, hash) ||
+               hash_set_contains(&likeness->wholes, hash);
 }
 
 /* Layers in common with ours, without those of a common base: an image whose own layers end where those
@@ -249,7 +287,7 @@ static bool shares_layers(const Likeness *likeness, const HashList *layers) {
         while (n_common < layers->n && begins_like_ours(likeness, layers->v[n_common]))
                 n_common++;
         for (size_t i = 0; i < n_common && i + 1 < layers->n; i++)
-                if (contains(&likeness->bases, layers->v[i]))
+                if (hash_set_contains(&likeness->bases, layers->v[i]))
                         n_base = i + 1;
         return n_common > n_base;
 }
@@ -258,9 +296,9 @@ static bool shares_layers(const Likeness *likeness, const HashList *layers) {
  * but the same Dockerfile, perhaps with other contents: then the layers tell. */
 static bool is_built_like_stage(const Likeness *likeness, const HashList *stages) {
         for (size_t i = 0; i < stages->n; i++)
-                if (!contains(&likeness->stages, stages->v[i]))
+                if (!hash_set_contains(&likeness->stages, stages->v[i]))
                         return false;
-        return stages->n > 0 && !contains(&likeness->builds, hash_of_all(stages));
+        return stages->n > 0 && !hash_set_contains(&likeness->builds, hash_of_all(stages));
 }
 
 bool likeness_of_buildkit(const Likeness *likeness, const ImageFacts *facts, bool pulled) {
@@ -271,14 +309,15 @@ bool likeness_of_buildkit(const Likeness *likeness, const ImageFacts *facts, boo
         /* BuildKit asks for instructions and contents, not for layers: where files differ in their times
          * alone, no layer is the same, and each step serves. */
         if (facts->inline_cache == INLINE_CACHE_YES)
-                return shares_layers(likeness, layers) || has_beginning_of_ours(likeness, facts) ||
+                return shares_layers(likeness, layers) ||
+                       has_beginning_of_ours(likeness, facts, facts->n_base, false) ||
                        is_built_like_stage(likeness, &facts->stages);
         for (size_t i = 0; i < layers->n; i++)
-                if (contains(&likeness->wholes, layers->v[i]))
+                if (hash_set_contains(&likeness->wholes, layers->v[i]))
                         return true;
-        return !pulled && contains(&likeness->beginnings, layers->v[layers->n - 1]);
+        return !pulled && hash_set_contains(&likeness->beginnings, layers->v[layers->n - 1]);
 }
 
 bool likeness_of_project(const Likeness *likeness, const char *project) {
-        return contains(&likeness->projects, text_hash(project));
+        return hash_set_contains(&likeness->projects, text_hash(project));
 }

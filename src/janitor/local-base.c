@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The trap is a release that lost its last instruction: its layers are the beginning of the release
- * before it, as those of a base image would be. Dates do not tell the two apart, since a step that comes
- * from a cache keeps its date; the name that both releases bore does. By histories alone a release and the
- * one after it, with a tag of its own and one more instruction, look alike, too: there the repository tells.
+ * The trap is a release whose Dockerfile lost or got its last instruction: the layers of one release are the
+ * beginning of the other's, as those of a base image would be. Dates do not tell the two apart, since a step
+ * that comes from a cache keeps its date. What tells is a name that both releases bore, or names of one
+ * repository whose tags differ in numbers alone. By histories alone a release and the one after it, with a tag
+ * of another kind and one more instruction, look alike, too: there the repository tells.
  *
  * The search ends with the first longer image that never bore a name of this one. Releases that bore such a
  * name are passed over. Each remembers FACTS_NAMES_MAX names at most, and an image has each name alone, so
@@ -153,12 +154,19 @@ static int find_longer(const Inventory *inventory, const Candidates *candidates,
         return r;
 }
 
-/* The image's names now, and with `repositories` those, too, by their hashes. */
+/* The image's names now, the same as another release bears them, and with `repositories` those, too, by their
+ * hashes. */
 static int hash_names_of(const Image *image, bool repositories, Entries *ret) {
         int r = 0;
 
         for (size_t i = 0; i < image->names.n && r >= 0; i++) {
-                r = add(ret, text_hash(image->names.v[i]), i);
+                uint64_t release;
+
+                r = name_release_hash(image->names.v[i], &release);
+                if (r >= 0)
+                        r = add(ret, text_hash(image->names.v[i]), i);
+                if (r >= 0)
+                        r = add(ret, release, i);
                 if (r >= 0 && repositories)
                         r = add(ret, name_repository_hash(image->names.v[i]), i);
         }

@@ -7,6 +7,7 @@
 
 #include "janitor/named-stages.h"
 
+#include "base/hash-set.h"
 #include "base/text.h"
 #include "janitor/chains.h"
 #include "janitor/ownership.h"
@@ -26,21 +27,31 @@ typedef struct Step {
         bool ours;
 } Step;
 
+/* Of the things that an image copied, which ours copied, too. */
+typedef enum Copied {
+        COPIED_NOTHING,
+        COPIED_ONE,  /* one file, or one set of files */
+        COPIED_MUCH, /* a directory, or several of those */
+} Copied;
+
 typedef struct Walk {
         Docker *docker;
         Inventory *inventory;
         Step *steps;
         size_t n_steps;
-        bool *stages;   /* one an image: it turned out to be a stage of ours */
-        uint64_t *ends; /* text_hash() of the ids of images that end builds of ours, ascending */
-        size_t n_ends;
+        bool *stages; /* one an image: it turned out to be a stage of ours */
+        ImageChain *chains;
+        HashSet ends;     /* text_hash() of the ids of images that end builds of ours */
+        HashSet contents; /* what their own steps copied: CLASSIC_STEP_CONTENTS and above */
         size_t n_asked, n_times_asked;
 } Walk;
 
 static void walk_donep(Walk *walk) {
         free(walk->steps);
         free(walk->stages);
-        free(walk->ends);
+        free(walk->chains);
+        hash_set_done(&walk->ends);
+        hash_set_done(&walk->contents);
 }
 
 /* What ends a build: an image with a name, or a stage of ours that is known as such. */
@@ -66,9 +77,9 @@ static int compare_steps(const void *a, const void *b) {
 }
 
 /* A step belongs to the first build that is found to have it: ours are looked through before others. */
-static void find_steps(Walk *walk, const Config *config, const ImageChain *chains, bool *visited,
-                       bool ours) {
+static void find_steps(Walk *walk, const Config *config, bool *visited, bool ours) {
         const ImageSet *images = &walk->inventory->images;
+        const ImageChain *chains = walk->chains;
 
         for (size_t i = 0; i < images->n; i++) {
                 bool is_ours;
@@ -86,54 +97,88 @@ static void find_steps(Walk *walk, const Config *config, const ImageChain *chain
         }
 }
 
-static int compare_hashes(const void *a, const void *b) {
-        const uint64_t *x = a, *y = b;
-
-        return (*x > *y) - (*x < *y);
+static ImageFacts *facts_of(const Walk *walk, const Image *image) {
+        return fact_set_find(&walk->inventory->facts, image->id);
 }
 
-/* Of the images that end builds of ours. */
-static int hash_ends(Walk *walk, const Config *config) {
+/* What the image's own steps are to the classic builder, those above its base image: `*ret_n` of them. */
+static const uint64_t *own_steps(const Walk *walk, size_t image, size_t *ret_n) {
+        const ImageFacts *facts = facts_of(walk, &walk->inventory->images.v[image]);
+        const ImageChain *chain = &walk->chains[image];
+        const HashList *list = facts ? &facts->classic_steps : NULL;
+
+        *ret_n = 0;
+        /* A longer history is not kept whole. */
+        if (!list || !chain_tells_base(chain) || (int64_t)list->n != facts->n_history ||
+            chain->n_own > list->n)
+                return NULL;
+        *ret_n = chain->n_own;
+        return list->v + list->n - chain->n_own;
+}
+
+/* What is known of the builds of ours: the images that end them, and what these copied. */
+static int learn_ours(Walk *walk, const Config *config) {
         const ImageSet *images = &walk->inventory->images;
         bool ours;
+        int r = 0;
 
-        walk->ends = calloc(images->n + 1, sizeof(*walk->ends));
-        if (!walk->ends)
-                return -ENOMEM;
-        for (size_t i = 0; i < images->n; i++)
-                if (ends_build(config, walk->inventory, &images->v[i], &ours) && ours)
-                        walk->ends[walk->n_ends++] = text_hash(images->v[i].id);
-        qsort(walk->ends, walk->n_ends, sizeof(*walk->ends), compare_hashes);
-        return 0;
+        for (size_t i = 0; i < images->n && r >= 0; i++) {
+                const uint64_t *v;
+                size_t n;
+
+                if (!ends_build(config, walk->inventory, &images->v[i], &ours) || !ours)
+                        continue;
+                r = hash_set_add(&walk->ends, text_hash(images->v[i].id));
+                v = own_steps(walk, i, &n);
+                for (size_t k = 0; k < n && r >= 0; k++)
+                        if (v[k] >= CLASSIC_STEP_CONTENTS)
+                                r = hash_set_add(&walk->contents, v[k]);
+        }
+        hash_set_sort(&walk->ends);
+        hash_set_sort(&walk->contents);
+        return r;
+}
+
+/* Whether the image copied what ours copied, so that it is made from the same directory. A single file may
+ * well be the same in two applications, a script for instance. */
+static Copied copied_like_ours(const Walk *walk, size_t image) {
+        size_t n;
+        const uint64_t *v = own_steps(walk, image, &n);
+        uint64_t one = 0;
+
+        for (size_t i = 0; i < n; i++) {
+                if (v[i] < CLASSIC_STEP_CONTENTS || v[i] == one ||
+                    !hash_set_contains(&walk->contents, v[i]))
+                        continue;
+                if (one != 0 || v[i] & CONTENTS_OF_DIRECTORY)
+                        return COPIED_MUCH;
+                one = v[i];
+        }
+        return one != 0 ? COPIED_ONE : COPIED_NOTHING;
 }
 
 static bool is_here(const Walk *walk, uint64_t id_hash) {
-        return bsearch(&id_hash, walk->ends, walk->n_ends, sizeof(*walk->ends), compare_hashes);
+        return hash_set_contains(&walk->ends, id_hash);
 }
 
 static int order_steps(Walk *walk, const Config *config) {
         const size_t n = walk->inventory->images.n;
         cleanup_free bool *visited = calloc(n + 1, sizeof(*visited));
-        cleanup_free ImageChain *chains = NULL;
         int r;
 
         walk->steps = calloc(n + 1, sizeof(*walk->steps));
         walk->stages = calloc(n + 1, sizeof(*walk->stages));
         if (!visited || !walk->steps || !walk->stages)
                 return -ENOMEM;
-        r = hash_ends(walk, config);
+        r = chains_find(walk->inventory, config, &walk->chains);
         if (r >= 0)
-                r = chains_find(walk->inventory, config, &chains);
+                r = learn_ours(walk, config);
         if (r < 0)
                 return r;
-        find_steps(walk, config, chains, visited, true);
-        find_steps(walk, config, chains, visited, false);
+        find_steps(walk, config, visited, true);
+        find_steps(walk, config, visited, false);
         qsort(walk->steps, walk->n_steps, sizeof(*walk->steps), compare_steps);
         return 0;
-}
-
-static ImageFacts *facts_of(const Walk *walk, const Image *image) {
-        return fact_set_find(&walk->inventory->facts, image->id);
 }
 
 static int ask_time(Walk *walk, Image *image, Diag *reterr_diag) {
@@ -156,17 +201,17 @@ static int was_made_before(Walk *walk, Image *image, Image *step, bool *ret, Dia
         return r;
 }
 
-static bool follows(const Step *step, const Step *next) {
+static bool follows_at_once(const Step *step, const Step *next) {
         int64_t sec;
 
-        return next->end != NO_STEP &&
-               !__builtin_sub_overflow(next->created_sec, step->created_sec, &sec) &&
+        return !__builtin_sub_overflow(next->created_sec, step->created_sec, &sec) &&
                sec <= FOLLOWS_SEC;
 }
 
 /* The step that ends a build of others, and the step of ours that was made next. `*ret` stays what it is
  * where the engine does not answer. */
-static int judge(Walk *walk, const Step *step, const Step *next, AmidOurs *ret, Diag *reterr_diag) {
+static int judge(Walk *walk, const Step *step, const Step *next, Copied copied, AmidOurs *ret,
+                 Diag *reterr_diag) {
         Image *images = walk->inventory->images.v;
         Image *image = &images[step->image], *end = &images[next->end];
         ImageFacts *facts = facts_of(walk, image);
@@ -179,7 +224,7 @@ static int judge(Walk *walk, const Step *step, const Step *next, AmidOurs *ret, 
         if (r < 0 || answer.step == STEP_UNKNOWN)
                 return r;
         *ret = AMID_OURS_NOT;
-        if (answer.step != STEP_OTHER)
+        if (answer.step != STEP_OTHER && !(answer.step == STEP_COMMAND && copied == COPIED_MUCH))
                 return 0;
         r = was_made_before(walk, image, &images[next->image], &before, reterr_diag);
         if (r < 0 || !before)
@@ -198,16 +243,18 @@ static int observe_end(Walk *walk, const Step *step, const Step *next, Diag *ret
         const Image *images = walk->inventory->images.v, *image = &images[step->image];
         ImageFacts *facts = facts_of(walk, image);
         uint64_t amid_hash = 0;
+        Copied copied = copied_like_ours(walk, step->image);
         AmidOurs amid = AMID_OURS_NOT;
         int r = 0;
 
         if (!facts)
                 return 0;
-        if (!image->project && follows(step, next)) {
+        if (!image->project && next->end != NO_STEP &&
+            (copied != COPIED_NOTHING || follows_at_once(step, next))) {
                 amid_hash = text_hash(images[next->end].id);
                 amid = facts->made_amid_ours;
                 if (!amid || facts->amid_hash != amid_hash)
-                        r = judge(walk, step, next, &amid, reterr_diag);
+                        r = judge(walk, step, next, copied, &amid, reterr_diag);
         } else if (facts->made_amid_ours && !is_here(walk, facts->amid_hash)) {
                 amid_hash = facts->amid_hash;
                 amid = facts->made_amid_ours;

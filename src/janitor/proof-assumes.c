@@ -3,12 +3,35 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "docker/name.h"
 #include "janitor/proof.h"
 #include "janitor/source.h"
 
-/* Images of others that may serve and are not remaining, all in one line. Names past this many are counted:
+/* Images that may serve, no clear takes, and are not remaining, all in one line. Names past this many are counted:
  * a receipt has to fit into the disk space kept for it. */
 #define ASSUMED_NAMES_MAX 50
+
+/* A name that a build may give in cache_from, and that no clear takes; NULL: there is none. */
+static const char *staying_name(const Config *config, const Image *image) {
+        for (size_t i = 0; i < image->names.n; i++) {
+                const char *name = image->names.v[i];
+
+                if (!name_in_scope(config, image, name) && !name_is_trash(name) &&
+                    !name_is_rollback(config, name) && !name_matches_any(&config->base, name))
+                        return name;
+        }
+        return NULL;
+}
+
+/* What to call an image that is to be named; NULL: it is not. */
+static const char *assumed_name(const Inventory *inventory, const Config *config,
+                                const Image *image, const Source *source) {
+        if (source->only_base_serves && source->serves != SERVES_NOTHING)
+                return staying_name(config, image);
+        if (!source->like_ours && source_is_foreign(inventory, image, source))
+                return image_any_name(image);
+        return NULL;
+}
 
 static int assume_others(const Inventory *inventory, const Config *config,
                          const NamedImages *suspects, Strv *ret) {
@@ -20,12 +43,11 @@ static int assume_others(const Inventory *inventory, const Config *config,
 
         r = sources_find(inventory, config, suspects, &sources);
         for (size_t i = 0; i < inventory->images.n && r >= 0; i++) {
-                const Image *image = &inventory->images.v[i];
+                const char *name =
+                        assumed_name(inventory, config, &inventory->images.v[i], &sources[i]);
 
-                if (sources[i].like_ours || !source_is_foreign(inventory, image, &sources[i]))
-                        continue;
-                if (n++ < ASSUMED_NAMES_MAX)
-                        r = strv_add(&named, image_any_name(image));
+                if (name && n++ < ASSUMED_NAMES_MAX)
+                        r = strv_add(&named, name);
         }
         if (r < 0 || n == 0)
                 return r;
@@ -35,10 +57,11 @@ static int assume_others(const Inventory *inventory, const Config *config,
         more = n > named.n ? text_format(" and %zu more", n - named.n) : strdup("");
         if (!more)
                 return -ENOMEM;
-        text = text_format("no build of this application takes cached steps from images outside "
-                           "[images] match that carry or may carry inline cache metadata, or that "
-                           "the classic builder made: %s%s",
-                           names, more);
+        text = text_format(
+                "no build of this application takes cached steps from images that a "
+                "clear leaves and that carry or may carry inline cache metadata, or that "
+                "the classic builder made: %s%s",
+                names, more);
         return text ? strv_add(ret, text) : -ENOMEM;
 }
 

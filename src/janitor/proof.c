@@ -76,9 +76,9 @@ static const char classic_serves[] = "which the classic builder takes cached ste
 static const char unless_base[] =
         "; if no build of this application takes steps from it, add it to [images] base";
 
-/* An image with a name of others, between an image that was cleared and its base image: a stage of the
- * same Dockerfile that others named, or a base image that the classic builder made. Nothing tells which. */
-static int judge_below_cleared(Proof *proof, const Image *image) {
+/* An image with a name of others, between an image of ours and its base image: a stage of the same Dockerfile
+ * that others named, or a base image that the classic builder made. Nothing tells which. */
+static int judge_below(Proof *proof, const Image *image, const char *what) {
         cleanup_free char *removal = remedy_remove(proof->inventory, image);
         cleanup_free char *remedy = NULL;
 
@@ -89,9 +89,9 @@ static int judge_below_cleared(Proof *proof, const Image *image) {
                 return -ENOMEM;
         return add(
                 proof, REMAINING_IMAGE, image_any_name(image), remedy,
-                "an image that was cleared was built upon %.19s: if that is a stage of the same "
-                "Dockerfile, and not its base image, the classic builder takes cached steps from it",
-                image->id);
+                "%s was built upon %.19s: if that is a stage of the same Dockerfile, and not its "
+                "base image, the classic builder takes cached steps from it",
+                what, image->id);
 }
 
 /* A cleared image of the classic builder, with a name or without. A step that has none is left out where
@@ -112,7 +112,7 @@ static int judge_cleared_classic(Proof *proof, size_t i) {
             source_is_foreign(proof->inventory, &images->v[top], &proof->sources[top]))
                 return 0;
         if (top == i && image->names.n > 0 && !source->lost_name)
-                return judge_below_cleared(proof, image);
+                return judge_below(proof, image, "an image that was cleared");
         if (container)
                 return held_by_container(proof, image, container, classic_serves, "");
         if (top == i && image->names.n == 0 && source->kept_descendant)
@@ -254,6 +254,8 @@ static int judge_like_ours(Proof *proof, size_t i) {
         const char *name = image_any_name(image);
         cleanup_free char *removal = NULL, *remedy = NULL;
 
+        if (source->below_ours)
+                return judge_below(proof, image, "an image of this application");
         if (container && source->way == SOURCE_CLASSIC_CHAIN)
                 return held_by_container(proof, image, container,
                                          "which begins like an image of this application, and the "
@@ -280,7 +282,7 @@ static int judge_image(Proof *proof, size_t i) {
         const Source *source = &proof->sources[i];
         const char *name;
 
-        if (source->serves == SERVES_NOTHING)
+        if (source->serves == SERVES_NOTHING || source->only_base_serves)
                 return 0;
         if (source->cleared)
                 return judge_cleared(proof, i);

@@ -75,6 +75,32 @@ static bool is_configured_base(const Config *config, const Image *image) {
         return false;
 }
 
+/* How many of the oldest entries of its history are known to be its base image's. */
+static size_t known_base_entries(const Finder *finder, size_t i, const ImageFacts *facts) {
+        const ImageFacts *of_base = NULL;
+
+        if (chain_tells_base(&finder->chains[i]))
+                return image_base_entries(facts, &finder->chains[i]);
+        if (finder->bases[i] < finder->inventory->images.n)
+                of_base = facts_of(finder, finder->bases[i]);
+        return of_base ? of_base->steps.n : 0;
+}
+
+/* Whether some entry of its history past the base image gives a step to the classic builder. */
+static bool has_classic_steps(const Finder *finder, size_t i, const ImageFacts *facts) {
+        const HashList *list = &facts->classic_steps;
+
+        for (size_t k = known_base_entries(finder, i, facts); k < list->n; k++)
+                if (list->v[k] != CLASSIC_STEP_NO)
+                        return true;
+        return false;
+}
+
+/*
+ * moby's image/cache reads the history of the image that cache_from names: it takes a step from the first entry
+ * past the base image of the build, if the text is the same, and so on; who made the newest entry plays no
+ * part. Where the classic builder made that one, it made the entry past the base image, too.
+ */
 static void find_way(const Finder *finder, size_t i, Source *source) {
         const Inventory *inventory = finder->inventory;
         const Image *image = &inventory->images.v[i];
@@ -96,6 +122,10 @@ static void find_way(const Finder *finder, size_t i, Source *source) {
                         source->serves = SERVES_PERHAPS;
                 if (source->serves != SERVES_NOTHING)
                         source->way = SOURCE_INLINE;
+        }
+        if (source->way == SOURCE_NONE && name && facts && has_classic_steps(finder, i, facts)) {
+                source->way = SOURCE_CLASSIC_NAME;
+                source->serves = SERVES_PERHAPS;
         }
         if (source->way == SOURCE_CLASSIC_CHAIN || (graphdriver && image->digests.n > 0))
                 source->serves_by_rollback_tag = source->serves;
@@ -213,19 +243,38 @@ static int find_claims(Finder *finder) {
         return 0;
 }
 
-/* An image of the classic builder has a base image of its own, whose names are those of now. */
+static bool begins_like_ours(const Finder *finder, size_t i, const ImageFacts *facts,
+                             const HashList *bases) {
+        const bool exact = chain_tells_base(&finder->chains[i]);
+
+        return image_is_classic(finder->inventory, &finder->inventory->images.v[i])
+                       ? likeness_of_classic(&finder->likeness, facts, bases, exact)
+                       : likeness_of_history(&finder->likeness, facts, bases, exact);
+}
+
+/* The base image has the names that it has now. */
 static int compare_classic(Finder *finder, size_t i) {
         cleanup(hash_list_done) HashList bases = { 0 };
         const ImageFacts *facts = facts_of(finder, i);
         Source *source = &finder->sources[i];
+        bool alike;
 
-        source->like_ours = source->on_cleared || (facts && facts->made_amid_ours);
-        if (source->like_ours)
-                return 0;
         if (image_base_repositories(finder->inventory, finder->bases[i], &bases) < 0)
                 return -ENOMEM;
-        source->like_ours = likeness_of_classic(&finder->likeness, facts, &bases,
-                                                chain_tells_base(&finder->chains[i]));
+        alike = begins_like_ours(finder, i, facts, &bases);
+        if (!alike && (source->ours || source->cleared) && facts &&
+            facts->kind == IMAGE_KIND_BUILDKIT) {
+                source->only_base_serves = true;
+                if (!likeness_shares_base(&finder->likeness, facts))
+                        return 0;
+                source->way = SOURCE_NONE;
+                source->serves = SERVES_NOTHING;
+                return 0;
+        }
+        source->like_ours = alike || source->on_cleared || (facts && facts->made_amid_ours);
+        if (!source->like_ours && source->way == SOURCE_CLASSIC_CHAIN)
+                source->like_ours = source->below_ours =
+                        likeness_is_below(&finder->likeness, facts);
         return 0;
 }
 
@@ -244,7 +293,11 @@ static int learn_ours(Finder *finder) {
         return r;
 }
 
-/* Images of others that ours may be built upon: not those that are made of our steps. */
+static bool is_made_of_our_steps(const Source *source) {
+        return is_classic_source(source) && source->like_ours && !source->below_ours;
+}
+
+/* Images of others that ours may be built upon. */
 static int learn_bases(Finder *finder) {
         const Inventory *inventory = finder->inventory;
         int r = 0;
@@ -256,7 +309,7 @@ static int learn_bases(Finder *finder) {
                 if (!facts || source->ours || source->cleared)
                         continue;
                 if (source->configured_base || (image_may_be_base(&inventory->images.v[i], facts) &&
-                                                !(is_classic_source(source) && source->like_ours)))
+                                                !is_made_of_our_steps(source)))
                         r = likeness_add_base(&finder->likeness, facts);
         }
         likeness_sort(&finder->likeness);
@@ -307,6 +360,18 @@ static int compare_projects(Finder *finder) {
         return r < 0 ? r : 0;
 }
 
+/* An image with inline cache metadata may hold steps of the classic builder as well. */
+static int compare_classic_steps(Finder *finder, size_t i, const ImageFacts *facts) {
+        cleanup(hash_list_done) HashList bases = { 0 };
+
+        if (!facts || !has_classic_steps(finder, i, facts))
+                return 0;
+        if (image_base_repositories(finder->inventory, finder->bases[i], &bases) < 0)
+                return -ENOMEM;
+        finder->sources[i].like_ours = likeness_of_history(&finder->likeness, facts, &bases, false);
+        return 0;
+}
+
 static int compare_with_ours(Finder *finder) {
         const Inventory *inventory = finder->inventory;
         const size_t n = inventory->images.n;
@@ -325,9 +390,12 @@ static int compare_with_ours(Finder *finder) {
 
                 source->base = container_of_image(inventory, image->id) ? LOCAL_BASE_NOT
                                                                         : finder->local_bases[i];
-                if (source->way == SOURCE_INLINE)
-                        source->like_ours = likeness_of_buildkit(&finder->likeness, facts,
-                                                                 image_may_be_base(image, facts));
+                if (source->way != SOURCE_INLINE)
+                        continue;
+                source->like_ours = likeness_of_buildkit(&finder->likeness, facts,
+                                                         image_may_be_base(image, facts));
+                if (!source->like_ours)
+                        r = compare_classic_steps(finder, i, facts);
         }
         return r < 0 ? r : compare_projects(finder);
 }

@@ -64,6 +64,7 @@ int prefixes_add(HashList *prefixes, uint64_t element_hash) {
 static void image_facts_done(ImageFacts *facts) {
         hash_list_done(&facts->layers);
         hash_list_done(&facts->steps);
+        hash_list_done(&facts->classic_steps);
         hash_list_done(&facts->bases);
         hash_list_done(&facts->stages);
         hash_list_done(&facts->names);
@@ -101,6 +102,13 @@ int facts_add_name(ImageFacts *facts, const char *name) {
         r = add_hash(facts, &facts->names, FACTS_NAMES_MAX, text_hash(name));
         return r < 0 ? r
                      : add_hash(facts, &facts->names, FACTS_NAMES_MAX, name_repository_hash(name));
+}
+
+int facts_add_release(ImageFacts *facts, const char *name) {
+        uint64_t hash;
+        int r = name_release_hash(name, &hash);
+
+        return r < 0 ? r : add_hash(facts, &facts->names, FACTS_NAMES_MAX, hash);
 }
 
 int facts_add_need(ImageFacts *facts, const char *name) {
@@ -243,8 +251,8 @@ static int facts_of_row(Statement *row, FactSet *facts) {
         entry->step = (ImageStep)MIN(column_uint(row, 16), (uint64_t)STEP_MAX - 1);
         entry->bore_name = column_int(row, 17);
         entry->created_nsec = column_int(row, 18);
-        entry->of_others = column_int(row, 20);
-        entry->commit = (Commit)MIN(column_uint(row, 21), (uint64_t)COMMIT_MAX - 1);
+        entry->of_others = column_int(row, 21);
+        entry->commit = (Commit)MIN(column_uint(row, 22), (uint64_t)COMMIT_MAX - 1);
         r = read_hash_list(row, 10, &entry->layers);
         if (r >= 0)
                 r = read_hash_list(row, 11, &entry->steps);
@@ -254,7 +262,9 @@ static int facts_of_row(Statement *row, FactSet *facts) {
                 r = read_hash_list(row, 13, &entry->stages);
         if (r >= 0)
                 r = read_hash_list(row, 14, &entry->names);
-        return r < 0 ? r : read_hash_list(row, 19, &entry->needs);
+        if (r >= 0)
+                r = read_hash_list(row, 19, &entry->needs);
+        return r < 0 ? r : read_hash_list(row, 20, &entry->classic_steps);
 }
 
 static int read_facts(Store *store, FactSet *ret, Diag *reterr_diag) {
@@ -266,7 +276,8 @@ static int read_facts(Store *store, FactSet *ret, Diag *reterr_diag) {
                 store,
                 "SELECT id, kind, inline_cache, ours, n_history, n_base, names_hash,"
                 " made_amid_ours, tagged_here, project_hash, layers, steps, bases, stages, names,"
-                " amid_hash, step, bore_name, created_nsec, needs, of_others, committed FROM image_facts",
+                " amid_hash, step, bore_name, created_nsec, needs, classic_steps, of_others, committed"
+                " FROM image_facts",
                 NO_VALUES, &statement, reterr_diag);
         while (r >= 0 && (r = sql_step(store, statement, reterr_diag)) > 0)
                 r = facts_of_row(statement, &facts);
@@ -291,9 +302,10 @@ static int write_image_facts(Store *store, Statement *statement, const ImageFact
         cleanup_free char *stages = hash_list_text(&facts->stages);
         cleanup_free char *names = hash_list_text(&facts->names);
         cleanup_free char *needs = hash_list_text(&facts->needs);
+        cleanup_free char *classic_steps = hash_list_text(&facts->classic_steps);
         int r;
 
-        if (!layers || !steps || !bases || !stages || !names || !needs)
+        if (!layers || !steps || !bases || !stages || !names || !needs || !classic_steps)
                 return -ENOMEM;
         r = sql_bind(store, statement,
                      VALUES(TEXT(facts->id), INT(facts->kind), INT(facts->inline_cache),
@@ -302,8 +314,8 @@ static int write_image_facts(Store *store, Statement *statement, const ImageFact
                             INT(facts->tagged_here), INT(facts->project_hash), TEXT(layers),
                             TEXT(steps), TEXT(bases), TEXT(stages), TEXT(names),
                             INT(facts->amid_hash), INT(facts->step), INT(facts->bore_name),
-                            INT(facts->created_nsec), TEXT(needs), INT(facts->of_others),
-                            INT(facts->commit)),
+                            INT(facts->created_nsec), TEXT(needs), TEXT(classic_steps),
+                            INT(facts->of_others), INT(facts->commit)),
                      reterr_diag);
         return r < 0 ? r : sql_step(store, statement, reterr_diag);
 }
@@ -330,8 +342,9 @@ static int write_facts(Store *store, const FactSet *facts, Diag *reterr_diag) {
                               "REPLACE INTO image_facts (id, kind, inline_cache, ours,"
                               " n_history, n_base, names_hash, made_amid_ours, tagged_here,"
                               " project_hash, layers, steps, bases, stages, names, amid_hash,"
-                              " step, bore_name, created_nsec, needs, of_others, committed) VALUES"
-                              " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                              " step, bore_name, created_nsec, needs, classic_steps, of_others,"
+                              " committed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+                              " ?, ?, ?, ?, ?, ?)",
                               NO_VALUES, &statement, reterr_diag);
         for (size_t i = 0; i < facts->n && r >= 0; i++)
                 if (facts->v[i].dirty)

@@ -111,6 +111,16 @@ COPY rootfs /
 COPY src /app/src
 """
 NEXT_VALUE = FIRST_VALUE.replace("=1", "=2")
+FIRST_VERSION = """FROM scratch
+WORKDIR /srv/v12
+COPY rootfs /
+COPY src /app/src
+"""
+NEXT_VERSION = FIRST_VERSION.replace("v12", "v13")
+EXEC_FORM = """FROM pybase:1
+RUN ["cp", "/note", "/copy"]
+RUN ["cp", "/copy", "/second"]
+"""
 ON_BUILD = """FROM scratch
 ONBUILD COPY . /app
 COPY rootfs /
@@ -214,6 +224,9 @@ ROWS = {row.name: row for row in (
         "build scratchpad:dev", remains=("scratchpad:dev",)),
     Row("foreign-value", "… whose first step sets another value", classic=True, dockerfile=NEXT_VALUE,
         steps="other FIRST_VALUE IMAGE\nbuild scratchpad:dev", remains=("scratchpad:dev",)),
+    Row("foreign-version", "… whose first step names another version", classic=True,
+        dockerfile=NEXT_VERSION, steps="other FIRST_VERSION IMAGE\nbuild scratchpad:dev",
+        remains=("scratchpad:dev",)),
     Row("foreign-onbuild", "… whose first step is ONBUILD; ours was built by BuildKit", classic=True,
         dockerfile=ON_BUILD, steps="buildkit IMAGE\nbuild scratchpad:dev", remains=("scratchpad:dev",)),
     Row("foreign-first-step", "classic image of another application, the same base and first step",
@@ -226,6 +239,11 @@ ROWS = {row.name: row for row in (
         steps="build IMAGE\ntag scratchpad:dev\nsave scratchpad:dev\nrmi scratchpad:dev\n"
               "clear\nload scratchpad:dev",
         # The containerd store fails such a build: "moby-dangling… already exists".
+        remains=("scratchpad:dev",), engines=GRAPH),
+    Row("foreign-exec-form", "… of `RUN [\"cp\", …]` steps alone", classic=True, dockerfile=EXEC_FORM,
+        cache_from=("scratchpad:dev",),
+        steps="base\nbuild IMAGE\ntag scratchpad:dev\nsave scratchpad:dev\nrmi scratchpad:dev\n"
+              "clear\nload scratchpad:dev",
         remains=("scratchpad:dev",), engines=GRAPH),
     Row("loaded-running", "classic image of ours, saved, removed, loaded, and running", classic=True,
         steps="build IMAGE\nsave IMAGE\nrmi IMAGE\nload IMAGE", container="running"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import subprocess
+import time
 import uuid
 from contextlib import closing
 from pathlib import Path
@@ -157,6 +158,34 @@ def test_onbuild_alone_is_a_cached_step(engine: Engine, daemon: Daemon, app: App
     assert app.build("FROM scratch\nONBUILD COPY . /app\nCOPY rootfs /\n").cached == 1
 
 
+@pytest.mark.parametrize("ours", ["classic", "buildkit"])
+@pytest.mark.parametrize("first,second", [
+    ("WORKDIR /srv/v12", "WORKDIR /srv/v13"), ("WORKDIR /srv/v12", "WORKDIR /srv/v13-rc1"),
+    ("COPY rootfs /srv/2026-11-30/", "COPY rootfs /srv/2026-12-01/"),
+    ("RUN echo 4be1a2c >/version", "RUN echo f00d123 >/version"), ("USER 1000", "USER 1001")])
+def test_first_step_of_the_next_version(engine: Engine, daemon: Daemon, app: App, first: str, second: str,
+                                        ours: str) -> None:
+    """Somebody built what will be the next release, under another name."""
+    engine.import_base("pybase:1", uuid.uuid4().hex)
+    app.build(f"{FROM_BASE}{first}\nCOPY src /app/src\n", classic=ours == "classic")
+    app.build(f"{FROM_BASE}{second}\nCOPY src /app/src\n", DEV)
+    serves(daemon)
+    assert app.build(f"{FROM_BASE}{second}\nCOPY src /app/src\n").cached == 2
+
+
+# Releases
+
+def test_release_that_grew_by_its_last_step(engine: Engine, daemon: Daemon, app: App) -> None:
+    """The layers of the older release are the beginning of the newer one's, as a base image's are."""
+    engine.import_base("pybase:1", uuid.uuid4().hex)
+    app.build(FROM_BASE + STEPS, "watchparty-backend:41")
+    app.build(FROM_BASE + STEPS + "RUN echo new >/new\n", "watchparty-backend:42")
+    clear = daemon.ctl("clear", "all")
+    assert clear.returncode == 0, clear.stdout
+    assert "kept:" not in clear.stdout, clear.stdout
+    assert app.build(FROM_BASE + STEPS).cached == 0
+
+
 # Stages
 
 STAGES = """FROM scratch AS deps
@@ -205,6 +234,84 @@ def test_two_stages_under_other_names(engine: Engine, daemon: Daemon, app: App) 
     engine.docker("rmi", "ci/deps:1")
     assert daemon.ctl("clear", "all").returncode == 0
     assert app.build(STAGES).cached == 0
+
+
+def let_time_pass() -> None:
+    """Longer than from the last step of a stage to the next step of the same build."""
+    time.sleep(11)
+
+
+# Both stages copy files of one directory; they share no instruction.
+COPYING = """FROM pybase:1 AS {stage}
+RUN echo tools >/tools
+COPY src /app/src
+COPY Dockerfile /app/
+{end}
+FROM scratch
+COPY src /srv/src
+COPY Dockerfile /srv/Dockerfile
+"""
+
+
+@pytest.mark.parametrize("stage,end", [("builder", ""), ("dev", 'CMD ["/bin/true"]')])
+@pytest.mark.parametrize("gone", [False, True])
+def test_stage_that_copied_what_ours_copied(engine: Engine, daemon: Daemon, app: App, stage: str, end: str,
+                                            gone: bool) -> None:
+    """Whenever it was made, and also where it ends with CMD as an application does."""
+    engine.import_base("pybase:1", uuid.uuid4().hex)
+    dockerfile = COPYING.format(stage=stage, end=end)
+    app.build(dockerfile, DEV, "--target", stage)
+    let_time_pass()
+    app.build(dockerfile)
+    if gone:
+        assert daemon.ctl("clear", "--dry-run").returncode == 0
+        engine.docker("rmi", BACKEND)
+    serves(daemon)
+    assert app.build(dockerfile).cached >= 3
+
+
+def test_application_with_a_file_of_ours(engine: Engine, daemon: Daemon, app: App) -> None:
+    """A script that several applications have is no sign that one is a stage of the other."""
+    engine.import_base("pybase:1", uuid.uuid4().hex)
+    app.build(f'{FROM_BASE}RUN echo other >/other\nCOPY src /srv/\nCMD ["/bin/true"]\n', DEV)
+    app.build(FROM_BASE + STEPS)
+    serves_nothing(daemon)
+    assert app.build(FROM_BASE + STEPS).cached == 0
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_stage_that_ours_was_built_upon(engine: Engine, daemon: Daemon, app: App, gone: bool) -> None:
+    """It is the first step of a build FROM scratch; a stage of ours without a name stands on it."""
+    app.build(STAGES, "ci/deps:1", "--target", "deps")
+    let_time_pass()
+    app.build(STAGES)
+    if gone:
+        assert daemon.ctl("clear", "--dry-run").returncode == 0
+        engine.docker("rmi", BACKEND)
+        engine.docker("image", "prune", "--force")
+    serves(daemon, "ci/deps:1")
+    assert app.build(STAGES).cached > 0
+
+
+def test_base_of_the_stage_that_ours_was_built_upon(engine: Engine, daemon: Daemon, app: App) -> None:
+    engine.import_base("pybase:1", uuid.uuid4().hex)
+    dockerfile = """FROM pybase:1 AS deps
+RUN echo requirements >/installed
+FROM deps AS builder
+COPY src /app/src
+FROM builder
+RUN cp /app/src /app/bundle
+"""
+    app.build(dockerfile, "ci/deps:1", "--target", "deps")
+    app.build(dockerfile, DEV, "--target", "builder")
+    let_time_pass()
+    app.build(dockerfile)
+    serves(daemon)
+    engine.docker("rmi", DEV)
+    serves(daemon, "ci/deps:1")
+    engine.docker("rmi", "ci/deps:1")
+    assert daemon.ctl("clear", "all").returncode == 0
+    assert app.build(dockerfile).cached == 0
 
 
 def facts_of_ours(daemon: Daemon) -> int:

@@ -112,15 +112,25 @@ static inline void host_layers(Host *h, const char *id, const char *layers) {
                 assert_int_equal(prefixes_add(&facts->layers, (uint64_t)*layers), 0);
 }
 
-/* The instructions of its history, one a letter, the oldest first; small letters are its base image's. */
+/* The instructions of its history, one a letter, the oldest first; small letters are its base image's. All of
+ * them are steps of the classic builder if it made the image. */
 static inline void host_history(Host *h, const char *id, const char *steps) {
         ImageFacts *facts = host_facts(h, id);
+        const uint64_t classic =
+                image_kind_is_classic(facts->kind) ? CLASSIC_STEP_YES : CLASSIC_STEP_NO;
 
         facts->n_history = (int64_t)strlen(steps);
         for (; *steps; steps++) {
                 facts->n_base += *steps >= 'a';
                 assert_int_equal(hash_list_add(&facts->steps, (uint64_t)(*steps | 32)), 0);
+                assert_int_equal(hash_list_add(&facts->classic_steps, classic), 0);
         }
+}
+
+/* A name of ours that the image bore. */
+static inline void host_bore(Host *h, const char *id, const char *name) {
+        assert_int_equal(facts_add_release(host_facts(h, id), name), 0);
+        assert_int_equal(facts_add_name(host_facts(h, id), name), 0);
 }
 
 static inline void host_project(Host *h, const char *id, const char *project) {

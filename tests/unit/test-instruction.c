@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "janitor/instruction.h"
+#include "store/facts.h"
 
 static void test_normal(void **state) {
         static const struct {
@@ -67,9 +68,19 @@ static void test_normal(void **state) {
                 { "HEALTHCHECK",
                   { "HEALTHCHECK &{[\"CMD-SHELL\" \"true\"] \"0s\"}",
                     "/bin/sh -c #(nop)  HEALTHCHECK &{[CMD-SHELL true] 0s}" } },
-                { "CMD [\"sleep 100\"]",
+                { "CMD [\"sleep #\"]",
                   { "CMD [\"sleep 100\"]", "/bin/sh -c #(nop)  CMD [\"sleep 100\"]" } },
                 { "WORKDIR /app", { "WORKDIR /app", "/bin/sh -c #(nop) WORKDIR /app" } },
+                /* What the next release has otherwise. */
+                { "WORKDIR /srv/v#",
+                  { "WORKDIR /srv/v12", "/bin/sh -c #(nop) WORKDIR /srv/v13",
+                    "WORKDIR /srv/v2-rc1" } },
+                { "COPY /srv/#/app",
+                  { "COPY src /srv/2026-11-30/app/ # buildkit",
+                    "/bin/sh -c #(nop) COPY dir:1 in /srv/2026-12-01/app " } },
+                { "useradd app-#",
+                  { "/bin/sh -c useradd app-4be1a2c",
+                    "RUN /bin/sh -c useradd app-f00d123 # buildkit" } },
                 /* What a newer base image has otherwise. */
                 { "ENV PYTHON_VERSION",
                   { "ENV PYTHON_VERSION=3.12.7", "ENV PYTHON_VERSION=3.13.1" } },
@@ -79,14 +90,14 @@ static void test_normal(void **state) {
                   { "# debian.sh 'bookworm' '@1731283200'",
                     "# debian.sh 'bookworm' '@1734912000'" } },
                 /* What stays different. */
-                { "echo 1", { "RUN /bin/sh -c echo 1 # buildkit" } },
-                { "echo 2", { "RUN /bin/sh -c echo 2 # buildkit" } },
+                { "echo one", { "RUN /bin/sh -c echo one # buildkit" } },
+                { "echo two", { "RUN /bin/sh -c echo two # buildkit" } },
                 /* Odd ones. */
                 { "", { "", " ", " # buildkit", "#(nop)" } },
                 { "COPY", { "COPY", "COPY # buildkit" } },
                 { "RUNNER", { "RUNNER" } },
                 { "|", { "|" } },
-                { "|1", { "|1" } },
+                { "|#", { "|1" } },
         };
 
         (void)state;
@@ -137,6 +148,52 @@ static void test_may_be_classic(void **state) {
         assert_false(instruction_may_be_classic("ENV A=1", "buildkit.dockerfile.v0"));
 }
 
+/* By the text alone: "what" is what COPY copied. */
+static void test_classic_step(void **state) {
+        static const char copy[] = "/bin/sh -c #(nop) COPY dir:0a in /app ";
+        static const struct {
+                const char *created_by, *comment;
+                uint64_t step;
+        } cases[] = {
+                { "npm ci", "", CLASSIC_STEP_YES },
+                { "|1 V=1 /bin/sh -c make", "", CLASSIC_STEP_YES },
+                { "/bin/sh -c #(nop) WORKDIR /app", "", CLASSIC_STEP_YES },
+                { "/bin/sh -c #(nop)  CMD [\"x\"]", "", CLASSIC_STEP_COMMAND },
+                { "/bin/sh -c #(nop)  ENTRYPOINT [\"x\"]", "", CLASSIC_STEP_COMMAND },
+                { "/bin/sh -c #(nop)  ENV CMD=x", "", CLASSIC_STEP_YES },
+                { "/bin/sh -c #(nop) COPY ", "", CLASSIC_STEP_YES },
+                { "", "", CLASSIC_STEP_NO },
+                { "", "Imported from -", CLASSIC_STEP_NO },
+                { "/bin/sh", "hotfix", CLASSIC_STEP_NO },
+                { "RUN /bin/sh -c make # buildkit", "buildkit.dockerfile.v0", CLASSIC_STEP_NO },
+                { "WORKDIR /app", "", CLASSIC_STEP_NO }, /* kaniko */
+                { "RUN make", "", CLASSIC_STEP_NO },
+        };
+        static const struct {
+                const char *other;
+                bool same, directory;
+        } copies[] = {
+                { "/bin/sh -c #(nop) ADD dir:0a in /other ", true, true },
+                { "/bin/sh -c #(nop) COPY --chown=1:1 dir:0a in /app ", true, true },
+                { "/bin/sh -c #(nop) COPY dir:0b in /app ", false, true },
+                { "/bin/sh -c #(nop) COPY file:0a in /app ", false, false },
+                { "/bin/sh -c #(nop) COPY multi:0a in /app ", false, false },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+                if (instruction_classic_step(cases[i].created_by, cases[i].comment) !=
+                    cases[i].step)
+                        fail_msg("%s (%s)", cases[i].created_by, cases[i].comment);
+        for (size_t i = 0; i < ELEMENTSOF(copies); i++) {
+                uint64_t step = instruction_classic_step(copies[i].other, "");
+
+                assert_true(step >= CLASSIC_STEP_CONTENTS);
+                assert_int_equal((step & CONTENTS_OF_DIRECTORY) != 0, copies[i].directory);
+                assert_int_equal(step == instruction_classic_step(copy, ""), copies[i].same);
+        }
+}
+
 static void test_steps(void **state) {
         static const struct {
                 const char *name, *normal; /* NULL: no instruction */
@@ -146,7 +203,7 @@ static void test_steps(void **state) {
                 { "[2/3] RUN [\"/bin/bash\",\"-c\",\"npm  ci\"]", "npm ci" },
                 { "[2/3] RUN bash -c npm ci", "bash -c npm ci" },
                 { "[2/3] RUN [ -f x ]", "[ -f x ]" },
-                { "[2/3] RUN [1]", "[1]" },
+                { "[2/3] RUN [1]", "[#]" },
                 { "[2/3] RUN []", "" },
                 { "[12/13] COPY --from=builder /app/bundle /app/bundle/", "COPY /app/bundle" },
                 { "[linux/amd64 stage-1 3/3] WORKDIR /app", "WORKDIR /app" },
@@ -216,7 +273,7 @@ int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_normal),         cmocka_unit_test(test_classic),
                 cmocka_unit_test(test_may_be_classic), cmocka_unit_test(test_steps),
-                cmocka_unit_test(test_layers),
+                cmocka_unit_test(test_layers),         cmocka_unit_test(test_classic_step),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

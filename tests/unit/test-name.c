@@ -116,12 +116,47 @@ static void test_too_long(void **state) {
         assert_false(name_matches(longer, "app:1"));
 }
 
+/* Names of one repository whose tags differ in their version alone. */
+static void test_releases(void **state) {
+        static const struct {
+                const char *a, *b;
+                bool same;
+        } cases[] = {
+                { "web:41", "web:42", true },
+                { "web:1.2.0", "web:1.3", true },
+                { "web:1.2-base", "web:1.3-base", true },
+                { "web:1.2-base", "web:1.2-api", false },
+                { "web:2026-11-30", "web:2026-12-01", true },
+                { "web:v1.2", "web:43", true },
+                { "web:latest", "web:latest", true },
+                { "web:latest", "web:v1", true },
+                { "web:4be1a2c", "web:f00d123", true },
+                { "web:release-41", "web:release-42", true },
+                { "localhost:5000/web:1", "localhost:5000/web:2", true },
+                { "web:1", "web-base:1", false },
+                { "web2:1", "web3:1", false },
+                { "web:base", "web:42", false },
+                { "web:base-1", "web:api-1", false },
+                { "web:base", "web:latest", false },
+                { "localhost:5000/web", "localhost:5001/web", false },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                uint64_t a, b;
+
+                assert_int_equal(name_release_hash(cases[i].a, &a), 0);
+                assert_int_equal(name_release_hash(cases[i].b, &b), 0);
+                if ((a == b) != cases[i].same)
+                        fail_msg("\"%s\" and \"%s\"", cases[i].a, cases[i].b);
+        }
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_parts),
-                cmocka_unit_test(test_matches),
-                cmocka_unit_test(test_matches_any),
-                cmocka_unit_test(test_too_long),
+                cmocka_unit_test(test_parts),       cmocka_unit_test(test_matches),
+                cmocka_unit_test(test_matches_any), cmocka_unit_test(test_too_long),
+                cmocka_unit_test(test_releases),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

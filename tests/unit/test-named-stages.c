@@ -85,6 +85,78 @@ static void test_rules(void **state) {
         }
 }
 
+static void set_contents(Host *h, const char *id, uint64_t of_base, const uint64_t *contents,
+                         size_t n) {
+        ImageFacts *facts = host_facts(h, id);
+
+        assert_int_equal(hash_list_add(&facts->classic_steps, of_base), 0);
+        for (size_t i = 0; i < n && contents[i]; i++)
+                assert_int_equal(hash_list_add(&facts->classic_steps, contents[i]), 0);
+        facts->n_history = (int64_t)facts->classic_steps.n;
+}
+
+/* What was made from the same directory as ours, however long before, is a stage; a file alone may be the same in
+ * two applications. */
+static void test_contents(void **state) {
+        enum {
+                FILE_1 = 8,
+                FILE_2 = 16,
+                OTHER = 24,
+                DIRECTORY = 32 + CONTENTS_OF_DIRECTORY,
+                BASE = 40
+        };
+        static const struct {
+                const char *what;
+                uint64_t ours, steps[2];
+                int64_t age_sec;
+                ImageStep step;
+                AmidOurs amid;
+        } cases[] = {
+                { "a file", FILE_1, { FILE_1 }, 5000, STEP_OTHER, AMID_OURS_NAMED_BEFORE },
+                { "another file", FILE_1, { OTHER }, 5000, STEP_OTHER, AMID_OURS_NOT },
+                { "a file of the base image", FILE_1, { BASE }, 5000, STEP_OTHER, AMID_OURS_NOT },
+                { "after ours", FILE_1, { FILE_1 }, 50, STEP_OTHER, AMID_OURS_NOT },
+                { "a file, CMD", FILE_1, { FILE_1 }, 103, STEP_COMMAND, AMID_OURS_NOT },
+                { "a directory, CMD",
+                  DIRECTORY,
+                  { DIRECTORY },
+                  5000,
+                  STEP_COMMAND,
+                  AMID_OURS_NAMED_BEFORE },
+                { "a directory, committed",
+                  DIRECTORY,
+                  { DIRECTORY },
+                  103,
+                  STEP_NONE,
+                  AMID_OURS_NOT },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Host h = host_of_two(cases[i].age_sec, cases[i].step);
+
+                set_contents(&h, "ours", BASE, &cases[i].ours, 1);
+                set_contents(&h, "x", BASE, cases[i].steps, 1);
+                if (observe(&h) != cases[i].amid)
+                        fail_msg("%s", cases[i].what);
+                host_done(&h);
+        }
+        for (int i = 0; i < 2; i++) { /* two files, in two steps of each */
+                static const uint64_t files[] = { FILE_1, FILE_2 };
+                Host h = host_of_two(5000, STEP_COMMAND);
+
+                image(&h, "step", NULL, 5001, STEP_OTHER);
+                strcpy(host_find(&h, "x")->parent_id, "sha256:step");
+                image(&h, "our-step", NULL, 101, STEP_OTHER);
+                strcpy(host_find(&h, "ours")->parent_id, "sha256:our-step");
+                set_contents(&h, "ours", BASE, files, 2);
+                set_contents(&h, "x", BASE, i == 0 ? files : (const uint64_t[]){ FILE_1, FILE_1 },
+                             2);
+                assert_int_equal(observe(&h), i == 0 ? AMID_OURS_NAMED_BEFORE : AMID_OURS_NOT);
+                host_done(&h);
+        }
+}
+
 /* A time of ours that is not known is not the year 1970. */
 static void test_unknown_times(void **state) {
         Host h = host_of_two(103, STEP_OTHER);
@@ -231,9 +303,9 @@ static void test_leaf_asked_once(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_rules),           cmocka_unit_test(test_unknown_times),
-                cmocka_unit_test(test_lost_again),      cmocka_unit_test(test_asked_once),
-                cmocka_unit_test(test_leaf_asked_once),
+                cmocka_unit_test(test_rules),         cmocka_unit_test(test_contents),
+                cmocka_unit_test(test_unknown_times), cmocka_unit_test(test_lost_again),
+                cmocka_unit_test(test_asked_once),    cmocka_unit_test(test_leaf_asked_once),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

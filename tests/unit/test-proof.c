@@ -436,6 +436,42 @@ static void test_assumes(void **state) {
         host_done(&h);
 }
 
+/* An image of BuildKit's upon steps of the classic builder, most likely those of its base image: a clear takes its
+ * name, and names others that it has among the assumptions. */
+static void test_only_its_base_serves(void **state) {
+        static const char *const others[] = { "pinned:1", "watchparty-a:keep", NULL };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(others); i++) {
+                cleanup(strv_done) Strv assumes = STRV_NULL;
+                Host h = host_new();
+                RemainingList list;
+                ClearPlan plan;
+
+                assert_int_equal(strv_add(&h.config.protect, "watchparty-a:keep"), 0);
+                host_image(&h, "a", "watchparty-a:1", NULL, IMAGE_KIND_BUILDKIT);
+                if (others[i])
+                        host_name(&h, "a", others[i]);
+                host_history(&h, "a", "pqA");
+                host_facts(&h, "a")->inline_cache = INLINE_CACHE_NO;
+                host_facts(&h, "a")->ours = true;
+                host_facts(&h, "a")->classic_steps.v[1] = CLASSIC_STEP_YES;
+                plan = host_plan(&h);
+                assert_int_equal(plan.names.n, 1);
+                clear_plan_done(&plan);
+                assert_int_equal(named_images_add(&h.suspects, "watchparty-a:1", host_id("a")), 0);
+                assert_int_equal(
+                        proof_assumes(&h.inventory, &h.config, &h.options, &h.suspects, &assumes),
+                        0);
+                assert_true(!others[i] || strstr(assumes.v[assumes.n - 1], others[i]));
+                assert_null(strstr(assumes.v[assumes.n - 1], "watchparty-a:1"));
+                list = judge(&h); /* the name that is still there */
+                assert_int_equal(list.n, 1);
+                remaining_done(&list);
+                host_done(&h);
+        }
+}
+
 static void test_builder(void **state) {
         Host h = host_new();
         RemainingList list;
@@ -528,6 +564,7 @@ int main(void) {
                 cmocka_unit_test(test_the_unreadable_is_named_once),
                 cmocka_unit_test(test_cleared_with_a_child),
                 cmocka_unit_test(test_assumes),
+                cmocka_unit_test(test_only_its_base_serves),
                 cmocka_unit_test(test_kept_mounts),
                 cmocka_unit_test(test_many),
         };

@@ -198,10 +198,12 @@ static void test_base(void **state) {
                 { "bAB", "bA", false, false, false },
                 { "b", "cA", false, false, false },
                 { "", "bA", false, false, false },
-                { "bA", "bAB", true, false, true, "watchparty-base:2" },
-                /* A release whose Dockerfile became shorter. */
+                { "bA", "bAB", true, false, true, "watchparty-a:2" },
+                { "bA", "bAB", true, false, true, "watchparty-base:web" },
+                /* Releases whose Dockerfile became shorter or longer. */
                 { "bA", "bAB", true, false, false, "watchparty-base:1" },
-                { "bA", "bAB", false, false, false, "watchparty-base:1" },
+                { "bA", "bAB", true, false, false, "watchparty-base:2" },
+                { "bA", "bAB", false, false, false, "watchparty-base:latest" },
         };
 
         (void)state;
@@ -215,7 +217,7 @@ static void test_base(void **state) {
                 host_layers(&h, "child", cases[i].of_child);
                 host_facts(&h, "child")->ours = true;
                 if (cases[i].bore)
-                        assert_int_equal(facts_add_name(host_facts(&h, "child"), cases[i].bore), 0);
+                        host_bore(&h, "child", cases[i].bore);
                 if (cases[i].gone)
                         image_done(&h.inventory.images.v[--h.inventory.images.n]);
                 if (cases[i].used)
@@ -467,6 +469,119 @@ static void test_base_of_stage(void **state) {
         strcpy(host_find(&h, "s1")->parent_id, host_id("s2"));
         assert_int_equal(source_of(&h, "b").base, LOCAL_BASE_NOT);
         host_done(&h);
+}
+
+/*
+ * The classic builder takes steps from the history of an image that cache_from names, whoever wrote its newest
+ * entries. "C": docker commit or BuildKit, "?": a command without a form of its own; the others are steps.
+ */
+static void test_steps_below_the_newest(void **state) {
+        static const struct {
+                const char *what;
+                ImageKind kind;
+                const char *name, *layers, *history, *ours;
+                SourceWay way;
+                Serves serves;
+                bool like_ours;
+        } cases[] = {
+                { "committed, ours", IMAGE_KIND_OTHER, "watchparty-a:41", "iABC", "iABC", "iXY",
+                  SOURCE_CLASSIC_NAME, SERVES_PERHAPS, false },
+                { "committed, like ours", IMAGE_KIND_OTHER, "other:x", "iABC", "iABC", "iAY",
+                  SOURCE_CLASSIC_NAME, SERVES_PERHAPS, true },
+                { "committed, other steps", IMAGE_KIND_OTHER, "other:x", "iABC", "iABC", "iXY",
+                  SOURCE_CLASSIC_NAME, SERVES_PERHAPS, false },
+                { "committed, without a name", IMAGE_KIND_OTHER, NULL, "iABC", "iABC", "iAB",
+                  SOURCE_NONE, SERVES_NOTHING, false },
+                { "committed from an import", IMAGE_KIND_OTHER, "watchparty-a:41", "iC", "iC",
+                  "iXY", SOURCE_NONE, SERVES_NOTHING, false },
+                { "committed from a pulled base image", IMAGE_KIND_OTHER, "watchparty-a:41", "pPC",
+                  "pPC", "pPY", SOURCE_NONE, SERVES_NOTHING, false },
+                { "RUN [...], loaded", IMAGE_KIND_OTHER, "other:x", "i?", "i?", "i?",
+                  SOURCE_CLASSIC_NAME, SERVES_PERHAPS, true },
+                { "RUN [...], other steps", IMAGE_KIND_OTHER, "other:x", "i?", "i?", "iX",
+                  SOURCE_CLASSIC_NAME, SERVES_PERHAPS, false },
+                { "RUN [...], nothing of ours is known", IMAGE_KIND_OTHER, "other:x", "i?", "i?",
+                  NULL, SOURCE_CLASSIC_NAME, SERVES_PERHAPS, false },
+                { "BuildKit, like ours", IMAGE_KIND_BUILDKIT, "watchparty-a:41", "iABC", "iABC",
+                  "iAY", SOURCE_CLASSIC_NAME, SERVES_PERHAPS, true },
+                { "BuildKit, others", IMAGE_KIND_BUILDKIT, "other:x", "iABC", "iABC", "iXY",
+                  SOURCE_CLASSIC_NAME, SERVES_PERHAPS, false },
+                { "BuildKit, ours upon other steps", IMAGE_KIND_BUILDKIT, "watchparty-a:41", "iABC",
+                  "iABC", "iXY", SOURCE_CLASSIC_NAME, SERVES_PERHAPS, false },
+                { "BuildKit, several of ours upon a base image", IMAGE_KIND_BUILDKIT,
+                  "watchparty-a:41", "pQC", "pQC", "pqY", SOURCE_NONE, SERVES_NOTHING, false },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Host h = host_new();
+                ImageFacts *facts;
+                Source source;
+
+                host_image(&h, "pulled", "python:3", NULL, IMAGE_KIND_LOADED);
+                host_layers(&h, "pulled", "pP");
+                host_history(&h, "pulled", "pP");
+                host_image(&h, "x", cases[i].name, NULL, cases[i].kind);
+                host_layers(&h, "x", cases[i].layers);
+                host_history(&h, "x", cases[i].history);
+                facts = host_facts(&h, "x");
+                facts->inline_cache = INLINE_CACHE_NO;
+                /* As count_base_entries() has it: up to the last entry that its builder can't have written. */
+                facts->n_base = strchr(cases[i].history, 'C') ? facts->steps.n : 1;
+                for (size_t k = 0; k < facts->steps.n; k++)
+                        if (!strchr("iC", cases[i].history[k]))
+                                facts->classic_steps.v[k] = CLASSIC_STEP_YES;
+                facts->ours = cases[i].name && strncmp(cases[i].name, "watchparty", 10) == 0;
+                if (cases[i].ours) {
+                        add_remembered(&h, NULL, cases[i].ours);
+                        facts = host_facts(&h, "ours");
+                        facts->classic_steps.v[0] = facts->classic_steps.v[1] = CLASSIC_STEP_YES;
+                }
+                source = source_of(&h, "x");
+                /* As a clear knows it that is about to take its name. */
+                assert_int_equal(named_images_add(&h.suspects, "x", host_id("x")), 0);
+                assert_int_equal(source_of(&h, "x").serves, cases[i].serves);
+                if (source.way != cases[i].way || source.serves != cases[i].serves ||
+                    source.serves_by_rollback_tag != SERVES_NOTHING ||
+                    source.like_ours != cases[i].like_ours)
+                        fail_msg("%s: way %d, serves %d, like ours %d", cases[i].what, source.way,
+                                 source.serves, source.like_ours);
+                host_done(&h);
+        }
+}
+
+/* An image of others that the classic builder made, and that ours was built upon, may be a stage. */
+static void test_below_ours(void **state) {
+        static const struct {
+                const char *parent, *history;
+                ImageKind ours;
+                bool below;
+        } cases[] = {
+                { "base", "bA", IMAGE_KIND_CLASSIC, true },
+                { "base", "bAB", IMAGE_KIND_CLASSIC, true },
+                { "base", "bB", IMAGE_KIND_CLASSIC, false },
+                { "base", "bA", IMAGE_KIND_BUILDKIT, false },
+                { "base", "bABD", IMAGE_KIND_CLASSIC, false },
+                { NULL, "bAB", IMAGE_KIND_CLASSIC, false }, /* loaded, or pulled */
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Host h = host_new();
+                Source source;
+
+                host_image(&h, "base", "base:1", NULL, IMAGE_KIND_OTHER);
+                host_history(&h, "base", "b");
+                host_image(&h, "x", "other:x", cases[i].parent,
+                           cases[i].parent ? IMAGE_KIND_CLASSIC : IMAGE_KIND_LOADED);
+                host_history(&h, "x", cases[i].history);
+                add_remembered(&h, NULL, "babC");
+                host_facts(&h, "ours")->kind = cases[i].ours;
+                source = source_of(&h, "x");
+                if (source.below_ours != cases[i].below || source.like_ours != cases[i].below)
+                        fail_msg("case %zu", i);
+                host_done(&h);
+        }
 }
 
 /* How long a chain is does not matter, nor what an engine answers: a circle is no chain. */
@@ -1009,6 +1124,8 @@ int main(void) {
                 cmocka_unit_test(test_loaded_first_step),
                 cmocka_unit_test(test_ownership),
                 cmocka_unit_test(test_chains),
+                cmocka_unit_test(test_steps_below_the_newest),
+                cmocka_unit_test(test_below_ours),
                 cmocka_unit_test(test_own_steps),
                 cmocka_unit_test(test_versions_of_the_base),
                 cmocka_unit_test(test_repositories_of_the_base),

@@ -35,6 +35,8 @@ static ImageFacts *add_facts(FactSet *facts, unsigned number) {
                 assert_int_equal(prefixes_add(&entry->layers, i), 0);
         for (unsigned i = 0; i < number % 11; i++)
                 assert_int_equal(hash_list_add(&entry->steps, number + i), 0);
+        for (unsigned i = 0; i < number % 11; i++)
+                assert_int_equal(hash_list_add(&entry->classic_steps, i), 0);
         for (unsigned i = 0; i < number % 9; i++)
                 assert_int_equal(hash_list_add(&entry->bases, UINT64_MAX - i), 0);
         for (unsigned i = 0; i < number % 8; i++)
@@ -77,6 +79,7 @@ static void assert_facts_equal(const ImageFacts *stored, const ImageFacts *facts
         assert_int_equal(stored->tagged_here, facts->tagged_here);
         assert_true(stored->project_hash == facts->project_hash);
         assert_hash_lists_equal(&stored->steps, &facts->steps);
+        assert_hash_lists_equal(&stored->classic_steps, &facts->classic_steps);
         assert_hash_lists_equal(&stored->bases, &facts->bases);
         assert_hash_lists_equal(&stored->stages, &facts->stages);
         assert_hash_lists_equal(&stored->names, &facts->names);
@@ -220,14 +223,14 @@ static void test_odd_lists(void **state) {
         (void)state;
         for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
                 cleanup(fact_set_done) FactSet back = { 0 };
-                char sql[256];
+                char sql[320];
 
                 store = store_close(store);
                 snprintf(
                         sql, sizeof(sql),
                         "REPLACE INTO image_facts VALUES (1, 'a', 99, -1, 1, 1, -1, 0, 99, 0, 0, '%s',"
-                        " '', '%s', '', '%s', 0, 99, 0, 0, '%s', 0, 99)",
-                        texts[i], texts[i], texts[i], texts[i]);
+                        " '', '%s', '', '%s', 0, 99, 0, 0, '%s', '%s', 0, 99)",
+                        texts[i], texts[i], texts[i], texts[i], texts[i]);
                 raw(&scratch, sql);
                 store = open_store(&scratch);
                 assert_int_equal(store_read_facts(store, &back, &diag), 0);
@@ -238,6 +241,7 @@ static void test_odd_lists(void **state) {
                 assert_int_equal(back.v[0].layers.n, 0);
                 assert_int_equal(back.v[0].bases.n, 0);
                 assert_int_equal(back.v[0].names.n, 0);
+                assert_int_equal(back.v[0].classic_steps.n, 0);
                 assert_int_equal(back.v[0].needs.n, 0);
         }
 }
