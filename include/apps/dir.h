@@ -59,11 +59,6 @@ int dir_seek(DirReader *reader, int64_t offset) must_check;
 void dir_close(DirReader *reader);
 void dir_done(DirReader *reader);
 
-/* The last component of a path. */
-const char *path_name(const char *path);
-/* Whether the first `n` bytes of a path bear one of the names. */
-bool cache_name_matches(const Strv *names, const char *path, size_t n);
-
 /* Removes the directory `name` and all in it; trash_remove() says the rest. */
 int tree_remove(int parent_fd, const char *name, uint64_t dev, uint64_t ino,
                 const SweepHooks *hooks, SweepFigures *figures) must_check;
@@ -88,3 +83,6 @@ int trash_trusted(int fd, const char *path, uid_t uid, Diag *reterr_diag) must_c
  * errors of trash_choose() for one of those above it. */
 int trash_place(const char *directory, const AppRoot *root, uid_t uid,
                 Diag *reterr_diag) must_check;
+
+/* Whether the first `n` bytes of a path bear one of the names. */
+bool cache_name_matches(const Strv *names, const char *path, size_t n);

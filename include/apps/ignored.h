@@ -52,6 +52,3 @@ bool ignored_has(const Ignored *ignored, const char *path);
 
 /* The character at `*at`, which moves behind it. */
 uint32_t rune_take(const char **at);
-
-/* filepath.Clean, in place, of what is not empty */
-void path_clean(char *path);

@@ -57,9 +57,3 @@ void app_need_done(AppNeed *need);
 static inline void app_need_donep(AppNeed *need) {
         app_need_done(need);
 }
-
-/* -EINVAL where a path, or another text, has a control character. */
-int path_printable(const char *path, Diag *reterr_diag) must_check;
-
-/* Whether `path` is `directory` or below it, by their text. */
-bool path_within(const char *path, const char *directory);

@@ -175,9 +175,3 @@ int trash_remove(int trash_fd, const char *name, uint64_t dev, uint64_t ino,
 /* The same for a cache where it lies, where no trash can be had. -EINVAL: bears no configured name. */
 int cache_remove(const AppRoot *root, const Strv *names, const char *path, uint64_t dev,
                  uint64_t ino, const SweepHooks *hooks, SweepFigures *figures) must_check;
-
-/* Text of a path for a person, malloc'ed, NULL on out of memory: control characters, those that turn
- * the direction of writing, backslashes and bytes that are not UTF-8 as \n, \t, \\ and \xNN; without
- * its middle where it has more than PATH_TEXT_BYTES_MAX bytes. */
-#define PATH_TEXT_BYTES_MAX 1000
-char *path_text(const char *path);

@@ -11,6 +11,7 @@
 #include "apps/dir.h"
 #include "apps/ignored.h"
 #include "base/io.h"
+#include "base/path.h"
 #include "base/text.h"
 
 #define FILE_BYTES_MAX (1U << 20)

@@ -13,6 +13,8 @@
 #include "apps/ignored.h"
 #include "base/array.h"
 #include "base/diag.h"
+#include "base/path.h"
+#include "base/text.h"
 
 #define RUNE_BOM 0xfeffU
 
@@ -160,33 +162,6 @@ static char *trim(char *text) {
                         k = 0;
                 }
         return text;
-}
-
-/* filepath.Clean, in place, of what is not empty */
-void path_clean(char *path) {
-        char *start = path + (*path == '/'), *to = start;
-        char *floor = start; /* ".." takes nothing away before that */
-
-        for (const char *at = path; *at;) {
-                size_t n = strcspn(at, "/");
-                bool up = n == 2 && strncmp(at, "..", 2) == 0;
-
-                if (up && to > floor) {
-                        while (--to > floor && *to != '/')
-                                ;
-                } else if (n > 0 && !(n == 1 && *at == '.') && !(up && start > path)) {
-                        if (to > start)
-                                *to++ = '/';
-                        memmove(to, at, n);
-                        to += n;
-                        if (up)
-                                floor = to;
-                }
-                at += n + (at[n] == '/');
-        }
-        if (to == path)
-                *to++ = '.';
-        *to = '\0';
 }
 
 /* A line, as ignorefile.ReadAll() gives it to patternmatcher.New(): cleaned by both. */

@@ -17,6 +17,7 @@
 
 #include "apps/dir.h"
 #include "apps/places.h"
+#include "base/path.h"
 #include "base/text.h"
 
 /* Deeper directories of a cache are taken to be as those above them. */
@@ -29,24 +30,6 @@ static const struct {
         { "/home", HIDDEN_HOME }, { "/root", HIDDEN_HOME },   { "/run/user", HIDDEN_HOME },
         { "/tmp", HIDDEN_TMP },   { "/var/tmp", HIDDEN_TMP },
 };
-
-int path_printable(const char *path, Diag *reterr_diag) {
-        for (const char *c = path; *c; c += utf8_length(c))
-                if (text_unprintable(c) > 0) {
-                        cleanup_free char *text = path_text(path);
-
-                        return diag_set(reterr_diag, -EINVAL,
-                                        "%s: its path has a control character", text ?: "");
-                }
-        return 0;
-}
-
-bool path_within(const char *path, const char *directory) {
-        size_t n = strlen(directory);
-
-        return strcmp(directory, "/") == 0 ||
-               (strncmp(path, directory, n) == 0 && (path[n] == '/' || path[n] == '\0'));
-}
 
 Hidden need_hidden(const char *path, const char **ret_place) {
         for (size_t i = 0; i < ELEMENTSOF(hidden_places); i++) {

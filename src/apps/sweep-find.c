@@ -17,6 +17,7 @@
 
 #include "apps/dir.h"
 #include "base/array.h"
+#include "base/path.h"
 
 #define OPEN_MAX_LEVELS 32
 /* A level takes 40 bytes and its name: no build finds its way down there. */
@@ -46,12 +47,6 @@ static void search_donep(Search *search) {
                 dir_done(&search->readers[i]);
         free(search->levels);
         free(search->path);
-}
-
-const char *path_name(const char *path) {
-        const char *slash = strrchr(path, '/');
-
-        return slash ? slash + 1 : path;
 }
 
 bool cache_name_valid(const char *name) {

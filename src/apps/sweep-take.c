@@ -16,6 +16,7 @@
 #include <sys/random.h>
 
 #include "apps/dir.h"
+#include "base/path.h"
 
 int trash_trusted(int fd, const char *path, uid_t uid, Diag *reterr_diag) {
         struct stat st;

@@ -21,6 +21,7 @@
 
 #include "base/diag.h"
 #include "base/io.h"
+#include "base/text.h"
 
 #define MESSAGE_MAX 2048
 #define FIELDS_MAX 16

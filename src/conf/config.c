@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "base/io.h"
+#include "base/text.h"
 #include "conf/draft.h"
 
 #define BLANKS " \t"

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "base/image-glob.h"
+#include "base/text.h"
 #include "conf/texts.h"
 
 /* RepositoryNameTotalLengthMax of reference.go, and the tag's 1 + 127 of regexp.go. */

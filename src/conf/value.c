@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/text.h"
 #include "conf/draft.h"
 
 uint64_t size_of(const Size *size, uint64_t whole_bytes) {

@@ -15,6 +15,7 @@
 
 #include "base/span.h"
 #include "base/strv.h"
+#include "base/text.h"
 #include "ctl/client.h"
 #include "wire/frame.h"
 #include "wire/interface.h"

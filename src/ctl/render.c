@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <time.h>
 
+#include "base/text.h"
 #include "ctl/render.h"
 #include "ctl/verb.h"
 

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/span.h"
+#include "base/text.h"
 #include "daemon/methods.h"
 #include "daemon/reply.h"
 #include "wire/interface.h"

@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/span.h"
+#include "base/text.h"
 #include "daemon/jobs.h"
 #include "daemon/receipt-log.h"
 #include "janitor/history.h"

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/path.h"
 #include "base/span.h"
 #include "base/text.h"
 #include "janitor/dropin.h"

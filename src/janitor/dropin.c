@@ -7,6 +7,7 @@
 
 #include "apps/sweep.h"
 #include "base/array.h"
+#include "base/path.h"
 #include "base/text.h"
 #include "base/words.h"
 

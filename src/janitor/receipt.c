@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "base/array.h"
+#include "base/path.h"
 #include "janitor/receipt.h"
 
 const char *const target_names[] = { "all", "docker", "builder", "images", "apps" };

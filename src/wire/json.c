@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "wire/json.h"
 
 /* Elements that each list keeps when lists are first shortened. */

@@ -14,6 +14,7 @@
 
 #include "apps/sweep.h"
 #include "base/io.h"
+#include "base/text.h"
 #include "conf/config.h"
 #include "conf/keys.h"
 

@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "base/path.h"
 #include "base/text.h"
 #include "world.h"
 

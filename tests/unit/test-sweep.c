@@ -25,6 +25,7 @@
 
 #include "apps/dir.h"
 #include "base/array.h"
+#include "base/path.h"
 #include "old-kernel.h"
 #include "test.h"
 
