@@ -11,7 +11,7 @@
  * counts as reached; so does what would take too long to tell, of text made to take long.
  */
 
-#include "apps/sweep.h"
+#include "apps/root.h"
 
 typedef enum Reach {
         REACH_CONTEXT, /* in the build context: COPY may take it into an image */

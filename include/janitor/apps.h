@@ -8,6 +8,7 @@
  */
 
 #include "apps/context.h"
+#include "apps/root.h"
 #include "janitor/mounted.h"
 #include "janitor/receipt.h"
 #include "janitor/reporter.h"

@@ -3,7 +3,7 @@
 
 /* The systemd drop-in that lets wpcached.service get at the configured applications. */
 
-#include "apps/need.h"
+#include "apps/sandbox.h"
 #include "conf/config.h"
 
 #define DROPIN_PATH "/etc/systemd/system/wpcached.service.d/50-apps.conf"

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "apps/context.h"
+#include "apps/quarantine.h"
 #include "conf/config.h"
 #include "docker/model.h"
 #include "store/store.h"

@@ -9,10 +9,10 @@
 #include <string.h>
 
 #include "apps/dir.h"
-#include "apps/ignored.h"
 #include "base/io.h"
 #include "base/path.h"
 #include "base/text.h"
+#include "ignore-internal.h"
 
 #define FILE_BYTES_MAX (1U << 20)
 

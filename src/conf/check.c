@@ -13,7 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "apps/dir.h"
+#include "apps/marker.h"
+#include "apps/root.h"
 #include "base/bytes.h"
 #include "base/span.h"
 #include "conf/draft.h"

@@ -12,7 +12,8 @@
 #include <string.h>
 #include <sys/un.h>
 
-#include "apps/sweep.h"
+#include "apps/find.h"
+#include "apps/marker.h"
 #include "conf/texts.h"
 
 #define PATH_TEXT_MAX (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)

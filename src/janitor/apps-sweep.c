@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "apps/remove.h"
+#include "apps/trash.h"
 #include "base/bytes.h"
 #include "base/index.h"
 #include "base/span.h"

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "apps/quarantine.h"
+#include "apps/trash.h"
 #include "base/array.h"
 #include "base/path.h"
 #include "base/text.h"

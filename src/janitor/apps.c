@@ -9,6 +9,12 @@
 
 #include <string.h>
 
+#include "apps/dir.h"
+#include "apps/find.h"
+#include "apps/marker.h"
+#include "apps/measure.h"
+#include "apps/quarantine.h"
+#include "apps/root.h"
 #include "base/array.h"
 #include "base/path.h"
 #include "base/span.h"
@@ -137,7 +143,7 @@ static int open_app(const Config *config, App *app, AppsLook *look) {
 
         diag = DIAG_NULL;
         lineage_read(app->root.fd, &app->lineage);
-        r = app_path(&app->root, &app->path);
+        r = dir_path(app->root.fd, &app->path);
         if (r < 0 && r != -ENOMEM) { /* it is moved about, or its path is too long */
                 app_close(&app->root);
                 return refuse(config, app, look, r);

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "apps/sweep.h"
+#include "apps/sysdirs.h"
 #include "base/array.h"
 #include "base/path.h"
 #include "base/text.h"

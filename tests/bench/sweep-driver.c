@@ -7,7 +7,11 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "apps/sweep.h"
+#include "apps/find.h"
+#include "apps/quarantine.h"
+#include "apps/remove.h"
+#include "apps/root.h"
+#include "apps/trash.h"
 #include "base/array.h"
 #include "base/span.h"
 

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "apps/sweep.h"
+#include "apps/find.h"
 #include "base/io.h"
 #include "base/text.h"
 #include "conf/config.h"

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "apps/context.h"
+#include "apps/root.h"
 #include "base/io.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "apps/sweep.h"
+#include "apps/marker.h"
 #include "base/io.h"
 #include "conf/keys.h"
 #include "conf/texts.h"

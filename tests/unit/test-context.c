@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "apps/root.h"
 #include "base/diag.h"
 #include "base/io.h"
 #include "base/text.h"

@@ -5,7 +5,7 @@
  * is on the applications' mount. Needs root.
  */
 
-#include "apps/need.h"
+#include "apps/sandbox.h"
 
 #include <fcntl.h>
 #include <ftw.h>
@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "apps/sysdirs.h"
 #include "base/path.h"
 #include "base/text.h"
 #include "world.h"

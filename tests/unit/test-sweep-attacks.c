@@ -8,8 +8,6 @@
  * nothing. Twice, as in test-sweep.c. Needs root, for a mount namespace and for a user to be hostile to.
  */
 
-#include "apps/sweep.h"
-
 #include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -22,6 +20,11 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "apps/find.h"
+#include "apps/quarantine.h"
+#include "apps/remove.h"
+#include "apps/root.h"
+#include "apps/trash.h"
 #include "base/array.h"
 #include "base/io.h"
 #include "old-kernel.h"

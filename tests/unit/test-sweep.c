@@ -6,8 +6,6 @@
  * own, so that mounts can be made; what only root can do is skipped for others.
  */
 
-#include "apps/sweep.h"
-
 #include <fcntl.h>
 #include <ftw.h>
 #include <linux/fs.h>
@@ -23,7 +21,13 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
-#include "apps/dir.h"
+#include "apps/find.h"
+#include "apps/marker.h"
+#include "apps/measure.h"
+#include "apps/quarantine.h"
+#include "apps/remove.h"
+#include "apps/root.h"
+#include "apps/trash.h"
 #include "base/array.h"
 #include "base/path.h"
 #include "old-kernel.h"

@@ -5,7 +5,7 @@
  * own files in are never opened for a trash's sake: caches are removed where they lie then.
  */
 
-#include "apps/need.h"
+#include "apps/sandbox.h"
 
 #include <fcntl.h>
 #include <grp.h>
@@ -16,35 +16,13 @@
 #include <sys/wait.h>
 
 #include "apps/dir.h"
-#include "apps/places.h"
+#include "apps/find.h"
+#include "apps/trash.h"
 #include "base/path.h"
 #include "base/text.h"
 
 /* Deeper directories of a cache are taken to be as those above them. */
 #define DEPTH_MAX 64
-
-static const struct {
-        const char *path;
-        Hidden hidden;
-} hidden_places[] = {
-        { "/home", HIDDEN_HOME }, { "/root", HIDDEN_HOME },   { "/run/user", HIDDEN_HOME },
-        { "/tmp", HIDDEN_TMP },   { "/var/tmp", HIDDEN_TMP },
-};
-
-Hidden need_hidden(const char *path, const char **ret_place) {
-        for (size_t i = 0; i < ELEMENTSOF(hidden_places); i++) {
-                const char *place = hidden_places[i].path;
-                char real[PATH_MAX];
-
-                if (!path_within(path, place) &&
-                    !(realpath(place, real) && path_within(path, real)))
-                        continue;
-                if (ret_place)
-                        *ret_place = place;
-                return hidden_places[i].hidden;
-        }
-        return HIDDEN_NOT;
-}
 
 /* A path as far as it is there. */
 typedef struct Place {

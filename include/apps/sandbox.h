@@ -11,6 +11,7 @@
 
 #include <sys/types.h>
 
+#include "apps/sysdirs.h"
 #include "base/diag.h"
 #include "base/strv.h"
 
@@ -22,15 +23,6 @@ typedef struct ServiceUser {
         gid_t *groups; /* supplementary ones; borrowed */
         size_t n_groups;
 } ServiceUser;
-
-typedef enum Hidden {
-        HIDDEN_NOT,
-        HIDDEN_HOME, /* by ProtectHome= */
-        HIDDEN_TMP,  /* by PrivateTmp= */
-} Hidden;
-
-/* What hides a path without symlinks. `ret_place` may be NULL: the directory that is hidden, borrowed. */
-Hidden need_hidden(const char *path, const char **ret_place);
 
 typedef struct AppNeed {
         char *path;       /* to be writable: the root, or a directory that holds its trash, too */

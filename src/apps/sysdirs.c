@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "apps/places.h"
+#include "apps/sysdirs.h"
 
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "apps/dir.h"
+#include "base/path.h"
 
 static const struct {
         const char *path;
@@ -89,4 +90,27 @@ bool place_path_is(const char *path, unsigned marks) {
                         return true;
         }
         return false;
+}
+
+static const struct {
+        const char *path;
+        Hidden hidden;
+} hidden_places[] = {
+        { "/home", HIDDEN_HOME }, { "/root", HIDDEN_HOME },   { "/run/user", HIDDEN_HOME },
+        { "/tmp", HIDDEN_TMP },   { "/var/tmp", HIDDEN_TMP },
+};
+
+Hidden need_hidden(const char *path, const char **ret_place) {
+        for (size_t i = 0; i < ELEMENTSOF(hidden_places); i++) {
+                const char *place = hidden_places[i].path;
+                char real[PATH_MAX];
+
+                if (!path_within(path, place) &&
+                    !(realpath(place, real) && path_within(path, real)))
+                        continue;
+                if (ret_place)
+                        *ret_place = place;
+                return hidden_places[i].hidden;
+        }
+        return HIDDEN_NOT;
 }

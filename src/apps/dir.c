@@ -12,6 +12,7 @@
 #include "apps/dir.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
@@ -234,4 +235,20 @@ void dir_done(DirReader *reader) {
         dir_close(reader);
         free(reader->buffer);
         *reader = DIR_READER_NULL;
+}
+
+int dir_path(int fd, char **ret) {
+        char link[64], path[PATH_MAX];
+        ssize_t n;
+
+        snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+        n = readlink(link, path, sizeof(path));
+        if (n < 0)
+                return -errno;
+        if ((size_t)n == sizeof(path))
+                return -ENAMETOOLONG;
+        if (n == 0 || *path != '/') /* out of reach from our root directory */
+                return -ENOENT;
+        *ret = strndup(path, (size_t)n);
+        return *ret ? 0 : -ENOMEM;
 }

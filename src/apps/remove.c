@@ -10,7 +10,7 @@
  * in a further pass. So depth costs nothing but renames, and memory is bounded.
  */
 
-#include "apps/sweep.h"
+#include "apps/remove.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -19,6 +19,8 @@
 #include <sys/random.h>
 
 #include "apps/dir.h"
+#include "apps/find.h"
+#include "base/path.h"
 
 #define LEVELS_MAX 64
 #define SWAPS_MAX 16   /* how often one name may be something else than a moment before */
@@ -352,4 +354,11 @@ int tree_remove(int parent_fd, const char *name, uint64_t dev, uint64_t ino,
         if (r == 0)
                 r = open_top(&removal, parent_fd, name, dev, ino);
         return r < 0 ? r : remove_levels(&removal);
+}
+
+int cache_remove(const AppRoot *root, const Strv *names, const char *path, uint64_t dev,
+                 uint64_t ino, const SweepHooks *hooks, SweepFigures *figures) {
+        cleanup_close int fd = cache_open_holder(root, names, path);
+
+        return fd < 0 ? fd : tree_remove(fd, path_name(path), dev, ino, hooks, figures);
 }

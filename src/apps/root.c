@@ -6,7 +6,7 @@
  * each directory on the way, since a path may call "/" anything.
  */
 
-#include "apps/sweep.h"
+#include "apps/root.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -16,8 +16,7 @@
 #include <sys/statvfs.h>
 
 #include "apps/dir.h"
-#include "apps/need.h"
-#include "apps/places.h"
+#include "apps/sysdirs.h"
 
 #define LINKS_MAX 40
 #define UID_PERSON_MIN 1000 /* accounts below may well live in the application they run */
@@ -297,45 +296,6 @@ void app_close(AppRoot *root) {
         *root = APP_ROOT_NULL;
 }
 
-#define GIT ".git" /* a directory, or the file of a worktree or submodule */
-
-const char *const *app_markers(void) {
-        static const char *const markers[] = {
-                "package.json",
-                "pyproject.toml",
-                "manage.py",
-                "requirements.txt",
-                "setup.py",
-                "Pipfile",
-                "Dockerfile",
-                "compose.yaml",
-                "compose.yml",
-                "docker-compose.yml",
-                "composer.json",
-                "Gemfile",
-                "docker-compose.yaml",
-                "go.mod",
-                "Cargo.toml",
-                "pom.xml",
-                GIT,
-                NULL,
-        };
-
-        return markers;
-}
-
-const char *app_marker(const AppRoot *root) {
-        for (const char *const *marker = app_markers(); *marker; marker++) {
-                struct stat st;
-
-                if (fstatat(root->fd, *marker, &st, AT_SYMLINK_NOFOLLOW) < 0)
-                        continue;
-                if (S_ISREG(st.st_mode) || (S_ISDIR(st.st_mode) && strcmp(*marker, GIT) == 0))
-                        return *marker;
-        }
-        return NULL;
-}
-
 bool app_is_empty(const AppRoot *root) {
         DirReader reader = DIR_READER_NULL;
         const struct dirent64 *entry;
@@ -348,8 +308,4 @@ bool app_is_empty(const AppRoot *root) {
                 while (r > 0 && strcmp(entry->d_name, "lost+found") == 0);
         dir_done(&reader);
         return r == 0;
-}
-
-int app_path(const AppRoot *root, char **ret) {
-        return dir_path(root->fd, ret);
 }

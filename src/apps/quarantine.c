@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Out of the way by a rename. The parent is held by a descriptor, but the entry may be swapped up to
+ * the very rename; rename(2) follows no link, so what is moved at worst is something else of that
+ * name, out of that directory. What was moved is looked at in the trash, where nobody else can swap
+ * it any more, and goes back where it came from unless it is what was found.
+ */
+
+#include "apps/quarantine.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "apps/dir.h"
+#include "apps/find.h"
+#include "base/path.h"
+
+int cache_check(const AppRoot *root, const char *path) {
+        cleanup_close int fd = cache_open_parent(root, path);
+
+        if (fd < 0)
+                return fd;
+        if (faccessat(fd, ".", W_OK | X_OK, AT_EACCESS) < 0)
+                return -errno;
+        /* a directory that gets another parent is written to, as it has ".." in it */
+        if (faccessat(fd, path_name(path), W_OK, AT_EACCESS | AT_SYMLINK_NOFOLLOW) < 0)
+                return -errno;
+        return 0;
+}
+
+static int rename_new(int from_fd, const char *from, int to_fd, const char *to) {
+        return renameat2(from_fd, from, to_fd, to, RENAME_NOREPLACE) < 0 ? -errno : 0;
+}
+
+static int take(const AppRoot *root, const Strv *names, int trash_fd, const CacheTake *cache) {
+        cleanup_close int fd = cache_open_holder(root, names, cache->path);
+        const char *name = path_name(cache->path);
+        struct statx stx;
+        int r;
+
+        if (fd < 0)
+                return fd;
+        r = entry_stat(fd, name, &stx);
+        if (r < 0)
+                return r;
+        if (!entry_is_directory(&stx, cache->dev, cache->ino))
+                return -ESTALE;
+
+        r = rename_new(fd, name, trash_fd, cache->name);
+        if (r == -EACCES && dir_permit(fd, name) == 0)
+                r = rename_new(fd, name, trash_fd, cache->name);
+        if (r < 0)
+                return r;
+        r = entry_stat(trash_fd, cache->name, &stx);
+        if (r == 0 && entry_is_directory(&stx, cache->dev, cache->ino))
+                return 0;
+        return rename_new(trash_fd, cache->name, fd, name) < 0 ? -EEXIST : -ESTALE;
+}
+
+static int random_name(char ret[static TRASH_NAME_MAX]) {
+        uint64_t random[2];
+
+        if (getrandom(random, sizeof(random), 0) < 0) /* so few bytes are never cut short */
+                return -errno;
+        snprintf(ret, TRASH_NAME_MAX, "%016" PRIx64 "%016" PRIx64, random[0], random[1]);
+        return 0;
+}
+
+int cache_take(const AppRoot *root, const Strv *names, int trash_fd, CacheTake *takes, size_t n,
+               int (*store)(void *userdata, const CacheTake *takes, size_t n), void *userdata) {
+        int r;
+
+        for (size_t i = 0; i < n; i++) {
+                r = random_name(takes[i].name);
+                if (r < 0)
+                        return r;
+        }
+        r = store(userdata, takes, n);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < n; i++)
+                takes[i].result = take(root, names, trash_fd, &takes[i]);
+        return 0;
+}
