@@ -8,16 +8,16 @@
 
 #define TRASH_NAME_MAX 33 /* NUL included */
 
-typedef struct CacheTake {
+typedef struct CacheQuarantine {
         const char *path; /* as found */
         uint64_t dev, ino;
         char name[TRASH_NAME_MAX]; /* in the trash */
         int result;
-} CacheTake;
+} CacheQuarantine;
 
 /* Whether the daemon's rights allow to rename a cache: 0, or the error that the rename would end
  * with. */
-int cache_check(const AppRoot *root, const char *path) must_check;
+int cache_quarantine_check(const AppRoot *root, const char *path) must_check;
 
 /*
  * Renames caches into the trash. `store` is called once, with every name set, before anything is
@@ -31,6 +31,6 @@ int cache_check(const AppRoot *root, const char *path) must_check;
  *            it could not be put back: it stays in the trash as `name` and is never removed
  *   or the error of the rename, which changed nothing: -EXDEV, -EBUSY (a mount), -EACCES, -EROFS ...
  */
-int cache_take(const AppRoot *root, const Strv *names, int trash_fd, CacheTake *takes, size_t n,
-               int (*store)(void *userdata, const CacheTake *takes, size_t n),
-               void *userdata) must_check;
+int cache_quarantine(const AppRoot *root, const Strv *names, int trash_fd, CacheQuarantine *takes,
+                     size_t n, int (*store)(void *userdata, const CacheQuarantine *takes, size_t n),
+                     void *userdata) must_check;

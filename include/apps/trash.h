@@ -42,8 +42,8 @@ int trash_check(int fd, const char *path, const AppRoot *root, Diag *reterr_diag
 int trash_trusted(int fd, const char *path, uid_t uid, Diag *reterr_diag) must_check;
 
 /*
- * Removes a directory that cache_take() put into the trash, in this process or an earlier one.
- * -EINVAL: not a name that cache_take() makes. Otherwise as tree_remove().
+ * Removes a directory that cache_quarantine() put into the trash, in this process or an earlier one.
+ * -EINVAL: not a name that cache_quarantine() makes. Otherwise as tree_remove().
  */
 int trash_remove(int trash_fd, const char *name, uint64_t dev, uint64_t ino,
                  const SweepHooks *hooks, SweepFigures *figures) must_check;

@@ -19,7 +19,7 @@
 #include "apps/find.h"
 #include "base/path.h"
 
-int cache_check(const AppRoot *root, const char *path) {
+int cache_quarantine_check(const AppRoot *root, const char *path) {
         cleanup_close int fd = cache_open_parent(root, path);
 
         if (fd < 0)
@@ -36,7 +36,8 @@ static int rename_new(int from_fd, const char *from, int to_fd, const char *to) 
         return renameat2(from_fd, from, to_fd, to, RENAME_NOREPLACE) < 0 ? -errno : 0;
 }
 
-static int take(const AppRoot *root, const Strv *names, int trash_fd, const CacheTake *cache) {
+static int take(const AppRoot *root, const Strv *names, int trash_fd,
+                const CacheQuarantine *cache) {
         cleanup_close int fd = cache_open_holder(root, names, cache->path);
         const char *name = path_name(cache->path);
         struct statx stx;
@@ -70,8 +71,9 @@ static int random_name(char ret[static TRASH_NAME_MAX]) {
         return 0;
 }
 
-int cache_take(const AppRoot *root, const Strv *names, int trash_fd, CacheTake *takes, size_t n,
-               int (*store)(void *userdata, const CacheTake *takes, size_t n), void *userdata) {
+int cache_quarantine(const AppRoot *root, const Strv *names, int trash_fd, CacheQuarantine *takes,
+                     size_t n, int (*store)(void *userdata, const CacheQuarantine *takes, size_t n),
+                     void *userdata) {
         int r;
 
         for (size_t i = 0; i < n; i++) {

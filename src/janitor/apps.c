@@ -263,7 +263,7 @@ static int on_found(void *userdata, const Cache *cache) {
         default:
                 break;
         }
-        r = search->options->predict ? cache_check(&search->app->root, cache->path) : 0;
+        r = search->options->predict ? cache_quarantine_check(&search->app->root, cache->path) : 0;
         if (r < 0) {
                 reason = text_format("cannot be cleared: %s", error_text(r));
                 if (!reason || dropin_remedy(search->config, object, r, &remedy) < 0)

@@ -16,7 +16,7 @@
 #include "base/span.h"
 
 typedef struct Takes {
-        CacheTake *v;
+        CacheQuarantine *v;
         size_t n, size;
 } Takes;
 
@@ -27,12 +27,13 @@ static int on_found(void *userdata, const Cache *cache) {
                 return 0;
         if (array_grow(takes->v, takes->n, takes->size) < 0)
                 return -ENOMEM;
-        takes->v[takes->n] =
-                (CacheTake){ .path = strdup(cache->path), .dev = cache->dev, .ino = cache->ino };
+        takes->v[takes->n] = (CacheQuarantine){ .path = strdup(cache->path),
+                                                .dev = cache->dev,
+                                                .ino = cache->ino };
         return takes->v[takes->n++].path ? 0 : -ENOMEM;
 }
 
-static int store_nothing(void *userdata, const CacheTake *takes, size_t n) {
+static int store_nothing(void *userdata, const CacheQuarantine *takes, size_t n) {
         (void)userdata, (void)takes, (void)n;
         return 0;
 }
@@ -67,7 +68,8 @@ static int sweep(const char *root_path, const char *trash_path, const char *name
                 r = cache_find(&root, &names, &hooks);
         found = since(begin_usec);
         if (r == 0)
-                r = cache_take(&root, &names, trash_fd, takes.v, takes.n, store_nothing, NULL);
+                r = cache_quarantine(&root, &names, trash_fd, takes.v, takes.n, store_nothing,
+                                     NULL);
         clean = since(begin_usec);
         for (size_t i = 0; r == 0 && i < takes.n; i++) {
                 r = takes.v[i].result;

@@ -287,7 +287,7 @@ typedef struct Side {
         AppRoot root;
         int trash_fd;
         Strv names;
-        CacheTake *takes;
+        CacheQuarantine *takes;
         size_t n, size;
         /* what was seen of the child */
         unsigned n_rounds, n_taken, n_no_caches, n_swapped, n_gone, n_kept, n_remaining;
@@ -302,13 +302,14 @@ static int on_found(void *userdata, const Cache *cache) {
                 return 0;
         }
         assert_int_equal(array_grow(side->takes, side->n, side->size), 0);
-        side->takes[side->n] =
-                (CacheTake){ .path = strdup(cache->path), .dev = cache->dev, .ino = cache->ino };
+        side->takes[side->n] = (CacheQuarantine){ .path = strdup(cache->path),
+                                                  .dev = cache->dev,
+                                                  .ino = cache->ino };
         assert_non_null(side->takes[side->n++].path);
         return 0;
 }
 
-static int store_nothing(void *userdata, const CacheTake *takes, size_t n) {
+static int store_nothing(void *userdata, const CacheQuarantine *takes, size_t n) {
         (void)userdata, (void)takes, (void)n;
         return 0;
 }
@@ -335,11 +336,11 @@ static void round_by_trash(Side *side) {
         SweepHooks hooks = { .remaining = on_remaining, .userdata = side };
 
         find(side);
-        assert_int_equal(cache_take(&side->root, &side->names, side->trash_fd, side->takes, side->n,
-                                    store_nothing, NULL),
+        assert_int_equal(cache_quarantine(&side->root, &side->names, side->trash_fd, side->takes,
+                                          side->n, store_nothing, NULL),
                          0);
         for (size_t i = 0; i < side->n; i++) {
-                const CacheTake *taken = &side->takes[i];
+                const CacheQuarantine *taken = &side->takes[i];
                 int r = taken->result;
 
                 side->n_taken += r == 0;
@@ -365,7 +366,7 @@ static void round_in_place(Side *side) {
 
         find(side);
         for (size_t i = 0; i < side->n; i++) {
-                const CacheTake *found = &side->takes[i];
+                const CacheQuarantine *found = &side->takes[i];
                 int r = cache_remove(&side->root, &side->names, found->path, found->dev, found->ino,
                                      &hooks, &side->figures);
 

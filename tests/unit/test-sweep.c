@@ -447,7 +447,7 @@ static void test_path_text(void **state) {
 
 typedef struct Finds {
         Strv lines;
-        CacheTake *takes;
+        CacheQuarantine *takes;
         size_t n, size;
         size_t n_steps, last_step;
         const char *from, *to; /* what is renamed at `last_step`, instead of an end */
@@ -468,8 +468,9 @@ static inline void finds_add(Finds *finds, const Cache *cache) {
         if (cache->kind != CACHE_DIRECTORY)
                 return;
         assert_int_equal(array_grow(finds->takes, finds->n, finds->size), 0);
-        finds->takes[finds->n] =
-                (CacheTake){ .path = strdup(cache->path), .dev = cache->dev, .ino = cache->ino };
+        finds->takes[finds->n] = (CacheQuarantine){ .path = strdup(cache->path),
+                                                    .dev = cache->dev,
+                                                    .ino = cache->ino };
         assert_non_null(finds->takes[finds->n++].path);
 }
 
@@ -708,22 +709,22 @@ static void on_remaining(void *userdata, const char *path, int error) {
         ok(strv_add(&removed->remaining, line));
 }
 
-static int store_nothing(void *userdata, const CacheTake *takes, size_t n) {
+static int store_nothing(void *userdata, const CacheQuarantine *takes, size_t n) {
         (void)userdata, (void)takes, (void)n;
         return 0;
 }
 
 /* Takes the one cache that `names` finds. */
-static CacheTake take_one(const char *text, int trash_fd) {
+static CacheQuarantine take_one(const char *text, int trash_fd) {
         cleanup(app_close) AppRoot root = open_root();
         cleanup(finds_done) Finds finds = { 0 };
         cleanup(strv_done) Strv names = names_of(text);
-        CacheTake taken;
+        CacheQuarantine taken;
 
         assert_int_equal(find(text, &finds), 0);
         assert_int_equal(finds.n, 1);
-        assert_int_equal(cache_take(&root, &names, trash_fd, finds.takes, 1, store_nothing, NULL),
-                         0);
+        assert_int_equal(
+                cache_quarantine(&root, &names, trash_fd, finds.takes, 1, store_nothing, NULL), 0);
         taken = finds.takes[0];
         taken.path = NULL;
         assert_int_equal(taken.result, 0);
@@ -731,7 +732,7 @@ static CacheTake take_one(const char *text, int trash_fd) {
         return taken;
 }
 
-static int remove_taken(int trash_fd, const CacheTake *taken, Removed *removed) {
+static int remove_taken(int trash_fd, const CacheQuarantine *taken, Removed *removed) {
         SweepHooks hooks = { .step = on_step, .remaining = on_remaining, .userdata = removed };
 
         return trash_remove(trash_fd, taken->name, taken->dev, taken->ino, &hooks,
@@ -759,7 +760,7 @@ static SweepFigures sweep_all(const char *names) {
         cleanup(app_close) AppRoot root = open_root();
         cleanup(removed_done) Removed removed = { 0 };
         cleanup_close int trash_fd = open_trash(&root);
-        CacheTake taken = take_one(names, trash_fd);
+        CacheQuarantine taken = take_one(names, trash_fd);
 
         assert_int_equal(remove_taken(trash_fd, &taken, &removed), 0);
         assert_int_equal(removed.remaining.n, 0);
@@ -793,9 +794,9 @@ static void test_find_deep(void **state) {
                 cleanup(strv_done) Strv names = names_of(".next");
                 cleanup_close int trash_fd = open_trash(&root);
 
-                assert_int_equal(
-                        cache_take(&root, &names, trash_fd, finds.takes, 2, store_nothing, NULL),
-                        0);
+                assert_int_equal(cache_quarantine(&root, &names, trash_fd, finds.takes, 2,
+                                                  store_nothing, NULL),
+                                 0);
                 assert_int_equal(finds.takes[0].result, 0);
                 assert_int_equal(finds.takes[1].result, 0);
         }
@@ -959,7 +960,7 @@ static void test_immutable(void **state) {
         cleanup(removed_done) Removed removed = { 0 }, again = { 0 };
         cleanup_close int trash_fd = open_trash(&root);
         cleanup_free char *path = NULL, *top = NULL, *in_directory = NULL;
-        CacheTake taken;
+        CacheQuarantine taken;
 
         (void)state;
         need_root();
@@ -994,7 +995,7 @@ static void test_mounts_in_a_cache(void **state) {
         cleanup(app_close) AppRoot root = open_root();
         cleanup(removed_done) Removed removed = { 0 }, again = { 0 };
         cleanup_close int trash_fd = open_trash(&root);
-        CacheTake taken;
+        CacheQuarantine taken;
         char path[3][128];
 
         (void)state;
@@ -1067,7 +1068,7 @@ static void test_others_keep_writing(void **state) {
         cleanup(removed_done) Removed removed = { 0 };
         cleanup_close int trash_fd = open_trash(&root);
         cleanup_free char *path = NULL;
-        CacheTake taken;
+        CacheQuarantine taken;
 
         (void)state;
         make_file("root/.next/a/x", 1);
@@ -1086,7 +1087,7 @@ static void test_removal_is_ended(void **state) {
         cleanup(app_close) AppRoot root = open_root();
         cleanup(removed_done) Removed removed = { .last_step = 3 };
         cleanup_close int trash_fd = open_trash(&root);
-        CacheTake taken;
+        CacheQuarantine taken;
 
         (void)state;
         for (int i = 0; i < 9; i++) {
@@ -1108,7 +1109,7 @@ static void test_left_overs(void **state) {
         cleanup(app_close) AppRoot root = open_root();
         cleanup(removed_done) Removed removed = { 0 };
         cleanup_close int trash_fd = open_trash(&root);
-        CacheTake taken, other;
+        CacheQuarantine taken, other;
         char path[128];
 
         (void)state;
@@ -1150,7 +1151,7 @@ typedef struct Swap {
 } Swap;
 
 /* The last moment before the rename that a test can choose. */
-static int swap(void *userdata, const CacheTake *takes, size_t n) {
+static int swap(void *userdata, const CacheQuarantine *takes, size_t n) {
         Swap *swap = userdata;
 
         swap->n_calls++;
@@ -1197,8 +1198,9 @@ static void test_take_what_was_swapped(void **state) {
                         cleanup(app_close) AppRoot root = open_root();
                         cleanup_close int trash_fd = open_trash(&root);
 
-                        assert_int_equal(
-                                cache_take(&root, &names, trash_fd, finds.takes, 1, swap, &one), 0);
+                        assert_int_equal(cache_quarantine(&root, &names, trash_fd, finds.takes, 1,
+                                                          swap, &one),
+                                         0);
                 }
                 assert_int_equal(one.n_calls, 1);
                 assert_int_equal(finds.takes[0].result, cases[i].result);
@@ -1215,7 +1217,7 @@ static void test_take_is_refused(void **state) {
         cleanup(app_close) AppRoot root = open_root();
         cleanup(strv_done) Strv names = names_of(".next, a/b");
         cleanup_close int trash_fd = open_trash(&root);
-        CacheTake takes[] = {
+        CacheQuarantine takes[] = {
                 { .path = "src" },        { .path = ".next/x" }, { .path = "../root/.next" },
                 { .path = "/etc/.next" }, { .path = "" },        { .path = "src/../.next" },
                 { .path = "src/a/b" },    { .path = "b" },       { .path = "." },
@@ -1229,9 +1231,9 @@ static void test_take_is_refused(void **state) {
         make_file("root/.next/x/y", 1);
         make_file("root/src/a/b/x", 1);
         ok(stat("root/.next", &st));
-        assert_int_equal(
-                cache_take(&root, &names, trash_fd, takes, ELEMENTSOF(takes), store_nothing, NULL),
-                0);
+        assert_int_equal(cache_quarantine(&root, &names, trash_fd, takes, ELEMENTSOF(takes),
+                                          store_nothing, NULL),
+                         0);
         for (size_t i = 0; i < ELEMENTSOF(takes); i++) {
                 if (takes[i].result != -EINVAL)
                         fail_msg("'%s': %d", takes[i].path, takes[i].result);
@@ -1241,8 +1243,8 @@ static void test_take_is_refused(void **state) {
         }
 
         /* nothing is renamed that could not be stored */
-        takes[0] = (CacheTake){ .path = ".next", .dev = st.st_dev, .ino = st.st_ino };
-        assert_int_equal(cache_take(&root, &names, trash_fd, takes, 1, swap, &never), -EIO);
+        takes[0] = (CacheQuarantine){ .path = ".next", .dev = st.st_dev, .ino = st.st_ino };
+        assert_int_equal(cache_quarantine(&root, &names, trash_fd, takes, 1, swap, &never), -EIO);
         assert_true(exists("root/.next/x/y"));
         assert_int_equal(figures.n_files, 0);
 }
@@ -1262,8 +1264,8 @@ static void test_take_over_mounts(void **state) {
         ok(mount("root/src", "root/src", NULL, MS_BIND, NULL));
         make_file("kept/x", 1);
         ok(mount("kept", "root/.next", NULL, MS_BIND, NULL));
-        assert_int_equal(cache_take(&root, &names, trash_fd, finds.takes, 2, store_nothing, NULL),
-                         0);
+        assert_int_equal(
+                cache_quarantine(&root, &names, trash_fd, finds.takes, 2, store_nothing, NULL), 0);
         for (size_t i = 0; i < 2; i++)
                 assert_int_equal(finds.takes[i].result,
                                  strchr(finds.takes[i].path, '/') ? -EXDEV : -ESTALE);
