@@ -46,4 +46,4 @@ int trash_trusted(int fd, const char *path, uid_t uid, Diag *reterr_diag) must_c
  * -EINVAL: not a name that cache_quarantine() makes. Otherwise as tree_remove().
  */
 int trash_remove(int trash_fd, const char *name, uint64_t dev, uint64_t ino,
-                 const SweepHooks *hooks, SweepFigures *figures) must_check;
+                 const RemovalHooks *hooks, RemovalFigures *figures) must_check;

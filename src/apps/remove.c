@@ -39,8 +39,8 @@ typedef struct Removal {
         Level levels[LEVELS_MAX];
         size_t n_levels;
         uint64_t dev;
-        const SweepHooks *hooks;
-        SweepFigures *figures;
+        const RemovalHooks *hooks;
+        RemovalFigures *figures;
         /* Names of what was brought to the top: "RANDOM.PASS.N". A pass meets what the one before
          * brought, so that nothing is met twice. */
         char prefix[32];
@@ -338,7 +338,7 @@ static int open_top(Removal *removal, int parent_fd, const char *name, uint64_t 
 }
 
 int tree_remove(int parent_fd, const char *name, uint64_t dev, uint64_t ino,
-                const SweepHooks *hooks, SweepFigures *figures) {
+                const RemovalHooks *hooks, RemovalFigures *figures) {
         cleanup(removal_done) Removal removal = {
                 .n_levels = 1,
                 .dev = dev,
@@ -357,7 +357,7 @@ int tree_remove(int parent_fd, const char *name, uint64_t dev, uint64_t ino,
 }
 
 int cache_remove(const AppRoot *root, const Strv *names, const char *path, uint64_t dev,
-                 uint64_t ino, const SweepHooks *hooks, SweepFigures *figures) {
+                 uint64_t ino, const RemovalHooks *hooks, RemovalFigures *figures) {
         cleanup_close int fd = cache_open_holder(root, names, path);
 
         return fd < 0 ? fd : tree_remove(fd, path_name(path), dev, ino, hooks, figures);

@@ -249,7 +249,7 @@ int trash_choose(const AppRoot *root, const char *state_path, const Strv *outsid
 }
 
 int trash_remove(int trash_fd, const char *name, uint64_t dev, uint64_t ino,
-                 const SweepHooks *hooks, SweepFigures *figures) {
+                 const RemovalHooks *hooks, RemovalFigures *figures) {
         if (strlen(name) != TRASH_NAME_MAX - 1 || strspn(name, "0123456789abcdef") != strlen(name))
                 return -EINVAL;
         return tree_remove(trash_fd, name, dev, ino, hooks, figures);

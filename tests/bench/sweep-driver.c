@@ -48,10 +48,10 @@ static double since(uint64_t begin_usec) {
 }
 
 static int sweep(const char *root_path, const char *trash_path, const char *names_text) {
-        SweepHooks remove_hooks = { .remaining = on_remaining };
+        RemovalHooks remove_hooks = { .remaining = on_remaining };
         uint64_t begin_usec = now_boottime_usec();
         double found, clean, removed;
-        SweepFigures figures = { 0 };
+        RemovalFigures figures = { 0 };
         AppRoot root = APP_ROOT_NULL;
         Strv names = STRV_NULL;
         Takes takes = { 0 };

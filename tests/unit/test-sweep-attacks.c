@@ -291,7 +291,7 @@ typedef struct Side {
         size_t n, size;
         /* what was seen of the child */
         unsigned n_rounds, n_taken, n_no_caches, n_swapped, n_gone, n_kept, n_remaining;
-        SweepFigures figures;
+        RemovalFigures figures;
 } Side;
 
 static int on_found(void *userdata, const Cache *cache) {
@@ -333,7 +333,7 @@ static void find(Side *side) {
 }
 
 static void round_by_trash(Side *side) {
-        SweepHooks hooks = { .remaining = on_remaining, .userdata = side };
+        RemovalHooks hooks = { .remaining = on_remaining, .userdata = side };
 
         find(side);
         assert_int_equal(cache_quarantine(&side->root, &side->names, side->trash_fd, side->takes,
@@ -362,7 +362,7 @@ static void round_by_trash(Side *side) {
 }
 
 static void round_in_place(Side *side) {
-        SweepHooks hooks = { .remaining = on_remaining, .userdata = side };
+        RemovalHooks hooks = { .remaining = on_remaining, .userdata = side };
 
         find(side);
         for (size_t i = 0; i < side->n; i++) {

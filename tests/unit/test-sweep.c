@@ -677,7 +677,7 @@ static rlim_t descriptors_left(int n) {
 
 typedef struct Removed {
         Strv remaining;
-        SweepFigures figures;
+        RemovalFigures figures;
         uint64_t n_steps, last_step;
         const char *write_to; /* a directory that gets a file at each step */
 } Removed;
@@ -686,7 +686,7 @@ static void removed_donep(Removed *removed) {
         strv_done(&removed->remaining);
 }
 
-static int on_step(void *userdata, const SweepFigures *figures) {
+static int on_step(void *userdata, const RemovalFigures *figures) {
         Removed *removed = userdata;
 
         assert_ptr_equal(figures, &removed->figures);
@@ -733,7 +733,7 @@ static CacheQuarantine take_one(const char *text, int trash_fd) {
 }
 
 static int remove_taken(int trash_fd, const CacheQuarantine *taken, Removed *removed) {
-        SweepHooks hooks = { .step = on_step, .remaining = on_remaining, .userdata = removed };
+        RemovalHooks hooks = { .step = on_step, .remaining = on_remaining, .userdata = removed };
 
         return trash_remove(trash_fd, taken->name, taken->dev, taken->ino, &hooks,
                             &removed->figures);
@@ -756,7 +756,7 @@ static uint64_t measure(const char *text) {
 }
 
 /* Takes and removes the one cache; nothing remains. */
-static SweepFigures sweep_all(const char *names) {
+static RemovalFigures sweep_all(const char *names) {
         cleanup(app_close) AppRoot root = open_root();
         cleanup(removed_done) Removed removed = { 0 };
         cleanup_close int trash_fd = open_trash(&root);
@@ -822,7 +822,7 @@ static int add_blocks(const char *path, const struct stat *st, int flag, struct 
 
 static void test_every_kind(void **state) {
         struct stat st;
-        SweepFigures figures;
+        RemovalFigures figures;
         uint64_t linked_bytes;
 
         (void)state;
@@ -874,7 +874,7 @@ static void test_every_kind(void **state) {
 }
 
 static void test_hard_links_count_once(void **state) {
-        SweepFigures figures;
+        RemovalFigures figures;
         struct stat file, dir;
 
         (void)state;
@@ -892,7 +892,7 @@ static void test_hard_links_count_once(void **state) {
 }
 
 static void test_wide(void **state) {
-        SweepFigures figures;
+        RemovalFigures figures;
 
         (void)state;
         for (int i = 0; i < 3000; i++) {
@@ -910,7 +910,7 @@ static void test_wide(void **state) {
 }
 
 static void test_deep(void **state) {
-        SweepFigures figures;
+        RemovalFigures figures;
         rlim_t before;
 
         (void)state;
@@ -1028,7 +1028,7 @@ static void test_mounts_in_a_cache(void **state) {
 static void sweep_as_nobody(void) {
         cleanup(removed_done) Removed removed = { 0 };
         cleanup_close int fd = open("root", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        SweepHooks hooks = { .step = on_step, .remaining = on_remaining, .userdata = &removed };
+        RemovalHooks hooks = { .step = on_step, .remaining = on_remaining, .userdata = &removed };
         struct stat st;
 
         if (fstatat(fd, "src", &st, 0) < 0)
@@ -1222,8 +1222,8 @@ static void test_take_is_refused(void **state) {
                 { .path = "/etc/.next" }, { .path = "" },        { .path = "src/../.next" },
                 { .path = "src/a/b" },    { .path = "b" },       { .path = "." },
         };
-        SweepHooks hooks = { 0 };
-        SweepFigures figures = { 0 };
+        RemovalHooks hooks = { 0 };
+        RemovalFigures figures = { 0 };
         Swap never = { .error = -EIO };
         struct stat st;
 
@@ -1279,8 +1279,8 @@ static void test_remove_in_place(void **state) {
         cleanup(app_close) AppRoot root = open_root();
         cleanup(strv_done) Strv names = names_of(".next");
         cleanup(finds_done) Finds finds = { 0 };
-        SweepHooks hooks = { 0 };
-        SweepFigures figures = { 0 };
+        RemovalHooks hooks = { 0 };
+        RemovalFigures figures = { 0 };
 
         (void)state;
         make_file("root/src/.next/a/x", 1);
