@@ -130,9 +130,9 @@ typedef struct Way {
 static void on_directory(void *userdata, const struct stat *st) {
         Way *way = userdata;
 
-        if (place_is(st, PLACE_OUTSIDE, NULL))
+        if (sysdir_is(st, SYSDIR_OUTSIDE, NULL))
                 way->in_tree = false;
-        else if (place_is(st, PLACE_TREE, NULL))
+        else if (sysdir_is(st, SYSDIR_TREE, NULL))
                 way->in_tree = true;
         way->last = *st;
 }
@@ -164,7 +164,7 @@ static bool is_home(int path_fd, const struct stat *st) {
 static int check_place(const char *path, int path_fd, const Way *way, Diag *reterr_diag) {
         const char *place = NULL;
 
-        if (place_is(&way->last, PLACE_ITSELF, &place)) {
+        if (sysdir_is(&way->last, SYSDIR_ITSELF, &place)) {
                 if (strcmp(path, place) != 0)
                         return diag_set(reterr_diag, -EPERM, "%s is %s, a directory of the system",
                                         path, place);
@@ -242,7 +242,7 @@ static int check_bind(const char *path, int path_fd, Diag *reterr_diag) {
         uint64_t mount = 0, above = 0;
         int r;
 
-        if (!getenv("INVOCATION_ID") || need_hidden(path, &place) == HIDDEN_NOT)
+        if (!getenv("INVOCATION_ID") || sysdir_hidden(path, &place) == HIDDEN_NOT)
                 return 0;
         parent_fd = openat(path_fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (parent_fd < 0)

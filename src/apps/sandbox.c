@@ -154,7 +154,7 @@ static int choose_auto(AppNeed *need, const Place *root, const Strv *outside,
         const char *place;
         char *slash;
 
-        if (need_hidden(root->path, &place) != HIDDEN_NOT) {
+        if (sysdir_hidden(root->path, &place) != HIDDEN_NOT) {
                 diag_format(&why, "one beside them would take all of %s", place);
                 return in_place(need, root, why.text);
         }
@@ -168,7 +168,7 @@ static int choose_auto(AppNeed *need, const Place *root, const Strv *outside,
 
                 *slash = '\0';
                 r = trash_place(path, &root->at, user->uid, &diag);
-                if (r == 0 && place_path_is(path, PLACE_CLOSED))
+                if (r == 0 && sysdir_path_is(path, SYSDIR_CLOSED))
                         r = diag_set(&diag, -EPERM, "one beside them would take all of %s", path);
                 if (r == 0) {
                         r = find_outside(path, outside, &in_build, reterr_diag);
@@ -213,7 +213,7 @@ static int choose_configured(AppNeed *need, const Place *root, const char *trash
         common = common_directory(root->path, at);
         if (!common)
                 return -ENOMEM;
-        if (r == 0 && (strcmp(common, "/") == 0 || place_path_is(common, PLACE_CLOSED)))
+        if (r == 0 && (strcmp(common, "/") == 0 || sysdir_path_is(common, SYSDIR_CLOSED)))
                 diag_format(&diag, "only %s holds them and %s", common, trash);
         if (*diag.text) {
                 need->other = text_format("%s/%s", at[1] ? at : "", path_name(trash));
@@ -292,7 +292,7 @@ static void check_root(const Place *root, const Strv *caches, Rights *rights) {
         int r = 0;
 
         /* The way to what is hidden is the sandbox's own, and open. */
-        if (need_hidden(root->path, NULL) == HIDDEN_NOT) {
+        if (sysdir_hidden(root->path, NULL) == HIDDEN_NOT) {
                 cleanup_close int fd = trusted_open(root->path, NULL, NULL, NULL);
 
                 r = fd;
@@ -436,7 +436,7 @@ int app_need(const char *path, const Strv *caches, const char *trash, const Strv
                 r = trash ? choose_configured(&need, &root, trash, user, reterr_diag)
                           : choose_auto(&need, &root, outside, user, reterr_diag);
         if (r >= 0)
-                need.hidden = need_hidden(need.path, NULL);
+                need.hidden = sysdir_hidden(need.path, NULL);
         if (r >= 0)
                 r = look_at_rights(&need, &root, caches, trash, user, reterr_diag);
         if (r < 0)

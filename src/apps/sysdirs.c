@@ -13,60 +13,60 @@ static const struct {
         const char *path;
         unsigned marks;
 } places[] = {
-        { "/", PLACE_ITSELF | PLACE_OUTSIDE },
-        { "/bin", PLACE_TREE | PLACE_CLOSED },
-        { "/boot", PLACE_TREE | PLACE_CLOSED },
-        { "/dev", PLACE_TREE | PLACE_CLOSED },
-        { "/etc", PLACE_TREE | PLACE_CLOSED },
-        { "/home", PLACE_ITSELF | PLACE_CLOSED },
-        { "/lib", PLACE_TREE | PLACE_CLOSED },
-        { "/lib32", PLACE_TREE | PLACE_CLOSED },
-        { "/lib64", PLACE_TREE | PLACE_CLOSED },
-        { "/libx32", PLACE_TREE | PLACE_CLOSED },
-        { "/lost+found", PLACE_TREE | PLACE_CLOSED },
-        { "/media", PLACE_ITSELF },
-        { "/mnt", PLACE_ITSELF },
-        { "/opt", PLACE_ITSELF },
-        { "/proc", PLACE_TREE | PLACE_CLOSED },
-        { "/root", PLACE_ITSELF | PLACE_CLOSED },
-        { "/run", PLACE_ITSELF | PLACE_CLOSED },
-        { "/run/lock", PLACE_CLOSED },
-        { "/run/user", PLACE_CLOSED },
-        { "/sbin", PLACE_TREE | PLACE_CLOSED },
-        { "/srv", PLACE_ITSELF },
-        { "/sys", PLACE_TREE | PLACE_CLOSED },
-        { "/tmp", PLACE_ITSELF | PLACE_CLOSED },
-        { "/usr", PLACE_TREE | PLACE_CLOSED },
-        { "/usr/local", PLACE_ITSELF | PLACE_OUTSIDE | PLACE_CLOSED },
-        { "/usr/local/bin", PLACE_ITSELF | PLACE_CLOSED },
-        { "/usr/local/etc", PLACE_ITSELF | PLACE_CLOSED },
-        { "/usr/local/games", PLACE_ITSELF | PLACE_CLOSED },
-        { "/usr/local/include", PLACE_ITSELF | PLACE_CLOSED },
-        { "/usr/local/lib", PLACE_ITSELF | PLACE_CLOSED },
-        { "/usr/local/libexec", PLACE_ITSELF | PLACE_CLOSED },
-        { "/usr/local/man", PLACE_ITSELF | PLACE_CLOSED },
-        { "/usr/local/sbin", PLACE_ITSELF | PLACE_CLOSED },
-        { "/usr/local/share", PLACE_ITSELF | PLACE_CLOSED },
-        { "/usr/local/src", PLACE_ITSELF | PLACE_CLOSED },
-        { "/usr/src", PLACE_ITSELF | PLACE_OUTSIDE | PLACE_CLOSED },
-        { "/var", PLACE_ITSELF | PLACE_CLOSED },
-        { "/var/backups", PLACE_ITSELF | PLACE_CLOSED },
-        { "/var/cache", PLACE_ITSELF | PLACE_CLOSED },
-        { "/var/crash", PLACE_ITSELF | PLACE_CLOSED },
-        { "/var/lib", PLACE_ITSELF | PLACE_CLOSED },
-        { "/var/lib/containerd", PLACE_TREE | PLACE_CLOSED },
-        { "/var/lib/docker", PLACE_TREE | PLACE_CLOSED },
-        { "/var/local", PLACE_ITSELF | PLACE_CLOSED },
-        { "/var/lock", PLACE_ITSELF | PLACE_CLOSED },
-        { "/var/log", PLACE_ITSELF | PLACE_CLOSED },
-        { "/var/mail", PLACE_ITSELF | PLACE_CLOSED },
-        { "/var/opt", PLACE_ITSELF | PLACE_CLOSED },
-        { "/var/run", PLACE_ITSELF | PLACE_CLOSED },
-        { "/var/spool", PLACE_ITSELF | PLACE_CLOSED },
-        { "/var/tmp", PLACE_ITSELF | PLACE_CLOSED },
+        { "/", SYSDIR_ITSELF | SYSDIR_OUTSIDE },
+        { "/bin", SYSDIR_TREE | SYSDIR_CLOSED },
+        { "/boot", SYSDIR_TREE | SYSDIR_CLOSED },
+        { "/dev", SYSDIR_TREE | SYSDIR_CLOSED },
+        { "/etc", SYSDIR_TREE | SYSDIR_CLOSED },
+        { "/home", SYSDIR_ITSELF | SYSDIR_CLOSED },
+        { "/lib", SYSDIR_TREE | SYSDIR_CLOSED },
+        { "/lib32", SYSDIR_TREE | SYSDIR_CLOSED },
+        { "/lib64", SYSDIR_TREE | SYSDIR_CLOSED },
+        { "/libx32", SYSDIR_TREE | SYSDIR_CLOSED },
+        { "/lost+found", SYSDIR_TREE | SYSDIR_CLOSED },
+        { "/media", SYSDIR_ITSELF },
+        { "/mnt", SYSDIR_ITSELF },
+        { "/opt", SYSDIR_ITSELF },
+        { "/proc", SYSDIR_TREE | SYSDIR_CLOSED },
+        { "/root", SYSDIR_ITSELF | SYSDIR_CLOSED },
+        { "/run", SYSDIR_ITSELF | SYSDIR_CLOSED },
+        { "/run/lock", SYSDIR_CLOSED },
+        { "/run/user", SYSDIR_CLOSED },
+        { "/sbin", SYSDIR_TREE | SYSDIR_CLOSED },
+        { "/srv", SYSDIR_ITSELF },
+        { "/sys", SYSDIR_TREE | SYSDIR_CLOSED },
+        { "/tmp", SYSDIR_ITSELF | SYSDIR_CLOSED },
+        { "/usr", SYSDIR_TREE | SYSDIR_CLOSED },
+        { "/usr/local", SYSDIR_ITSELF | SYSDIR_OUTSIDE | SYSDIR_CLOSED },
+        { "/usr/local/bin", SYSDIR_ITSELF | SYSDIR_CLOSED },
+        { "/usr/local/etc", SYSDIR_ITSELF | SYSDIR_CLOSED },
+        { "/usr/local/games", SYSDIR_ITSELF | SYSDIR_CLOSED },
+        { "/usr/local/include", SYSDIR_ITSELF | SYSDIR_CLOSED },
+        { "/usr/local/lib", SYSDIR_ITSELF | SYSDIR_CLOSED },
+        { "/usr/local/libexec", SYSDIR_ITSELF | SYSDIR_CLOSED },
+        { "/usr/local/man", SYSDIR_ITSELF | SYSDIR_CLOSED },
+        { "/usr/local/sbin", SYSDIR_ITSELF | SYSDIR_CLOSED },
+        { "/usr/local/share", SYSDIR_ITSELF | SYSDIR_CLOSED },
+        { "/usr/local/src", SYSDIR_ITSELF | SYSDIR_CLOSED },
+        { "/usr/src", SYSDIR_ITSELF | SYSDIR_OUTSIDE | SYSDIR_CLOSED },
+        { "/var", SYSDIR_ITSELF | SYSDIR_CLOSED },
+        { "/var/backups", SYSDIR_ITSELF | SYSDIR_CLOSED },
+        { "/var/cache", SYSDIR_ITSELF | SYSDIR_CLOSED },
+        { "/var/crash", SYSDIR_ITSELF | SYSDIR_CLOSED },
+        { "/var/lib", SYSDIR_ITSELF | SYSDIR_CLOSED },
+        { "/var/lib/containerd", SYSDIR_TREE | SYSDIR_CLOSED },
+        { "/var/lib/docker", SYSDIR_TREE | SYSDIR_CLOSED },
+        { "/var/local", SYSDIR_ITSELF | SYSDIR_CLOSED },
+        { "/var/lock", SYSDIR_ITSELF | SYSDIR_CLOSED },
+        { "/var/log", SYSDIR_ITSELF | SYSDIR_CLOSED },
+        { "/var/mail", SYSDIR_ITSELF | SYSDIR_CLOSED },
+        { "/var/opt", SYSDIR_ITSELF | SYSDIR_CLOSED },
+        { "/var/run", SYSDIR_ITSELF | SYSDIR_CLOSED },
+        { "/var/spool", SYSDIR_ITSELF | SYSDIR_CLOSED },
+        { "/var/tmp", SYSDIR_ITSELF | SYSDIR_CLOSED },
 };
 
-bool place_is(const struct stat *st, unsigned marks, const char **ret_path) {
+bool sysdir_is(const struct stat *st, unsigned marks, const char **ret_path) {
         for (size_t i = 0; i < ELEMENTSOF(places); i++) {
                 struct stat place;
 
@@ -80,7 +80,7 @@ bool place_is(const struct stat *st, unsigned marks, const char **ret_path) {
         return false;
 }
 
-bool place_path_is(const char *path, unsigned marks) {
+bool sysdir_path_is(const char *path, unsigned marks) {
         for (size_t i = 0; i < ELEMENTSOF(places); i++) {
                 char real[PATH_MAX];
 
@@ -100,7 +100,7 @@ static const struct {
         { "/tmp", HIDDEN_TMP },   { "/var/tmp", HIDDEN_TMP },
 };
 
-Hidden need_hidden(const char *path, const char **ret_place) {
+Hidden sysdir_hidden(const char *path, const char **ret_place) {
         for (size_t i = 0; i < ELEMENTSOF(hidden_places); i++) {
                 const char *place = hidden_places[i].path;
                 char real[PATH_MAX];

@@ -78,9 +78,9 @@ static int add(Dropin *dropin, const AppConfig *app, const AppNeed *need, const 
 
         r = grant(dropin, need->hidden != HIDDEN_NOT ? BIND : READ_WRITE, need->path, app,
                   app->root, &need->notes);
-        if (r >= 0 && need->other && need_hidden(need->other, NULL) == HIDDEN_NOT)
+        if (r >= 0 && need->other && sysdir_hidden(need->other, NULL) == HIDDEN_NOT)
                 r = grant(dropin, READ_WRITE, need->other, app, app->trash, NULL);
-        if (r >= 0 && app->context && need_hidden(app->context, NULL) != HIDDEN_NOT)
+        if (r >= 0 && app->context && sysdir_hidden(app->context, NULL) != HIDDEN_NOT)
                 r = grant(dropin, BIND_READ_ONLY, app->context, app, app->context, NULL);
         if (r >= 0 && need->capability && !user->known)
                 r = dropin->capability.n > 0 ? 0 : strv_add(&dropin->capability, need->capability);
@@ -122,7 +122,7 @@ static int merge(Dropin *dropin) {
                         k++;
                 if (k == n) {
                         dropin->home |= grant->setting != READ_WRITE &&
-                                        need_hidden(grant->path, NULL) == HIDDEN_HOME;
+                                        sysdir_hidden(grant->path, NULL) == HIDDEN_HOME;
                         if (n != i) {
                                 dropin->grants[n] = *grant;
                                 *grant = (Grant){ 0 };
@@ -274,7 +274,7 @@ int dropin_remedy(const Config *config, const char *path, int error, char **ret)
 
         *ret = NULL;
         if (error != -EACCES && error != -EROFS &&
-            (error != -ENOENT || need_hidden(path, NULL) == HIDDEN_NOT))
+            (error != -ENOENT || sysdir_hidden(path, NULL) == HIDDEN_NOT))
                 return 0;
         if (by_systemd) {
                 cleanup(strv_done) Strv words = STRV_NULL;

@@ -322,10 +322,10 @@ static void test_hidden(void **state) {
         ok(symlink("/home/deploy", "/srv/link"));
         assert_path("/srv/link/app", NULL, "/home/deploy/app", HIDDEN_HOME, "take all of /home");
 
-        assert_int_equal(need_hidden("/home", NULL), HIDDEN_HOME);
-        assert_int_equal(need_hidden("/homes/deploy", NULL), HIDDEN_NOT);
-        assert_int_equal(need_hidden("/run/user/1/x", NULL), HIDDEN_HOME);
-        assert_int_equal(need_hidden("/run/x", NULL), HIDDEN_NOT);
+        assert_int_equal(sysdir_hidden("/home", NULL), HIDDEN_HOME);
+        assert_int_equal(sysdir_hidden("/homes/deploy", NULL), HIDDEN_NOT);
+        assert_int_equal(sysdir_hidden("/run/user/1/x", NULL), HIDDEN_HOME);
+        assert_int_equal(sysdir_hidden("/run/x", NULL), HIDDEN_NOT);
 }
 
 static void test_configured(void **state) {
