@@ -24,14 +24,14 @@ typedef struct ServiceUser {
         size_t n_groups;
 } ServiceUser;
 
-typedef struct AppNeed {
+typedef struct SandboxGrants {
         char *path;       /* to be writable: the root, or a directory that holds its trash, too */
         char *other;      /* to be writable: a trash elsewhere, for what is left in it; or NULL */
         Hidden hidden;    /* whether `path` is */
         char *capability; /* why CAP_DAC_OVERRIDE is needed, or NULL */
         char *make_trash; /* a directory the user has to be given, unless it has the capability */
         Strv notes;
-} AppNeed;
+} SandboxGrants;
 
 /*
  * What a root needs; `trash` is a configured one, or NULL: then none lies in one of the directories
@@ -42,10 +42,10 @@ typedef struct AppNeed {
  * moved about meanwhile; the user's rights can't be seen; -ENOMEM. Forks, so that the kernel says what
  * the user may write.
  */
-int app_need(const char *root, const Strv *caches, const char *trash, const Strv *outside,
-             const ServiceUser *user, AppNeed *ret, Diag *reterr_diag) must_check;
-void app_need_done(AppNeed *need);
+int sandbox_grants(const char *root, const Strv *caches, const char *trash, const Strv *outside,
+                   const ServiceUser *user, SandboxGrants *ret, Diag *reterr_diag) must_check;
+void sandbox_grants_done(SandboxGrants *need);
 
-static inline void app_need_donep(AppNeed *need) {
-        app_need_done(need);
+static inline void sandbox_grants_donep(SandboxGrants *need) {
+        sandbox_grants_done(need);
 }

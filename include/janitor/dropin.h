@@ -9,7 +9,7 @@
 #define DROPIN_PATH "/etc/systemd/system/wpcached.service.d/50-apps.conf"
 
 /* Its text, malloc'ed: for the unit as it is shipped, running as `user`. To be asked as root, outside of
- * the unit. Errors: app_need()'s, -EINVAL for all that is in it. */
+ * the unit. Errors: sandbox_grants()'s, -EINVAL for all that is in it. */
 int dropin_text(const Config *config, const ServiceUser *user, char **ret,
                 Diag *reterr_diag) must_check;
 

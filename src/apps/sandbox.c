@@ -99,13 +99,13 @@ static int place_open(const char *path, Place *ret, Diag *reterr_diag) {
         return ret->path ? 0 : -ENOMEM;
 }
 
-static int note(AppNeed *need, char *text) {
+static int note(SandboxGrants *need, char *text) {
         cleanup_free char *owned = text;
 
         return owned ? strv_add(&need->notes, owned) : -ENOMEM;
 }
 
-static int set_path(AppNeed *need, const char *path) {
+static int set_path(SandboxGrants *need, const char *path) {
         need->path = strdup(path);
         return need->path ? 0 : -ENOMEM;
 }
@@ -124,7 +124,7 @@ static char *common_directory(const char *a, const char *b) {
         return common;
 }
 
-static int in_place(AppNeed *need, const Place *root, const char *why) {
+static int in_place(SandboxGrants *need, const Place *root, const char *why) {
         int r;
 
         r = note(need, text_format("no trash, so that caches are removed where they lie: %s", why));
@@ -147,7 +147,7 @@ static int find_outside(const char *path, const Strv *outside, bool *ret, Diag *
 }
 
 /* The lowest that can be: it is a mount there, and the topmost directory on it. */
-static int choose_auto(AppNeed *need, const Place *root, const Strv *outside,
+static int choose_auto(SandboxGrants *need, const Place *root, const Strv *outside,
                        const ServiceUser *user, Diag *reterr_diag) {
         cleanup_free char *path = NULL;
         Diag why = DIAG_NULL;
@@ -188,7 +188,7 @@ static int choose_auto(AppNeed *need, const Place *root, const Strv *outside,
         return in_place(need, root, why.text);
 }
 
-static int choose_configured(AppNeed *need, const Place *root, const char *trash,
+static int choose_configured(SandboxGrants *need, const Place *root, const char *trash,
                              const ServiceUser *user, Diag *reterr_diag) {
         cleanup_free char *directory = strndup(trash, (size_t)(strrchr(trash, '/') - trash));
         cleanup_free char *common = NULL;
@@ -321,7 +321,7 @@ static bool usable(const char *directory, const char *name) {
         return errno == ENOENT && faccessat(parent_fd, ".", W_OK | X_OK, AT_EACCESS) == 0;
 }
 
-static bool has_trash(const AppNeed *need, const char *trash) {
+static bool has_trash(const SandboxGrants *need, const char *trash) {
         if (trash) {
                 cleanup_free char *path = strdup(trash);
                 char *slash;
@@ -358,7 +358,7 @@ static int read_rights(int fd, Rights *ret) {
         return ret->error;
 }
 
-static int ask(const AppNeed *need, const Place *root, const Strv *caches, const char *trash,
+static int ask(const SandboxGrants *need, const Place *root, const Strv *caches, const char *trash,
                const ServiceUser *user, Rights *ret) {
         int fds[2], status, r;
         pid_t pid;
@@ -386,8 +386,8 @@ static int ask(const AppNeed *need, const Place *root, const Strv *caches, const
         return r;
 }
 
-static int look_at_rights(AppNeed *need, const Place *root, const Strv *caches, const char *trash,
-                          const ServiceUser *user, Diag *reterr_diag) {
+static int look_at_rights(SandboxGrants *need, const Place *root, const Strv *caches,
+                          const char *trash, const ServiceUser *user, Diag *reterr_diag) {
         Rights rights = { 0 };
         int r;
 
@@ -415,9 +415,9 @@ static int look_at_rights(AppNeed *need, const Place *root, const Strv *caches, 
         return need->make_trash ? 0 : -ENOMEM;
 }
 
-int app_need(const char *path, const Strv *caches, const char *trash, const Strv *outside,
-             const ServiceUser *user, AppNeed *ret, Diag *reterr_diag) {
-        cleanup(app_need_done) AppNeed need = { 0 };
+int sandbox_grants(const char *path, const Strv *caches, const char *trash, const Strv *outside,
+                   const ServiceUser *user, SandboxGrants *ret, Diag *reterr_diag) {
+        cleanup(sandbox_grants_done) SandboxGrants need = { 0 };
         cleanup(place_done) Place root = PLACE_NULL;
         struct statvfs vfs;
         int r;
@@ -442,15 +442,15 @@ int app_need(const char *path, const Strv *caches, const char *trash, const Strv
         if (r < 0)
                 return r;
         *ret = need;
-        need = (AppNeed){ 0 };
+        need = (SandboxGrants){ 0 };
         return 0;
 }
 
-void app_need_done(AppNeed *need) {
+void sandbox_grants_done(SandboxGrants *need) {
         free(need->path);
         free(need->other);
         free(need->capability);
         free(need->make_trash);
         strv_done(&need->notes);
-        *need = (AppNeed){ 0 };
+        *need = (SandboxGrants){ 0 };
 }

@@ -73,7 +73,8 @@ static int grant(Dropin *dropin, Setting setting, const char *path, const AppCon
         return r;
 }
 
-static int add(Dropin *dropin, const AppConfig *app, const AppNeed *need, const ServiceUser *user) {
+static int add(Dropin *dropin, const AppConfig *app, const SandboxGrants *need,
+               const ServiceUser *user) {
         int r;
 
         r = grant(dropin, need->hidden != HIDDEN_NOT ? BIND : READ_WRITE, need->path, app,
@@ -244,10 +245,10 @@ int dropin_text(const Config *config, const ServiceUser *user, char **ret, Diag 
                 return r;
         for (size_t i = 0; i < config->apps.n; i++) {
                 const AppConfig *app = &config->apps.v[i];
-                cleanup(app_need_done) AppNeed need = { 0 };
+                cleanup(sandbox_grants_done) SandboxGrants need = { 0 };
 
-                r = app_need(app->root, &app->caches, app->trash, &outside, user, &need,
-                             reterr_diag);
+                r = sandbox_grants(app->root, &app->caches, app->trash, &outside, user, &need,
+                                   reterr_diag);
                 if (r >= 0)
                         r = add(&dropin, app, &need, user);
                 if (r < 0)

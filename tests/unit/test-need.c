@@ -91,13 +91,13 @@ static int teardown(void **state) {
         return chmod("/", 0755);
 }
 
-static AppNeed need_of(const char *root, const char *trash) {
+static SandboxGrants need_of(const char *root, const char *trash) {
         cleanup(strv_done) Strv caches = STRV_NULL;
-        AppNeed need;
+        SandboxGrants need;
         Diag diag = DIAG_NULL;
 
         assert_int_equal(strv_add(&caches, ".next"), 0);
-        if (app_need(root, &caches, trash, NULL, &user, &need, &diag) < 0)
+        if (sandbox_grants(root, &caches, trash, NULL, &user, &need, &diag) < 0)
                 fail_msg("%s: %s", root, diag.text);
         return need;
 }
@@ -105,7 +105,7 @@ static AppNeed need_of(const char *root, const char *trash) {
 /* `note`: a part of the only one, or NULL for none. */
 static void assert_path(const char *root, const char *trash, const char *path, Hidden hidden,
                         const char *expected) {
-        cleanup(app_need_done) AppNeed need = need_of(root, trash);
+        cleanup(sandbox_grants_done) SandboxGrants need = need_of(root, trash);
 
         assert_string_equal(need.path, path);
         assert_int_equal(need.hidden, hidden);
@@ -115,7 +115,7 @@ static void assert_path(const char *root, const char *trash, const char *path, H
 }
 
 static void assert_capability(const char *root, const char *why) {
-        cleanup(app_need_done) AppNeed need = need_of(root, NULL);
+        cleanup(sandbox_grants_done) SandboxGrants need = need_of(root, NULL);
 
         if (!why && need.capability)
                 fail_msg("%s", need.capability);
@@ -128,7 +128,7 @@ static void assert_capability(const char *root, const char *why) {
 }
 
 static void assert_make_trash(const char *root, const char *trash, const char *expected) {
-        cleanup(app_need_done) AppNeed need = need_of(root, trash);
+        cleanup(sandbox_grants_done) SandboxGrants need = need_of(root, trash);
 
         assert_null(need.capability);
         if (expected) {
@@ -183,10 +183,11 @@ static void test_outside(void **state) {
         ok(symlink("team", "/srv/link"));
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
                 cleanup(strv_done) Strv caches = STRV_NULL, outside = STRV_NULL;
-                cleanup(app_need_done) AppNeed need = { 0 };
+                cleanup(sandbox_grants_done) SandboxGrants need = { 0 };
 
                 assert_int_equal(strv_add(&outside, table[i].outside), 0);
-                assert_int_equal(app_need(APP, &caches, NULL, &outside, &user, &need, NULL), 0);
+                assert_int_equal(sandbox_grants(APP, &caches, NULL, &outside, &user, &need, NULL),
+                                 0);
                 assert_string_equal(need.path, table[i].path);
         }
 }
@@ -201,7 +202,7 @@ static void test_control_characters(void **state) {
         ok(symlink("te\nam", "/srv/link"));
         for (size_t i = 0; i < ELEMENTSOF(paths); i++)
                 for (int there = 0; there < 2; there++) {
-                        cleanup(app_need_done) AppNeed need = { 0 };
+                        cleanup(sandbox_grants_done) SandboxGrants need = { 0 };
                         Diag diag = DIAG_NULL;
 
                         if (strcmp(paths[i], "/srv/link/app") == 0 && !there)
@@ -209,14 +210,14 @@ static void test_control_characters(void **state) {
                         if (there && i < 4)
                                 make(paths[i]);
                         assert_int_equal(
-                                app_need(paths[i], &caches, NULL, NULL, &user, &need, &diag),
+                                sandbox_grants(paths[i], &caches, NULL, NULL, &user, &need, &diag),
                                 -EINVAL);
                         assert_non_null(strstr(diag.text, "its path has a control character"));
                         assert_int_equal(path_printable(diag.text, NULL), 0);
                         /* and of a trash */
                         if (there)
-                                assert_int_equal(app_need(APP, &caches, "/srv/link/trash", NULL,
-                                                          &user, &need, NULL),
+                                assert_int_equal(sandbox_grants(APP, &caches, "/srv/link/trash",
+                                                                NULL, &user, &need, NULL),
                                                  -EINVAL);
                 }
         for (size_t i = 0; i < ELEMENTSOF(clean); i++) {
@@ -243,10 +244,10 @@ static void assert_moved_about(const char *other, int expected, const char *why)
                 if (renameat2(AT_FDCWD, APP, AT_FDCWD, other, RENAME_EXCHANGE) < 0)
                         _exit(1);
         while (r != expected && time(NULL) < end) {
-                cleanup(app_need_done) AppNeed need = { 0 };
+                cleanup(sandbox_grants_done) SandboxGrants need = { 0 };
                 Diag diag = DIAG_NULL;
 
-                r = app_need(APP, &caches, NULL, NULL, &user, &need, &diag);
+                r = sandbox_grants(APP, &caches, NULL, NULL, &user, &need, &diag);
                 if (r == expected)
                         assert_non_null(strstr(diag.text, why));
                 else if (r != -ESTALE)
@@ -358,7 +359,8 @@ static void test_configured_elsewhere(void **state) {
         make("/var/www/site/app");
         make("/var/lib/party");
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
-                cleanup(app_need_done) AppNeed need = need_of(table[i].root, table[i].trash);
+                cleanup(sandbox_grants_done) SandboxGrants need =
+                        need_of(table[i].root, table[i].trash);
 
                 assert_string_equal(need.path, table[i].root);
                 assert_non_null(need.other);
@@ -369,7 +371,7 @@ static void test_configured_elsewhere(void **state) {
 }
 
 static void test_configured_for_a_home(void **state) {
-        cleanup(app_need_done) AppNeed need = { 0 };
+        cleanup(sandbox_grants_done) SandboxGrants need = { 0 };
 
         (void)state;
         make("/home/deploy/app");
@@ -377,7 +379,7 @@ static void test_configured_for_a_home(void **state) {
         assert_string_equal(need.path, "/home/deploy/app");
         assert_string_equal(need.other, "/home/trash");
         assert_non_null(strstr(need.notes.v[0], "only /home holds them"));
-        app_need_done(&need);
+        sandbox_grants_done(&need);
         make("/home/team/apps/web");
         need = need_of("/home/team/apps/web", "/home/team/trash");
         assert_string_equal(need.path, "/home/team");
