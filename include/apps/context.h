@@ -13,15 +13,15 @@
 
 #include "apps/root.h"
 
-typedef enum Reach {
-        REACH_CONTEXT, /* in the build context: COPY may take it into an image */
-        REACH_IGNORED, /* excluded by .dockerignore, and all below it; or all below it */
-        REACH_OUTSIDE, /* not in the build context */
-        REACH_MAX
-} Reach;
+typedef enum ContextStatus {
+        CONTEXT_INSIDE,  /* in the build context: COPY may take it into an image */
+        CONTEXT_IGNORED, /* excluded by .dockerignore, and all below it; or all below it */
+        CONTEXT_OUTSIDE, /* not in the build context */
+        CONTEXT_STATUS_MAX
+} ContextStatus;
 
 /* "context", "ignored", "outside" */
-const char *reach_to_string(Reach reach);
+const char *context_status_to_string(ContextStatus reach);
 
 typedef struct Context Context;
 
@@ -36,4 +36,4 @@ Context *context_free(Context *context);
 DEFINE_CLEANUP(Context *, context_free);
 
 /* Of a directory at `path` below the root. */
-Reach context_reach(const Context *context, const char *path);
+ContextStatus context_status(const Context *context, const char *path);

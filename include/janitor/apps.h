@@ -46,7 +46,7 @@ typedef struct AppCache {
         size_t app; /* index in AppsLook.apps */
         char *path; /* below the root */
         uint64_t dev, ino, bytes;
-        Reach reach;
+        ContextStatus reach;
 } AppCache;
 
 typedef struct AppsLook {

@@ -124,7 +124,7 @@ typedef struct TakenCache {
         char name[TRASH_NAME_MAX];
         uint64_t bytes; /* freed */
         bool removed;   /* nothing of it is left */
-        Reach reach;
+        ContextStatus reach;
 } TakenCache;
 
 /* A disk whose free space is measured. */
@@ -180,7 +180,7 @@ static inline void receipt_donep(Receipt *receipt) {
 Json *receipt_json(const Receipt *receipt);
 
 /* Adds one of type Cache. 0 or -ENOMEM. */
-int cache_add_json(Json *array, const char *app, const char *path, Reach reach,
+int cache_add_json(Json *array, const char *app, const char *path, ContextStatus reach,
                    uint64_t bytes) must_check;
 
 /* The receipt in short, for the store. What was freed is the disks' word; where no cache of Docker's
@@ -196,7 +196,7 @@ void receipt_measure_disks(Receipt *receipt);
 /* Notes a cache that was taken, until REMAINING_NAMED_MAX are; `path` below the root. It is counted as
  * removed, and told as that, once nothing of it is left; of a clear that came to no end all are told.
  * `name`: in the trash; NULL: it is removed already, and freed `bytes`. */
-int receipt_add_cache(Receipt *receipt, const char *app, const char *path, Reach reach,
+int receipt_add_cache(Receipt *receipt, const char *app, const char *path, ContextStatus reach,
                       const char *name, uint64_t bytes) must_check;
 void receipt_cache_removed(Receipt *receipt, const char *name, uint64_t bytes);
 

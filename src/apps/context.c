@@ -23,14 +23,14 @@ struct Context {
         Ignored ignored;
 };
 
-const char *reach_to_string(Reach reach) {
-        static const char *const names[REACH_MAX] = {
-                [REACH_CONTEXT] = "context",
-                [REACH_IGNORED] = "ignored",
-                [REACH_OUTSIDE] = "outside",
+const char *context_status_to_string(ContextStatus reach) {
+        static const char *const names[CONTEXT_STATUS_MAX] = {
+                [CONTEXT_INSIDE] = "context",
+                [CONTEXT_IGNORED] = "ignored",
+                [CONTEXT_OUTSIDE] = "outside",
         };
 
-        return (unsigned)reach < REACH_MAX ? names[reach] : NULL;
+        return (unsigned)reach < CONTEXT_STATUS_MAX ? names[reach] : NULL;
 }
 
 /* The path below another, "" for the same; NULL: it is not. */
@@ -44,24 +44,24 @@ static const char *path_below(const char *path, const char *top) {
         return path + n + (path[n] == '/');
 }
 
-Reach context_reach(const Context *context, const char *path) {
+ContextStatus context_status(const Context *context, const char *path) {
         cleanup_free char *whole = NULL;
         const char *rest;
 
         if (context->outside)
-                return REACH_OUTSIDE;
+                return CONTEXT_OUTSIDE;
         if (context->below) {
                 rest = path_below(path, context->below);
                 if (!rest)
-                        return path_below(context->below, path) ? REACH_CONTEXT : REACH_OUTSIDE;
+                        return path_below(context->below, path) ? CONTEXT_INSIDE : CONTEXT_OUTSIDE;
         } else {
                 bool same = !context->above || !*context->above;
 
                 whole = text_format("%s%s%s", same ? "" : context->above, same ? "" : "/", path);
                 rest = whole;
         }
-        return rest && *rest && ignored_has(&context->ignored, rest) ? REACH_IGNORED
-                                                                     : REACH_CONTEXT;
+        return rest && *rest && ignored_has(&context->ignored, rest) ? CONTEXT_IGNORED
+                                                                     : CONTEXT_INSIDE;
 }
 
 /* -EINVAL: it is no regular file. Nobody else's file system is asked what it is. */

@@ -193,13 +193,13 @@ static int keep(Search *search, const Cache *cache) {
                 .path = strdup(cache->path),
                 .dev = cache->dev,
                 .ino = cache->ino,
-                .reach = context_reach(search->app->context, cache->path),
+                .reach = context_status(search->app->context, cache->path),
         };
         if (!kept->path)
                 return -ENOMEM;
         look->n_caches++;
         look->paths_bytes += n;
-        search->app->n_reached += kept->reach == REACH_CONTEXT;
+        search->app->n_reached += kept->reach == CONTEXT_INSIDE;
         return 0;
 }
 
@@ -212,7 +212,7 @@ static bool leads_into(const Search *search, const char *path) {
         for (size_t i = 0; i < names->n; i++)
                 if (strncmp(names->v[i], path, n) == 0 && names->v[i][n] == '/')
                         return true;
-        return context_reach(search->app->context, path) == REACH_CONTEXT;
+        return context_status(search->app->context, path) == CONTEXT_INSIDE;
 }
 
 static int on_unsearched(Search *search, const Cache *cache, const char *object) {
@@ -389,7 +389,7 @@ static int spare(AppsLook *look, const AppCache *cache, const Mounted *mounted,
         if (!object || !reason || !remedy)
                 return -ENOMEM;
         app->n_caches--;
-        app->n_reached -= cache->reach == REACH_CONTEXT;
+        app->n_reached -= cache->reach == CONTEXT_INSIDE;
         app->bytes -= cache->bytes;
         return remaining_add(&look->remaining, REMAINING_CACHE, object, reason, remedy);
 }

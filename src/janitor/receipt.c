@@ -269,13 +269,14 @@ static uint64_t engine_bytes(const Receipt *receipt) {
         return bytes;
 }
 
-int cache_add_json(Json *array, const char *app, const char *path, Reach reach, uint64_t bytes) {
+int cache_add_json(Json *array, const char *app, const char *path, ContextStatus reach,
+                   uint64_t bytes) {
         cleanup(json_free) Json *json = json_new_object();
         int r;
 
         r = json_add_string(json, "app", app);
         r |= json_add_string(json, "path", path);
-        r |= json_add_string(json, "reach", reach_to_string(reach));
+        r |= json_add_string(json, "reach", context_status_to_string(reach));
         r |= json_add_int(json, "bytes", (int64_t)bytes);
         return r < 0 ? -ENOMEM : json_add(array, NULL, TAKE_PTR(json));
 }
@@ -384,7 +385,7 @@ void receipt_cache_removed(Receipt *receipt, const char *name, uint64_t bytes) {
         }
 }
 
-int receipt_add_cache(Receipt *receipt, const char *app, const char *path, Reach reach,
+int receipt_add_cache(Receipt *receipt, const char *app, const char *path, ContextStatus reach,
                       const char *name, uint64_t bytes) {
         cleanup_free char *app_copy = NULL, *text = NULL;
         TakenCache *cache;
