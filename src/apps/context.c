@@ -20,7 +20,7 @@ struct Context {
         char *above; /* the root's path below the context; "" or NULL where it is the context */
         char *below; /* the context's path below the root, where it is there */
         bool outside;
-        Ignored ignored;
+        IgnoreRules ignored;
 };
 
 const char *context_status_to_string(ContextStatus reach) {
@@ -60,8 +60,8 @@ ContextStatus context_status(const Context *context, const char *path) {
                 whole = text_format("%s%s%s", same ? "" : context->above, same ? "" : "/", path);
                 rest = whole;
         }
-        return rest && *rest && ignored_has(&context->ignored, rest) ? CONTEXT_IGNORED
-                                                                     : CONTEXT_INSIDE;
+        return rest && *rest && ignore_matches(&context->ignored, rest) ? CONTEXT_IGNORED
+                                                                        : CONTEXT_INSIDE;
 }
 
 /* -EINVAL: it is no regular file. Nobody else's file system is asked what it is. */
@@ -109,7 +109,7 @@ static int read_patterns(Context *context, int dir_fd, const char *name, Diag *r
                 next = strchr(line, '\n');
                 if (next)
                         *next++ = '\0';
-                r = ignored_add(&context->ignored, line);
+                r = ignore_add(&context->ignored, line);
                 if (r == -ENOMEM)
                         return r;
                 if (r < 0)
@@ -203,7 +203,7 @@ int context_new(const AppRoot *root, const char *path, const char *dockerfile, C
         if (r == -ENOMEM)
                 return r;
         if (r < 0) {
-                ignored_done(&context->ignored);
+                ignore_done(&context->ignored);
                 diag_set(reterr_diag, r, "what is ignored is not known: %s", diag_text(&diag, r));
         }
         *ret = TAKE_PTR(context);
@@ -214,7 +214,7 @@ Context *context_free(Context *context) {
         if (context) {
                 free(context->above);
                 free(context->below);
-                ignored_done(&context->ignored);
+                ignore_done(&context->ignored);
                 free(context);
         }
         return NULL;

@@ -33,22 +33,22 @@ typedef struct Pattern {
         bool exception;
 } Pattern;
 
-typedef struct Ignored {
+typedef struct IgnoreRules {
         Element *elements;
         size_t n_elements, size_elements;
         Pattern *patterns;
         size_t n_patterns, size_patterns;
-} Ignored;
+} IgnoreRules;
 
-void ignored_done(Ignored *ignored);
+void ignore_done(IgnoreRules *ignored);
 
 /* A line of the file, which is changed. -EINVAL: malformed, or not understood; -E2BIG: more than
  * PATTERNS_MAX. */
-int ignored_add(Ignored *ignored, char *line) must_check;
+int ignore_add(IgnoreRules *ignored, char *line) must_check;
 
 /* Whether a directory is left out with all that is in it, or all that is in it. False also where
  * that would take too long to tell. */
-bool ignored_has(const Ignored *ignored, const char *path);
+bool ignore_matches(const IgnoreRules *ignored, const char *path);
 
 /* The character at `*at`, which moves behind it. */
 uint32_t rune_take(const char **at);

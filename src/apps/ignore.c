@@ -34,7 +34,7 @@ uint32_t rune_take(const char **at) {
         return rune;
 }
 
-static int add_element(Ignored *ignored, Kind kind, uint32_t lo, uint32_t hi) {
+static int add_element(IgnoreRules *ignored, Kind kind, uint32_t lo, uint32_t hi) {
         if (array_grow(ignored->elements, ignored->n_elements, ignored->size_elements) < 0)
                 return -ENOMEM;
         ignored->elements[ignored->n_elements++] = (Element){ kind, lo, hi };
@@ -56,7 +56,7 @@ static bool take_of_class(const char **at, uint32_t *ret) {
         return *ret == '\\' ? take_escaped(at, ret) : *ret != RUNE_ERROR;
 }
 
-static int take_class(Ignored *ignored, const char **at) {
+static int take_class(IgnoreRules *ignored, const char **at) {
         size_t first = ignored->n_elements;
         int r;
 
@@ -84,7 +84,7 @@ static int take_class(Ignored *ignored, const char **at) {
 }
 
 /* As Pattern.compile() does. -EINVAL: it would not, or what comes out is none of ours. */
-static int compile(Ignored *ignored, const char *text) {
+static int compile(IgnoreRules *ignored, const char *text) {
         enum { EXACT, PREFIX, SUFFIX, REGEXP } type = EXACT;
         size_t first = ignored->n_elements;
         bool odd = false, slash = false;
@@ -165,7 +165,7 @@ static char *trim(char *text) {
 }
 
 /* A line, as ignorefile.ReadAll() gives it to patternmatcher.New(): cleaned by both. */
-int ignored_add(Ignored *ignored, char *line) {
+int ignore_add(IgnoreRules *ignored, char *line) {
         bool exception;
         int r;
 
@@ -208,10 +208,10 @@ int ignored_add(Ignored *ignored, char *line) {
         return 0;
 }
 
-void ignored_done(Ignored *ignored) {
+void ignore_done(IgnoreRules *ignored) {
         free(ignored->elements);
         free(ignored->patterns);
-        *ignored = (Ignored){ 0 };
+        *ignored = (IgnoreRules){ 0 };
 }
 
 /*
@@ -366,7 +366,7 @@ static size_t step(const Element *elements, size_t n, uint32_t rune, const Place
 
 /* MatchesUsingParentResults() looks at a pattern only where it would change something, and passes on
  * what it saw; MatchesOrParentMatches() looks at all. They differ, and what either takes is taken. */
-static void apply(const Ignored *ignored, size_t index, Way *way) {
+static void apply(const IgnoreRules *ignored, size_t index, Way *way) {
         const Pattern *pattern = &ignored->patterns[index];
         const Element *elements = ignored->elements + pattern->first;
         Places places[2] = { 0 }, *now = &places[0], *next = &places[1];
@@ -401,7 +401,7 @@ static void apply(const Ignored *ignored, size_t index, Way *way) {
         }
 }
 
-bool ignored_has(const Ignored *ignored, const char *path) {
+bool ignore_matches(const IgnoreRules *ignored, const char *path) {
         cleanup(way_done) Way way = { 0 };
         const Component *itself, *inside;
 
