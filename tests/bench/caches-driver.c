@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* sweep-driver ROOT TRASH NAMES: takes and removes the caches, and says what it took, in seconds. */
+/* caches-driver ROOT TRASH NAMES: takes and removes the caches, and says what it took, in seconds. */
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -79,7 +79,7 @@ static int sweep(const char *root_path, const char *trash_path, const char *name
         }
         removed = since(begin_usec);
         if (r < 0) {
-                fprintf(stderr, "sweep-driver: %s\n", diag_text(&diag, r));
+                fprintf(stderr, "caches-driver: %s\n", diag_text(&diag, r));
                 return r;
         }
         printf("{\"caches\": %zu, \"found\": %.6f, \"clean\": %.6f, \"removed\": %.6f, "
@@ -91,7 +91,7 @@ static int sweep(const char *root_path, const char *trash_path, const char *name
 
 int main(int argc, char *argv[]) {
         if (argc != 4) {
-                fputs("usage: sweep-driver ROOT TRASH NAMES\n", stderr);
+                fputs("usage: caches-driver ROOT TRASH NAMES\n", stderr);
                 return 2;
         }
         return sweep(argv[1], argv[2], argv[3]) < 0;

@@ -35,7 +35,7 @@
 
 #define NOBODY 65534
 
-static char directory[] = "/tmp/test-sweep-XXXXXX";
+static char directory[] = "/tmp/test-caches-XXXXXX";
 static bool mounts; /* whether we may mount */
 
 #define ok(call)                                                                           \
@@ -241,13 +241,13 @@ static void test_refused_homes(void **state) {
         assert_told("/srv", "/srv is a directory of the system; name the project's own directory "
                             "below it");
         assert_told("//srv", "//srv is /srv, a directory of the system");
-        if (mkdir("/home/test-sweep", 0755) < 0)
+        if (mkdir("/home/test-caches", 0755) < 0)
                 skip();
-        assert_int_equal(try_open("/home/test-sweep", &diag), -EPERM);
-        ok(mkdir("/home/test-sweep/app", 0755));
-        assert_int_equal(try_open("/home/test-sweep/app", &diag), 0);
-        ok(rmdir("/home/test-sweep/app"));
-        ok(rmdir("/home/test-sweep"));
+        assert_int_equal(try_open("/home/test-caches", &diag), -EPERM);
+        ok(mkdir("/home/test-caches/app", 0755));
+        assert_int_equal(try_open("/home/test-caches/app", &diag), 0);
+        ok(rmdir("/home/test-caches/app"));
+        ok(rmdir("/home/test-caches"));
 }
 
 static int try_here(const char *name) {

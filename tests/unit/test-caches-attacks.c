@@ -5,7 +5,7 @@
  * can while this process finds, takes and removes caches in it, $WPCACHE_ROUNDS times. What is
  * outside the root is the canary: it has the names that the child wants removed, and must be the
  * same afterwards. Each attack says how often it was seen to hit, since one that never does shows
- * nothing. Twice, as in test-sweep.c. Needs root, for a mount namespace and for a user to be hostile to.
+ * nothing. Twice, as in test-caches.c. Needs root, for a mount namespace and for a user to be hostile to.
  */
 
 #include <dirent.h>
@@ -34,7 +34,7 @@
 #define ROUNDS 150
 #define FINDS_MAX 1000 /* for one round */
 
-static char directory[] = "/tmp/test-sweep-attacks-XXXXXX";
+static char directory[] = "/tmp/test-caches-attacks-XXXXXX";
 
 #define ok(call)                                                    \
         do {                                                        \
