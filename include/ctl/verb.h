@@ -67,8 +67,6 @@ int verb_reload(const Ctl *ctl);
 
 /* What clear, plan and history show alike. The first returns an exit status. */
 int print_clear_plan(const Ctl *ctl, const Json *plan);
-/* Whether a target is of Docker's caches: all, docker, builder, images. */
-bool target_touches_docker(const char *target);
 /* Whether a clear went to its end, whatever it found there: else its receipt has caches that were
  * only about to be removed, and not all figures. */
 bool receipt_ended(const Json *receipt);

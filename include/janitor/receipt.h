@@ -12,32 +12,17 @@
 #include "apps/quarantine.h"
 #include "conf/config.h"
 #include "docker/model.h"
+#include "model/target.h"
 #include "store/store.h"
 #include "wire/json.h"
 
 #define RECEIPT_ID_MAX RUN_ID_MAX
 
-typedef enum Target {
-        TARGET_BUILDER = 1 << 0,
-        TARGET_IMAGES = 1 << 1,
-        TARGET_APPS = 1 << 2,
-        TARGET_DOCKER = TARGET_BUILDER | TARGET_IMAGES,
-        TARGET_ALL = TARGET_DOCKER | TARGET_APPS,
-} Target;
-
-/* "all", "docker", "builder", "images", "apps"; beside these, each application by its name. */
-extern const char *const target_names[];
-extern const size_t n_target_names;
 /* `app`: of one application, or "". */
 const char *target_to_string(Target target, const char *app);
-/* -EINVAL: neither one of the names nor an application of `config`. */
+/* -EINVAL: neither one of target_names nor an application of `config`. */
 int target_from_string(const Config *config, const char *text, Target *ret,
                        char ret_app[static APP_NAME_MAX]) must_check;
-
-/* Whether a target says something of the next build as a whole. */
-static inline bool target_speaks_of_fresh(Target target) {
-        return (target & TARGET_DOCKER) == TARGET_DOCKER;
-}
 
 typedef enum Outcome {
         OUTCOME_INTERRUPTED, /* the outcome until another is known */

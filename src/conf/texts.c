@@ -15,6 +15,7 @@
 #include "apps/find.h"
 #include "apps/marker.h"
 #include "conf/texts.h"
+#include "model/target.h"
 
 #define PATH_TEXT_MAX (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
 #define LETTERS "abcdefghijklmnopqrstuvwxyz"
@@ -212,16 +213,6 @@ int check_dockerfile(char **text, Diag *reterr_diag) {
         return 0;
 }
 
-/* What `wpcachectl clear --target` takes besides applications. */
-static const char *const targets[] = { "all", "docker", "builder", "images", "apps" };
-
-static bool is_target(const char *name) {
-        for (size_t i = 0; i < ELEMENTSOF(targets); i++)
-                if (strcmp(name, targets[i]) == 0)
-                        return true;
-        return false;
-}
-
 /* NULL, or what is possible. */
 static const char *name_rule(const char *name) {
         if (name[strspn(name, LETTERS DIGITS "_.-")] != '\0')
@@ -242,7 +233,7 @@ const char *app_name_near(const char *text, char buffer[static APP_NAME_MAX]) {
         for (size_t i = 0; i < n; i++)
                 buffer[i] = (char)tolower((unsigned char)text[i]);
         buffer[n] = '\0';
-        return name_rule(buffer) || is_target(buffer) ? NULL : buffer;
+        return name_rule(buffer) || target_is_name(buffer) ? NULL : buffer;
 }
 
 int app_name_check(const char *name, Diag *reterr_diag) {
@@ -262,7 +253,7 @@ int app_name_check(const char *name, Diag *reterr_diag) {
                 return diag_set(reterr_diag, -EINVAL,
                                 "the name has %zu characters; %d are possible", strlen(name),
                                 APP_NAME_MAX - 1);
-        if (is_target(name))
+        if (target_is_name(name))
                 return diag_set(reterr_diag, -EINVAL,
                                 "'%s' is another target of a clear; choose another name", name);
         return 0;

@@ -12,6 +12,7 @@
 
 #include "base/text.h"
 #include "ctl/client.h"
+#include "model/target.h"
 #include "wire/interface.h"
 
 #define HEARTBEAT_USEC (30 * USEC_PER_SEC)
@@ -94,15 +95,6 @@ static uint64_t next_tick_usec(const Clear *clear) {
         return since_usec < HEARTBEAT_USEC ? HEARTBEAT_USEC - since_usec : 0;
 }
 
-static bool speaks_of_fresh(const char *target) {
-        return strcmp(target, "all") == 0 || strcmp(target, "docker") == 0;
-}
-
-bool target_touches_docker(const char *target) {
-        return speaks_of_fresh(target) || strcmp(target, "builder") == 0 ||
-               strcmp(target, "images") == 0;
-}
-
 bool receipt_ended(const Json *receipt) {
         const char *outcome = json_get_string(receipt, "outcome", "");
 
@@ -113,7 +105,7 @@ static void print_success(const Ctl *ctl) {
         const char *good = render_style(&ctl->render, STYLE_GOOD);
         const char *plain = render_style(&ctl->render, STYLE_PLAIN);
 
-        if (speaks_of_fresh(ctl->target))
+        if (target_speaks_of_fresh(target_of(ctl->target)))
                 printf("%sSUCCESS:%s Docker build cache cleared\n", good, plain);
         else if (strcmp(ctl->target, "builder") == 0)
                 printf("%sSUCCESS:%s builder cleared; images were not touched, the next build may "
@@ -134,7 +126,7 @@ static void print_reclaimed(const Json *receipt, bool settled) {
         uint64_t engine_bytes = render_amount(receipt, "engineReportedBytes");
         uint64_t app_bytes = render_amount(receipt, "appBytes");
         char disk[BYTES_TEXT_MAX], engine[BYTES_TEXT_MAX], app[BYTES_TEXT_MAX];
-        bool docker = target_touches_docker(json_get_string(receipt, "target", "all"));
+        bool docker = target_touches_docker(target_of(json_get_string(receipt, "target", "all")));
         bool engine_differs;
 
         /* nobody counted */
@@ -179,7 +171,7 @@ static void print_receipt(Clear *clear, const Json *receipt, bool good) {
         const Ctl *ctl = clear->ctl;
 
         /* the builder may have had nothing to do, and so no step of its own */
-        if (!clear->said_words && target_touches_docker(ctl->target) &&
+        if (!clear->said_words && target_touches_docker(target_of(ctl->target)) &&
             strcmp(ctl->target, "images") != 0)
                 print_line(clear, seeds_words);
         print_clear_result(ctl, receipt, false);
@@ -213,7 +205,7 @@ static int fail_remaining(const Ctl *ctl, const Json *remaining) {
                 n_sources == 1 ? " source of cached layers" : " sources of cached layers";
         char text[512];
 
-        if (n_sources == 0 || !target_touches_docker(ctl->target))
+        if (n_sources == 0 || !target_touches_docker(target_of(ctl->target)))
                 what = "";
         if (n == 0)
                 snprintf(text, sizeof(text), "wpcached does not say what is left");
@@ -222,14 +214,15 @@ static int fail_remaining(const Ctl *ctl, const Json *remaining) {
                          json_get_string(first, "kind", "?"), json_get_string(first, "object", "?"),
                          n > 1 ? ", …" : "");
         fflush(stdout);
-        fprintf(stderr, "%s: %s\n", speaks_of_fresh(ctl->target) ? "NOT FRESH" : "NOT CLEARED",
+        fprintf(stderr, "%s: %s\n",
+                target_speaks_of_fresh(target_of(ctl->target)) ? "NOT FRESH" : "NOT CLEARED",
                 text_clean(text));
         return CTL_NOT_FRESH;
 }
 
 static int on_receipt(Clear *clear, const Json *receipt) {
         const Ctl *ctl = clear->ctl;
-        bool speaks = speaks_of_fresh(ctl->target);
+        bool speaks = target_speaks_of_fresh(target_of(ctl->target));
         const char *outcome = json_get_string(receipt, "outcome", "");
         const Json *remaining = json_get(receipt, "remaining");
         bool clean = strcmp(outcome, speaks ? "fresh" : "cleared") == 0;

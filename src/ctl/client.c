@@ -17,6 +17,7 @@
 #include "base/strv.h"
 #include "base/text.h"
 #include "ctl/client.h"
+#include "model/target.h"
 #include "wire/frame.h"
 #include "wire/interface.h"
 
@@ -301,7 +302,8 @@ static int fail_target(const Json *parameters) {
 
 /* The engine is asked for no more than what containers have mounted. */
 static bool asks_for_mounts_alone(const Ctl *ctl) {
-        return ctl->target && !target_touches_docker(ctl->target) && !ctl->include_mounted;
+        return ctl->target && !target_touches_docker(target_of(ctl->target)) &&
+               !ctl->include_mounted;
 }
 
 static int fail_engine(const Ctl *ctl, const Json *parameters, const char *reason) {

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "ctl/client.h"
+#include "model/target.h"
 #include "wire/interface.h"
 
 #define NAMES_SHOWN 5
@@ -326,7 +327,7 @@ int print_clear_plan(const Ctl *ctl, const Json *plan) {
                 }
                 putchar('\n');
         }
-        if (target_touches_docker(ctl->target))
+        if (target_touches_docker(target_of(ctl->target)))
                 printf("  prune     %s, %s\n",
                        render_count(json_get_int(plan, "records", 0), "build cache record", count),
                        render_bytes(plan, "recordBytes", bytes));

@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "ctl/render.h"
 #include "ctl/verb.h"
+#include "model/target.h"
 
 /* As setlocale(3) would choose, which costs more than all else here does. */
 static bool locale_is_utf8(void) {
@@ -280,7 +281,8 @@ void render_caches(const Json *receipt) {
                 printf("Of %" PRIi64 " caches that were removed, the receipt names %zu:\n", n_all,
                        n);
         else if (n == 0 && n_all == 0 && strcmp(outcome, "cleared") == 0 &&
-                 !target_touches_docker(target) && json_size(json_get(receipt, "remaining")) == 0)
+                 !target_touches_docker(target_of(target)) &&
+                 json_size(json_get(receipt, "remaining")) == 0)
                 printf("%s: nothing to remove\n", target);
         json_foreach (cache, caches) {
                 const char *app = json_get_string(cache, "app", "?");

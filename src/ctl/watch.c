@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "ctl/client.h"
+#include "model/target.h"
 #include "wire/interface.h"
 
 static void describe_status(const Json *status) {
@@ -42,7 +43,7 @@ static void describe_run(const Json *run) {
 static void describe_receipt(const Json *receipt) {
         const char *target = json_get_string(receipt, "target", "?");
         const char *outcome = json_get_string(receipt, "outcome", "?");
-        const bool docker = target_touches_docker(target);
+        const bool docker = target_touches_docker(target_of(target));
         size_t n_left = json_size(json_get(receipt, "remaining"));
         char bytes[BYTES_TEXT_MAX], count[RENDER_COUNT_MAX];
 
