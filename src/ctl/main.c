@@ -17,7 +17,7 @@
 #include "base/text.h"
 #include "base/words.h"
 #include "ctl/client.h"
-#include "ctl/remote.h"
+#include "ctl/ssh.h"
 #include "wire/interface.h"
 
 #define TTL_SEC_DEFAULT 3600

@@ -24,8 +24,8 @@
 
 #include "base/words.h"
 #include "ctl/client.h"
-#include "ctl/remote.h"
 #include "ctl/signals.h"
+#include "ctl/ssh.h"
 
 #define SSH_FAILED 255
 #define SSH_NOT_RUN 254 /* and why was said */
