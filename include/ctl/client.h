@@ -7,7 +7,8 @@
  */
 
 #include "base/diag.h"
-#include "ctl/verb.h"
+#include "ctl/ctl.h"
+#include "ctl/fail.h"
 #include "wire/varlink.h"
 
 /* How long the daemon may take for an answer that costs it nothing. */
@@ -52,8 +53,3 @@ int client_call(const Ctl *ctl, const char *method, const Json *parameters, uint
  * Returns the exit status for it. */
 int client_fail_connection(const Ctl *ctl, int error, const Diag *diag);
 int client_fail_reply(const Ctl *ctl, const VarlinkReply *reply);
-/* "wpcachectl: " and the text on stderr. Returns `status`. */
-int client_fail(int status, const char *format, ...) printf_like(2, 3);
-
-/* Prints the daemon's answer as JSON. Returns the exit status. */
-int client_print_json(const Ctl *ctl, const Json *json);

@@ -4,7 +4,7 @@
 /* wpcachectl on another host, by ssh(1). */
 
 #include "base/strv.h"
-#include "ctl/verb.h"
+#include "ctl/ctl.h"
 
 /* Printed first by a wpcachectl that is asked for it by --greet, and by nothing else. */
 #define REMOTE_GREETING '\0'

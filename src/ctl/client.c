@@ -17,6 +17,7 @@
 #include "base/strv.h"
 #include "base/text.h"
 #include "ctl/client.h"
+#include "ctl/fail.h"
 #include "model/target.h"
 #include "wire/frame.h"
 #include "wire/interface.h"
@@ -212,18 +213,6 @@ int client_call(const Ctl *ctl, const char *method, const Json *parameters, uint
         return CTL_DONE;
 }
 
-int client_fail(int status, const char *format, ...) {
-        char text[1024];
-        va_list ap;
-
-        va_start(ap, format);
-        vsnprintf(text, sizeof(text), format, ap);
-        va_end(ap);
-        fflush(stdout);
-        fprintf(stderr, "wpcachectl: %s\n", text_clean(text));
-        return status;
-}
-
 int client_fail_connection(const Ctl *ctl, int error, const Diag *diag) {
         const char *path = ctl->socket_path;
 
@@ -361,10 +350,4 @@ int client_fail_reply(const Ctl *ctl, const VarlinkReply *reply) {
         return client_fail(CTL_FAILED,
                            "wpcached answers %s; is it of another version? wpcachectl version",
                            error);
-}
-
-int client_print_json(const Ctl *ctl, const Json *json) {
-        if (render_json(&ctl->render, json) < 0)
-                return client_fail(CTL_FAILED, "out of memory");
-        return CTL_DONE;
 }

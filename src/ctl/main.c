@@ -17,7 +17,10 @@
 #include "base/text.h"
 #include "base/words.h"
 #include "ctl/client.h"
+#include "ctl/fail.h"
+#include "ctl/output.h"
 #include "ctl/ssh.h"
+#include "ctl/verbs.h"
 #include "wire/interface.h"
 
 #define TTL_SEC_DEFAULT 3600

@@ -24,6 +24,7 @@
 
 #include "base/words.h"
 #include "ctl/client.h"
+#include "ctl/fail.h"
 #include "ctl/signals.h"
 #include "ctl/ssh.h"
 

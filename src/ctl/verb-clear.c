@@ -12,6 +12,11 @@
 
 #include "base/text.h"
 #include "ctl/client.h"
+#include "ctl/fail.h"
+#include "ctl/output.h"
+#include "ctl/plan-view.h"
+#include "ctl/receipt-view.h"
+#include "ctl/verbs.h"
 #include "model/target.h"
 #include "wire/interface.h"
 
@@ -95,12 +100,6 @@ static uint64_t next_tick_usec(const Clear *clear) {
         return since_usec < HEARTBEAT_USEC ? HEARTBEAT_USEC - since_usec : 0;
 }
 
-bool receipt_ended(const Json *receipt) {
-        const char *outcome = json_get_string(receipt, "outcome", "");
-
-        return strcmp(outcome, "interrupted") != 0 && strcmp(outcome, "failed") != 0;
-}
-
 static void print_success(const Ctl *ctl) {
         const char *good = render_style(&ctl->render, STYLE_GOOD);
         const char *plain = render_style(&ctl->render, STYLE_PLAIN);
@@ -119,51 +118,6 @@ static void print_success(const Ctl *ctl) {
                 printf("%sSUCCESS:%s Application caches cleared; Docker's caches untouched, the "
                        "next build may be CACHED\n",
                        good, plain);
-}
-
-static void print_reclaimed(const Json *receipt, bool settled) {
-        uint64_t disk_bytes = render_amount(receipt, "diskFreedBytes");
-        uint64_t engine_bytes = render_amount(receipt, "engineReportedBytes");
-        uint64_t app_bytes = render_amount(receipt, "appBytes");
-        char disk[BYTES_TEXT_MAX], engine[BYTES_TEXT_MAX], app[BYTES_TEXT_MAX];
-        bool docker = target_touches_docker(target_of(json_get_string(receipt, "target", "all")));
-        bool engine_differs;
-
-        /* nobody counted */
-        if (!receipt_ended(receipt) && app_bytes + (docker ? disk_bytes + engine_bytes : 0) == 0)
-                return;
-        bytes_format(disk_bytes, disk);
-        bytes_format(engine_bytes, engine);
-        bytes_format(app_bytes, app);
-        if (!docker) {
-                printf("Total reclaimed space: %s\n", app);
-                return;
-        }
-        /* the disk gives space back a moment after the engine's answer */
-        printf("Total reclaimed space: %s%s", disk,
-               !settled && disk_bytes < engine_bytes + app_bytes ? " so far" : "");
-        engine_differs = strcmp(disk, engine) != 0;
-        if (engine_differs || app_bytes > 0)
-                printf(" (%s%s%s%s%s)", engine_differs ? "engine reported " : "",
-                       engine_differs ? engine : "", engine_differs && app_bytes > 0 ? ", " : "",
-                       app_bytes > 0 ? "application caches " : "", app_bytes > 0 ? app : "");
-        putchar('\n');
-}
-
-void print_clear_result(const Ctl *ctl, const Json *receipt, bool settled) {
-        const Json *kept = json_get(receipt, "keptMounts");
-        char count[RENDER_COUNT_MAX];
-
-        render_caches(receipt);
-        render_remaining(&ctl->render, json_get(receipt, "remaining"));
-        print_reclaimed(receipt, settled);
-        if (json_size(kept) > 0)
-                printf("KEPT: %s: cache mounts, and what they stand on\n",
-                       render_count((int64_t)json_size(kept), "build cache record", count));
-        render_not_reached(json_get(receipt, "notReached"));
-        render_texts("NOTE", json_get(receipt, "notes"));
-        render_omitted(receipt);
-        render_texts("ASSUMES", json_get(receipt, "assumes"));
 }
 
 static void print_receipt(Clear *clear, const Json *receipt, bool good) {

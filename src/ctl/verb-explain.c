@@ -3,6 +3,9 @@
 #include <stdio.h>
 
 #include "ctl/client.h"
+#include "ctl/fail.h"
+#include "ctl/output.h"
+#include "ctl/verbs.h"
 #include "wire/interface.h"
 
 int verb_explain(const Ctl *ctl) {

@@ -12,6 +12,10 @@
 
 #include "base/text.h"
 #include "ctl/client.h"
+#include "ctl/fail.h"
+#include "ctl/output.h"
+#include "ctl/receipt-view.h"
+#include "ctl/verbs.h"
 #include "wire/interface.h"
 
 #define HISTORY_TIMEOUT_USEC USEC_PER_MINUTE

@@ -21,7 +21,10 @@
 #include <sys/wait.h>
 
 #include "ctl/client.h"
+#include "ctl/fail.h"
+#include "ctl/output.h"
 #include "ctl/signals.h"
+#include "ctl/verbs.h"
 #include "wire/interface.h"
 
 #define WAIT_SEC_DEFAULT 1800

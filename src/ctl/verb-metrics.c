@@ -5,6 +5,9 @@
 
 #include "base/text.h"
 #include "ctl/client.h"
+#include "ctl/fail.h"
+#include "ctl/output.h"
+#include "ctl/verbs.h"
 #include "wire/interface.h"
 
 /* Lines are cleaned one by one: names of things are somebody else's. */

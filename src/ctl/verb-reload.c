@@ -3,6 +3,8 @@
 #include <stdio.h>
 
 #include "ctl/client.h"
+#include "ctl/output.h"
+#include "ctl/verbs.h"
 #include "wire/interface.h"
 
 /* Names of users and groups are looked up. */

@@ -3,6 +3,9 @@
 #include <stdio.h>
 
 #include "ctl/client.h"
+#include "ctl/fail.h"
+#include "ctl/output.h"
+#include "ctl/verbs.h"
 #include "wire/interface.h"
 
 /* It waits behind a job that may be running. */

@@ -5,6 +5,10 @@
 #include <string.h>
 
 #include "ctl/client.h"
+#include "ctl/fail.h"
+#include "ctl/output.h"
+#include "ctl/receipt-view.h"
+#include "ctl/verbs.h"
 #include "wire/interface.h"
 
 /* Inodes are worth a line when so few are left. */

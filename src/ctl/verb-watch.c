@@ -8,6 +8,9 @@
 #include <time.h>
 
 #include "ctl/client.h"
+#include "ctl/fail.h"
+#include "ctl/output.h"
+#include "ctl/verbs.h"
 #include "model/target.h"
 #include "wire/interface.h"
 

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "ctl/fail.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/text.h"
+
+int client_fail(int status, const char *format, ...) {
+        char text[1024];
+        va_list ap;
+
+        va_start(ap, format);
+        vsnprintf(text, sizeof(text), format, ap);
+        va_end(ap);
+        fflush(stdout);
+        fprintf(stderr, "wpcachectl: %s\n", text_clean(text));
+        return status;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+
+#include "ctl/terminal.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+/* As setlocale(3) would choose, which costs more than all else here does. */
+static bool locale_is_utf8(void) {
+        static const char *const names[] = { "LC_ALL", "LC_CTYPE", "LANG" };
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                const char *value = getenv(names[i]);
+
+                if (value && *value)
+                        return strcasestr(value, "utf-8") || strcasestr(value, "utf8");
+        }
+        return false;
+}
+
+void render_init(Render *render, JsonFormat json, ColorMode color) {
+        const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR");
+        bool terminal = isatty(STDOUT_FILENO) == 1;
+        bool able = terminal && term && strcmp(term, "dumb") != 0;
+
+        if (json == JSON_FORMAT_AUTO)
+                json = terminal ? JSON_FORMAT_PRETTY : JSON_FORMAT_SHORT;
+        *render = (Render){
+                .json = json,
+                .terminal = able,
+                .utf8 = locale_is_utf8(),
+                .color = color == COLOR_ALWAYS ||
+                         (color == COLOR_AUTO && able && (!no_color || !*no_color)),
+        };
+}
+
+bool render_reader_is_gone(void) {
+        struct pollfd fd = { .fd = STDOUT_FILENO };
+
+        return poll(&fd, 1, 0) > 0 && fd.revents & (POLLERR | POLLHUP);
+}
+
+const char *render_style(const Render *render, Style style) {
+        static const char *const sequences[] = {
+                [STYLE_PLAIN] = "\033[0m",  [STYLE_GOOD] = "\033[32m", [STYLE_WARN] = "\033[33m",
+                [STYLE_BAD] = "\033[1;31m", [STYLE_FAINT] = "\033[2m",
+        };
+
+        return render->color ? sequences[style] : "";
+}
+
+#define BAR_WIDTH 20
+
+void render_bar(const Render *render, Style style, uint64_t percent) {
+        char bar[BAR_WIDTH + 1];
+
+        memset(bar, '-', BAR_WIDTH);
+        memset(bar, '#', (MIN(percent, UINT64_C(100)) * BAR_WIDTH + 50) / 100);
+        bar[BAR_WIDTH] = '\0';
+        printf("%s[%s]%s", render_style(render, style), bar, render_style(render, STYLE_PLAIN));
+}
+
+/* The longest beginning of `text` that takes at most `columns`, one column a character. */
+static int cut_length(const char *text, size_t columns) {
+        const char *p = text;
+
+        while (*p && (columns > 0 || ((unsigned char)*p & 0xc0) == 0x80)) {
+                columns -= ((unsigned char)*p & 0xc0) != 0x80;
+                p++;
+        }
+        return (int)(p - text);
+}
+
+size_t render_columns(void) {
+        struct winsize window = { .ws_col = 0 };
+
+        return ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 0 ? window.ws_col
+                                                                                   : 80;
+}
+
+void render_live(const char *text) {
+        /* the last column stays free: some terminals wrap as soon as it is written */
+        printf("\r%.*s\033[K", cut_length(text, render_columns() - 1), text);
+        fflush(stdout);
+}
+
+void render_live_clear(void) {
+        fputs("\r\033[K", stdout);
+}
