@@ -18,3 +18,10 @@ int client_fail(int status, const char *format, ...) {
         fprintf(stderr, "wpcachectl: %s\n", text_clean(text));
         return status;
 }
+
+int ctl_usage(const char *what, const char *given, const char *nearest) {
+        if (nearest)
+                return client_fail(CTL_USAGE, "%s '%s'; did you mean '%s'? wpcachectl help", what,
+                                   given, nearest);
+        return client_fail(CTL_USAGE, "%s '%s'; see wpcachectl help", what, given);
+}
