@@ -23,6 +23,6 @@ enum {
 };
 
 /* Prints "wpcachectl: " and the text on stderr. Returns `status`. */
-int client_fail(int status, const char *format, ...) printf_like(2, 3);
+int ctl_fail(int status, const char *format, ...) printf_like(2, 3);
 /* Prints "wpcachectl: WHAT 'GIVEN'" and, unless NULL, what was probably meant. Returns CTL_USAGE. */
 int ctl_usage(const char *what, const char *given, const char *nearest);

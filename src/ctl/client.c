@@ -218,29 +218,28 @@ int client_fail_connection(const Ctl *ctl, int error, const Diag *diag) {
 
         switch (error) {
         case -ENOMEM:
-                return client_fail(CTL_FAILED, "out of memory");
+                return ctl_fail(CTL_FAILED, "out of memory");
         case -EBADMSG:
         case -EMSGSIZE:
-                return client_fail(CTL_FAILED, "what answers at %s is not wpcached: %s", path,
-                                   diag_text(diag, error));
+                return ctl_fail(CTL_FAILED, "what answers at %s is not wpcached: %s", path,
+                                diag_text(diag, error));
         case -EACCES:
         case -EPERM:
-                return client_fail(CTL_NOT_PERMITTED,
-                                   "may not open %s: %s; run as root, or fix the modes on the way",
-                                   path, diag_text(diag, error));
+                return ctl_fail(CTL_NOT_PERMITTED,
+                                "may not open %s: %s; run as root, or fix the modes on the way",
+                                path, diag_text(diag, error));
         case -ETIMEDOUT:
-                return client_fail(CTL_UNREACHABLE,
-                                   "wpcached at %s does not answer; see journalctl -u wpcached",
-                                   path);
+                return ctl_fail(CTL_UNREACHABLE,
+                                "wpcached at %s does not answer; see journalctl -u wpcached", path);
         case -ECONNRESET:
-                return client_fail(CTL_UNREACHABLE,
-                                   "no answer from wpcached at %s: %s; see journalctl -u wpcached",
-                                   path, diag_text(diag, error));
+                return ctl_fail(CTL_UNREACHABLE,
+                                "no answer from wpcached at %s: %s; see journalctl -u wpcached",
+                                path, diag_text(diag, error));
         default:
-                return client_fail(CTL_UNREACHABLE,
-                                   "cannot reach wpcached at %s: %s; is the service running? "
-                                   "systemctl status wpcached",
-                                   path, diag_text(diag, error));
+                return ctl_fail(CTL_UNREACHABLE,
+                                "cannot reach wpcached at %s: %s; is the service running? "
+                                "systemctl status wpcached",
+                                path, diag_text(diag, error));
         }
 }
 
@@ -270,23 +269,22 @@ static int fail_target(const Json *parameters) {
         size_t n = 0;
 
         if (!names)
-                return client_fail(CTL_FAILED, "out of memory");
+                return ctl_fail(CTL_FAILED, "out of memory");
         json_foreach (name, known)
                 if (json_string(name))
                         names[n++] = json_string(name);
         nearest = strv_nearest(target, names, n);
         join(known, list, sizeof(list));
         if (nearest)
-                return client_fail(CTL_USAGE,
-                                   "unknown target '%s'; did you mean '%s'? There are: %s", target,
-                                   nearest, list);
+                return ctl_fail(CTL_USAGE, "unknown target '%s'; did you mean '%s'? There are: %s",
+                                target, nearest, list);
         /* applications come last */
         if (n > 0 && strcmp(names[n - 1], "apps") == 0)
-                return client_fail(CTL_USAGE,
-                                   "unknown target '%s'; there are: %s; no application is "
-                                   "configured, see [app NAME] in wpcached.conf(5)",
-                                   target, list);
-        return client_fail(CTL_USAGE, "unknown target '%s'; there are: %s", target, list);
+                return ctl_fail(CTL_USAGE,
+                                "unknown target '%s'; there are: %s; no application is "
+                                "configured, see [app NAME] in wpcached.conf(5)",
+                                target, list);
+        return ctl_fail(CTL_USAGE, "unknown target '%s'; there are: %s", target, list);
 }
 
 /* The engine is asked for no more than what containers have mounted. */
@@ -298,14 +296,14 @@ static bool asks_for_mounts_alone(const Ctl *ctl) {
 static int fail_engine(const Ctl *ctl, const Json *parameters, const char *reason) {
         const char *remedy = json_get_string(parameters, "remedy", "systemctl status docker");
 
-        return client_fail(CTL_NO_ENGINE, "Docker engine %s, nothing was touched: %s%s%s%s",
-                           json_get_bool(parameters, "answered", false) ? "gives no usable answer"
-                                                                        : "not available",
-                           reason, *remedy ? "; see " : "", remedy,
-                           asks_for_mounts_alone(ctl)
-                                   ? "; caches of applications can be cleared all the "
-                                     "same with --include-mounted"
-                                   : "");
+        return ctl_fail(CTL_NO_ENGINE, "Docker engine %s, nothing was touched: %s%s%s%s",
+                        json_get_bool(parameters, "answered", false) ? "gives no usable answer"
+                                                                     : "not available",
+                        reason, *remedy ? "; see " : "", remedy,
+                        asks_for_mounts_alone(ctl)
+                                ? "; caches of applications can be cleared all the "
+                                  "same with --include-mounted"
+                                : "");
 }
 
 int client_fail_reply(const Ctl *ctl, const VarlinkReply *reply) {
@@ -317,37 +315,35 @@ int client_fail_reply(const Ctl *ctl, const VarlinkReply *reply) {
         if (strcmp(error, ERROR_ENGINE_UNAVAILABLE) == 0)
                 return fail_engine(ctl, parameters, reason);
         if (strcmp(error, ERROR_PERMISSION_DENIED) == 0)
-                return client_fail(CTL_NOT_PERMITTED,
-                                   "not permitted for uid %u; run as root, or see operators and "
-                                   "readers under [control] in wpcached.conf(5)",
-                                   (unsigned)geteuid());
+                return ctl_fail(CTL_NOT_PERMITTED,
+                                "not permitted for uid %u; run as root, or see operators and "
+                                "readers under [control] in wpcached.conf(5)",
+                                (unsigned)geteuid());
         if (strcmp(error, ERROR_UNKNOWN_TARGET) == 0)
                 return fail_target(parameters);
         if (strcmp(error, ERROR_UNKNOWN_RECEIPT) == 0)
-                return client_fail(CTL_FAILED, "%s; see wpcachectl history", reason);
+                return ctl_fail(CTL_FAILED, "%s; see wpcachectl history", reason);
         if (strcmp(error, ERROR_UNKNOWN_OBJECT) == 0)
-                return client_fail(CTL_FAILED, "'%s': %s",
-                                   json_get_string(parameters, "object", "?"), reason);
+                return ctl_fail(CTL_FAILED, "'%s': %s", json_get_string(parameters, "object", "?"),
+                                reason);
         if (strcmp(error, ERROR_BUSY) == 0)
-                return client_fail(CTL_BUSY, "busy: %s; see wpcachectl status", reason);
+                return ctl_fail(CTL_BUSY, "busy: %s; see wpcachectl status", reason);
         if (strcmp(error, ERROR_CONFIG_INVALID) == 0)
-                return client_fail(CTL_FAILED,
-                                   "configuration not taken, the old one stays: %s; "
-                                   "wpcached --check-config tells all mistakes",
-                                   reason);
+                return ctl_fail(CTL_FAILED,
+                                "configuration not taken, the old one stays: %s; "
+                                "wpcached --check-config tells all mistakes",
+                                reason);
         if (strcmp(error, ERROR_JOB_FAILED) == 0)
-                return client_fail(CTL_FAILED, "failed: %s", reason);
+                return ctl_fail(CTL_FAILED, "failed: %s", reason);
         if (strcmp(error, ERROR_SHUTTING_DOWN) == 0)
-                return client_fail(CTL_UNREACHABLE, "wpcached is stopping; try again");
+                return ctl_fail(CTL_UNREACHABLE, "wpcached is stopping; try again");
         if (strcmp(error, ERROR_INVALID_PARAMETER) == 0 && strcmp(parameter, "receipt") == 0)
-                return client_fail(CTL_FAILED,
-                                   "that is no id of a receipt; see wpcachectl history");
+                return ctl_fail(CTL_FAILED, "that is no id of a receipt; see wpcachectl history");
         if (strcmp(error, ERROR_INVALID_PARAMETER) == 0)
-                return client_fail(CTL_FAILED,
-                                   "wpcached does not take this value of '%s'; if it should, see "
-                                   "wpcachectl version",
-                                   parameter);
-        return client_fail(CTL_FAILED,
-                           "wpcached answers %s; is it of another version? wpcachectl version",
-                           error);
+                return ctl_fail(CTL_FAILED,
+                                "wpcached does not take this value of '%s'; if it should, see "
+                                "wpcachectl version",
+                                parameter);
+        return ctl_fail(CTL_FAILED,
+                        "wpcached answers %s; is it of another version? wpcachectl version", error);
 }

@@ -7,7 +7,7 @@
 
 #include "base/text.h"
 
-int client_fail(int status, const char *format, ...) {
+int ctl_fail(int status, const char *format, ...) {
         char text[1024];
         va_list ap;
 
@@ -21,7 +21,7 @@ int client_fail(int status, const char *format, ...) {
 
 int ctl_usage(const char *what, const char *given, const char *nearest) {
         if (nearest)
-                return client_fail(CTL_USAGE, "%s '%s'; did you mean '%s'? wpcachectl help", what,
-                                   given, nearest);
-        return client_fail(CTL_USAGE, "%s '%s'; see wpcachectl help", what, given);
+                return ctl_fail(CTL_USAGE, "%s '%s'; did you mean '%s'? wpcachectl help", what,
+                                given, nearest);
+        return ctl_fail(CTL_USAGE, "%s '%s'; see wpcachectl help", what, given);
 }

@@ -23,10 +23,10 @@ int gate_check(const char *verb, char **allowed) {
         for (char **name = allowed; *name; name++)
                 if (strcmp(verb, *name) == 0)
                         return CTL_DONE;
-        return client_fail(CTL_NOT_PERMITTED, "ssh-gate: '%s' is not allowed; what is: %s", verb,
-                           gate_list(allowed, text));
+        return ctl_fail(CTL_NOT_PERMITTED, "ssh-gate: '%s' is not allowed; what is: %s", verb,
+                        gate_list(allowed, text));
 }
 
 int gate_refuse_option(const char *option) {
-        return client_fail(CTL_NOT_PERMITTED, "ssh-gate: %s is not allowed", option);
+        return ctl_fail(CTL_NOT_PERMITTED, "ssh-gate: %s is not allowed", option);
 }

@@ -44,8 +44,8 @@ static void keep_command(Ctl *ctl, int argc, char **argv) {
 static int take_argument(Ctl *ctl, const Verb *verb, const char *argument) {
         if (verb->run == verb_clear || verb->run == verb_plan) {
                 if (argument && ctl->target && strcmp(argument, ctl->target) != 0)
-                        return client_fail(CTL_USAGE, "two targets, '%s' and '%s'", ctl->target,
-                                           argument);
+                        return ctl_fail(CTL_USAGE, "two targets, '%s' and '%s'", ctl->target,
+                                        argument);
                 if (!ctl->target)
                         ctl->target = argument;
         } else {
@@ -54,33 +54,33 @@ static int take_argument(Ctl *ctl, const Verb *verb, const char *argument) {
         if (verb->run == verb_clear && !ctl->target)
                 ctl->target = "all";
         if (verb->run == verb_plan && (ctl->keep_mounts || ctl->include_mounted) && !ctl->target)
-                return client_fail(CTL_USAGE, "--%s wants a target, such as all",
-                                   ctl->keep_mounts ? "keep-mounts" : "include-mounted");
+                return ctl_fail(CTL_USAGE, "--%s wants a target, such as all",
+                                ctl->keep_mounts ? "keep-mounts" : "include-mounted");
         if (verb->run == verb_explain && (!argument || !*argument))
-                return client_fail(CTL_USAGE, "explain wants an image or a build cache record");
+                return ctl_fail(CTL_USAGE, "explain wants an image or a build cache record");
         if (!verb->run && !ctl->argv)
-                return client_fail(CTL_USAGE, "ssh-gate wants the verbs that may be used: "
-                                              "wpcachectl ssh-gate status clear");
+                return ctl_fail(CTL_USAGE, "ssh-gate wants the verbs that may be used: "
+                                           "wpcachectl ssh-gate status clear");
         if (verb->run == verb_inhibit && !ctl->argv)
-                return client_fail(CTL_USAGE, "inhibit wants a command to run: wpcachectl inhibit "
-                                              "--why TEXT -- COMMAND");
+                return ctl_fail(CTL_USAGE, "inhibit wants a command to run: wpcachectl inhibit "
+                                           "--why TEXT -- COMMAND");
         if (verb->run == verb_inhibit && (!ctl->why || !*ctl->why))
-                return client_fail(CTL_USAGE, "inhibit wants --why, for whoever is kept waiting");
+                return ctl_fail(CTL_USAGE, "inhibit wants --why, for whoever is kept waiting");
         if (verb->run == verb_inhibit && strlen(ctl->why) > INTERFACE_WHY_MAX)
-                return client_fail(CTL_USAGE, "--why is too long; %d bytes are possible",
-                                   INTERFACE_WHY_MAX);
+                return ctl_fail(CTL_USAGE, "--why is too long; %d bytes are possible",
+                                INTERFACE_WHY_MAX);
         return CTL_DONE;
 }
 
 /* Checks that a verb can be run on another host. */
 static int check_remote(const Verb *verb, const char *host) {
         if (verb->run == verb_inhibit)
-                return client_fail(CTL_USAGE,
-                                   "inhibit runs its command beside the daemon; on the other host: "
-                                   "ssh %s wpcachectl inhibit --why TEXT -- COMMAND",
-                                   host);
+                return ctl_fail(CTL_USAGE,
+                                "inhibit runs its command beside the daemon; on the other host: "
+                                "ssh %s wpcachectl inhibit --why TEXT -- COMMAND",
+                                host);
         if (!verb->run)
-                return client_fail(CTL_USAGE, "ssh-gate is for the other host's authorized_keys");
+                return ctl_fail(CTL_USAGE, "ssh-gate is for the other host's authorized_keys");
         return CTL_DONE;
 }
 
@@ -117,7 +117,7 @@ static int run_verb(Ctl *ctl, Line *line) {
         if (!line->host || verb->run == verb_help)
                 return verb->run(ctl);
         if (line->words_error < 0)
-                return client_fail(CTL_FAILED, "out of memory");
+                return ctl_fail(CTL_FAILED, "out of memory");
         return remote_run(ctl, line->host, name, &line->words);
 }
 
@@ -143,7 +143,7 @@ static int check_gate(char **allowed) {
                 if (!verb)
                         return verb_unknown(*name);
                 if (!verb->run || verb->run == verb_inhibit)
-                        return client_fail(CTL_USAGE, "ssh-gate: '%s' cannot be allowed", *name);
+                        return ctl_fail(CTL_USAGE, "ssh-gate: '%s' cannot be allowed", *name);
         }
         return CTL_DONE;
 }
@@ -162,17 +162,16 @@ static int run_gate(const Ctl *ctl) {
         if (r != CTL_DONE)
                 return r;
         if (!request)
-                return client_fail(CTL_USAGE,
-                                   "ssh-gate: nothing was asked for; what is allowed: %s",
-                                   gate_list(ctl->argv, text));
+                return ctl_fail(CTL_USAGE, "ssh-gate: nothing was asked for; what is allowed: %s",
+                                gate_list(ctl->argv, text));
         r = strv_add(&words, "wpcachectl");
         if (r >= 0)
                 r = words_split(request, REQUEST_MAX, &words, &diag);
         if (r == -ENOMEM)
-                return client_fail(CTL_FAILED, "out of memory");
+                return ctl_fail(CTL_FAILED, "out of memory");
         if (r < 0)
-                return client_fail(CTL_NOT_PERMITTED, "ssh-gate: not allowed: %s",
-                                   diag_text(&diag, r));
+                return ctl_fail(CTL_NOT_PERMITTED, "ssh-gate: not allowed: %s",
+                                diag_text(&diag, r));
         skip = words.n > 1 && strcmp(words.v[1], "wpcachectl") == 0;
         inner.argv = NULL;
         inner.through_gate = true;
@@ -194,6 +193,6 @@ int main(int argc, char **argv) {
 
         r = run_line(argc, argv, &ctl, NULL);
         if ((fflush(stdout) != 0 || ferror(stdout)) && r == CTL_DONE && !render_reader_is_gone())
-                return client_fail(CTL_FAILED, "stdout did not take all of the output");
+                return ctl_fail(CTL_FAILED, "stdout did not take all of the output");
         return r;
 }

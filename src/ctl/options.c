@@ -108,7 +108,7 @@ static int parse_json(const char *text, JsonFormat *ret) {
         else if (strcmp(text, "off") == 0)
                 *ret = JSON_FORMAT_OFF;
         else
-                return client_fail(CTL_USAGE, "--json=%s: one of short, pretty, off", text);
+                return ctl_fail(CTL_USAGE, "--json=%s: one of short, pretty, off", text);
         return CTL_DONE;
 }
 
@@ -120,7 +120,7 @@ static int parse_color(const char *text, ColorMode *ret) {
         else if (strcmp(text, "never") == 0)
                 *ret = COLOR_NEVER;
         else
-                return client_fail(CTL_USAGE, "--color=%s: one of auto, always, never", text);
+                return ctl_fail(CTL_USAGE, "--color=%s: one of auto, always, never", text);
         return CTL_DONE;
 }
 
@@ -128,9 +128,9 @@ static int parse_span(const char *option, const char *text, int64_t *ret_sec) {
         uint64_t usec;
 
         if (span_parse(text, &usec) < 0)
-                return client_fail(CTL_USAGE,
-                                   "--%s %s: not a span of time such as 90s, 30min or 1h 30min",
-                                   option, text);
+                return ctl_fail(CTL_USAGE,
+                                "--%s %s: not a span of time such as 90s, 30min or 1h 30min",
+                                option, text);
         *ret_sec = (int64_t)((usec + USEC_PER_SEC - 1) / USEC_PER_SEC);
         return CTL_DONE;
 }
@@ -139,9 +139,9 @@ static int parse_ttl(const char *text, int64_t *ret_sec) {
         int r = parse_span("ttl", text, ret_sec);
 
         if (r == CTL_DONE && *ret_sec == 0)
-                return client_fail(CTL_USAGE, "--ttl %s: holds nothing", text);
+                return ctl_fail(CTL_USAGE, "--ttl %s: holds nothing", text);
         if (r == CTL_DONE && *ret_sec > INTERFACE_TTL_SEC_MAX)
-                return client_fail(CTL_USAGE, "--ttl %s: too long; the most is 24h", text);
+                return ctl_fail(CTL_USAGE, "--ttl %s: too long; the most is 24h", text);
         return r;
 }
 
@@ -162,10 +162,10 @@ static int parse_since(const char *text, int64_t *ret_sec) {
                 *ret_sec = MAX(now_sec - (int64_t)(usec / USEC_PER_SEC), 0);
                 return CTL_DONE;
         }
-        return client_fail(CTL_USAGE,
-                           "--since %s: neither a span of time such as 24h or 7d nor a "
-                           "date such as 2026-11-20",
-                           text);
+        return ctl_fail(CTL_USAGE,
+                        "--since %s: neither a span of time such as 24h or 7d nor a "
+                        "date such as 2026-11-20",
+                        text);
 }
 
 /* An option that belongs to some verbs. */
@@ -285,8 +285,8 @@ int options_parse(int argc, char **argv, Ctl *ctl, Line *line) {
         while (r == CTL_DONE && !line->done &&
                (c = getopt_long(argc, argv, "-:hqH:", options, NULL)) >= 0) {
                 if (c == ':')
-                        return client_fail(CTL_USAGE, "%s wants an argument; see wpcachectl help",
-                                           argv[optind - 1]);
+                        return ctl_fail(CTL_USAGE, "%s wants an argument; see wpcachectl help",
+                                        argv[optind - 1]);
                 if (c == '?')
                         return unknown_option(argv[at], optopt);
                 if (c == 1) {
@@ -315,9 +315,9 @@ int options_check_owned(const Line *line, const char *verb) {
                 if (!(line->owned & 1U << (c - ARG_OWNED)) || strcmp(of[0], verb) == 0 ||
                     (of[1] && strcmp(of[1], verb) == 0))
                         continue;
-                return client_fail(CTL_USAGE, "--%s belongs to '%s'%s%s%s; see wpcachectl help",
-                                   option_name(c), of[0], of[1] ? " and '" : "", of[1] ? of[1] : "",
-                                   of[1] ? "'" : "");
+                return ctl_fail(CTL_USAGE, "--%s belongs to '%s'%s%s%s; see wpcachectl help",
+                                option_name(c), of[0], of[1] ? " and '" : "", of[1] ? of[1] : "",
+                                of[1] ? "'" : "");
         }
         return CTL_DONE;
 }

@@ -19,7 +19,7 @@
 
 int client_print_json(const Ctl *ctl, const Json *json) {
         if (render_json(&ctl->render, json) < 0)
-                return client_fail(CTL_FAILED, "out of memory");
+                return ctl_fail(CTL_FAILED, "out of memory");
         return CTL_DONE;
 }
 

@@ -28,7 +28,7 @@ static int print_caches(const Json *caches) {
         size_t at = 0;
 
         if (!sorted)
-                return client_fail(CTL_FAILED, "out of memory");
+                return ctl_fail(CTL_FAILED, "out of memory");
         json_foreach (cache, caches)
                 sorted[at++] = cache;
         qsort(sorted, n, sizeof(*sorted), by_app_and_path);

@@ -50,10 +50,10 @@ int remote_check_host(const char *host) {
 
         for (const char *p = host; *p; p++)
                 if ((unsigned char)*p <= ' ' || *p == '\x7f')
-                        return client_fail(CTL_USAGE, "-H '%s': no host has a blank in its name",
-                                           host);
+                        return ctl_fail(CTL_USAGE, "-H '%s': no host has a blank in its name",
+                                        host);
         if (*host == '-' || *host == '@' || !*host || (at && (!at[1] || at[1] == '-')))
-                return client_fail(CTL_USAGE, "-H '%s': wants [USER@]HOST", host);
+                return ctl_fail(CTL_USAGE, "-H '%s': wants [USER@]HOST", host);
         return CTL_DONE;
 }
 
@@ -105,8 +105,8 @@ static _Noreturn void run_ssh(const Remote *remote, const char *command, int out
         sigprocmask(SIG_SETMASK, &remote->mask_before, NULL);
         if (dup2(output_fd, STDOUT_FILENO) >= 0)
                 execvp(argv[0], (char *const *)argv);
-        client_fail(0, "cannot run ssh: %s%s", error_text(errno),
-                    errno == ENOENT ? "; apt-get install openssh-client" : "");
+        ctl_fail(0, "cannot run ssh: %s%s", error_text(errno),
+                 errno == ENOENT ? "; apt-get install openssh-client" : "");
         _exit(SSH_NOT_RUN);
 }
 
@@ -245,41 +245,41 @@ static int judge(const Remote *remote, int status) {
         if (status == SSH_NOT_RUN && !remote->heard)
                 return CTL_UNREACHABLE;
         if (!remote->greeted && (status == CTL_NOT_FOUND || status == CTL_NOT_EXECUTABLE))
-                return client_fail(CTL_UNREACHABLE,
-                                   "%s cannot run wpcachectl; is it installed there, and in PATH?",
-                                   host);
+                return ctl_fail(CTL_UNREACHABLE,
+                                "%s cannot run wpcachectl; is it installed there, and in PATH?",
+                                host);
         if (status == CTL_DONE && remote->write_error != 0)
-                return client_fail(CTL_FAILED, "stdout did not take all of the output: %s",
-                                   error_text(remote->write_error));
+                return ctl_fail(CTL_FAILED, "stdout did not take all of the output: %s",
+                                error_text(remote->write_error));
         if (status != SSH_FAILED)
                 return status;
         if (remote->signal != 0 && goes_on)
-                client_fail(0,
-                            "interrupted, but what was begun on %s goes on; wpcachectl -H %s "
-                            "history tells how it ended",
-                            host, host);
+                ctl_fail(0,
+                         "interrupted, but what was begun on %s goes on; wpcachectl -H %s "
+                         "history tells how it ended",
+                         host, host);
         else if (remote->signal != 0 && may_act)
-                client_fail(0,
-                            "interrupted; if %s was reached, what was begun there goes on; "
-                            "wpcachectl -H %s history tells",
-                            host, host);
+                ctl_fail(0,
+                         "interrupted; if %s was reached, what was begun there goes on; "
+                         "wpcachectl -H %s history tells",
+                         host, host);
         if (remote->signal != 0)
                 return 128 + remote->signal;
         if (!remote->heard && may_act)
-                return client_fail(CTL_UNREACHABLE,
-                                   "no answer from %s by ssh; if it was reached, wpcachectl -H %s "
-                                   "history tells",
-                                   host, host);
+                return ctl_fail(CTL_UNREACHABLE,
+                                "no answer from %s by ssh; if it was reached, wpcachectl -H %s "
+                                "history tells",
+                                host, host);
         if (!remote->heard)
-                return client_fail(CTL_UNREACHABLE,
-                                   "no answer from %s by ssh; to find out why: ssh -v %s true",
-                                   host, host);
+                return ctl_fail(CTL_UNREACHABLE,
+                                "no answer from %s by ssh; to find out why: ssh -v %s true", host,
+                                host);
         if (goes_on)
-                return client_fail(CTL_FAILED,
-                                   "lost %s during the %s; it may go on: wpcachectl -H %s history "
-                                   "tells how it ended",
-                                   host, verb, host);
-        return client_fail(CTL_FAILED, "lost %s before it had answered in full", host);
+                return ctl_fail(CTL_FAILED,
+                                "lost %s during the %s; it may go on: wpcachectl -H %s history "
+                                "tells how it ended",
+                                host, verb, host);
+        return ctl_fail(CTL_FAILED, "lost %s before it had answered in full", host);
 }
 
 int remote_run(const Ctl *ctl, const char *host, const char *verb, const Strv *words) {
@@ -301,7 +301,7 @@ int remote_run(const Ctl *ctl, const char *host, const char *verb, const Strv *w
         if (r >= 0)
                 r = judge(&remote, attend(&remote));
         else
-                r = client_fail(CTL_FAILED, "cannot run ssh: %s", error_text(r));
+                r = ctl_fail(CTL_FAILED, "cannot run ssh: %s", error_text(r));
         close_output(&remote);
         if (remote.signal_fd >= 0)
                 close(remote.signal_fd);

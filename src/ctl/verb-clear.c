@@ -184,15 +184,15 @@ static int on_receipt(Clear *clear, const Json *receipt) {
 
         if (strcmp(json_get_string(receipt, "target", ""), ctl->target) != 0 ||
             !json_is_array(remaining))
-                return client_fail(CTL_FAILED, "wpcached answered with no receipt for target '%s'",
-                                   ctl->target);
+                return ctl_fail(CTL_FAILED, "wpcached answered with no receipt for target '%s'",
+                                ctl->target);
         /* never done with something remaining, whatever the outcome says */
         good = clean && json_size(remaining) == 0 &&
                (!speaks || json_get_bool(receipt, "fresh", false));
 
         if (ctl->render.json != JSON_FORMAT_OFF) {
                 if (render_json(&ctl->render, receipt) < 0)
-                        return client_fail(CTL_FAILED, "out of memory");
+                        return ctl_fail(CTL_FAILED, "out of memory");
         } else if (!ctl->quiet) {
                 print_receipt(clear, receipt, good);
         }
@@ -200,14 +200,14 @@ static int on_receipt(Clear *clear, const Json *receipt) {
                 return CTL_DONE;
         if (clean || strcmp(outcome, speaks ? "notFresh" : "notCleared") == 0)
                 return fail_remaining(ctl, remaining);
-        return client_fail(CTL_FAILED, "the clear ended as '%s': %s", outcome,
-                           json_get_string(receipt, "error", "no reason given"));
+        return ctl_fail(CTL_FAILED, "the clear ended as '%s': %s", outcome,
+                        json_get_string(receipt, "error", "no reason given"));
 }
 
 static int on_plan(const Ctl *ctl, const Json *plan) {
         if (strcmp(json_get_string(plan, "target", ""), ctl->target) != 0)
-                return client_fail(CTL_FAILED, "wpcached answered with no plan for target '%s'",
-                                   ctl->target);
+                return ctl_fail(CTL_FAILED, "wpcached answered with no plan for target '%s'",
+                                ctl->target);
         if (ctl->render.json != JSON_FORMAT_OFF)
                 return client_print_json(ctl, plan);
         return ctl->quiet ? CTL_DONE : print_clear_plan(ctl, plan);
@@ -224,24 +224,23 @@ static int fail_lost(const Clear *clear, int error, const Diag *diag) {
         const char *id = clear->job_id;
 
         if (waits_for_inhibitors(clear))
-                return client_fail(CTL_FAILED,
-                                   "lost wpcached while the clear waited for inhibitors: %s; it is "
-                                   "forgotten, unless wpcachectl status shows it",
-                                   diag_text(diag, error));
-        return client_fail(CTL_FAILED,
-                           "lost wpcached during the clear%s%s: %s; it may go on: wpcachectl "
-                           "history%s%s tells how it ended",
-                           id[0] ? ", job " : "", id, diag_text(diag, error), id[0] ? " " : "", id);
+                return ctl_fail(CTL_FAILED,
+                                "lost wpcached while the clear waited for inhibitors: %s; it is "
+                                "forgotten, unless wpcachectl status shows it",
+                                diag_text(diag, error));
+        return ctl_fail(CTL_FAILED,
+                        "lost wpcached during the clear%s%s: %s; it may go on: wpcachectl "
+                        "history%s%s tells how it ended",
+                        id[0] ? ", job " : "", id, diag_text(diag, error), id[0] ? " " : "", id);
 }
 
 static int fail_interrupted(const Clear *clear, int number) {
         if (waits_for_inhibitors(clear))
-                client_fail(0,
-                            "interrupted while the clear waited for inhibitors; it is forgotten, "
+                ctl_fail(0, "interrupted while the clear waited for inhibitors; it is forgotten, "
                             "unless wpcachectl status shows it");
         else
-                client_fail(0, "interrupted, but the clear goes on in wpcached; wpcachectl watch "
-                               "shows how, wpcachectl status how it ended");
+                ctl_fail(0, "interrupted, but the clear goes on in wpcached; wpcachectl watch "
+                            "shows how, wpcachectl status how it ended");
         return 128 + number;
 }
 
@@ -254,7 +253,7 @@ static int fail_error(const Clear *clear, const VarlinkReply *reply) {
                 return client_fail_reply(ctl, reply);
         if (ctl->render.json != JSON_FORMAT_OFF) {
                 if (render_json(&ctl->render, receipt) < 0)
-                        return client_fail(CTL_FAILED, "out of memory");
+                        return ctl_fail(CTL_FAILED, "out of memory");
         } else if (!ctl->quiet) {
                 render_caches(receipt);
                 render_remaining(&ctl->render, json_get(receipt, "remaining"));

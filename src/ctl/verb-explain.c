@@ -15,7 +15,7 @@ int verb_explain(const Ctl *ctl) {
         int r;
 
         if (json_add_string(parameters, "object", ctl->object) < 0)
-                return client_fail(CTL_FAILED, "out of memory");
+                return ctl_fail(CTL_FAILED, "out of memory");
         r = client_call(ctl, INTERFACE_NAME ".Explain", parameters, CLIENT_LOOK_TIMEOUT_USEC,
                         &reply);
         if (r != CTL_DONE)
@@ -23,7 +23,7 @@ int verb_explain(const Ctl *ctl) {
         sentence = json_get_string(json_get(reply.parameters, "verdict"), "sentence", NULL);
         rule = json_get_string(json_get(reply.parameters, "verdict"), "rule", NULL);
         if (!sentence || !rule)
-                return client_fail(CTL_FAILED, "wpcached answered with no verdict");
+                return ctl_fail(CTL_FAILED, "wpcached answered with no verdict");
         if (ctl->render.json != JSON_FORMAT_OFF)
                 return client_print_json(ctl, reply.parameters);
         if (!ctl->quiet)

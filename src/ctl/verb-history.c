@@ -81,7 +81,7 @@ static int print_runs(const Json *runs) {
         cleanup_free Row *rows = calloc(n + 1, sizeof(*rows));
 
         if (!rows)
-                return client_fail(CTL_FAILED, "out of memory");
+                return ctl_fail(CTL_FAILED, "out of memory");
         json_foreach (run, runs)
                 rows[--at] = make_row(run);
         for (int i = 0; i < COLUMNS; i++) {
@@ -348,7 +348,7 @@ int verb_history(const Ctl *ctl) {
         int r;
 
         if (make_parameters(ctl, &parameters) < 0)
-                return client_fail(CTL_FAILED, "out of memory");
+                return ctl_fail(CTL_FAILED, "out of memory");
         r = client_call(ctl, INTERFACE_NAME ".GetHistory", parameters, HISTORY_TIMEOUT_USEC,
                         &reply);
         if (r != CTL_DONE)
@@ -357,10 +357,10 @@ int verb_history(const Ctl *ctl) {
         run = json_get(reply.parameters, "policyRun");
         if (!json_is_object(receipt) && !json_is_object(run) &&
             !json_is_array(json_get(reply.parameters, "runs")))
-                return client_fail(CTL_FAILED, "wpcached answered with no history");
+                return ctl_fail(CTL_FAILED, "wpcached answered with no history");
         incomplete = json_get_string(reply.parameters, "incomplete", NULL);
         if (incomplete)
-                client_fail(CTL_DONE, "only what wpcached has in memory: %s", incomplete);
+                ctl_fail(CTL_DONE, "only what wpcached has in memory: %s", incomplete);
         if (ctl->render.json != JSON_FORMAT_OFF)
                 return client_print_json(ctl, reply.parameters);
         if (ctl->quiet)

@@ -187,12 +187,12 @@ static void tell_waiting(const Json *status) {
         char count[RENDER_COUNT_MAX];
 
         if (job)
-                client_fail(0, "waiting for a %s%s%s in progress: %s", render_job_kind(job),
-                            target ? " of " : "", target ? target : "",
-                            json_get_string(job, "message", json_get_string(job, "step", "?")));
+                ctl_fail(0, "waiting for a %s%s%s in progress: %s", render_job_kind(job),
+                         target ? " of " : "", target ? target : "",
+                         json_get_string(job, "message", json_get_string(job, "step", "?")));
         else
-                client_fail(0, "waiting for %s that came before",
-                            render_count(json_get_int(status, "queued", 0), "job", count));
+                ctl_fail(0, "waiting for %s that came before",
+                         render_count(json_get_int(status, "queued", 0), "job", count));
 }
 
 /* The wait for the first reply, and meanwhile a second connection that asks what it is for. */
@@ -248,7 +248,7 @@ static int wait_turn(Inhibit *inhibit, Wait *wait) {
                 case NEWS_REFUSED:
                         return CTL_INHIBIT_FAILED;
                 case NEWS_EXPIRED:
-                        return client_fail(CTL_INHIBIT_FAILED, "wpcached does not hold it");
+                        return ctl_fail(CTL_INHIBIT_FAILED, "wpcached does not hold it");
                 case NEWS_NONE:
                         break;
                 }
@@ -257,8 +257,8 @@ static int wait_turn(Inhibit *inhibit, Wait *wait) {
                 if (now_boottime_usec() >= wait->end_usec) {
                         disconnect(inhibit);
                         inhibit->over = true;
-                        return client_fail(CTL_BUSY, "busy: the inhibitor did not get its turn in "
-                                                     "time; see wpcachectl status");
+                        return ctl_fail(CTL_BUSY, "busy: the inhibitor did not get its turn in "
+                                                  "time; see wpcachectl status");
                 }
                 error = ask_waiting(inhibit, wait);
                 if (error < 0) {
@@ -306,17 +306,17 @@ static pid_t start(const Inhibit *inhibit) {
         sigprocmask(SIG_SETMASK, &inhibit->mask_before, NULL);
         /* one that was refused is nobody's: the outer one stays in force */
         if ((inhibit->held || !inhibit->over) && setenv("WPCACHE_INHIBITOR", inhibit->token, 1) < 0)
-                _exit(client_fail(CTL_INHIBIT_FAILED, "out of memory"));
+                _exit(ctl_fail(CTL_INHIBIT_FAILED, "out of memory"));
         execvp(ctl->argv[0], ctl->argv);
         error = errno;
-        _exit(client_fail(error == ENOENT ? CTL_NOT_FOUND : CTL_NOT_EXECUTABLE,
-                          "cannot run '%s': %s", ctl->argv[0], error_text(error)));
+        _exit(ctl_fail(error == ENOENT ? CTL_NOT_FOUND : CTL_NOT_EXECUTABLE, "cannot run '%s': %s",
+                       ctl->argv[0], error_text(error)));
 }
 
 static void tell_expired(Inhibit *inhibit) {
         inhibit->over = true;
-        client_fail(0, "the inhibitor's time is over, and '%s' still runs; see --ttl",
-                    inhibit->ctl->argv[0]);
+        ctl_fail(0, "the inhibitor's time is over, and '%s' still runs; see --ttl",
+                 inhibit->ctl->argv[0]);
 }
 
 /* Asks for it again if it was lost. */
@@ -338,12 +338,12 @@ static void hear(Inhibit *inhibit) {
 
         while (inhibit->client && (news = take_reply(inhibit, &error, &diag)) != NEWS_NONE) {
                 if (news == NEWS_HELD && inhibit->warned && !inhibit->ctl->quiet)
-                        client_fail(0, "the inhibitor is held now");
+                        ctl_fail(0, "the inhibitor is held now");
                 if (news == NEWS_LOST && !inhibit->warned)
-                        client_fail(0,
-                                    "lost wpcached and the inhibitor with it: %s; trying to hold "
-                                    "it again",
-                                    diag_text(&diag, error));
+                        ctl_fail(0,
+                                 "lost wpcached and the inhibitor with it: %s; trying to hold "
+                                 "it again",
+                                 diag_text(&diag, error));
                 if (news == NEWS_EXPIRED)
                         tell_expired(inhibit);
                 inhibit->warned = news != NEWS_HELD;
@@ -370,8 +370,8 @@ static int attend(Inhibit *inhibit, pid_t pid) {
                 pass_on(inhibit, pid);
                 r = waitpid(pid, &status, WNOHANG);
                 if (r < 0 && errno != EINTR)
-                        return client_fail(CTL_INHIBIT_FAILED, "lost sight of '%s': %s",
-                                           inhibit->ctl->argv[0], error_text(errno));
+                        return ctl_fail(CTL_INHIBIT_FAILED, "lost sight of '%s': %s",
+                                        inhibit->ctl->argv[0], error_text(errno));
                 if (r == pid)
                         return WIFSIGNALED(status) ? die_of(inhibit, WTERMSIG(status))
                                                    : WEXITSTATUS(status);
@@ -388,20 +388,20 @@ static int run(Inhibit *inhibit) {
         int r;
 
         if (make_token(inhibit->token) < 0 || catch_signals(inhibit) < 0)
-                return client_fail(CTL_INHIBIT_FAILED, "cannot make a token, or catch signals");
+                return ctl_fail(CTL_INHIBIT_FAILED, "cannot make a token, or catch signals");
         r = take(inhibit);
         if (r < 0)
                 return die_of(inhibit, -r);
         if (r != CTL_DONE) {
                 if (ctl->require)
                         return CTL_INHIBIT_FAILED;
-                client_fail(0, "'%s' runs without the inhibitor", ctl->argv[0]);
+                ctl_fail(0, "'%s' runs without the inhibitor", ctl->argv[0]);
                 inhibit->warned = true;
         }
         pid = start(inhibit);
         if (pid < 0)
-                return client_fail(CTL_INHIBIT_FAILED, "cannot run '%s': %s", ctl->argv[0],
-                                   error_text(errno));
+                return ctl_fail(CTL_INHIBIT_FAILED, "cannot run '%s': %s", ctl->argv[0],
+                                error_text(errno));
         return attend(inhibit, pid);
 }
 

@@ -16,7 +16,7 @@ static int print_lines(const char *text) {
         char *line, *rest = copy;
 
         if (!copy)
-                return client_fail(CTL_FAILED, "out of memory");
+                return ctl_fail(CTL_FAILED, "out of memory");
         while ((line = strsep(&rest, "\n")))
                 if (*line || rest)
                         printf("%s\n", text_clean(line));
@@ -36,7 +36,7 @@ int verb_metrics(const Ctl *ctl) {
                 return r;
         text = json_get_string(reply.parameters, "text", NULL);
         if (!text)
-                return client_fail(CTL_FAILED, "wpcached answered with no metrics");
+                return ctl_fail(CTL_FAILED, "wpcached answered with no metrics");
         if (ctl->render.json != JSON_FORMAT_OFF)
                 return client_print_json(ctl, reply.parameters);
         return ctl->quiet ? CTL_DONE : print_lines(text);

@@ -235,7 +235,7 @@ int verb_plan(const Ctl *ctl) {
         int r;
 
         if (make_parameters(ctl, &parameters) < 0)
-                return client_fail(CTL_FAILED, "out of memory");
+                return ctl_fail(CTL_FAILED, "out of memory");
         r = client_call(ctl, INTERFACE_NAME ".GetPlan", parameters, CLIENT_LOOK_TIMEOUT_USEC,
                         &reply);
         if (r != CTL_DONE)
@@ -244,8 +244,8 @@ int verb_plan(const Ctl *ctl) {
         if (ctl->target ? strcmp(json_get_string(plan, "target", ""), ctl->target) != 0
                         : !json_is_object(json_get(plan, "policy")) ||
                                   !json_is_array(json_get(plan, "images")))
-                return client_fail(CTL_FAILED, "wpcached answered with no plan for %s",
-                                   ctl->target ? ctl->target : "its policy");
+                return ctl_fail(CTL_FAILED, "wpcached answered with no plan for %s",
+                                ctl->target ? ctl->target : "its policy");
         if (ctl->render.json != JSON_FORMAT_OFF)
                 return client_print_json(ctl, reply.parameters);
         if (ctl->quiet)

@@ -19,14 +19,14 @@ int verb_rollback(const Ctl *ctl) {
         int r;
 
         if (json_add_string(parameters, "receipt", ctl->object) < 0)
-                return client_fail(CTL_FAILED, "out of memory");
+                return ctl_fail(CTL_FAILED, "out of memory");
         r = client_call(ctl, INTERFACE_NAME ".Rollback", parameters, ROLLBACK_TIMEOUT_USEC, &reply);
         if (r != CTL_DONE)
                 return r;
         restored = json_get(reply.parameters, "restored");
         skipped = json_get(reply.parameters, "skipped");
         if (!json_is_array(restored) || !json_is_array(skipped))
-                return client_fail(CTL_FAILED, "wpcached did not say what was put back");
+                return ctl_fail(CTL_FAILED, "wpcached did not say what was put back");
 
         json_foreach (name, skipped)
                 n_failed += !json_get_bool(name, "deleted", false);
@@ -34,7 +34,7 @@ int verb_rollback(const Ctl *ctl) {
                 MAX(n_failed, (size_t)MAX(json_get_int(reply.parameters, "failed", 0), INT64_C(0)));
         if (ctl->render.json != JSON_FORMAT_OFF) {
                 if (render_json(&ctl->render, reply.parameters) < 0)
-                        return client_fail(CTL_FAILED, "out of memory");
+                        return ctl_fail(CTL_FAILED, "out of memory");
         } else if (!ctl->quiet) {
                 json_foreach (name, restored) {
                         const char *id = json_get_string(name, "imageId", "?");
@@ -53,8 +53,8 @@ int verb_rollback(const Ctl *ctl) {
                                json_get_string(reply.parameters, "receipt", "?"));
         }
         if (n_failed > 0)
-                return client_fail(CTL_FAILED, "%zu of %zu names of receipt %s not put back",
-                                   n_failed, n_failed + json_size(restored),
-                                   json_get_string(reply.parameters, "receipt", "?"));
+                return ctl_fail(CTL_FAILED, "%zu of %zu names of receipt %s not put back", n_failed,
+                                n_failed + json_size(restored),
+                                json_get_string(reply.parameters, "receipt", "?"));
         return CTL_DONE;
 }

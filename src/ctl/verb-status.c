@@ -441,14 +441,14 @@ int verb_status(const Ctl *ctl) {
                 return r;
         status = json_get(reply.parameters, "status");
         if (!json_is_object(status))
-                return client_fail(CTL_FAILED, "wpcached answered with no status");
+                return ctl_fail(CTL_FAILED, "wpcached answered with no status");
         alarm = json_first(json_get(status, "alarms"));
         if (ctl->render.json != JSON_FORMAT_OFF)
                 r = client_print_json(ctl, status);
         else if (!ctl->quiet)
                 print_status(ctl, status);
         else if (alarm)
-                client_fail(CTL_ALARM, "alarm: %s",
-                            json_get_string(alarm, "message", json_get_string(alarm, "kind", "?")));
+                ctl_fail(CTL_ALARM, "alarm: %s",
+                         json_get_string(alarm, "message", json_get_string(alarm, "kind", "?")));
         return r == CTL_DONE && alarm ? CTL_ALARM : r;
 }

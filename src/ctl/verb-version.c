@@ -28,7 +28,7 @@ int verb_version(const Ctl *ctl) {
                 r = json_add_string(json, "client", WPCACHE_VERSION);
                 r |= json_add_string(json, "daemon", daemon);
                 if (r < 0 || render_json(&ctl->render, json) < 0)
-                        return client_fail(CTL_FAILED, "out of memory");
+                        return ctl_fail(CTL_FAILED, "out of memory");
                 return CTL_DONE;
         }
         printf("wpcachectl %s\n", WPCACHE_VERSION);

@@ -130,7 +130,7 @@ int verb_watch(const Ctl *ctl) {
                         continue;
                 }
                 if (r == -ECONNRESET && !first)
-                        return client_fail(CTL_FAILED, "wpcached ended the connection");
+                        return ctl_fail(CTL_FAILED, "wpcached ended the connection");
                 if (r < 0)
                         break;
                 if (reply.error)
