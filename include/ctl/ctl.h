@@ -9,7 +9,7 @@ typedef struct Ctl {
         bool quiet;
         bool through_gate;    /* the command line was sent by an SSH client */
         bool ignores_sigpipe; /* SIGPIPE was ignored when the process started */
-        Render render;
+        Terminal terminal;
         char command[256]; /* the command line as typed, for the receipt */
 
         /* the object of the verb: the id of a receipt (rollback: NULL for the last one; history), or

@@ -9,7 +9,7 @@
 #include "wire/json.h"
 
 /* Writes the value and a newline on stdout; 0 or -ENOMEM. */
-int render_json(const Render *render, const Json *json) must_check;
+int render_json(const Terminal *terminal, const Json *json) must_check;
 
 /* Prints the daemon's answer as JSON. Returns the exit status. */
 int client_print_json(const Ctl *ctl, const Json *json);

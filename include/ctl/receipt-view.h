@@ -17,7 +17,7 @@ void render_app_fault(const Json *app);
  * caches; or that there were none. */
 void render_caches(const Json *receipt);
 /* Prints a line or two for each remaining source of cached layers. */
-void render_remaining(const Render *render, const Json *remaining);
+void render_remaining(const Terminal *terminal, const Json *remaining);
 void render_not_reached(const Json *volumes);
 
 /* Whether a clear went to its end, whatever it found there. Otherwise its receipt names caches that

@@ -14,32 +14,32 @@ typedef enum JsonFormat {
 
 typedef enum ColorMode { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER } ColorMode;
 
-typedef struct Render {
+typedef struct Terminal {
         JsonFormat json;
-        bool terminal; /* the last line of stdout can be rewritten */
+        bool live; /* the last line of stdout can be rewritten */
         bool color;
         bool utf8; /* by the locale */
-} Render;
+} Terminal;
 
 /* Looks at stdout, $TERM and $NO_COLOR. */
-void render_init(Render *render, JsonFormat json, ColorMode color);
+void terminal_init(Terminal *terminal, JsonFormat json, ColorMode color);
 
 /* Whether the other end of stdout is closed. That is no failure: a reader such as head(1) goes away
  * once it has read enough. */
-bool render_reader_is_gone(void);
+bool terminal_reader_is_gone(void);
 
 typedef enum Style { STYLE_PLAIN, STYLE_GOOD, STYLE_WARN, STYLE_BAD, STYLE_FAINT } Style;
 
 /* The escape sequence that begins a style (STYLE_PLAIN: ends it), or "" without colour. */
-const char *render_style(const Render *render, Style style);
+const char *terminal_style(const Terminal *terminal, Style style);
 
 /* Prints "[####----]"; full from 100 on. */
-void render_bar(const Render *render, Style style, uint64_t percent);
+void terminal_bar(const Terminal *terminal, Style style, uint64_t percent);
 
 /* How wide the terminal is. */
-size_t render_columns(void);
+size_t terminal_columns(void);
 
 /* Prints a line at the bottom of the terminal, cut to its width, which the next call overwrites.
- * Call render_live_clear() before anything else is printed. */
-void render_live(const char *text);
-void render_live_clear(void);
+ * Call terminal_live_clear() before anything else is printed. */
+void terminal_live(const char *text);
+void terminal_live_clear(void);

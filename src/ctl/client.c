@@ -190,7 +190,7 @@ int client_reply(Client *client, uint64_t timeout_usec, VarlinkReply *ret, Diag 
         r = varlink_reply_parse(message, n, ret, reterr_diag);
         if (r < 0)
                 return r;
-        if (client->ctl->render.json == JSON_FORMAT_OFF)
+        if (client->ctl->terminal.json == JSON_FORMAT_OFF)
                 json_make_printable(ret->root);
         return 0;
 }

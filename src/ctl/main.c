@@ -128,7 +128,7 @@ static int run_line(int argc, char **argv, Ctl *ctl, char **allowed) {
         keep_command(ctl, argc, argv);
         r = options_parse(argc, argv, ctl, &line);
         if (r == CTL_DONE && !line.done) {
-                render_init(&ctl->render, line.json, line.color);
+                terminal_init(&ctl->terminal, line.json, line.color);
                 r = run_verb(ctl, &line);
         }
         strv_done(&line.words);
@@ -192,7 +192,7 @@ int main(int argc, char **argv) {
         int r;
 
         r = run_line(argc, argv, &ctl, NULL);
-        if ((fflush(stdout) != 0 || ferror(stdout)) && r == CTL_DONE && !render_reader_is_gone())
+        if ((fflush(stdout) != 0 || ferror(stdout)) && r == CTL_DONE && !terminal_reader_is_gone())
                 return ctl_fail(CTL_FAILED, "stdout did not take all of the output");
         return r;
 }

@@ -18,14 +18,14 @@
 #include "ctl/fail.h"
 
 int client_print_json(const Ctl *ctl, const Json *json) {
-        if (render_json(&ctl->render, json) < 0)
+        if (render_json(&ctl->terminal, json) < 0)
                 return ctl_fail(CTL_FAILED, "out of memory");
         return CTL_DONE;
 }
 
-int render_json(const Render *render, const Json *json) {
+int render_json(const Terminal *terminal, const Json *json) {
         cleanup_free char *text =
-                render->json == JSON_FORMAT_PRETTY ? json_text_pretty(json) : json_text(json);
+                terminal->json == JSON_FORMAT_PRETTY ? json_text_pretty(json) : json_text(json);
 
         if (!text)
                 return -ENOMEM;

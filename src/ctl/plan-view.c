@@ -60,8 +60,8 @@ static void print_apps(const Ctl *ctl, const Json *apps, const Json *remaining) 
                 const char *remedy = json_get_string(app, "remedy", NULL);
 
                 if (!render_app_ok(app) && !is_remaining(remaining, name)) {
-                        printf("  %sleave%s     %s: ", render_style(&ctl->render, STYLE_WARN),
-                               render_style(&ctl->render, STYLE_PLAIN), name);
+                        printf("  %sleave%s     %s: ", terminal_style(&ctl->terminal, STYLE_WARN),
+                               terminal_style(&ctl->terminal, STYLE_PLAIN), name);
                         render_app_fault(app);
                         putchar('\n');
                         if (remedy)
@@ -134,7 +134,7 @@ int print_clear_plan(const Ctl *ctl, const Json *plan) {
                        render_bytes(plan, "recordBytes", bytes));
         if (json_size(remaining) > 0)
                 printf("Left after it, with the commands for then:\n");
-        render_remaining(&ctl->render, remaining);
+        render_remaining(&ctl->terminal, remaining);
         render_not_reached(json_get(plan, "notReached"));
         render_texts("NOTE", json_get(plan, "notes"));
         render_omitted(plan);

@@ -137,12 +137,12 @@ void render_caches(const Json *receipt) {
         }
 }
 
-void render_remaining(const Render *render, const Json *remaining) {
+void render_remaining(const Terminal *terminal, const Json *remaining) {
         json_foreach (left, remaining) {
                 const char *remedy = json_get_string(left, "remedy", NULL);
 
-                printf("%sREMAINING:%s %s %s: %s\n", render_style(render, STYLE_WARN),
-                       render_style(render, STYLE_PLAIN), json_get_string(left, "kind", "?"),
+                printf("%sREMAINING:%s %s %s: %s\n", terminal_style(terminal, STYLE_WARN),
+                       terminal_style(terminal, STYLE_PLAIN), json_get_string(left, "kind", "?"),
                        json_get_string(left, "object", "?"), json_get_string(left, "reason", "?"));
                 if (remedy)
                         printf("           end it: %s\n", remedy);
@@ -191,7 +191,7 @@ void print_clear_result(const Ctl *ctl, const Json *receipt, bool settled) {
         char count[RENDER_COUNT_MAX];
 
         render_caches(receipt);
-        render_remaining(&ctl->render, json_get(receipt, "remaining"));
+        render_remaining(&ctl->terminal, json_get(receipt, "remaining"));
         print_reclaimed(receipt, settled);
         if (json_size(kept) > 0)
                 printf("KEPT: %s: cache mounts, and what they stand on\n",

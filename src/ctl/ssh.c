@@ -69,7 +69,7 @@ static int make_command(const Remote *remote, const Strv *words, char **ret) {
         r = strv_add(&all, "wpcachectl");
         if (r >= 0)
                 r = strv_add(&all, "--greet");
-        if (r >= 0 && remote->ctl->render.color)
+        if (r >= 0 && remote->ctl->terminal.color)
                 r = strv_add(&all, REMOTE_COLOR);
         for (size_t i = 0; r >= 0 && i < words->n; i++)
                 r = strv_add(&all, words->v[i]);

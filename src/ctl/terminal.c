@@ -20,46 +20,47 @@ static bool locale_is_utf8(void) {
         return false;
 }
 
-void render_init(Render *render, JsonFormat json, ColorMode color) {
+void terminal_init(Terminal *terminal, JsonFormat json, ColorMode color) {
         const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR");
-        bool terminal = isatty(STDOUT_FILENO) == 1;
-        bool able = terminal && term && strcmp(term, "dumb") != 0;
+        bool is_terminal = isatty(STDOUT_FILENO) == 1;
+        bool able = is_terminal && term && strcmp(term, "dumb") != 0;
 
         if (json == JSON_FORMAT_AUTO)
-                json = terminal ? JSON_FORMAT_PRETTY : JSON_FORMAT_SHORT;
-        *render = (Render){
+                json = is_terminal ? JSON_FORMAT_PRETTY : JSON_FORMAT_SHORT;
+        *terminal = (Terminal){
                 .json = json,
-                .terminal = able,
+                .live = able,
                 .utf8 = locale_is_utf8(),
                 .color = color == COLOR_ALWAYS ||
                          (color == COLOR_AUTO && able && (!no_color || !*no_color)),
         };
 }
 
-bool render_reader_is_gone(void) {
+bool terminal_reader_is_gone(void) {
         struct pollfd fd = { .fd = STDOUT_FILENO };
 
         return poll(&fd, 1, 0) > 0 && fd.revents & (POLLERR | POLLHUP);
 }
 
-const char *render_style(const Render *render, Style style) {
+const char *terminal_style(const Terminal *terminal, Style style) {
         static const char *const sequences[] = {
                 [STYLE_PLAIN] = "\033[0m",  [STYLE_GOOD] = "\033[32m", [STYLE_WARN] = "\033[33m",
                 [STYLE_BAD] = "\033[1;31m", [STYLE_FAINT] = "\033[2m",
         };
 
-        return render->color ? sequences[style] : "";
+        return terminal->color ? sequences[style] : "";
 }
 
 #define BAR_WIDTH 20
 
-void render_bar(const Render *render, Style style, uint64_t percent) {
+void terminal_bar(const Terminal *terminal, Style style, uint64_t percent) {
         char bar[BAR_WIDTH + 1];
 
         memset(bar, '-', BAR_WIDTH);
         memset(bar, '#', (MIN(percent, UINT64_C(100)) * BAR_WIDTH + 50) / 100);
         bar[BAR_WIDTH] = '\0';
-        printf("%s[%s]%s", render_style(render, style), bar, render_style(render, STYLE_PLAIN));
+        printf("%s[%s]%s", terminal_style(terminal, style), bar,
+               terminal_style(terminal, STYLE_PLAIN));
 }
 
 /* The longest beginning of `text` that takes at most `columns`, one column a character. */
@@ -73,19 +74,19 @@ static int cut_length(const char *text, size_t columns) {
         return (int)(p - text);
 }
 
-size_t render_columns(void) {
+size_t terminal_columns(void) {
         struct winsize window = { .ws_col = 0 };
 
         return ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 0 ? window.ws_col
                                                                                    : 80;
 }
 
-void render_live(const char *text) {
+void terminal_live(const char *text) {
         /* the last column stays free: some terminals wrap as soon as it is written */
-        printf("\r%.*s\033[K", cut_length(text, render_columns() - 1), text);
+        printf("\r%.*s\033[K", cut_length(text, terminal_columns() - 1), text);
         fflush(stdout);
 }
 
-void render_live_clear(void) {
+void terminal_live_clear(void) {
         fputs("\r\033[K", stdout);
 }

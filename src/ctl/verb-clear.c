@@ -38,8 +38,8 @@ typedef struct Clear {
 static void print_line(Clear *clear, const char *text) {
         if (!clear->lines)
                 return;
-        if (clear->ctl->render.terminal)
-                render_live_clear();
+        if (clear->ctl->terminal.live)
+                terminal_live_clear();
         printf("INFO: %s\n", text);
         fflush(stdout);
         clear->line_usec = now_boottime_usec();
@@ -79,10 +79,10 @@ static void on_tick(Clear *clear) {
                 return;
         span_format((now_usec - clear->start_usec) / USEC_PER_SEC * USEC_PER_SEC, elapsed);
         bytes_format((uint64_t)clear->bytes, bytes);
-        if (clear->ctl->render.terminal) {
+        if (clear->ctl->terminal.live) {
                 snprintf(text, sizeof(text), "%s  %s%s%s", elapsed, message,
                          clear->bytes > 0 ? "  " : "", clear->bytes > 0 ? bytes : "");
-                render_live(text);
+                terminal_live(text);
         } else if (now_usec - clear->line_usec >= HEARTBEAT_USEC) {
                 snprintf(text, sizeof(text), "%s (%s so far%s%s)", message, elapsed,
                          clear->bytes > 0 ? ", " : "", clear->bytes > 0 ? bytes : "");
@@ -95,14 +95,14 @@ static uint64_t next_tick_usec(const Clear *clear) {
 
         if (!clear->lines)
                 return USEC_INFINITY;
-        if (clear->ctl->render.terminal)
+        if (clear->ctl->terminal.live)
                 return USEC_PER_SEC;
         return since_usec < HEARTBEAT_USEC ? HEARTBEAT_USEC - since_usec : 0;
 }
 
 static void print_success(const Ctl *ctl) {
-        const char *good = render_style(&ctl->render, STYLE_GOOD);
-        const char *plain = render_style(&ctl->render, STYLE_PLAIN);
+        const char *good = terminal_style(&ctl->terminal, STYLE_GOOD);
+        const char *plain = terminal_style(&ctl->terminal, STYLE_PLAIN);
 
         if (target_speaks_of_fresh(target_of(ctl->target)))
                 printf("%sSUCCESS:%s Docker build cache cleared\n", good, plain);
@@ -190,8 +190,8 @@ static int on_receipt(Clear *clear, const Json *receipt) {
         good = clean && json_size(remaining) == 0 &&
                (!speaks || json_get_bool(receipt, "fresh", false));
 
-        if (ctl->render.json != JSON_FORMAT_OFF) {
-                if (render_json(&ctl->render, receipt) < 0)
+        if (ctl->terminal.json != JSON_FORMAT_OFF) {
+                if (render_json(&ctl->terminal, receipt) < 0)
                         return ctl_fail(CTL_FAILED, "out of memory");
         } else if (!ctl->quiet) {
                 print_receipt(clear, receipt, good);
@@ -208,7 +208,7 @@ static int on_plan(const Ctl *ctl, const Json *plan) {
         if (strcmp(json_get_string(plan, "target", ""), ctl->target) != 0)
                 return ctl_fail(CTL_FAILED, "wpcached answered with no plan for target '%s'",
                                 ctl->target);
-        if (ctl->render.json != JSON_FORMAT_OFF)
+        if (ctl->terminal.json != JSON_FORMAT_OFF)
                 return client_print_json(ctl, plan);
         return ctl->quiet ? CTL_DONE : print_clear_plan(ctl, plan);
 }
@@ -251,12 +251,12 @@ static int fail_error(const Clear *clear, const VarlinkReply *reply) {
 
         if (!json_is_object(receipt))
                 return client_fail_reply(ctl, reply);
-        if (ctl->render.json != JSON_FORMAT_OFF) {
-                if (render_json(&ctl->render, receipt) < 0)
+        if (ctl->terminal.json != JSON_FORMAT_OFF) {
+                if (render_json(&ctl->terminal, receipt) < 0)
                         return ctl_fail(CTL_FAILED, "out of memory");
         } else if (!ctl->quiet) {
                 render_caches(receipt);
-                render_remaining(&ctl->render, json_get(receipt, "remaining"));
+                render_remaining(&ctl->terminal, json_get(receipt, "remaining"));
                 printf("Receipt: %s\n", json_get_string(receipt, "id", "?"));
         }
         return client_fail_reply(ctl, reply);
@@ -300,8 +300,8 @@ static int follow(Clear *clear, Client *client) {
                         on_tick(clear);
                         continue;
                 }
-                if (clear->lines && ctl->render.terminal && (r < 0 || !reply.continues))
-                        render_live_clear();
+                if (clear->lines && ctl->terminal.live && (r < 0 || !reply.continues))
+                        terminal_live_clear();
                 if (r == -EINTR)
                         return fail_interrupted(clear, client_signal(client));
                 if (r < 0)
@@ -310,7 +310,7 @@ static int follow(Clear *clear, Client *client) {
                         return fail_error(clear, &reply);
                 if (reply.continues) {
                         on_progress(clear, json_get(reply.parameters, "progress"));
-                        if (ctl->render.terminal)
+                        if (ctl->terminal.live)
                                 on_tick(clear);
                         continue;
                 }
@@ -325,7 +325,7 @@ int verb_clear(const Ctl *ctl) {
         cleanup(client_free) Client *client = NULL;
         Clear clear = {
                 .ctl = ctl,
-                .lines = ctl->render.json == JSON_FORMAT_OFF && !ctl->quiet && !ctl->dry_run,
+                .lines = ctl->terminal.json == JSON_FORMAT_OFF && !ctl->quiet && !ctl->dry_run,
         };
         Diag diag = DIAG_NULL;
         int r;

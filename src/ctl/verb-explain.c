@@ -24,7 +24,7 @@ int verb_explain(const Ctl *ctl) {
         rule = json_get_string(json_get(reply.parameters, "verdict"), "rule", NULL);
         if (!sentence || !rule)
                 return ctl_fail(CTL_FAILED, "wpcached answered with no verdict");
-        if (ctl->render.json != JSON_FORMAT_OFF)
+        if (ctl->terminal.json != JSON_FORMAT_OFF)
                 return client_print_json(ctl, reply.parameters);
         if (!ctl->quiet)
                 printf("%s (rule %s)\n", sentence, rule);

@@ -174,7 +174,7 @@ static bool is_flat(const Graph *graph) {
 static void print_cell(const Ctl *ctl, const Graph *graph, int64_t value, int row) {
         static const char *const blocks[] = { " ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" };
         static const char *const ascii[] = { " ", ".", ":", "#" };
-        const int steps = ctl->render.utf8 ? 8 : 3;
+        const int steps = ctl->terminal.utf8 ? 8 : 3;
         int64_t range = graph->max - graph->min;
         int level = 0;
 
@@ -184,7 +184,7 @@ static void print_cell(const Ctl *ctl, const Graph *graph, int64_t value, int ro
                                        : 1 + (int)((double)(value - graph->min) / (double)range *
                                                    (GRAPH_ROWS * steps - 1));
         level = MIN(MAX(level - row * steps, 0), steps);
-        fputs(ctl->render.utf8 ? blocks[level] : ascii[level], stdout);
+        fputs(ctl->terminal.utf8 ? blocks[level] : ascii[level], stdout);
 }
 
 static void print_graph(const Ctl *ctl, const Graph *graph) {
@@ -198,7 +198,7 @@ static void print_graph(const Ctl *ctl, const Graph *graph) {
                 if (row == top || row == 0)
                         bytes_format((uint64_t)(row == top ? graph->max : graph->min), bytes);
                 printf("%*s %9s %s", LABEL_WIDTH, row == top ? graph->label : "", bytes,
-                       ctl->render.utf8 ? "┤" : "|");
+                       ctl->terminal.utf8 ? "┤" : "|");
                 for (size_t i = 0; i < graph->n; i++)
                         print_cell(ctl, graph, graph->columns[i], row);
                 putchar('\n');
@@ -209,7 +209,7 @@ static void print_graphs(const Ctl *ctl, const Json *samples) {
         static const size_t margin = LABEL_WIDTH + 12; /* with the largest sizes, and the edge */
         char begin[RENDER_TIME_MAX], end[RENDER_TIME_MAX];
         Graph builder = { .label = "Build cache" }, disk = { .label = "Disk used" };
-        size_t columns = render_columns();
+        size_t columns = terminal_columns();
         Span span = span_of(samples);
 
         if (span.n_samples < 2 || span.end_sec <= span.begin_sec ||
@@ -232,8 +232,8 @@ static void print_verdicts(const Ctl *ctl, Style style, const char *heading, con
         char bytes[BYTES_TEXT_MAX];
 
         if (json_size(verdicts) > 0)
-                printf("%s%s%s\n", render_style(&ctl->render, style), heading,
-                       render_style(&ctl->render, STYLE_PLAIN));
+                printf("%s%s%s\n", terminal_style(&ctl->terminal, style), heading,
+                       terminal_style(&ctl->terminal, STYLE_PLAIN));
         json_foreach (verdict, verdicts)
                 printf("  %8s  %s\n", render_bytes(verdict, "bytes", bytes),
                        json_get_string(verdict, "sentence", "?"));
@@ -320,7 +320,7 @@ static int print_history(const Ctl *ctl, const Json *reply) {
         } else {
                 printf("Nothing was done in this time\n");
         }
-        if (ctl->render.terminal && json_size(samples) > 1) {
+        if (ctl->terminal.live && json_size(samples) > 1) {
                 putchar('\n');
                 print_graphs(ctl, samples);
         }
@@ -361,7 +361,7 @@ int verb_history(const Ctl *ctl) {
         incomplete = json_get_string(reply.parameters, "incomplete", NULL);
         if (incomplete)
                 ctl_fail(CTL_DONE, "only what wpcached has in memory: %s", incomplete);
-        if (ctl->render.json != JSON_FORMAT_OFF)
+        if (ctl->terminal.json != JSON_FORMAT_OFF)
                 return client_print_json(ctl, reply.parameters);
         if (ctl->quiet)
                 return CTL_DONE;

@@ -30,14 +30,14 @@ int verb_metrics(const Ctl *ctl) {
         int r;
 
         /* as it is: for text the client would make one line of it */
-        raw.render.json = JSON_FORMAT_SHORT;
+        raw.terminal.json = JSON_FORMAT_SHORT;
         r = client_call(&raw, INTERFACE_NAME ".GetMetrics", NULL, CLIENT_TIMEOUT_USEC, &reply);
         if (r != CTL_DONE)
                 return r;
         text = json_get_string(reply.parameters, "text", NULL);
         if (!text)
                 return ctl_fail(CTL_FAILED, "wpcached answered with no metrics");
-        if (ctl->render.json != JSON_FORMAT_OFF)
+        if (ctl->terminal.json != JSON_FORMAT_OFF)
                 return client_print_json(ctl, reply.parameters);
         return ctl->quiet ? CTL_DONE : print_lines(text);
 }

@@ -71,8 +71,8 @@ static void print_when(const Ctl *ctl, const Json *plan) {
                 printf("Nothing to do%s%s%s\n", hold[0] ? " (held: " : "", hold,
                        hold[0] ? ")" : "");
         else if (hold[0])
-                printf("%sHeld:%s %s\nThen: %s\n", render_style(&ctl->render, STYLE_WARN),
-                       render_style(&ctl->render, STYLE_PLAIN), hold, next);
+                printf("%sHeld:%s %s\nThen: %s\n", terminal_style(&ctl->terminal, STYLE_WARN),
+                       terminal_style(&ctl->terminal, STYLE_PLAIN), hold, next);
         else
                 printf("Due at the next look: %s\n", next);
 }
@@ -85,9 +85,9 @@ static void print_disks(const Ctl *ctl, const Json *disks) {
                         continue;
                 printf("%sDisk under pressure:%s %s, %s of %s and %" PRIi64 " of %" PRIi64
                        " inodes free",
-                       render_style(&ctl->render, STYLE_BAD),
-                       render_style(&ctl->render, STYLE_PLAIN), json_get_string(disk, "path", "?"),
-                       render_bytes(disk, "freeBytes", left),
+                       terminal_style(&ctl->terminal, STYLE_BAD),
+                       terminal_style(&ctl->terminal, STYLE_PLAIN),
+                       json_get_string(disk, "path", "?"), render_bytes(disk, "freeBytes", left),
                        render_bytes(disk, "totalBytes", total), json_get_int(disk, "freeInodes", 0),
                        json_get_int(disk, "totalInodes", 0));
                 if (json_get(disk, "minFreeBytes"))
@@ -246,7 +246,7 @@ int verb_plan(const Ctl *ctl) {
                                   !json_is_array(json_get(plan, "images")))
                 return ctl_fail(CTL_FAILED, "wpcached answered with no plan for %s",
                                 ctl->target ? ctl->target : "its policy");
-        if (ctl->render.json != JSON_FORMAT_OFF)
+        if (ctl->terminal.json != JSON_FORMAT_OFF)
                 return client_print_json(ctl, reply.parameters);
         if (ctl->quiet)
                 return CTL_DONE;

@@ -18,7 +18,7 @@ int verb_reload(const Ctl *ctl) {
         r = client_call(ctl, INTERFACE_NAME ".Reload", NULL, RELOAD_TIMEOUT_USEC, &reply);
         if (r != CTL_DONE)
                 return r;
-        if (ctl->render.json != JSON_FORMAT_OFF)
+        if (ctl->terminal.json != JSON_FORMAT_OFF)
                 return client_print_json(ctl, reply.parameters);
         keys = json_get(reply.parameters, "restartNeeded");
         if (json_size(keys) > 0 && !ctl->quiet) {

@@ -32,8 +32,8 @@ int verb_rollback(const Ctl *ctl) {
                 n_failed += !json_get_bool(name, "deleted", false);
         n_failed =
                 MAX(n_failed, (size_t)MAX(json_get_int(reply.parameters, "failed", 0), INT64_C(0)));
-        if (ctl->render.json != JSON_FORMAT_OFF) {
-                if (render_json(&ctl->render, reply.parameters) < 0)
+        if (ctl->terminal.json != JSON_FORMAT_OFF) {
+                if (render_json(&ctl->terminal, reply.parameters) < 0)
                         return ctl_fail(CTL_FAILED, "out of memory");
         } else if (!ctl->quiet) {
                 json_foreach (name, restored) {
@@ -43,8 +43,8 @@ int verb_rollback(const Ctl *ctl) {
                                render_id_length(id), id);
                 }
                 json_foreach (name, skipped)
-                        printf("%sskipped%s   %s: %s\n", render_style(&ctl->render, STYLE_WARN),
-                               render_style(&ctl->render, STYLE_PLAIN),
+                        printf("%sskipped%s   %s: %s\n", terminal_style(&ctl->terminal, STYLE_WARN),
+                               terminal_style(&ctl->terminal, STYLE_PLAIN),
                                json_get_string(name, "name", "?"),
                                json_get_string(name, "reason", "?"));
                 render_omitted(reply.parameters);

@@ -24,9 +24,9 @@ static void print_alarms(const Ctl *ctl, const Json *alarms) {
         json_foreach (alarm, alarms) {
                 const char *remedy = json_get_string(alarm, "remedy", NULL);
 
-                printf("%sALARM: %s%s (since %s)\n", render_style(&ctl->render, STYLE_BAD),
+                printf("%sALARM: %s%s (since %s)\n", terminal_style(&ctl->terminal, STYLE_BAD),
                        json_get_string(alarm, "message", json_get_string(alarm, "kind", "?")),
-                       render_style(&ctl->render, STYLE_PLAIN),
+                       terminal_style(&ctl->terminal, STYLE_PLAIN),
                        render_age(json_get_int(alarm, "since", 0), since));
                 if (remedy)
                         printf("       end it: %s\n", remedy);
@@ -65,8 +65,8 @@ static void print_health(const Ctl *ctl, const Json *status) {
         } else {
                 health = "ok";
         }
-        printf("%swpcached %s: %s%s, started %s\n", render_style(&ctl->render, style), version,
-               health, render_style(&ctl->render, STYLE_PLAIN),
+        printf("%swpcached %s: %s%s, started %s\n", terminal_style(&ctl->terminal, style), version,
+               health, terminal_style(&ctl->terminal, STYLE_PLAIN),
                render_age(json_get_int(status, "startedAt", 0), since));
         if (strcmp(version, WPCACHE_VERSION) != 0) {
                 label("Client");
@@ -84,8 +84,8 @@ static void print_engine(const Ctl *ctl, const Json *engine) {
 
         label("Engine");
         if (strcmp(state, "ok") != 0)
-                printf("%s%s%s%s%s%s", render_style(&ctl->render, STYLE_BAD), state,
-                       render_style(&ctl->render, STYLE_PLAIN), reason ? ": " : "",
+                printf("%s%s%s%s%s%s", terminal_style(&ctl->terminal, STYLE_BAD), state,
+                       terminal_style(&ctl->terminal, STYLE_PLAIN), reason ? ": " : "",
                        reason ? reason : "", version ? ", last seen " : "");
         if (version)
                 printf("%s%s%s%s%s", version, api ? ", API " : "", api ? api : "",
@@ -111,7 +111,7 @@ static void print_builder(const Ctl *ctl, const Json *builder, const Json *disk)
                 return;
         percent = percent_of(bytes, max > 0 ? max : render_amount(disk, "totalBytes"));
         label("Build cache");
-        render_bar(&ctl->render, max > 0 && bytes > max ? STYLE_WARN : STYLE_GOOD, percent);
+        terminal_bar(&ctl->terminal, max > 0 && bytes > max ? STYLE_WARN : STYLE_GOOD, percent);
         printf(" %s", bytes_format(bytes, text));
         if (max > 0)
                 printf(", %" PRIu64 "%% of its limit of %s", percent, bytes_format(max, max_text));
@@ -132,8 +132,8 @@ static void print_images(const Ctl *ctl, const Json *images, const Json *disk) {
         if (!images)
                 return;
         label("Images");
-        render_bar(&ctl->render, STYLE_GOOD,
-                   percent_of(render_amount(images, "bytes"), render_amount(disk, "totalBytes")));
+        terminal_bar(&ctl->terminal, STYLE_GOOD,
+                     percent_of(render_amount(images, "bytes"), render_amount(disk, "totalBytes")));
         printf(" %s, %" PRIi64 " matching, %" PRIi64 " untagged, %" PRIi64 " in all",
                render_bytes(images, "bytes", bytes), json_get_int(images, "matching", 0),
                json_get_int(images, "untagged", 0), json_get_int(images, "total", 0));
@@ -157,7 +157,7 @@ static void print_inodes(const Ctl *ctl, const Json *disk) {
                 return;
         percent = percent_of(total - left, total);
         label("Inodes");
-        render_bar(&ctl->render, disk_style(disk, percent), percent);
+        terminal_bar(&ctl->terminal, disk_style(disk, percent), percent);
         printf(" %" PRIu64 "%% used, %" PRIu64 " of %" PRIu64 " free at %s\n", percent, left, total,
                json_get_string(disk, "path", "?"));
 }
@@ -190,12 +190,12 @@ static void print_disk(const Ctl *ctl, const Json *disk) {
                 return;
         percent = percent_of(total - left, total);
         label("Disk");
-        render_bar(&ctl->render, disk_style(disk, percent), percent);
+        terminal_bar(&ctl->terminal, disk_style(disk, percent), percent);
         printf(" %" PRIu64 "%% used, %s of %s free at %s", percent, bytes_format(left, free_text),
                bytes_format(total, total_text), json_get_string(disk, "path", "?"));
         if (json_get_bool(disk, "pressure", false))
-                printf(", %sunder pressure%s", render_style(&ctl->render, STYLE_BAD),
-                       render_style(&ctl->render, STYLE_PLAIN));
+                printf(", %sunder pressure%s", terminal_style(&ctl->terminal, STYLE_BAD),
+                       terminal_style(&ctl->terminal, STYLE_PLAIN));
         if (json_get(disk, "minFreeBytes") && json_get_bool(disk, "pressure", false))
                 printf(" (min_free is %s)", render_bytes(disk, "minFreeBytes", min_text));
         putchar('\n');
@@ -239,9 +239,9 @@ static void print_apps(const Ctl *ctl, const Json *apps) {
                 if (render_app_ok(app)) {
                         printf(" at %s", json_get_string(app, "root", "?"));
                 } else {
-                        printf(": %s", render_style(&ctl->render, STYLE_WARN));
+                        printf(": %s", terminal_style(&ctl->terminal, STYLE_WARN));
                         render_app_fault(app);
-                        printf("%s", render_style(&ctl->render, STYLE_PLAIN));
+                        printf("%s", terminal_style(&ctl->terminal, STYLE_PLAIN));
                 }
                 print_app_figures(app);
                 if (remedy)
@@ -278,8 +278,9 @@ static void print_last_run(const Ctl *ctl, const Json *run) {
                 return;
         label("Last policy");
         printf("%s%s%s, %s, %" PRIi64 " removed, ",
-               render_style(&ctl->render, strcmp(outcome, "done") == 0 ? STYLE_GOOD : STYLE_WARN),
-               outcome, render_style(&ctl->render, STYLE_PLAIN),
+               terminal_style(&ctl->terminal,
+                              strcmp(outcome, "done") == 0 ? STYLE_GOOD : STYLE_WARN),
+               outcome, terminal_style(&ctl->terminal, STYLE_PLAIN),
                render_age(json_get_int(run, "finishedAt", json_get_int(run, "startedAt", 0)),
                           since),
                json_get_int(run, "removed", 0));
@@ -297,8 +298,8 @@ static void print_policy(const Ctl *ctl, const Json *policy) {
         render_hold(policy, hold);
         label("Policy");
         if (hold[0])
-                printf("%sheld%s: %s\n", render_style(&ctl->render, STYLE_WARN),
-                       render_style(&ctl->render, STYLE_PLAIN), hold);
+                printf("%sheld%s: %s\n", terminal_style(&ctl->terminal, STYLE_WARN),
+                       terminal_style(&ctl->terminal, STYLE_PLAIN), hold);
         else
                 printf("%s\n", json_get_string(policy, "mode", "?"));
         label("Next");
@@ -366,8 +367,8 @@ static void print_last_clear(const Ctl *ctl, const Json *last) {
                 return;
         }
         printf("%s, %s%s%s", json_get_string(last, "target", "?"),
-               render_style(&ctl->render, good ? STYLE_GOOD : STYLE_WARN), outcome,
-               render_style(&ctl->render, STYLE_PLAIN));
+               terminal_style(&ctl->terminal, good ? STYLE_GOOD : STYLE_WARN), outcome,
+               terminal_style(&ctl->terminal, STYLE_PLAIN));
         if (finished >= 0)
                 printf(", %s", render_age(finished, since));
         if (n_remaining > 0)
@@ -385,8 +386,8 @@ static void print_config(const Ctl *ctl, const Json *config) {
                render_age(json_get_int(config, "loadedAt", 0), since));
         if (error) {
                 label("");
-                printf("%snot in force:%s %s\n", render_style(&ctl->render, STYLE_WARN),
-                       render_style(&ctl->render, STYLE_PLAIN), error);
+                printf("%snot in force:%s %s\n", terminal_style(&ctl->terminal, STYLE_WARN),
+                       terminal_style(&ctl->terminal, STYLE_PLAIN), error);
         }
 }
 
@@ -400,10 +401,10 @@ static void print_store(const Ctl *ctl, const Json *store) {
         if (strcmp(state, "stored") == 0)
                 return;
         label("Store");
-        printf("%s%s%s: %s%s%s", render_style(&ctl->render, STYLE_BAD),
+        printf("%s%s%s: %s%s%s", terminal_style(&ctl->terminal, STYLE_BAD),
                strcmp(state, "memory") == 0 ? "in memory alone" : "nothing can be stored",
-               render_style(&ctl->render, STYLE_PLAIN), json_get_string(store, "directory", "?"),
-               reason ? ": " : "", reason ? reason : "");
+               terminal_style(&ctl->terminal, STYLE_PLAIN),
+               json_get_string(store, "directory", "?"), reason ? ": " : "", reason ? reason : "");
         if (n_unwritten > 0)
                 printf("; %s not stored yet", render_count(n_unwritten, "run", count));
         putchar('\n');
@@ -443,7 +444,7 @@ int verb_status(const Ctl *ctl) {
         if (!json_is_object(status))
                 return ctl_fail(CTL_FAILED, "wpcached answered with no status");
         alarm = json_first(json_get(status, "alarms"));
-        if (ctl->render.json != JSON_FORMAT_OFF)
+        if (ctl->terminal.json != JSON_FORMAT_OFF)
                 r = client_print_json(ctl, status);
         else if (!ctl->quiet)
                 print_status(ctl, status);

@@ -24,10 +24,10 @@ int verb_version(const Ctl *ctl) {
         if (r >= 0)
                 daemon = json_get_string(reply.parameters, "version", NULL);
 
-        if (ctl->render.json != JSON_FORMAT_OFF) {
+        if (ctl->terminal.json != JSON_FORMAT_OFF) {
                 r = json_add_string(json, "client", WPCACHE_VERSION);
                 r |= json_add_string(json, "daemon", daemon);
-                if (r < 0 || render_json(&ctl->render, json) < 0)
+                if (r < 0 || render_json(&ctl->terminal, json) < 0)
                         return ctl_fail(CTL_FAILED, "out of memory");
                 return CTL_DONE;
         }

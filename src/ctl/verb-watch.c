@@ -87,8 +87,8 @@ static void print_event(const Ctl *ctl, const Json *event) {
 
         if (!localtime_r(&now, &local) || strftime(text, sizeof(text), "%T", &local) == 0)
                 strcpy(text, "--:--:--");
-        printf("%s%s%s %-9s ", render_style(&ctl->render, STYLE_FAINT), text,
-               render_style(&ctl->render, STYLE_PLAIN), json_get_string(event, "event", "?"));
+        printf("%s%s%s %-9s ", terminal_style(&ctl->terminal, STYLE_FAINT), text,
+               terminal_style(&ctl->terminal, STYLE_PLAIN), json_get_string(event, "event", "?"));
         describe(event);
         putchar('\n');
 }
@@ -124,7 +124,7 @@ int verb_watch(const Ctl *ctl) {
                 r = client_reply(client, first ? CLIENT_TIMEOUT_USEC : READER_CHECK_USEC, &reply,
                                  &diag);
                 if (r == -ETIMEDOUT && !first) {
-                        if (render_reader_is_gone())
+                        if (terminal_reader_is_gone())
                                 return CTL_DONE;
                         r = 0;
                         continue;
@@ -135,8 +135,8 @@ int verb_watch(const Ctl *ctl) {
                         break;
                 if (reply.error)
                         return client_fail_reply(ctl, &reply);
-                if (ctl->render.json != JSON_FORMAT_OFF)
-                        r = render_json(&ctl->render, reply.parameters);
+                if (ctl->terminal.json != JSON_FORMAT_OFF)
+                        r = render_json(&ctl->terminal, reply.parameters);
                 else if (!is_repeated(reply.parameters, last, sizeof(last)))
                         print_event(ctl, reply.parameters);
                 fflush(stdout);
