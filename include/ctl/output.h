@@ -9,48 +9,48 @@
 #include "wire/json.h"
 
 /* Writes the value and a newline on stdout; 0 or -ENOMEM. */
-int render_json(const Terminal *terminal, const Json *json) must_check;
+int write_json(const Terminal *terminal, const Json *json) must_check;
 
 /* Prints the daemon's answer as JSON. Returns the exit status. */
-int client_print_json(const Ctl *ctl, const Json *json);
+int output_json(const Ctl *ctl, const Json *json);
 
 /* "2h 3min ago"; "just now" below a second and for the future. Returns `buffer`. */
-char *render_age(int64_t then_sec, char buffer[static SPAN_TEXT_MAX]);
+char *output_age(int64_t then_sec, char buffer[static SPAN_TEXT_MAX]);
 
 /* "in 2h 3min"; "now" for the past. Returns `buffer`. */
-char *render_ahead(int64_t then_sec, char buffer[static SPAN_TEXT_MAX]);
+char *output_ahead(int64_t then_sec, char buffer[static SPAN_TEXT_MAX]);
 
 /* "2026-11-20 14:39" by the local clock. Returns `buffer`. */
-#define RENDER_TIME_MAX 32
-char *render_time(int64_t sec, char buffer[static RENDER_TIME_MAX]);
+#define OUTPUT_TIME_MAX 32
+char *output_time(int64_t sec, char buffer[static OUTPUT_TIME_MAX]);
 
 /* A member that is an amount of bytes; 0 if it is absent or negative. */
-uint64_t render_amount(const Json *object, const char *name);
+uint64_t output_amount(const Json *object, const char *name);
 /* "2.5GB" of it. Returns `buffer`. */
-char *render_bytes(const Json *object, const char *name, char buffer[static BYTES_TEXT_MAX]);
+char *output_bytes(const Json *object, const char *name, char buffer[static BYTES_TEXT_MAX]);
 
 /* Why policy does nothing now, and until when; "" if nothing holds it. Returns `buffer`. */
-#define RENDER_HOLD_MAX 160
-char *render_hold(const Json *policy, char buffer[static RENDER_HOLD_MAX]);
+#define OUTPUT_HOLD_MAX 160
+char *output_hold(const Json *policy, char buffer[static OUTPUT_HOLD_MAX]);
 
 /* "deploy (pid 42)", "uid 1000 (pid 42)". Returns `buffer`. */
-#define RENDER_WHO_MAX 96
-char *render_who(const Json *who, char buffer[static RENDER_WHO_MAX]);
+#define OUTPUT_WHO_MAX 96
+char *output_who(const Json *who, char buffer[static OUTPUT_WHO_MAX]);
 
 /* The kind of a job, in a word or more. */
-const char *render_job_kind(const Json *job);
+const char *output_job_kind(const Json *job);
 
 /* Prints how many elements are missing from the lists of an object, if any are. */
-void render_omitted(const Json *object);
+void output_omitted(const Json *object);
 /* Prints lines of "PREFIX: TEXT". */
-void render_texts(const char *prefix, const Json *texts);
+void output_texts(const char *prefix, const Json *texts);
 
 /* "1 name", "2 names". Returns `buffer`. */
-#define RENDER_COUNT_MAX 64
-char *render_count(int64_t n, const char *singular, char buffer[static RENDER_COUNT_MAX]);
+#define OUTPUT_COUNT_MAX 64
+char *output_count(int64_t n, const char *singular, char buffer[static OUTPUT_COUNT_MAX]);
 
 /* The length, for "%.*s", of "sha256:0123456789ab" in a full image id; of any other text its own. */
-int render_id_length(const char *id);
+int output_id_length(const char *id);
 
 /* Prints "a, b, c and 3 more" from the strings of an array, or from its members' strings `name`. */
-void render_list(const Json *array, const char *name, size_t max);
+void output_list(const Json *array, const char *name, size_t max);

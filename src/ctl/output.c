@@ -17,13 +17,13 @@
 #include "base/text.h"
 #include "ctl/fail.h"
 
-int client_print_json(const Ctl *ctl, const Json *json) {
-        if (render_json(&ctl->terminal, json) < 0)
+int output_json(const Ctl *ctl, const Json *json) {
+        if (write_json(&ctl->terminal, json) < 0)
                 return ctl_fail(CTL_FAILED, "out of memory");
         return CTL_DONE;
 }
 
-int render_json(const Terminal *terminal, const Json *json) {
+int write_json(const Terminal *terminal, const Json *json) {
         cleanup_free char *text =
                 terminal->json == JSON_FORMAT_PRETTY ? json_text_pretty(json) : json_text(json);
 
@@ -42,7 +42,7 @@ int render_json(const Terminal *terminal, const Json *json) {
         return 0;
 }
 
-char *render_age(int64_t then_sec, char buffer[static SPAN_TEXT_MAX]) {
+char *output_age(int64_t then_sec, char buffer[static SPAN_TEXT_MAX]) {
         uint64_t now_sec = now_realtime_usec() / USEC_PER_SEC;
 
         if (then_sec < 0 || (uint64_t)then_sec >= now_sec)
@@ -51,7 +51,7 @@ char *render_age(int64_t then_sec, char buffer[static SPAN_TEXT_MAX]) {
         return strncat(buffer, " ago", SPAN_TEXT_MAX - strlen(buffer) - 1);
 }
 
-char *render_ahead(int64_t then_sec, char buffer[static SPAN_TEXT_MAX]) {
+char *output_ahead(int64_t then_sec, char buffer[static SPAN_TEXT_MAX]) {
         int64_t now_sec = now_realtime_sec();
         char span[SPAN_TEXT_MAX];
 
@@ -62,25 +62,25 @@ char *render_ahead(int64_t then_sec, char buffer[static SPAN_TEXT_MAX]) {
         return buffer;
 }
 
-char *render_time(int64_t sec, char buffer[static RENDER_TIME_MAX]) {
+char *output_time(int64_t sec, char buffer[static OUTPUT_TIME_MAX]) {
         time_t time = (time_t)sec;
         struct tm local;
 
         if (!localtime_r(&time, &local) ||
-            strftime(buffer, RENDER_TIME_MAX, "%Y-%m-%d %H:%M", &local) == 0)
+            strftime(buffer, OUTPUT_TIME_MAX, "%Y-%m-%d %H:%M", &local) == 0)
                 strcpy(buffer, "?");
         return buffer;
 }
 
-uint64_t render_amount(const Json *object, const char *name) {
+uint64_t output_amount(const Json *object, const char *name) {
         return (uint64_t)MAX(json_get_int(object, name, 0), 0);
 }
 
-char *render_bytes(const Json *object, const char *name, char buffer[static BYTES_TEXT_MAX]) {
-        return bytes_format(render_amount(object, name), buffer);
+char *output_bytes(const Json *object, const char *name, char buffer[static BYTES_TEXT_MAX]) {
+        return bytes_format(output_amount(object, name), buffer);
 }
 
-char *render_hold(const Json *policy, char buffer[static RENDER_HOLD_MAX]) {
+char *output_hold(const Json *policy, char buffer[static OUTPUT_HOLD_MAX]) {
         static const struct {
                 const char *hold, *text;
         } holds[] = {
@@ -92,43 +92,43 @@ char *render_hold(const Json *policy, char buffer[static RENDER_HOLD_MAX]) {
         };
         const char *hold = json_get_string(policy, "hold", NULL), *text = hold;
         int64_t until_sec = json_get_int(policy, "holdUntil", -1);
-        char time[RENDER_TIME_MAX], ahead[SPAN_TEXT_MAX];
+        char time[OUTPUT_TIME_MAX], ahead[SPAN_TEXT_MAX];
 
         for (size_t i = 0; hold && i < ELEMENTSOF(holds); i++)
                 if (strcmp(hold, holds[i].hold) == 0)
                         text = holds[i].text;
         if (text && until_sec >= 0)
-                snprintf(buffer, RENDER_HOLD_MAX, "%s until %s (%s)", text,
-                         render_time(until_sec, time), render_ahead(until_sec, ahead));
+                snprintf(buffer, OUTPUT_HOLD_MAX, "%s until %s (%s)", text,
+                         output_time(until_sec, time), output_ahead(until_sec, ahead));
         else
-                snprintf(buffer, RENDER_HOLD_MAX, "%s", text ? text : "");
+                snprintf(buffer, OUTPUT_HOLD_MAX, "%s", text ? text : "");
         return buffer;
 }
 
-char *render_who(const Json *who, char buffer[static RENDER_WHO_MAX]) {
+char *output_who(const Json *who, char buffer[static OUTPUT_WHO_MAX]) {
         const char *user = json_get_string(who, "user", NULL);
         int64_t pid = json_get_int(who, "pid", -1);
 
         if (user)
-                snprintf(buffer, RENDER_WHO_MAX, "%s (pid %" PRIi64 ")", user, pid);
+                snprintf(buffer, OUTPUT_WHO_MAX, "%s (pid %" PRIi64 ")", user, pid);
         else
-                snprintf(buffer, RENDER_WHO_MAX, "uid %" PRIi64 " (pid %" PRIi64 ")",
+                snprintf(buffer, OUTPUT_WHO_MAX, "uid %" PRIi64 " (pid %" PRIi64 ")",
                          json_get_int(who, "uid", -1), pid);
         return buffer;
 }
 
-const char *render_job_kind(const Json *job) {
+const char *output_job_kind(const Json *job) {
         const char *kind = json_get_string(job, "kind", "job");
 
         return strcmp(kind, "sweep") == 0 ? "sweep of left-over caches" : kind;
 }
 
-void render_texts(const char *prefix, const Json *texts) {
+void output_texts(const char *prefix, const Json *texts) {
         json_foreach (text, texts)
                 printf("%s: %s\n", prefix, json_string(text) ? json_string(text) : "?");
 }
 
-void render_omitted(const Json *object) {
+void output_omitted(const Json *object) {
         int64_t n = json_get_int(object, "omitted", 0);
 
         if (n > 0)
@@ -136,18 +136,18 @@ void render_omitted(const Json *object) {
                        n);
 }
 
-char *render_count(int64_t n, const char *singular, char buffer[static RENDER_COUNT_MAX]) {
-        snprintf(buffer, RENDER_COUNT_MAX, "%" PRIi64 " %s%s", n, singular, n == 1 ? "" : "s");
+char *output_count(int64_t n, const char *singular, char buffer[static OUTPUT_COUNT_MAX]) {
+        snprintf(buffer, OUTPUT_COUNT_MAX, "%" PRIi64 " %s%s", n, singular, n == 1 ? "" : "s");
         return buffer;
 }
 
-int render_id_length(const char *id) {
+int output_id_length(const char *id) {
         size_t n = strlen(id);
 
         return (int)(strncmp(id, "sha256:", 7) == 0 ? MIN(n, 19U) : n);
 }
 
-void render_list(const Json *array, const char *name, size_t max) {
+void output_list(const Json *array, const char *name, size_t max) {
         size_t n = 0, n_all = json_size(array);
 
         json_foreach (member, array) {

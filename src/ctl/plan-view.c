@@ -23,7 +23,7 @@ static int by_app_and_path(const void *a, const void *b) {
 static int print_caches(const Json *caches) {
         const size_t n = json_size(caches);
         cleanup_free const Json **sorted = calloc(n + 1, sizeof(*sorted));
-        char count[RENDER_COUNT_MAX], bytes[BYTES_TEXT_MAX];
+        char count[OUTPUT_COUNT_MAX], bytes[BYTES_TEXT_MAX];
         uint64_t sum = 0;
         size_t at = 0;
 
@@ -33,14 +33,14 @@ static int print_caches(const Json *caches) {
                 sorted[at++] = cache;
         qsort(sorted, n, sizeof(*sorted), by_app_and_path);
         for (size_t i = 0; i < n; i++) {
-                sum += render_amount(sorted[i], "bytes");
+                sum += output_amount(sorted[i], "bytes");
                 printf("  remove    %s: %s (%s, %s)\n", json_get_string(sorted[i], "app", "?"),
                        json_get_string(sorted[i], "path", "?"),
-                       render_bytes(sorted[i], "bytes", bytes), render_reach(sorted[i]));
+                       output_bytes(sorted[i], "bytes", bytes), render_reach(sorted[i]));
         }
         if (n > 0)
                 printf("  %s %s, %s%s\n", n < CACHES_LISTED ? "in all   " : "the first",
-                       render_count((int64_t)n, "cache", count), bytes_format(sum, bytes),
+                       output_count((int64_t)n, "cache", count), bytes_format(sum, bytes),
                        n < CACHES_LISTED ? "" : "; there may be more");
         return CTL_DONE;
 }
@@ -79,7 +79,7 @@ static void print_names(const Json *names, const char *verb, const char *why) {
                 bool deleted = json_get_bool(name, "deleted", false);
 
                 printf("  %-9s %s (%.*s)%s\n", deleted ? "delete" : verb,
-                       json_get_string(name, "name", "?"), render_id_length(id), id,
+                       json_get_string(name, "name", "?"), output_id_length(id), id,
                        deleted ? " (cannot be rolled back)" : why);
         }
 }
@@ -87,7 +87,7 @@ static void print_names(const Json *names, const char *verb, const char *why) {
 static void print_kept(const Json *plan) {
         const Json *kept = json_get(plan, "kept");
         int64_t n_more = json_get_int(plan, "keptNames", 0) - (int64_t)json_size(kept);
-        char count[RENDER_COUNT_MAX];
+        char count[OUTPUT_COUNT_MAX];
 
         json_foreach (name, kept) {
                 const char *reason = json_get_string(name, "reason", "?");
@@ -98,13 +98,13 @@ static void print_kept(const Json *plan) {
                                                      : reason);
         }
         if (n_more > 0)
-                printf("  keep      %s more\n", render_count(n_more, "name", count));
+                printf("  keep      %s more\n", output_count(n_more, "name", count));
 }
 
 int print_clear_plan(const Ctl *ctl, const Json *plan) {
         const Json *names = json_get(plan, "names");
         const Json *untagged = json_get(plan, "untagged"), *remaining = json_get(plan, "remaining");
-        char bytes[BYTES_TEXT_MAX], count[RENDER_COUNT_MAX];
+        char bytes[BYTES_TEXT_MAX], count[OUTPUT_COUNT_MAX];
         int r;
 
         printf("Clearing '%s' would:\n", ctl->target);
@@ -119,25 +119,25 @@ int print_clear_plan(const Ctl *ctl, const Json *plan) {
         print_kept(plan);
         if (json_size(untagged) > 0) {
                 printf("  remove    %s: ",
-                       render_count((int64_t)json_size(untagged), "untagged image", count));
+                       output_count((int64_t)json_size(untagged), "untagged image", count));
                 json_foreach (image, untagged) {
                         const char *id = json_string(image) ? json_string(image) : "?";
 
                         printf("%s%.*s", image == json_first(untagged) ? "" : ", ",
-                               render_id_length(id), id);
+                               output_id_length(id), id);
                 }
                 putchar('\n');
         }
         if (target_touches_docker(target_of(ctl->target)))
                 printf("  prune     %s, %s\n",
-                       render_count(json_get_int(plan, "records", 0), "build cache record", count),
-                       render_bytes(plan, "recordBytes", bytes));
+                       output_count(json_get_int(plan, "records", 0), "build cache record", count),
+                       output_bytes(plan, "recordBytes", bytes));
         if (json_size(remaining) > 0)
                 printf("Left after it, with the commands for then:\n");
         render_remaining(&ctl->terminal, remaining);
         render_not_reached(json_get(plan, "notReached"));
-        render_texts("NOTE", json_get(plan, "notes"));
-        render_omitted(plan);
-        render_texts("ASSUMES", json_get(plan, "assumes"));
+        output_texts("NOTE", json_get(plan, "notes"));
+        output_omitted(plan);
+        output_texts("ASSUMES", json_get(plan, "assumes"));
         return CTL_DONE;
 }

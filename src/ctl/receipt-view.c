@@ -73,7 +73,7 @@ static void print_paths(const Json *caches, const char *app, bool measured) {
                 if (!is_of(cache, app) || n++ >= CACHES_SHOWN)
                         continue;
                 if (measured)
-                        printf("    %8s", render_bytes(cache, "bytes", bytes));
+                        printf("    %8s", output_bytes(cache, "bytes", bytes));
                 printf("%s%s, %s\n", measured ? "  " : "    ", json_get_string(cache, "path", "?"),
                        render_reach(cache));
         }
@@ -84,7 +84,7 @@ static void print_paths(const Json *caches, const char *app, bool measured) {
 /* "frontend: 3 caches removed, 1.2GB (2 in the build context, 1 ignored by .dockerignore)" */
 static void print_app_caches(const Json *caches, const char *app, bool ended) {
         size_t n = 0, n_reach[ELEMENTSOF(reaches)] = { 0 };
-        char count[RENDER_COUNT_MAX], bytes[BYTES_TEXT_MAX];
+        char count[OUTPUT_COUNT_MAX], bytes[BYTES_TEXT_MAX];
         bool any = false;
         uint64_t sum = 0;
 
@@ -92,12 +92,12 @@ static void print_app_caches(const Json *caches, const char *app, bool ended) {
                 if (!is_of(cache, app))
                         continue;
                 n++;
-                sum += render_amount(cache, "bytes");
+                sum += output_amount(cache, "bytes");
                 for (size_t i = 0; i < ELEMENTSOF(reaches); i++)
                         n_reach[i] +=
                                 strcmp(json_get_string(cache, "reach", ""), reaches[i].reach) == 0;
         }
-        printf("%s: %s removed%s%s", app, render_count((int64_t)n, "cache", count),
+        printf("%s: %s removed%s%s", app, output_count((int64_t)n, "cache", count),
                ended ? ", " : " or about to be", ended ? bytes_format(sum, bytes) : "");
         for (size_t i = 0; i < ELEMENTSOF(reaches); i++)
                 if (n_reach[i] > 0) {
@@ -158,9 +158,9 @@ void render_not_reached(const Json *volumes) {
 }
 
 static void print_reclaimed(const Json *receipt, bool settled) {
-        uint64_t disk_bytes = render_amount(receipt, "diskFreedBytes");
-        uint64_t engine_bytes = render_amount(receipt, "engineReportedBytes");
-        uint64_t app_bytes = render_amount(receipt, "appBytes");
+        uint64_t disk_bytes = output_amount(receipt, "diskFreedBytes");
+        uint64_t engine_bytes = output_amount(receipt, "engineReportedBytes");
+        uint64_t app_bytes = output_amount(receipt, "appBytes");
         char disk[BYTES_TEXT_MAX], engine[BYTES_TEXT_MAX], app[BYTES_TEXT_MAX];
         bool docker = target_touches_docker(target_of(json_get_string(receipt, "target", "all")));
         bool engine_differs;
@@ -188,16 +188,16 @@ static void print_reclaimed(const Json *receipt, bool settled) {
 
 void print_clear_result(const Ctl *ctl, const Json *receipt, bool settled) {
         const Json *kept = json_get(receipt, "keptMounts");
-        char count[RENDER_COUNT_MAX];
+        char count[OUTPUT_COUNT_MAX];
 
         render_caches(receipt);
         render_remaining(&ctl->terminal, json_get(receipt, "remaining"));
         print_reclaimed(receipt, settled);
         if (json_size(kept) > 0)
                 printf("KEPT: %s: cache mounts, and what they stand on\n",
-                       render_count((int64_t)json_size(kept), "build cache record", count));
+                       output_count((int64_t)json_size(kept), "build cache record", count));
         render_not_reached(json_get(receipt, "notReached"));
-        render_texts("NOTE", json_get(receipt, "notes"));
-        render_omitted(receipt);
-        render_texts("ASSUMES", json_get(receipt, "assumes"));
+        output_texts("NOTE", json_get(receipt, "notes"));
+        output_omitted(receipt);
+        output_texts("ASSUMES", json_get(receipt, "assumes"));
 }

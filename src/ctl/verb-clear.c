@@ -131,7 +131,7 @@ static void print_receipt(Clear *clear, const Json *receipt, bool good) {
         print_clear_result(ctl, receipt, false);
         if (json_size(names) > 0) {
                 printf("docker compose up will now build: ");
-                render_list(names, "name", NAMES_SHOWN);
+                output_list(names, "name", NAMES_SHOWN);
                 putchar('\n');
         }
         printf("Receipt: %s%s\n", json_get_string(receipt, "id", "?"),
@@ -191,7 +191,7 @@ static int on_receipt(Clear *clear, const Json *receipt) {
                (!speaks || json_get_bool(receipt, "fresh", false));
 
         if (ctl->terminal.json != JSON_FORMAT_OFF) {
-                if (render_json(&ctl->terminal, receipt) < 0)
+                if (write_json(&ctl->terminal, receipt) < 0)
                         return ctl_fail(CTL_FAILED, "out of memory");
         } else if (!ctl->quiet) {
                 print_receipt(clear, receipt, good);
@@ -209,7 +209,7 @@ static int on_plan(const Ctl *ctl, const Json *plan) {
                 return ctl_fail(CTL_FAILED, "wpcached answered with no plan for target '%s'",
                                 ctl->target);
         if (ctl->terminal.json != JSON_FORMAT_OFF)
-                return client_print_json(ctl, plan);
+                return output_json(ctl, plan);
         return ctl->quiet ? CTL_DONE : print_clear_plan(ctl, plan);
 }
 
@@ -252,7 +252,7 @@ static int fail_error(const Clear *clear, const VarlinkReply *reply) {
         if (!json_is_object(receipt))
                 return client_fail_reply(ctl, reply);
         if (ctl->terminal.json != JSON_FORMAT_OFF) {
-                if (render_json(&ctl->terminal, receipt) < 0)
+                if (write_json(&ctl->terminal, receipt) < 0)
                         return ctl_fail(CTL_FAILED, "out of memory");
         } else if (!ctl->quiet) {
                 render_caches(receipt);

@@ -25,7 +25,7 @@ int verb_explain(const Ctl *ctl) {
         if (!sentence || !rule)
                 return ctl_fail(CTL_FAILED, "wpcached answered with no verdict");
         if (ctl->terminal.json != JSON_FORMAT_OFF)
-                return client_print_json(ctl, reply.parameters);
+                return output_json(ctl, reply.parameters);
         if (!ctl->quiet)
                 printf("%s (rule %s)\n", sentence, rule);
         return CTL_DONE;

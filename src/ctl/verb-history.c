@@ -50,16 +50,16 @@ static void set(Row *row, int column, const char *text) {
 
 static Row make_row(const Json *run) {
         const char *who = json_get_string(run, "who", NULL);
-        char time[RENDER_TIME_MAX], bytes[BYTES_TEXT_MAX];
+        char time[OUTPUT_TIME_MAX], bytes[BYTES_TEXT_MAX];
         Row row = { 0 };
 
-        set(&row, COLUMN_TIME, render_time(json_get_int(run, "startedAt", 0), time));
+        set(&row, COLUMN_TIME, output_time(json_get_int(run, "startedAt", 0), time));
         set(&row, COLUMN_KIND, json_get_string(run, "kind", "?"));
         set(&row, COLUMN_TARGET, json_get_string(run, "target", "-"));
         set(&row, COLUMN_OUTCOME, json_get_string(run, "outcome", "?"));
         snprintf(row.cells[COLUMN_REMOVED], sizeof(row.cells[COLUMN_REMOVED]), "%" PRIi64,
                  json_get_int(run, "removed", 0));
-        set(&row, COLUMN_FREED, render_bytes(run, "diskFreedBytes", bytes));
+        set(&row, COLUMN_FREED, output_bytes(run, "diskFreedBytes", bytes));
         set(&row, COLUMN_WHO, who && *who ? who : "-");
         set(&row, COLUMN_RUN, json_get_string(run, "id", "?"));
         return row;
@@ -207,7 +207,7 @@ static void print_graph(const Ctl *ctl, const Graph *graph) {
 
 static void print_graphs(const Ctl *ctl, const Json *samples) {
         static const size_t margin = LABEL_WIDTH + 12; /* with the largest sizes, and the edge */
-        char begin[RENDER_TIME_MAX], end[RENDER_TIME_MAX];
+        char begin[OUTPUT_TIME_MAX], end[OUTPUT_TIME_MAX];
         Graph builder = { .label = "Build cache" }, disk = { .label = "Disk used" };
         size_t columns = terminal_columns();
         Span span = span_of(samples);
@@ -220,8 +220,8 @@ static void print_graphs(const Ctl *ctl, const Json *samples) {
         fill(&disk, &span, samples, disk_used_bytes);
         print_graph(ctl, &builder);
         print_graph(ctl, &disk);
-        render_time(span.begin_sec, begin);
-        render_time(span.end_sec, end);
+        output_time(span.begin_sec, begin);
+        output_time(span.end_sec, end);
         if (strlen(begin) + strlen(end) < builder.n)
                 printf("%*s%s%*s\n", (int)margin, "", begin, (int)(builder.n - strlen(begin)), end);
         else
@@ -235,7 +235,7 @@ static void print_verdicts(const Ctl *ctl, Style style, const char *heading, con
                 printf("%s%s%s\n", terminal_style(&ctl->terminal, style), heading,
                        terminal_style(&ctl->terminal, STYLE_PLAIN));
         json_foreach (verdict, verdicts)
-                printf("  %8s  %s\n", render_bytes(verdict, "bytes", bytes),
+                printf("  %8s  %s\n", output_bytes(verdict, "bytes", bytes),
                        json_get_string(verdict, "sentence", "?"));
 }
 
@@ -243,9 +243,9 @@ static void print_verdicts(const Ctl *ctl, Style style, const char *heading, con
 static void print_head(const Json *run, const char *what) {
         int64_t started = json_get_int(run, "startedAt", 0);
         int64_t finished = json_get_int(run, "finishedAt", -1);
-        char time[RENDER_TIME_MAX], span[SPAN_TEXT_MAX];
+        char time[OUTPUT_TIME_MAX], span[SPAN_TEXT_MAX];
 
-        printf("%s, %s", what, render_time(started, time));
+        printf("%s, %s", what, output_time(started, time));
         if (finished >= started)
                 printf(", took %s",
                        span_format((uint64_t)(finished - started) * USEC_PER_SEC, span));
@@ -256,19 +256,19 @@ static void print_head(const Json *run, const char *what) {
 
 static void print_policy_run(const Ctl *ctl, const Json *run) {
         char planned[BYTES_TEXT_MAX], engine[BYTES_TEXT_MAX], disk[BYTES_TEXT_MAX];
-        char count[RENDER_COUNT_MAX];
+        char count[OUTPUT_COUNT_MAX];
 
         print_head(run, "Policy");
         if (json_get_int(run, "records", 0) > 0)
                 printf("Removed %s\n",
-                       render_count(json_get_int(run, "records", 0), "build cache record", count));
+                       output_count(json_get_int(run, "records", 0), "build cache record", count));
         print_verdicts(ctl, STYLE_PLAIN, "Removed, as announced:", json_get(run, "removed"));
         print_verdicts(ctl, STYLE_WARN, "Still there:", json_get(run, "left"));
-        render_omitted(run);
+        output_omitted(run);
         printf("Total reclaimed space: %s (planned %s, engine reported %s)\n",
-               render_bytes(run, "diskFreedBytes", disk),
-               render_bytes(run, "plannedBytes", planned),
-               render_bytes(run, "engineReportedBytes", engine));
+               output_bytes(run, "diskFreedBytes", disk),
+               output_bytes(run, "plannedBytes", planned),
+               output_bytes(run, "engineReportedBytes", engine));
 }
 
 static void print_names(const char *heading, const Json *names) {
@@ -277,17 +277,17 @@ static void print_names(const char *heading, const Json *names) {
         json_foreach (name, names) {
                 const char *id = json_get_string(name, "imageId", "?");
 
-                printf("  %s -> %.*s\n", json_get_string(name, "name", "?"), render_id_length(id),
+                printf("  %s -> %.*s\n", json_get_string(name, "name", "?"), output_id_length(id),
                        id);
         }
 }
 
 static void print_clear_run(const Ctl *ctl, const Json *receipt) {
         const Json *who = json_get(receipt, "who");
-        char what[256], name[RENDER_WHO_MAX], bytes[BYTES_TEXT_MAX];
+        char what[256], name[OUTPUT_WHO_MAX], bytes[BYTES_TEXT_MAX];
 
         snprintf(what, sizeof(what), "Clear of %s by %s", json_get_string(receipt, "target", "?"),
-                 render_who(who, name));
+                 output_who(who, name));
         print_head(receipt, what);
         if (json_get_string(who, "command", NULL))
                 printf("Command: %s\n", json_get_string(who, "command", ""));
@@ -303,7 +303,7 @@ static void print_clear_run(const Ctl *ctl, const Json *receipt) {
                 /* the engine knows nothing of the caches of applications */
                 if (strcmp(step, "caches") != 0)
                         printf(" (engine reported %s)",
-                               render_bytes(removed, "engineReportedBytes", bytes));
+                               output_bytes(removed, "engineReportedBytes", bytes));
                 putchar('\n');
         }
         print_clear_result(ctl, receipt, true);
@@ -362,7 +362,7 @@ int verb_history(const Ctl *ctl) {
         if (incomplete)
                 ctl_fail(CTL_DONE, "only what wpcached has in memory: %s", incomplete);
         if (ctl->terminal.json != JSON_FORMAT_OFF)
-                return client_print_json(ctl, reply.parameters);
+                return output_json(ctl, reply.parameters);
         if (ctl->quiet)
                 return CTL_DONE;
         if (receipt)

@@ -184,15 +184,15 @@ static void sleep_until(const Inhibit *inhibit, const Client *client, uint64_t u
 static void tell_waiting(const Json *status) {
         const Json *job = json_get(status, "job");
         const char *target = json_get_string(job, "target", NULL);
-        char count[RENDER_COUNT_MAX];
+        char count[OUTPUT_COUNT_MAX];
 
         if (job)
-                ctl_fail(0, "waiting for a %s%s%s in progress: %s", render_job_kind(job),
+                ctl_fail(0, "waiting for a %s%s%s in progress: %s", output_job_kind(job),
                          target ? " of " : "", target ? target : "",
                          json_get_string(job, "message", json_get_string(job, "step", "?")));
         else
                 ctl_fail(0, "waiting for %s that came before",
-                         render_count(json_get_int(status, "queued", 0), "job", count));
+                         output_count(json_get_int(status, "queued", 0), "job", count));
 }
 
 /* The wait for the first reply, and meanwhile a second connection that asks what it is for. */

@@ -38,6 +38,6 @@ int verb_metrics(const Ctl *ctl) {
         if (!text)
                 return ctl_fail(CTL_FAILED, "wpcached answered with no metrics");
         if (ctl->terminal.json != JSON_FORMAT_OFF)
-                return client_print_json(ctl, reply.parameters);
+                return output_json(ctl, reply.parameters);
         return ctl->quiet ? CTL_DONE : print_lines(text);
 }

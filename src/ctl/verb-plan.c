@@ -61,9 +61,9 @@ static void print_when(const Ctl *ctl, const Json *plan) {
         const Json *policy = json_get(plan, "policy");
         const char *next = json_get_string(policy, "next", "?");
         const char *unreadable = json_get_string(policy, "unreadable", NULL);
-        char hold[RENDER_HOLD_MAX];
+        char hold[OUTPUT_HOLD_MAX];
 
-        render_hold(policy, hold);
+        output_hold(policy, hold);
         if (unreadable)
                 printf("All images are kept: the engine lists an object that can't be read, %s\n",
                        unreadable);
@@ -87,17 +87,17 @@ static void print_disks(const Ctl *ctl, const Json *disks) {
                        " inodes free",
                        terminal_style(&ctl->terminal, STYLE_BAD),
                        terminal_style(&ctl->terminal, STYLE_PLAIN),
-                       json_get_string(disk, "path", "?"), render_bytes(disk, "freeBytes", left),
-                       render_bytes(disk, "totalBytes", total), json_get_int(disk, "freeInodes", 0),
+                       json_get_string(disk, "path", "?"), output_bytes(disk, "freeBytes", left),
+                       output_bytes(disk, "totalBytes", total), json_get_int(disk, "freeInodes", 0),
                        json_get_int(disk, "totalInodes", 0));
                 if (json_get(disk, "minFreeBytes"))
-                        printf(", min_free is %s", render_bytes(disk, "minFreeBytes", min));
+                        printf(", min_free is %s", output_bytes(disk, "minFreeBytes", min));
                 putchar('\n');
         }
 }
 
 static void print_builder(const Json *builder) {
-        char bytes[BYTES_TEXT_MAX], max[BYTES_TEXT_MAX], count[RENDER_COUNT_MAX];
+        char bytes[BYTES_TEXT_MAX], max[BYTES_TEXT_MAX], count[OUTPUT_COUNT_MAX];
         const Json *first = json_get(builder, "first");
         int64_t hours = json_get_int(builder, "unusedHours", 0);
         int64_t n_goes = json_get_int(builder, "goes", 0);
@@ -106,51 +106,51 @@ static void print_builder(const Json *builder) {
         if (!json_is_object(builder))
                 return;
         printf("\nBuild cache: %s, %s not shared with images, ",
-               render_count(json_get_int(builder, "records", 0), "record", count),
-               render_bytes(builder, "privateBytes", bytes));
+               output_count(json_get_int(builder, "records", 0), "record", count),
+               output_bytes(builder, "privateBytes", bytes));
         if (json_get(builder, "maxBytes"))
-                printf("limit %s\n", render_bytes(builder, "maxBytes", max));
+                printf("limit %s\n", output_bytes(builder, "maxBytes", max));
         else
                 printf("no limit\n");
         if (hours > 0)
                 printf("  goes what was not used for %" PRIi64 "h\n", hours);
         if (json_get(builder, "keepBytes"))
                 printf("  goes what was used least, down to %s%s\n",
-                       render_bytes(builder, "keepBytes", bytes),
+                       output_bytes(builder, "keepBytes", bytes),
                        strcmp(json_get_string(builder, "rule", ""), "diskPressure") == 0
                                ? ", since the disk needs space"
                                : "");
         if (n_goes == 0)
                 return;
         printf("  %s of %s, by BuildKit's choice; the first should be:\n",
-               render_count(n_goes, "record", count), render_bytes(builder, "goesBytes", bytes));
+               output_count(n_goes, "record", count), output_bytes(builder, "goesBytes", bytes));
         json_foreach (record, first) {
                 if (shown++ == NAMES_SHOWN)
                         break;
-                printf("    %8s  %s\n", render_bytes(record, "bytes", bytes),
+                printf("    %8s  %s\n", output_bytes(record, "bytes", bytes),
                        json_get_string(record, "object", "?"));
         }
 }
 
 /* "12 images, 4.1GB" */
 static void print_sum(const Json *images, bool remove, size_t group) {
-        char count[RENDER_COUNT_MAX], bytes[BYTES_TEXT_MAX];
+        char count[OUTPUT_COUNT_MAX], bytes[BYTES_TEXT_MAX];
         uint64_t sum = 0;
         int64_t n = 0;
 
         json_foreach (image, images)
                 if (json_get_bool(image, "remove", false) == remove &&
                     (remove || group_of(image) == group)) {
-                        sum += render_amount(image, "bytes");
+                        sum += output_amount(image, "bytes");
                         n++;
                 }
-        printf("%s, %s", render_count(n, "image", count), bytes_format(sum, bytes));
+        printf("%s, %s", output_count(n, "image", count), bytes_format(sum, bytes));
 }
 
 static void print_sentence(const Json *image) {
         char bytes[BYTES_TEXT_MAX];
 
-        printf("    %8s  %s\n", render_bytes(image, "bytes", bytes),
+        printf("    %8s  %s\n", output_bytes(image, "bytes", bytes),
                json_get_string(image, "sentence", "?"));
 }
 
@@ -182,7 +182,7 @@ static void print_group(const Json *images, size_t group) {
                 if (!in_brief)
                         print_sentence(image);
                 else if (n <= NAMES_SHOWN)
-                        printf("%s%.*s", n == 1 ? "" : ", ", render_id_length(object), object);
+                        printf("%s%.*s", n == 1 ? "" : ", ", output_id_length(object), object);
         }
         if (in_brief && n > 0)
                 printf("%s)\n", n > NAMES_SHOWN ? ", …" : "");
@@ -208,7 +208,7 @@ static void print_policy_plan(const Ctl *ctl, const Json *plan) {
         print_builder(json_get(plan, "builder"));
         print_goes(images);
         print_stays(images);
-        render_omitted(plan);
+        output_omitted(plan);
 }
 
 /* What a clear would do. */
@@ -247,7 +247,7 @@ int verb_plan(const Ctl *ctl) {
                 return ctl_fail(CTL_FAILED, "wpcached answered with no plan for %s",
                                 ctl->target ? ctl->target : "its policy");
         if (ctl->terminal.json != JSON_FORMAT_OFF)
-                return client_print_json(ctl, reply.parameters);
+                return output_json(ctl, reply.parameters);
         if (ctl->quiet)
                 return CTL_DONE;
         if (ctl->target)

@@ -19,11 +19,11 @@ int verb_reload(const Ctl *ctl) {
         if (r != CTL_DONE)
                 return r;
         if (ctl->terminal.json != JSON_FORMAT_OFF)
-                return client_print_json(ctl, reply.parameters);
+                return output_json(ctl, reply.parameters);
         keys = json_get(reply.parameters, "restartNeeded");
         if (json_size(keys) > 0 && !ctl->quiet) {
                 printf("In force after systemctl restart wpcached: ");
-                render_list(keys, NULL, SIZE_MAX - 1);
+                output_list(keys, NULL, SIZE_MAX - 1);
                 putchar('\n');
         }
         return CTL_DONE;

@@ -33,21 +33,21 @@ int verb_rollback(const Ctl *ctl) {
         n_failed =
                 MAX(n_failed, (size_t)MAX(json_get_int(reply.parameters, "failed", 0), INT64_C(0)));
         if (ctl->terminal.json != JSON_FORMAT_OFF) {
-                if (render_json(&ctl->terminal, reply.parameters) < 0)
+                if (write_json(&ctl->terminal, reply.parameters) < 0)
                         return ctl_fail(CTL_FAILED, "out of memory");
         } else if (!ctl->quiet) {
                 json_foreach (name, restored) {
                         const char *id = json_get_string(name, "imageId", "?");
 
                         printf("restored  %s -> %.*s\n", json_get_string(name, "name", "?"),
-                               render_id_length(id), id);
+                               output_id_length(id), id);
                 }
                 json_foreach (name, skipped)
                         printf("%sskipped%s   %s: %s\n", terminal_style(&ctl->terminal, STYLE_WARN),
                                terminal_style(&ctl->terminal, STYLE_PLAIN),
                                json_get_string(name, "name", "?"),
                                json_get_string(name, "reason", "?"));
-                render_omitted(reply.parameters);
+                output_omitted(reply.parameters);
                 if (json_size(restored) == 0 && json_size(skipped) == 0)
                         printf("nothing to put back: receipt %s took no names away\n",
                                json_get_string(reply.parameters, "receipt", "?"));

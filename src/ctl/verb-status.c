@@ -27,7 +27,7 @@ static void print_alarms(const Ctl *ctl, const Json *alarms) {
                 printf("%sALARM: %s%s (since %s)\n", terminal_style(&ctl->terminal, STYLE_BAD),
                        json_get_string(alarm, "message", json_get_string(alarm, "kind", "?")),
                        terminal_style(&ctl->terminal, STYLE_PLAIN),
-                       render_age(json_get_int(alarm, "since", 0), since));
+                       output_age(json_get_int(alarm, "since", 0), since));
                 if (remedy)
                         printf("       end it: %s\n", remedy);
         }
@@ -37,7 +37,7 @@ static void print_health(const Ctl *ctl, const Json *status) {
         const char *state = json_get_string(json_get(status, "engine"), "state", "unknown");
         const char *version = json_get_string(status, "version", "?"), *health;
         int64_t n_alarms = (int64_t)json_size(json_get(status, "alarms"));
-        char since[SPAN_TEXT_MAX], count[RENDER_COUNT_MAX], apps[RENDER_COUNT_MAX + 32];
+        char since[SPAN_TEXT_MAX], count[OUTPUT_COUNT_MAX], apps[OUTPUT_COUNT_MAX + 32];
         int64_t n_apps_failed = 0;
         Style style = STYLE_GOOD;
 
@@ -50,7 +50,7 @@ static void print_health(const Ctl *ctl, const Json *status) {
                                  : "the Docker engine is not available";
         } else if (n_alarms > 0) {
                 style = STYLE_BAD;
-                health = render_count(n_alarms, "alarm", count);
+                health = output_count(n_alarms, "alarm", count);
         } else if (json_get_string(json_get(status, "config"), "error", NULL)) {
                 style = STYLE_WARN;
                 health = "a mistake in the configuration";
@@ -60,14 +60,14 @@ static void print_health(const Ctl *ctl, const Json *status) {
         } else if (n_apps_failed > 0) {
                 style = STYLE_WARN;
                 snprintf(apps, sizeof(apps), "the caches of %s can't be cleared",
-                         render_count(n_apps_failed, "application", count));
+                         output_count(n_apps_failed, "application", count));
                 health = apps;
         } else {
                 health = "ok";
         }
         printf("%swpcached %s: %s%s, started %s\n", terminal_style(&ctl->terminal, style), version,
                health, terminal_style(&ctl->terminal, STYLE_PLAIN),
-               render_age(json_get_int(status, "startedAt", 0), since));
+               output_age(json_get_int(status, "startedAt", 0), since));
         if (strcmp(version, WPCACHE_VERSION) != 0) {
                 label("Client");
                 printf("wpcachectl %s, another version than the daemon's\n", WPCACHE_VERSION);
@@ -101,21 +101,21 @@ static uint64_t percent_of(uint64_t part, uint64_t whole) {
 
 /* `disk` is the one with Docker's data; its size is the measure of what has no limit of its own. */
 static void print_builder(const Ctl *ctl, const Json *builder, const Json *disk) {
-        uint64_t bytes = render_amount(builder, "privateBytes"), percent;
-        uint64_t shared = render_amount(builder, "bytes"), max = render_amount(builder, "maxBytes");
-        char count[RENDER_COUNT_MAX], text[BYTES_TEXT_MAX], max_text[BYTES_TEXT_MAX];
+        uint64_t bytes = output_amount(builder, "privateBytes"), percent;
+        uint64_t shared = output_amount(builder, "bytes"), max = output_amount(builder, "maxBytes");
+        char count[OUTPUT_COUNT_MAX], text[BYTES_TEXT_MAX], max_text[BYTES_TEXT_MAX];
         int64_t n_leaked = json_get_int(builder, "leaked", 0);
         int64_t n_in_use = json_get_int(builder, "inUse", 0) - n_leaked;
 
         if (!builder)
                 return;
-        percent = percent_of(bytes, max > 0 ? max : render_amount(disk, "totalBytes"));
+        percent = percent_of(bytes, max > 0 ? max : output_amount(disk, "totalBytes"));
         label("Build cache");
         terminal_bar(&ctl->terminal, max > 0 && bytes > max ? STYLE_WARN : STYLE_GOOD, percent);
         printf(" %s", bytes_format(bytes, text));
         if (max > 0)
                 printf(", %" PRIu64 "%% of its limit of %s", percent, bytes_format(max, max_text));
-        printf(", in %s", render_count(json_get_int(builder, "records", 0), "record", count));
+        printf(", in %s", output_count(json_get_int(builder, "records", 0), "record", count));
         if (shared > bytes)
                 printf(", and %s shared with images", bytes_format(shared - bytes, text));
         if (n_in_use > 0)
@@ -127,18 +127,18 @@ static void print_builder(const Ctl *ctl, const Json *builder, const Json *disk)
 
 static void print_images(const Ctl *ctl, const Json *images, const Json *disk) {
         int64_t n_tags = json_get_int(images, "rollbackTags", 0);
-        char count[RENDER_COUNT_MAX], bytes[BYTES_TEXT_MAX];
+        char count[OUTPUT_COUNT_MAX], bytes[BYTES_TEXT_MAX];
 
         if (!images)
                 return;
         label("Images");
         terminal_bar(&ctl->terminal, STYLE_GOOD,
-                     percent_of(render_amount(images, "bytes"), render_amount(disk, "totalBytes")));
+                     percent_of(output_amount(images, "bytes"), output_amount(disk, "totalBytes")));
         printf(" %s, %" PRIi64 " matching, %" PRIi64 " untagged, %" PRIi64 " in all",
-               render_bytes(images, "bytes", bytes), json_get_int(images, "matching", 0),
+               output_bytes(images, "bytes", bytes), json_get_int(images, "matching", 0),
                json_get_int(images, "untagged", 0), json_get_int(images, "total", 0));
         if (n_tags > 0)
-                printf(", %s", render_count(n_tags, "rollback tag", count));
+                printf(", %s", output_count(n_tags, "rollback tag", count));
         putchar('\n');
 }
 
@@ -149,8 +149,8 @@ static Style disk_style(const Json *disk, uint64_t percent) {
 }
 
 static void print_inodes(const Ctl *ctl, const Json *disk) {
-        uint64_t total = render_amount(disk, "totalInodes");
-        uint64_t left = render_amount(disk, "freeInodes"), percent;
+        uint64_t total = output_amount(disk, "totalInodes");
+        uint64_t left = output_amount(disk, "freeInodes"), percent;
 
         /* some file systems have no number of them */
         if (total == 0 || left > total || percent_of(left, total) >= INODES_TIGHT_PERCENT)
@@ -169,7 +169,7 @@ static void print_forecast(const Json *disk) {
                 const char *name;
         } units[] = { { 86400, "day" }, { 3600, "hour" }, { 60, "minute" } };
         int64_t sec = json_get_int(disk, "fullInSec", -1);
-        char count[RENDER_COUNT_MAX];
+        char count[OUTPUT_COUNT_MAX];
         size_t i = 0;
 
         if (sec < 0)
@@ -178,11 +178,11 @@ static void print_forecast(const Json *disk) {
                 i++;
         label("Forecast");
         printf("full in about %s at this rate\n",
-               render_count((sec + units[i].sec / 2) / units[i].sec, units[i].name, count));
+               output_count((sec + units[i].sec / 2) / units[i].sec, units[i].name, count));
 }
 
 static void print_disk(const Ctl *ctl, const Json *disk) {
-        uint64_t total = render_amount(disk, "totalBytes"), left = render_amount(disk, "freeBytes");
+        uint64_t total = output_amount(disk, "totalBytes"), left = output_amount(disk, "freeBytes");
         char free_text[BYTES_TEXT_MAX], total_text[BYTES_TEXT_MAX], min_text[BYTES_TEXT_MAX];
         uint64_t percent;
 
@@ -197,7 +197,7 @@ static void print_disk(const Ctl *ctl, const Json *disk) {
                 printf(", %sunder pressure%s", terminal_style(&ctl->terminal, STYLE_BAD),
                        terminal_style(&ctl->terminal, STYLE_PLAIN));
         if (json_get(disk, "minFreeBytes") && json_get_bool(disk, "pressure", false))
-                printf(" (min_free is %s)", render_bytes(disk, "minFreeBytes", min_text));
+                printf(" (min_free is %s)", output_bytes(disk, "minFreeBytes", min_text));
         putchar('\n');
         print_inodes(ctl, disk);
         print_forecast(disk);
@@ -207,17 +207,17 @@ static void print_disk(const Ctl *ctl, const Json *disk) {
 static void print_app_figures(const Json *app) {
         int64_t searched_sec = json_get_int(app, "searchedAt", -1);
         int64_t n_caches = json_get_int(app, "caches", -1);
-        char count[RENDER_COUNT_MAX], bytes[BYTES_TEXT_MAX], since[SPAN_TEXT_MAX];
+        char count[OUTPUT_COUNT_MAX], bytes[BYTES_TEXT_MAX], since[SPAN_TEXT_MAX];
         const char *state = json_get_string(app, "state", "?");
 
         if (n_caches >= 0)
-                printf(", %s", render_count(n_caches, "cache", count));
+                printf(", %s", output_count(n_caches, "cache", count));
         if (n_caches > 0 && json_get(app, "bytes"))
-                printf(", %s", render_bytes(app, "bytes", bytes));
+                printf(", %s", output_bytes(app, "bytes", bytes));
         if (n_caches > 0)
                 printf(", %" PRIi64 " can reach an image", json_get_int(app, "reached", 0));
         if (searched_sec >= 0)
-                printf(", searched %s", render_age(searched_sec, since));
+                printf(", searched %s", output_age(searched_sec, since));
         else if (strcmp(state, "unknown") == 0)
                 printf(", not looked at yet");
         else if (strcmp(state, "ok") == 0 || strcmp(state, "notWritable") == 0)
@@ -281,21 +281,21 @@ static void print_last_run(const Ctl *ctl, const Json *run) {
                terminal_style(&ctl->terminal,
                               strcmp(outcome, "done") == 0 ? STYLE_GOOD : STYLE_WARN),
                outcome, terminal_style(&ctl->terminal, STYLE_PLAIN),
-               render_age(json_get_int(run, "finishedAt", json_get_int(run, "startedAt", 0)),
+               output_age(json_get_int(run, "finishedAt", json_get_int(run, "startedAt", 0)),
                           since),
                json_get_int(run, "removed", 0));
         if (n_left > 0)
                 printf("%" PRIi64 " left, ", n_left);
-        printf("%s freed (run %s)\n", render_bytes(run, "diskFreedBytes", bytes),
+        printf("%s freed (run %s)\n", output_bytes(run, "diskFreedBytes", bytes),
                json_get_string(run, "id", "?"));
 }
 
 static void print_policy(const Ctl *ctl, const Json *policy) {
-        char hold[RENDER_HOLD_MAX];
+        char hold[OUTPUT_HOLD_MAX];
 
         if (!policy)
                 return;
-        render_hold(policy, hold);
+        output_hold(policy, hold);
         label("Policy");
         if (hold[0])
                 printf("%sheld%s: %s\n", terminal_style(&ctl->terminal, STYLE_WARN),
@@ -313,15 +313,15 @@ static void print_policy(const Ctl *ctl, const Json *policy) {
 }
 
 static void print_inhibitors(const Json *inhibitors) {
-        char since[SPAN_TEXT_MAX], until[SPAN_TEXT_MAX], who[RENDER_WHO_MAX];
+        char since[SPAN_TEXT_MAX], until[SPAN_TEXT_MAX], who[OUTPUT_WHO_MAX];
 
         json_foreach (inhibitor, inhibitors) {
                 label("Inhibitor");
                 printf("'%s' of %s, taken %s, ends %s at the latest\n",
                        json_get_string(inhibitor, "why", "?"),
-                       render_who(json_get(inhibitor, "who"), who),
-                       render_age(json_get_int(inhibitor, "since", 0), since),
-                       render_ahead(json_get_int(inhibitor, "until", 0), until));
+                       output_who(json_get(inhibitor, "who"), who),
+                       output_age(json_get_int(inhibitor, "since", 0), since),
+                       output_ahead(json_get_int(inhibitor, "until", 0), until));
         }
 }
 
@@ -330,7 +330,7 @@ static void print_looked(const Json *status) {
         char since[SPAN_TEXT_MAX];
 
         label("Looked");
-        printf("%s%s\n", observed >= 0 ? render_age(observed, since) : "never",
+        printf("%s%s\n", observed >= 0 ? output_age(observed, since) : "never",
                json_get_bool(json_get(status, "policy"), "events", false)
                        ? ", and hears the engine's events"
                        : "");
@@ -344,10 +344,10 @@ static void print_job(const Json *job, int64_t n_queued) {
                 return;
         label("Job");
         if (job)
-                printf("%s%s%s: %s, started %s%s", render_job_kind(job), target ? " " : "",
+                printf("%s%s%s: %s, started %s%s", output_job_kind(job), target ? " " : "",
                        target ? target : "",
                        json_get_string(job, "message", json_get_string(job, "step", "?")),
-                       render_age(json_get_int(job, "startedAt", 0), since),
+                       output_age(json_get_int(job, "startedAt", 0), since),
                        n_queued > 0 ? "; " : "");
         if (n_queued > 0)
                 printf("%" PRIi64 " queued", n_queued);
@@ -370,7 +370,7 @@ static void print_last_clear(const Ctl *ctl, const Json *last) {
                terminal_style(&ctl->terminal, good ? STYLE_GOOD : STYLE_WARN), outcome,
                terminal_style(&ctl->terminal, STYLE_PLAIN));
         if (finished >= 0)
-                printf(", %s", render_age(finished, since));
+                printf(", %s", output_age(finished, since));
         if (n_remaining > 0)
                 printf(", %" PRIi64 " left", n_remaining);
         printf(" (receipt %s)\n", json_get_string(last, "id", "?"));
@@ -383,7 +383,7 @@ static void print_config(const Ctl *ctl, const Json *config) {
 
         label("Config");
         printf("%s, loaded %s\n", file[0] ? file : "the defaults",
-               render_age(json_get_int(config, "loadedAt", 0), since));
+               output_age(json_get_int(config, "loadedAt", 0), since));
         if (error) {
                 label("");
                 printf("%snot in force:%s %s\n", terminal_style(&ctl->terminal, STYLE_WARN),
@@ -396,7 +396,7 @@ static void print_store(const Ctl *ctl, const Json *store) {
         const char *state = json_get_string(store, "state", "stored");
         const char *reason = json_get_string(store, "reason", NULL);
         int64_t n_unwritten = json_get_int(store, "unwritten", 0);
-        char count[RENDER_COUNT_MAX];
+        char count[OUTPUT_COUNT_MAX];
 
         if (strcmp(state, "stored") == 0)
                 return;
@@ -406,7 +406,7 @@ static void print_store(const Ctl *ctl, const Json *store) {
                terminal_style(&ctl->terminal, STYLE_PLAIN),
                json_get_string(store, "directory", "?"), reason ? ": " : "", reason ? reason : "");
         if (n_unwritten > 0)
-                printf("; %s not stored yet", render_count(n_unwritten, "run", count));
+                printf("; %s not stored yet", output_count(n_unwritten, "run", count));
         putchar('\n');
 }
 
@@ -445,7 +445,7 @@ int verb_status(const Ctl *ctl) {
                 return ctl_fail(CTL_FAILED, "wpcached answered with no status");
         alarm = json_first(json_get(status, "alarms"));
         if (ctl->terminal.json != JSON_FORMAT_OFF)
-                r = client_print_json(ctl, status);
+                r = output_json(ctl, status);
         else if (!ctl->quiet)
                 print_status(ctl, status);
         else if (alarm)

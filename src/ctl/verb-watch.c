@@ -17,29 +17,29 @@
 static void describe_status(const Json *status) {
         const Json *engine = json_get(status, "engine"), *builder = json_get(status, "builder");
         const Json *job = json_get(status, "job");
-        char bytes[BYTES_TEXT_MAX], count[RENDER_COUNT_MAX];
+        char bytes[BYTES_TEXT_MAX], count[OUTPUT_COUNT_MAX];
 
         printf("engine %s", json_get_string(engine, "state", "unknown"));
         if (json_get_string(engine, "reason", NULL))
                 printf(" (%s)", json_get_string(engine, "reason", ""));
         if (builder)
                 printf(", %s, %s",
-                       render_count(json_get_int(builder, "records", 0), "build cache record",
+                       output_count(json_get_int(builder, "records", 0), "build cache record",
                                     count),
-                       render_bytes(builder, "bytes", bytes));
+                       output_bytes(builder, "bytes", bytes));
         if (job)
-                printf(", %s: %s", render_job_kind(job),
+                printf(", %s: %s", output_job_kind(job),
                        json_get_string(job, "message", json_get_string(job, "step", "?")));
 }
 
 static void describe_run(const Json *run) {
-        char count[RENDER_COUNT_MAX], records[RENDER_COUNT_MAX], disk[BYTES_TEXT_MAX];
+        char count[OUTPUT_COUNT_MAX], records[OUTPUT_COUNT_MAX], disk[BYTES_TEXT_MAX];
 
         printf("%s, %s and %s removed, %zu left, %s reclaimed (run %s)",
                json_get_string(run, "outcome", "?"),
-               render_count((int64_t)json_size(json_get(run, "removed")), "image", count),
-               render_count(json_get_int(run, "records", 0), "build cache record", records),
-               json_size(json_get(run, "left")), render_bytes(run, "diskFreedBytes", disk),
+               output_count((int64_t)json_size(json_get(run, "removed")), "image", count),
+               output_count(json_get_int(run, "records", 0), "build cache record", records),
+               json_size(json_get(run, "left")), output_bytes(run, "diskFreedBytes", disk),
                json_get_string(run, "id", "?"));
 }
 
@@ -48,17 +48,17 @@ static void describe_receipt(const Json *receipt) {
         const char *outcome = json_get_string(receipt, "outcome", "?");
         const bool docker = target_touches_docker(target_of(target));
         size_t n_left = json_size(json_get(receipt, "remaining"));
-        char bytes[BYTES_TEXT_MAX], count[RENDER_COUNT_MAX];
+        char bytes[BYTES_TEXT_MAX], count[OUTPUT_COUNT_MAX];
 
         printf("%s: %s, ", target, outcome);
         if (docker)
-                printf("%s left, ", render_count((int64_t)n_left, "source", count));
+                printf("%s left, ", output_count((int64_t)n_left, "source", count));
         else if (n_left > 0)
                 printf("%zu left, ", n_left);
         else if (strcmp(outcome, "cleared") == 0) /* else it was not seen */
                 printf("nothing left, ");
         printf("%s reclaimed (receipt %s)",
-               render_bytes(receipt, docker ? "diskFreedBytes" : "appBytes", bytes),
+               output_bytes(receipt, docker ? "diskFreedBytes" : "appBytes", bytes),
                json_get_string(receipt, "id", "?"));
 }
 
@@ -136,7 +136,7 @@ int verb_watch(const Ctl *ctl) {
                 if (reply.error)
                         return client_fail_reply(ctl, &reply);
                 if (ctl->terminal.json != JSON_FORMAT_OFF)
-                        r = render_json(&ctl->terminal, reply.parameters);
+                        r = write_json(&ctl->terminal, reply.parameters);
                 else if (!is_repeated(reply.parameters, last, sizeof(last)))
                         print_event(ctl, reply.parameters);
                 fflush(stdout);
