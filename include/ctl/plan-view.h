@@ -5,4 +5,4 @@
 #include "wire/json.h"
 
 /* Prints the plan of a clear. Returns the exit status. */
-int print_clear_plan(const Ctl *ctl, const Json *plan);
+int view_clear_plan(const Ctl *ctl, const Json *plan);

@@ -6,23 +6,23 @@
 #include "ctl/output.h"
 
 /* "in the build context": where a build sees a cache of an application. */
-const char *render_reach(const Json *cache);
+const char *view_reach(const Json *cache);
 
 /* Whether nothing is known to prevent a clear of the application's caches. */
-bool render_app_ok(const Json *app);
+bool view_app_ok(const Json *app);
 /* Prints what prevents it: "/srv/app does not exist". */
-void render_app_fault(const Json *app);
+void view_app_fault(const Json *app);
 
 /* Prints a line for each application whose caches were removed and below it the first of these
  * caches; or that there were none. */
-void render_caches(const Json *receipt);
+void view_caches(const Json *receipt);
 /* Prints a line or two for each remaining source of cached layers. */
-void render_remaining(const Terminal *terminal, const Json *remaining);
-void render_not_reached(const Json *volumes);
+void view_remaining(const Terminal *terminal, const Json *remaining);
+void view_not_reached(const Json *volumes);
 
 /* Whether a clear went to its end, whatever it found there. Otherwise its receipt names caches that
  * were about to be removed, and lacks figures. */
 bool receipt_ended(const Json *receipt);
 /* Prints a receipt from the removed caches to ASSUMES. `settled`: the disk has given back what it
  * will. */
-void print_clear_result(const Ctl *ctl, const Json *receipt, bool settled);
+void view_clear_result(const Ctl *ctl, const Json *receipt, bool settled);

@@ -36,7 +36,7 @@ static int print_caches(const Json *caches) {
                 sum += output_amount(sorted[i], "bytes");
                 printf("  remove    %s: %s (%s, %s)\n", json_get_string(sorted[i], "app", "?"),
                        json_get_string(sorted[i], "path", "?"),
-                       output_bytes(sorted[i], "bytes", bytes), render_reach(sorted[i]));
+                       output_bytes(sorted[i], "bytes", bytes), view_reach(sorted[i]));
         }
         if (n > 0)
                 printf("  %s %s, %s%s\n", n < CACHES_LISTED ? "in all   " : "the first",
@@ -59,14 +59,14 @@ static void print_apps(const Ctl *ctl, const Json *apps, const Json *remaining) 
                 const char *root = json_get_string(app, "root", "?");
                 const char *remedy = json_get_string(app, "remedy", NULL);
 
-                if (!render_app_ok(app) && !is_remaining(remaining, name)) {
+                if (!view_app_ok(app) && !is_remaining(remaining, name)) {
                         printf("  %sleave%s     %s: ", terminal_style(&ctl->terminal, STYLE_WARN),
                                terminal_style(&ctl->terminal, STYLE_PLAIN), name);
-                        render_app_fault(app);
+                        view_app_fault(app);
                         putchar('\n');
                         if (remedy)
                                 printf("            end it: %s\n", remedy);
-                } else if (render_app_ok(app) && json_get_int(app, "caches", -1) == 0) {
+                } else if (view_app_ok(app) && json_get_int(app, "caches", -1) == 0) {
                         printf("  nothing   of %s: no cache below %s\n", name, root);
                 }
         }
@@ -101,7 +101,7 @@ static void print_kept(const Json *plan) {
                 printf("  keep      %s more\n", output_count(n_more, "name", count));
 }
 
-int print_clear_plan(const Ctl *ctl, const Json *plan) {
+int view_clear_plan(const Ctl *ctl, const Json *plan) {
         const Json *names = json_get(plan, "names");
         const Json *untagged = json_get(plan, "untagged"), *remaining = json_get(plan, "remaining");
         char bytes[BYTES_TEXT_MAX], count[OUTPUT_COUNT_MAX];
@@ -134,8 +134,8 @@ int print_clear_plan(const Ctl *ctl, const Json *plan) {
                        output_bytes(plan, "recordBytes", bytes));
         if (json_size(remaining) > 0)
                 printf("Left after it, with the commands for then:\n");
-        render_remaining(&ctl->terminal, remaining);
-        render_not_reached(json_get(plan, "notReached"));
+        view_remaining(&ctl->terminal, remaining);
+        view_not_reached(json_get(plan, "notReached"));
         output_texts("NOTE", json_get(plan, "notes"));
         output_omitted(plan);
         output_texts("ASSUMES", json_get(plan, "assumes"));

@@ -23,7 +23,7 @@ static const struct {
         { "outside", "outside the build context" },
 };
 
-const char *render_reach(const Json *cache) {
+const char *view_reach(const Json *cache) {
         const char *reach = json_get_string(cache, "reach", "?");
 
         for (size_t i = 0; i < ELEMENTSOF(reaches); i++)
@@ -32,7 +32,7 @@ const char *render_reach(const Json *cache) {
         return reach;
 }
 
-bool render_app_ok(const Json *app) {
+bool view_app_ok(const Json *app) {
         const char *state = json_get_string(app, "state", "?");
 
         return strcmp(state, "ok") == 0 || strcmp(state, "unknown") == 0;
@@ -46,7 +46,7 @@ static const char *app_state(const Json *app) {
         return strcmp(state, "notWritable") == 0 ? "not writable" : state;
 }
 
-void render_app_fault(const Json *app) {
+void view_app_fault(const Json *app) {
         const char *root = json_get_string(app, "root", "?");
         const char *reason = json_get_string(app, "reason", NULL);
 
@@ -75,7 +75,7 @@ static void print_paths(const Json *caches, const char *app, bool measured) {
                 if (measured)
                         printf("    %8s", output_bytes(cache, "bytes", bytes));
                 printf("%s%s, %s\n", measured ? "  " : "    ", json_get_string(cache, "path", "?"),
-                       render_reach(cache));
+                       view_reach(cache));
         }
         if (n > CACHES_SHOWN)
                 printf("%*sand %zu more\n", measured ? 14 : 4, "", n - CACHES_SHOWN);
@@ -108,7 +108,7 @@ static void print_app_caches(const Json *caches, const char *app, bool ended) {
         print_paths(caches, app, ended);
 }
 
-void render_caches(const Json *receipt) {
+void view_caches(const Json *receipt) {
         const Json *caches = json_get(receipt, "caches");
         const char *target = json_get_string(receipt, "target", "?");
         const char *outcome = json_get_string(receipt, "outcome", "");
@@ -137,7 +137,7 @@ void render_caches(const Json *receipt) {
         }
 }
 
-void render_remaining(const Terminal *terminal, const Json *remaining) {
+void view_remaining(const Terminal *terminal, const Json *remaining) {
         json_foreach (left, remaining) {
                 const char *remedy = json_get_string(left, "remedy", NULL);
 
@@ -149,7 +149,7 @@ void render_remaining(const Terminal *terminal, const Json *remaining) {
         }
 }
 
-void render_not_reached(const Json *volumes) {
+void view_not_reached(const Json *volumes) {
         json_foreach (volume, volumes)
                 printf("NOT REACHED: volume %s (container %s, %s): no clear touches volumes\n",
                        json_get_string(volume, "volume", "?"),
@@ -186,17 +186,17 @@ static void print_reclaimed(const Json *receipt, bool settled) {
         putchar('\n');
 }
 
-void print_clear_result(const Ctl *ctl, const Json *receipt, bool settled) {
+void view_clear_result(const Ctl *ctl, const Json *receipt, bool settled) {
         const Json *kept = json_get(receipt, "keptMounts");
         char count[OUTPUT_COUNT_MAX];
 
-        render_caches(receipt);
-        render_remaining(&ctl->terminal, json_get(receipt, "remaining"));
+        view_caches(receipt);
+        view_remaining(&ctl->terminal, json_get(receipt, "remaining"));
         print_reclaimed(receipt, settled);
         if (json_size(kept) > 0)
                 printf("KEPT: %s: cache mounts, and what they stand on\n",
                        output_count((int64_t)json_size(kept), "build cache record", count));
-        render_not_reached(json_get(receipt, "notReached"));
+        view_not_reached(json_get(receipt, "notReached"));
         output_texts("NOTE", json_get(receipt, "notes"));
         output_omitted(receipt);
         output_texts("ASSUMES", json_get(receipt, "assumes"));

@@ -128,7 +128,7 @@ static void print_receipt(Clear *clear, const Json *receipt, bool good) {
         if (!clear->said_words && target_touches_docker(target_of(ctl->target)) &&
             strcmp(ctl->target, "images") != 0)
                 print_line(clear, seeds_words);
-        print_clear_result(ctl, receipt, false);
+        view_clear_result(ctl, receipt, false);
         if (json_size(names) > 0) {
                 printf("docker compose up will now build: ");
                 output_list(names, "name", NAMES_SHOWN);
@@ -210,7 +210,7 @@ static int on_plan(const Ctl *ctl, const Json *plan) {
                                 ctl->target);
         if (ctl->terminal.json != JSON_FORMAT_OFF)
                 return output_json(ctl, plan);
-        return ctl->quiet ? CTL_DONE : print_clear_plan(ctl, plan);
+        return ctl->quiet ? CTL_DONE : view_clear_plan(ctl, plan);
 }
 
 /* It waits for inhibitors, and would be forgotten with this connection; unless just now its turn has
@@ -255,8 +255,8 @@ static int fail_error(const Clear *clear, const VarlinkReply *reply) {
                 if (write_json(&ctl->terminal, receipt) < 0)
                         return ctl_fail(CTL_FAILED, "out of memory");
         } else if (!ctl->quiet) {
-                render_caches(receipt);
-                render_remaining(&ctl->terminal, json_get(receipt, "remaining"));
+                view_caches(receipt);
+                view_remaining(&ctl->terminal, json_get(receipt, "remaining"));
                 printf("Receipt: %s\n", json_get_string(receipt, "id", "?"));
         }
         return client_fail_reply(ctl, reply);

@@ -306,7 +306,7 @@ static void print_clear_run(const Ctl *ctl, const Json *receipt) {
                                output_bytes(removed, "engineReportedBytes", bytes));
                 putchar('\n');
         }
-        print_clear_result(ctl, receipt, true);
+        view_clear_result(ctl, receipt, true);
 }
 
 static int print_history(const Ctl *ctl, const Json *reply) {

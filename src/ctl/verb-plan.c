@@ -251,7 +251,7 @@ int verb_plan(const Ctl *ctl) {
         if (ctl->quiet)
                 return CTL_DONE;
         if (ctl->target)
-                return print_clear_plan(ctl, plan);
+                return view_clear_plan(ctl, plan);
         print_policy_plan(ctl, plan);
         return CTL_DONE;
 }

@@ -42,7 +42,7 @@ static void print_health(const Ctl *ctl, const Json *status) {
         Style style = STYLE_GOOD;
 
         json_foreach (app, json_get(status, "apps"))
-                n_apps_failed += !render_app_ok(app);
+                n_apps_failed += !view_app_ok(app);
         if (strcmp(state, "unavailable") == 0) {
                 style = STYLE_BAD;
                 health = json_get_bool(json_get(status, "engine"), "answered", false)
@@ -236,11 +236,11 @@ static void print_apps(const Ctl *ctl, const Json *apps) {
 
                 label("App");
                 printf("%s", json_get_string(app, "name", "?"));
-                if (render_app_ok(app)) {
+                if (view_app_ok(app)) {
                         printf(" at %s", json_get_string(app, "root", "?"));
                 } else {
                         printf(": %s", terminal_style(&ctl->terminal, STYLE_WARN));
-                        render_app_fault(app);
+                        view_app_fault(app);
                         printf("%s", terminal_style(&ctl->terminal, STYLE_PLAIN));
                 }
                 print_app_figures(app);
