@@ -30,7 +30,7 @@ static void keep_command(Ctl *ctl, int argc, char **argv) {
                  ctl->through_gate ? "ssh-gate: " : "");
         for (int i = 1; i < argc; i++) {
                 if (strcmp(argv[i], "--greet") == 0 ||
-                    (strcmp(argv[i], REMOTE_COLOR) == 0 && strcmp(argv[i - 1], "--greet") == 0))
+                    (strcmp(argv[i], SSH_COLOR) == 0 && strcmp(argv[i - 1], "--greet") == 0))
                         continue;
                 n = strlen(ctl->command);
                 snprintf(ctl->command + n, sizeof(ctl->command) - n, " %s", argv[i]);
@@ -118,7 +118,7 @@ static int run_verb(Ctl *ctl, Line *line) {
                 return verb->run(ctl);
         if (line->words_error < 0)
                 return ctl_fail(CTL_FAILED, "out of memory");
-        return remote_run(ctl, line->host, name, &line->words);
+        return ssh_run(ctl, line->host, name, &line->words);
 }
 
 static int run_line(int argc, char **argv, Ctl *ctl, char **allowed) {

@@ -211,7 +211,7 @@ static int on_option(int c, Ctl *ctl, Line *line) {
         switch (c) {
         case 'H':
                 line->host = optarg;
-                return remote_check_host(optarg);
+                return ssh_check_host(optarg);
         case ARG_JSON:
                 return parse_json(optarg, &line->json);
         case ARG_SOCKET:
@@ -230,7 +230,7 @@ static int on_option(int c, Ctl *ctl, Line *line) {
                 printf("wpcachectl %s\n", WPCACHE_VERSION);
                 break;
         case ARG_GREET:
-                remote_greet();
+                ssh_greet();
                 break;
         default:
                 if (c >= ARG_OWNED) {

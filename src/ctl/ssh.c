@@ -45,7 +45,7 @@ typedef struct Remote {
         int write_error;
 } Remote;
 
-int remote_check_host(const char *host) {
+int ssh_check_host(const char *host) {
         const char *at = strrchr(host, '@');
 
         for (const char *p = host; *p; p++)
@@ -57,8 +57,8 @@ int remote_check_host(const char *host) {
         return CTL_DONE;
 }
 
-void remote_greet(void) {
-        putchar(REMOTE_GREETING);
+void ssh_greet(void) {
+        putchar(SSH_GREETING);
         fflush(stdout);
 }
 
@@ -70,7 +70,7 @@ static int make_command(const Remote *remote, const Strv *words, char **ret) {
         if (r >= 0)
                 r = strv_add(&all, "--greet");
         if (r >= 0 && remote->ctl->terminal.color)
-                r = strv_add(&all, REMOTE_COLOR);
+                r = strv_add(&all, SSH_COLOR);
         for (size_t i = 0; r >= 0 && i < words->n; i++)
                 r = strv_add(&all, words->v[i]);
         if (r < 0)
@@ -160,7 +160,7 @@ static void close_output(Remote *remote) {
 }
 
 static void take_greeting(Remote *remote) {
-        char *greeting = memchr(remote->buffer, REMOTE_GREETING, remote->n);
+        char *greeting = memchr(remote->buffer, SSH_GREETING, remote->n);
 
         if (remote->greeted || !greeting)
                 return;
@@ -282,7 +282,7 @@ static int judge(const Remote *remote, int status) {
         return ctl_fail(CTL_FAILED, "lost %s before it had answered in full", host);
 }
 
-int remote_run(const Ctl *ctl, const char *host, const char *verb, const Strv *words) {
+int ssh_run(const Ctl *ctl, const char *host, const char *verb, const Strv *words) {
         Remote remote = {
                 .ctl = ctl,
                 .host = host,
