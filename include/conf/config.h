@@ -1,40 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/*
- * The configuration: an INI file and its drop-ins, parsed and validated; the one user of inih is
- * conf/config.c.
- *
- * config_load() reads FILE, then the *.conf of FILE.d in name order; later settings win. Every key
- * has a default, but for the root and the caches of an application. Every mistake in every file is
- * reported, not only the first: one ConfigError each, in the order of the files and of their lines;
- * last come those that no line shows alone: of two keys at the line of the one that was set last, of
- * a root or a trash at its line, of a key that is missing where its section was opened first. A
- * Config is a plain value owned by its holder; jobs own copies.
- *
- * A file is UTF-8 text of at most CONFIG_FILE_MAX bytes: "[section]", "key=value", blank lines,
- * and comments. A comment is a line whose first character after blanks is ';' or '#', of any
- * length, or what follows a blank and ';' on another line ('#' has no such meaning). Other lines
- * start in the first column, do not continue, and hold at most CONFIG_LINE_MAX bytes. A section
- * may be opened again. A list may be set several times in a file: the first time replaces the default
- * and what earlier files set, each further time adds, and an empty value empties it. Other keys are
- * set at most once a file. A byte order mark at the start and carriage returns at the ends of lines
- * are taken; other control characters are not.
- *
- * [app NAME] is a section for each NAME. A root that can be seen and is none (a system directory, a
- * home, no directory, behind a link that is not followed, no project in it) is a mistake. But whoever
- * owns an application must not keep the daemon from starting: what others than root may have made so,
- * a system directory and a home aside, is a state. One that is missing, empty or hidden may come, and
- * is noted.
- */
+/* The configuration as a plain value, owned by its holder; jobs own copies. conf/loader.h reads it. */
 
-#include "base/diag.h"
 #include "base/strv.h"
-
-#define CONFIG_PATH "/etc/wpcache/wpcached.conf" /* unless another is given */
-
-#define CONFIG_LINE_MAX 198 /* inih's INI_MAX_LINE, less its newline and NUL */
-#define CONFIG_FILE_MAX (64U * 1024U)
 
 /* An amount of bytes, or a share of a whole that is known later; the smaller of both where both are
  * given. Neither (SIZE_OFF): no limit. */
@@ -130,32 +99,6 @@ typedef struct Config {
         Strv readers;
 } Config;
 
-typedef enum ConfigLevel {
-        CONFIG_MISTAKE,
-        CONFIG_STATE, /* of a root: no mistake only since others than root may have made it so */
-        CONFIG_NOTE,  /* of a root that may come */
-} ConfigLevel;
-
-/* One mistake, or a remark of another level. */
-typedef struct ConfigError {
-        ConfigLevel level;
-        char *file;
-        unsigned line; /* 0: the file as a whole */
-        char *text;    /* "[images] mach: unknown key; did you mean 'match'?" */
-} ConfigError;
-
-typedef struct ConfigErrors {
-        ConfigError *v;
-        size_t n;         /* mistakes, */
-        size_t n_remarks; /* and behind them those */
-} ConfigErrors;
-
-/*
- * Loads `path`, or the defaults where `path` is NULL. 0 with a Config, and no mistake; -EINVAL with
- * at least one; other -errno where the file can't be read (also told as a mistake); -ENOMEM. There
- * may be remarks in any case, and the caller frees `reterr_errors`.
- */
-int config_load(const char *path, Config **ret, ConfigErrors *reterr_errors) must_check;
 int config_copy(const Config *config, Config **ret) must_check;
 Config *config_free(Config *config);
 DEFINE_CLEANUP(Config *, config_free);
@@ -165,12 +108,6 @@ const AppConfig *config_app(const Config *config, const char *name);
 
 /* What builds of applications read: no trash may lie there. 0 or -ENOMEM. */
 int config_build_directories(const Config *config, Strv *ret) must_check;
-
-void config_errors_done(ConfigErrors *errors);
-
-/* "FILE:LINE: TEXT", or "FILE: TEXT" for line 0, with "note: " before the text of one; malloc'ed or
- * NULL. */
-char *config_error_text(const ConfigError *error);
 
 /* Adds the names of keys that differ but only take effect after a restart ("[control] socket"). */
 int config_restart_keys(const Config *old_config, const Config *new_config,

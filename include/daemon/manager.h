@@ -10,6 +10,7 @@
 #include <systemd/sd-event.h>
 
 #include "conf/config.h"
+#include "conf/errors.h"
 #include "daemon/access.h"
 #include "daemon/alarm.h"
 #include "daemon/inhibit.h"

@@ -14,13 +14,14 @@
  * the engine lists names (normalize.go): without "docker.io/" and without "library/".
  */
 
+#include "glob-internal.h"
+
 #include <ctype.h>
 #include <fnmatch.h>
 #include <string.h>
 
 #include "base/image-glob.h"
 #include "base/text.h"
-#include "conf/texts.h"
 
 /* RepositoryNameTotalLengthMax of reference.go, and the tag's 1 + 127 of regexp.go. */
 #define REPOSITORY_MAX 255

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "base/span.h"
+#include "conf/loader.h"
 #include "daemon/jobs.h"
 #include "daemon/methods.h"
 

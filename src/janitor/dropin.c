@@ -10,6 +10,7 @@
 #include "base/path.h"
 #include "base/text.h"
 #include "base/words.h"
+#include "conf/loader.h"
 
 typedef enum Setting { READ_WRITE, BIND, BIND_READ_ONLY, SETTING_MAX } Setting;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "conf/config.h"
+#include "conf/loader.h"
 
 #include <assert.h>
 #include <fcntl.h>
@@ -11,8 +11,8 @@
 
 #include "apps/marker.h"
 #include "base/io.h"
-#include "conf/keys.h"
-#include "conf/texts.h"
+#include "conf/checks-internal.h"
+#include "conf/key-internal.h"
 #include "test.h"
 
 static char directory[] = "/tmp/test-config-XXXXXX";

@@ -7,6 +7,7 @@
  * or of AppConfig, and a row of the table; a new section is its first row.
  */
 
+#include "base/diag.h"
 #include "conf/config.h"
 
 /* What the key's field is. */
@@ -68,11 +69,6 @@ const char *key_nearest(const char *section, const char *name);
 /* The table's own text of this name, or NULL. */
 const char *section_find(const char *section);
 const char *section_nearest(const char *section);
-
-/* Of the name of an [app NAME]; -EINVAL with the reason. */
-int app_name_check(const char *name, Diag *reterr_diag) must_check;
-/* Such a name that a text was likely meant for, or NULL. */
-const char *app_name_near(const char *text, char buffer[static APP_NAME_MAX]);
 
 /* `base` and the like are the key's owner. */
 

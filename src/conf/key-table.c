@@ -4,8 +4,9 @@
 
 #include <assert.h>
 
-#include "conf/keys.h"
-#include "conf/texts.h"
+#include "checks-internal.h"
+#include "glob-internal.h"
+#include "key-internal.h"
 
 #define LONGEST_USEC (3650 * USEC_PER_DAY)
 

@@ -8,13 +8,14 @@
  * directory, which would pass for two: it is left written in one way.
  */
 
+#include "checks-internal.h"
+
 #include <ctype.h>
 #include <string.h>
 #include <sys/un.h>
 
 #include "apps/find.h"
 #include "apps/marker.h"
-#include "conf/texts.h"
 #include "model/target.h"
 
 #define PATH_TEXT_MAX (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
@@ -284,7 +285,6 @@ int check_textfile(char **text, Diag *reterr_diag) {
 }
 
 int check_command(char **text, Diag *reterr_diag) {
-        (void)reterr_diag;
         if (**text == '\0')
                 *text = NULL;
         return 0;

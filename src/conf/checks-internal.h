@@ -3,11 +3,10 @@
 
 /* The checks of texts that the table of keys names, a KeyCheck each; private to conf/. */
 
-#include "conf/keys.h"
+#include "key-internal.h"
 
 int check_socket(char **text, Diag *reterr_diag) must_check;
 int check_host(char **text, Diag *reterr_diag) must_check;
-int check_glob(char **text, Diag *reterr_diag) must_check;
 int check_project(char **text, Diag *reterr_diag) must_check;
 int check_tag(char **text, Diag *reterr_diag) must_check;
 int check_operator(char **text, Diag *reterr_diag) must_check;
@@ -17,3 +16,8 @@ int check_cache(char **text, Diag *reterr_diag) must_check;
 int check_dockerfile(char **text, Diag *reterr_diag) must_check;
 int check_textfile(char **text, Diag *reterr_diag) must_check;
 int check_command(char **text, Diag *reterr_diag) must_check;
+
+/* Of the name of an [app NAME]; -EINVAL with the reason. */
+int app_name_check(const char *name, Diag *reterr_diag) must_check;
+/* Such a name that a text was likely meant for, or NULL. */
+const char *app_name_near(const char *text, char buffer[static APP_NAME_MAX]);

@@ -10,14 +10,16 @@
  * at a moment of his choice: that may not be a mistake, which would stop the daemon for all.
  */
 
+#include "cross-checks-internal.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "apps/marker.h"
 #include "apps/root.h"
 #include "base/bytes.h"
+#include "base/path.h"
 #include "base/span.h"
-#include "conf/draft.h"
 
 static const Origin *origin_of(const Draft *draft, const char *section, const char *name) {
         return &draft->origins[0][key_find(section, name) - config_keys];
@@ -92,9 +94,10 @@ static void on_directory(void *userdata, const struct stat *st) {
  * still on it, and where the walk ends does not count. */
 static ConfigLevel level_of(const char *path) {
         Way way = { 0 };
-        cleanup_close int fd = trusted_open(path, on_directory, &way, NULL);
+        int fd = trusted_open(path, on_directory, &way, NULL);
 
-        (void)fd;
+        if (fd >= 0)
+                close(fd);
         return way.movable || way.open ? CONFIG_STATE : CONFIG_MISTAKE;
 }
 
@@ -139,13 +142,6 @@ static const Origin *app_origin(const Draft *draft, size_t i, const char *name) 
         return &draft->origins[1 + i][key_find(APP_SECTION, name) - config_keys];
 }
 
-static bool lies_in(const char *path, const char *top) {
-        size_t n = strlen(top);
-
-        return strcmp(top, "/") == 0 ||
-               (strncmp(path, top, n) == 0 && (path[n] == '/' || path[n] == '\0'));
-}
-
 /* As written; where it really lies is found out when it is opened. */
 static void check_trash(Draft *draft, size_t i) {
         const AppConfigs *apps = &draft->config->apps;
@@ -156,9 +152,9 @@ static void check_trash(Draft *draft, size_t i) {
                 size_t at = (i + k) % apps->n; /* its own is told first */
                 const AppConfig *app = &apps->v[at];
                 bool in_root = app->root && !app_origin(draft, at, "root")->mistaken &&
-                               lies_in(trash, app->root);
+                               path_within(trash, app->root);
                 bool in_context = app->context && !app_origin(draft, at, "context")->mistaken &&
-                                  lies_in(trash, app->context);
+                                  path_within(trash, app->context);
                 Diag diag;
 
                 if (!in_root && !in_context)
