@@ -21,3 +21,7 @@ int check_command(char **text, Diag *reterr_diag) must_check;
 int app_name_check(const char *name, Diag *reterr_diag) must_check;
 /* Such a name that a text was likely meant for, or NULL. */
 const char *app_name_near(const char *text, char buffer[static APP_NAME_MAX]);
+
+/* The rest of a section's name that was meant for an application's, as in "apps", "app:web" or
+ * "application web"; NULL if it was not. Borrowed. */
+const char *app_section_meant(const char *name);

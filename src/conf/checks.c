@@ -260,6 +260,19 @@ int app_name_check(const char *name, Diag *reterr_diag) {
         return 0;
 }
 
+const char *app_section_meant(const char *name) {
+        static const char *const words[] = { "application", "apps", APP_SECTION };
+
+        name += strspn(name, " \t");
+        for (size_t i = 0; i < ELEMENTSOF(words); i++) {
+                size_t n = strlen(words[i]);
+
+                if (strncasecmp(name, words[i], n) == 0 && !isalnum((unsigned char)name[n]))
+                        return name + n + strspn(name + n, " \t.:/_-\"'");
+        }
+        return NULL;
+}
+
 /* The textfile collector of Prometheus' node_exporter reads no other names. */
 int check_textfile(char **text, Diag *reterr_diag) {
         static const char suffix[] = ".prom";

@@ -17,6 +17,7 @@
 #include "base/array.h"
 #include "base/text.h"
 #include "key-internal.h"
+#include "key-value-internal.h"
 
 uint64_t size_of(const Size *size, uint64_t whole_bytes) {
         uint64_t share =

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * What no key can see alone: two keys in the wrong order, one that is missing, a root that is none, a
- * trash that builds read, and that no image is selected.
+ * Mistakes that no key shows alone: two keys in the wrong order, a missing key, an unusable root, a
+ * trash that builds read, and no image selected.
  *
- * The trap is a mistake that is told twice: where a value was none, an older one stands in its
- * place, of which nothing may be said. Another is where to tell it, which is what was set last:
- * lines of two files have no order, so that is by `turn`. A third is a root that its owner made none,
- * at a moment of his choice: that may not be a mistake, which would stop the daemon for all.
+ * - Avoid duplicate errors: after an invalid value the previous one is kept, so cross-checks must skip
+ *   that key.
+ * - An error stands at the key that was set last. Lines of two files have no order, so `turn` decides.
+ * - A root that its owner made unusable is no mistake: it would stop the daemon for everyone, at a
+ *   moment of the owner's choice.
  */
 
 #include "cross-checks-internal.h"
@@ -20,27 +21,26 @@
 #include "base/bytes.h"
 #include "base/path.h"
 #include "base/span.h"
+#include "key-value-internal.h"
 
 static const Origin *origin_of(const Draft *draft, const char *section, const char *name) {
         return &draft->origins[0][key_find(section, name) - config_keys];
 }
 
-/* `low` is more than `high`, which is told of the one that was set last. */
+/* Reports that `low` is more than `high`. */
 static void wrong_order(Draft *draft, const char *section, const char *low, const char *low_text,
                         const char *high, const char *high_text) {
         const Origin *lows = origin_of(draft, section, low);
         const Origin *highs = origin_of(draft, section, high);
         bool low_last = lows->turn > highs->turn;
         const Origin *last = low_last ? lows : highs, *first = low_last ? highs : lows;
-        Diag diag = DIAG_NULL;
 
         if (lows->mistaken || highs->mistaken)
                 return;
-        diag_format(&diag, "[%s] %s: %s is %s than %s, which is %s%s", section,
-                    low_last ? low : high, low_last ? low_text : high_text,
+        draft_error(draft, last->file, last->line, "[%s] %s: %s is %s than %s, which is %s%s",
+                    section, low_last ? low : high, low_last ? low_text : high_text,
                     low_last ? "more" : "less", low_last ? high : low,
                     low_last ? high_text : low_text, first->turn == 0 ? " by default" : "");
-        draft_error(draft, last->file, last->line, &diag);
 }
 
 static void check_bytes(Draft *draft, const char *section, const char *low, uint64_t low_bytes,
@@ -52,7 +52,7 @@ static void check_bytes(Draft *draft, const char *section, const char *low, uint
                             bytes_format(high_bytes, high_text));
 }
 
-/* A share of the disk and an amount can only be compared where the disk is known. */
+/* A share of the disk and an amount cannot be compared here: the disk is not known. */
 static void check_order(Draft *draft) {
         const Config *config = draft->config;
 
@@ -77,10 +77,10 @@ static void check_order(Draft *draft) {
         }
 }
 
-/* Who may have made a path what it is. */
+/* Which users may have made a path what it is. */
 typedef struct Way {
-        bool movable; /* others than root may put another in the place of a directory on it */
-        bool open;    /* they may add to the last one */
+        bool movable; /* users other than root may replace a directory of the path */
+        bool open;    /* they may add names to its last directory */
 } Way;
 
 static void on_directory(void *userdata, const struct stat *st) {
@@ -90,8 +90,8 @@ static void on_directory(void *userdata, const struct stat *st) {
         way->open = st->st_mode & 022;
 }
 
-/* Walks the path again: whatever others change meanwhile, the first directory in which they can is
- * still on it, and where the walk ends does not count. */
+/* Walks the path again. Others may have changed it meanwhile, but the first directory in which they
+ * can is still on it. Where the walk ends does not count. */
 static ConfigLevel level_of(const char *path) {
         Way way = { 0 };
         int fd = trusted_open(path, on_directory, &way, NULL);
@@ -109,7 +109,7 @@ static int no_project(const char *path, Diag *diag) {
         return diag_set(diag, -EINVAL, "%s has no project in it (none of %s)", path, names.text);
 }
 
-/* 0, or an error with what is to be told. */
+/* 0, or an error whose reason goes to the user. */
 static int check_root(const char *path, ConfigLevel *ret_level, Diag *diag) {
         cleanup(app_close) AppRoot root = APP_ROOT_NULL;
         int r;
@@ -142,29 +142,27 @@ static const Origin *app_origin(const Draft *draft, size_t i, const char *name) 
         return &draft->origins[1 + i][key_find(APP_SECTION, name) - config_keys];
 }
 
-/* As written; where it really lies is found out when it is opened. */
+/* Compares the paths as written; the trash is checked again when it is opened. */
 static void check_trash(Draft *draft, size_t i) {
         const AppConfigs *apps = &draft->config->apps;
         const Origin *origin = app_origin(draft, i, "trash");
         const char *trash = apps->v[i].trash;
 
         for (size_t k = 0; trash && !origin->mistaken && k < apps->n; k++) {
-                size_t at = (i + k) % apps->n; /* its own is told first */
+                size_t at = (i + k) % apps->n; /* its own root first */
                 const AppConfig *app = &apps->v[at];
                 bool in_root = app->root && !app_origin(draft, at, "root")->mistaken &&
                                path_within(trash, app->root);
                 bool in_context = app->context && !app_origin(draft, at, "context")->mistaken &&
                                   path_within(trash, app->context);
-                Diag diag;
 
                 if (!in_root && !in_context)
                         continue;
-                diag_format(&diag, "[%s %s] trash: '%s' lies in the %s", APP_SECTION,
-                            apps->v[i].name, trash, in_root ? "root" : "context");
-                if (at != i)
-                        diag_format(&diag, "%s of [%s %s]", diag.text, APP_SECTION, app->name);
-                diag_format(&diag, "%s; a build would find it", diag.text);
-                draft_error(draft, origin->file, origin->line, &diag);
+                draft_error(draft, origin->file, origin->line,
+                            "[%s %s] trash: '%s' lies in the %s%s%s%s; a build would find it",
+                            APP_SECTION, apps->v[i].name, trash, in_root ? "root" : "context",
+                            at != i ? " of [" APP_SECTION " " : "", at != i ? app->name : "",
+                            at != i ? "]" : "");
                 return;
         }
 }
@@ -174,19 +172,17 @@ static void check_required(Draft *draft, size_t i) {
 
         for (size_t k = 0; k < n_config_keys; k++) {
                 const Key *key = &config_keys[k];
-                Diag diag;
 
                 if (key->owner != KEY_OF_APP || key->fallback || origins[k].turn > 0 ||
                     origins[k].mistaken || head->mistaken)
                         continue;
-                diag_format(&diag, "[%s %s] %s: required, and not set", APP_SECTION,
-                            draft->config->apps.v[i].name, key->name);
-                draft_error(draft, head->file, head->line, &diag);
+                draft_error(draft, head->file, head->line, "[%s %s] %s: required, and not set",
+                            APP_SECTION, draft->config->apps.v[i].name, key->name);
         }
 }
 
-/* An empty value resets a list, and further lines may add to it. A list that ends empty is a mistake if
- * it is required, or has a word for that, such as "auto". */
+/* An empty value resets a list, and further lines may add to it. A list that ends up empty is a
+ * mistake if the key is required or has a word for the empty list, such as "auto". */
 static void check_emptied(Draft *draft, size_t scope) {
         for (size_t k = 0; k < n_config_keys; k++) {
                 const Origin *origin = &draft->origins[scope][k];
@@ -196,9 +192,10 @@ static void check_emptied(Draft *draft, size_t scope) {
                 if (!origin->emptied || origin->mistaken || (key->fallback && !key->none) ||
                     key_empty(key, &diag) >= 0)
                         continue;
-                diag_prefix(&diag, "[%s%s%s] %s", key->section, scope > 0 ? " " : "",
-                            scope > 0 ? draft->config->apps.v[scope - 1].name : "", key->name);
-                draft_error(draft, origin->file, origin->line, &diag);
+                draft_error(draft, origin->file, origin->line, "[%s%s%s] %s: %s", key->section,
+                            scope > 0 ? " " : "",
+                            scope > 0 ? draft->config->apps.v[scope - 1].name : "", key->name,
+                            diag.text);
         }
 }
 
@@ -215,17 +212,15 @@ static void check_app(Draft *draft, size_t i) {
                 r = check_root(app->root, &level, &diag);
         if (r == -ENOMEM)
                 draft->out_of_memory = true;
-        else if (r < 0) {
-                diag_format(&diag, "[%s %s] root: %s", APP_SECTION, app->name, diag_text(&diag, r));
-                draft_tell(draft, level, root->file, root->line, &diag);
-        }
+        else if (r < 0)
+                draft_tell(draft, level, root->file, root->line, "[%s %s] root: %s", APP_SECTION,
+                           app->name, diag_text(&diag, r));
         check_trash(draft, i);
 }
 
 void draft_check(Draft *draft) {
         const Config *config = draft->config;
         const Origin *origin = origin_of(draft, "images", "match");
-        Diag diag = DIAG_NULL;
 
         check_order(draft);
         check_emptied(draft, 0);
@@ -234,7 +229,6 @@ void draft_check(Draft *draft) {
 
         if (config->match.n > 0 || config->project)
                 return;
-        diag_format(&diag, "[images] match: empty, with no project set: "
-                           "no image would ever be cleared");
-        draft_error(draft, origin->file ? origin->file : config->file, origin->line, &diag);
+        draft_error(draft, origin->file ? origin->file : config->file, origin->line,
+                    "[images] match: empty, with no project set: no image would ever be cleared");
 }

@@ -26,6 +26,8 @@ typedef struct Draft {
         bool out_of_memory;
 } Draft;
 
-/* Adds a mistake, or a remark of `level`. Sets draft->out_of_memory on failure. */
-void draft_error(Draft *draft, const char *file, unsigned line, const Diag *diag);
-void draft_tell(Draft *draft, ConfigLevel level, const char *file, unsigned line, const Diag *diag);
+/* Adds an error of `level`. Sets draft->out_of_memory on failure. */
+void draft_tell(Draft *draft, ConfigLevel level, const char *file, unsigned line,
+                const char *format, ...) printf_like(5, 6);
+#define draft_error(draft, file, line, ...) \
+        draft_tell(draft, CONFIG_MISTAKE, file, line, __VA_ARGS__)

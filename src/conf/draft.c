@@ -2,21 +2,19 @@
 
 #include "draft-internal.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
-void draft_error(Draft *draft, const char *file, unsigned line, const Diag *diag) {
-        draft_tell(draft, CONFIG_MISTAKE, file, line, diag);
-}
-
-void draft_tell(Draft *draft, ConfigLevel level, const char *file, unsigned line,
-                const Diag *diag) {
+static void add_error(Draft *draft, ConfigLevel level, const char *file, unsigned line,
+                      const char *text) {
         ConfigErrors *errors = draft->errors;
         ConfigError error = { .level = level, .line = line };
         size_t n = errors->n + errors->n_remarks;
         ConfigError *grown;
 
         error.file = strdup(file);
-        error.text = strdup(diag->text);
+        error.text = strdup(text);
         grown = reallocarray(errors->v, n + 1, sizeof *grown);
         if (grown)
                 errors->v = grown;
@@ -35,4 +33,17 @@ void draft_tell(Draft *draft, ConfigLevel level, const char *file, unsigned line
                 errors->v[n] = error;
                 errors->n_remarks++;
         }
+}
+
+void draft_tell(Draft *draft, ConfigLevel level, const char *file, unsigned line,
+                const char *format, ...) {
+        Diag diag = DIAG_NULL;
+        char text[sizeof diag.text + 8];
+        va_list arguments;
+
+        va_start(arguments, format);
+        vsnprintf(text, sizeof text, format, arguments);
+        va_end(arguments);
+        diag_format(&diag, "%s", text); /* cleans and cuts it */
+        add_error(draft, level, file, line, diag.text);
 }

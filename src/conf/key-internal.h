@@ -69,23 +69,3 @@ const char *key_nearest(const char *section, const char *name);
 /* The table's own text of this name, or NULL. */
 const char *section_find(const char *section);
 const char *section_nearest(const char *section);
-
-/* `base` and the like are the key's owner. */
-
-/* Parses the value into the key's field, replacing what is there; on failure (-EINVAL with the
- * reason, -ENOMEM) that stays. */
-int key_parse(const Key *key, const char *text, void *base, Diag *reterr_diag) must_check;
-/* The same of a KEY_LIST, but adds to what is there. An empty text, or the word for none, empties the
- * list in either. */
-int key_add(const Key *key, const char *text, void *base, Diag *reterr_diag) must_check;
-/* `to` holds nothing yet in the field. */
-int key_copy(const Key *key, const void *from, void *to) must_check;
-/* The error of a list without items where they are missing: -EINVAL with the reason. */
-int key_empty(const Key *key, Diag *reterr_diag) must_check;
-bool key_equal(const Key *key, const void *a, const void *b);
-void key_clear(const Key *key, void *base);
-
-/* The same of all keys of one owner; a required one has no default. */
-int keys_set_defaults(KeyOwner owner, void *base) must_check;
-int keys_copy(KeyOwner owner, const void *from, void *to) must_check;
-void keys_clear(KeyOwner owner, void *base);

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * inih splits lines into names and values, and no more is left to it: it tells its handler no line
- * number, reports one mistake a file, cuts long lines and long section names silently, takes an
- * indented line for more of the value before, and ':' for '='. So it reads through read_line(),
- * which counts, keeps the section, and hands it only lines that it can't get wrong; every other line
- * is reported and reaches inih as an empty one. A line handed over that comes back as no value
- * (`pending`) is a mistake as well. None of this depends on how the distribution built inih, other
- * than its buffer being no smaller than INI_MAX_LINE.
+ * inih splits lines into names and values. It tells its handler no line number, reports one mistake a
+ * file, cuts long lines and section names silently, takes an indented line for a continuation, and
+ * ':' for '='. So it reads through read_line(), which counts lines, keeps the section, and passes on
+ * only lines that inih cannot get wrong. Every other line is reported, and inih gets an empty one. A
+ * line that is passed on and does not come back as a value (`pending`) is a mistake, too. None of this
+ * depends on how the distribution built inih, except that its buffer is at least INI_MAX_LINE.
  */
 
 #include "conf/loader.h"
@@ -25,6 +24,7 @@
 #include "checks-internal.h"
 #include "config-internal.h"
 #include "cross-checks-internal.h"
+#include "key-value-internal.h"
 
 #define BLANKS " \t"
 #define BYTE_ORDER_MARK "\xef\xbb\xbf"
@@ -42,25 +42,16 @@ typedef struct Loader {
         const char *rest, *end;
         unsigned line;
         enum { SECTION_NONE, SECTION_KNOWN, SECTION_UNKNOWN } section;
-        char title[sizeof APP_SECTION + APP_NAME_MAX]; /* of a known one, "app frontend" */
-        size_t scope;                                  /* its place in `origins` */
-        bool pending; /* inih has a line that should come back as a value */
+        char title[sizeof APP_SECTION + APP_NAME_MAX]; /* of a known section, "app frontend" */
+        size_t scope;                                  /* its index in `origins` */
+        bool pending; /* a line that was passed on has not come back yet */
 } Loader;
 
-static void complain(Loader *loader, const char *format, ...) printf_like(2, 3);
-static void complain(Loader *loader, const char *format, ...) {
-        Diag diag = DIAG_NULL;
-        char text[sizeof diag.text + 8];
-        va_list arguments;
+/* Reports a mistake in the current line. */
+#define complain(loader, ...) \
+        draft_error(&(loader)->draft, (loader)->file, (loader)->line, __VA_ARGS__)
 
-        va_start(arguments, format);
-        vsnprintf(text, sizeof text, format, arguments);
-        va_end(arguments);
-        diag_format(&diag, "%s", text);
-        draft_error(&loader->draft, loader->file, loader->line, &diag);
-}
-
-/* A line that can't be read may have been any key of the section. */
+/* A line that cannot be read may have set any key of the section. */
 static void line_lost(Loader *loader) {
         if (loader->section == SECTION_KNOWN && loader->scope > 0)
                 loader->draft.app_heads[loader->scope - 1].mistaken = true;
@@ -83,8 +74,8 @@ static void unknown_key(Loader *loader, const char *section, const char *name) {
                 complain(loader, "[%s] %s: unknown key", title, name);
 }
 
-/* inih's handler: one value of the line that read_line() handed over last. What it takes for the
- * section may have been cut. */
+/* inih's handler: a value of the line that read_line() passed on last. `cut` is the section, perhaps
+ * cut by inih. */
 static int on_value(void *userdata, const char *cut, const char *name, const char *value) {
         Loader *loader = userdata;
         const char *section = loader->scope > 0 ? APP_SECTION : loader->title;
@@ -101,7 +92,7 @@ static int on_value(void *userdata, const char *cut, const char *name, const cha
                 line_lost(loader);
                 return 1;
         }
-        if (loader->section == SECTION_UNKNOWN) /* told once, at its head */
+        if (loader->section == SECTION_UNKNOWN) /* reported at its head */
                 return 1;
         if (loader->section == SECTION_NONE) {
                 char homes[KEY_HOMES_MAX];
@@ -175,23 +166,8 @@ static bool open_app(Loader *loader, const char *name) {
         return true;
 }
 
-/* What follows where a section was meant for an application's, as in "apps", "app:web" or
- * "application web"; NULL where it was not. */
-static const char *app_meant(const char *name) {
-        static const char *const words[] = { "application", "apps", APP_SECTION };
-
-        name += strspn(name, BLANKS);
-        for (size_t i = 0; i < ELEMENTSOF(words); i++) {
-                size_t n = strlen(words[i]);
-
-                if (strncasecmp(name, words[i], n) == 0 && !isalnum((unsigned char)name[n]))
-                        return name + n + strspn(name + n, BLANKS ".:/_-\"'");
-        }
-        return NULL;
-}
-
 static void unknown_section(Loader *loader, const char *name) {
-        const char *app = app_meant(name), *nearest = section_nearest(name), *near;
+        const char *app = app_section_meant(name), *nearest = section_nearest(name), *near;
         char buffer[APP_NAME_MAX];
 
         near = app_name_near(app ?: name, buffer);
@@ -265,7 +241,7 @@ static void line_too_long(Loader *loader, const char *text, size_t n) {
                          CONFIG_LINE_MAX);
 }
 
-/* Whether inih may see the line; puts it into `line`, which has room. */
+/* Whether inih may read the line, which is copied to `line`, which has room for it. */
 static bool check_line(Loader *loader, const char *text, size_t n, char *line) {
         char cleaned[CONFIG_LINE_MAX + 1];
         const char *separator;
@@ -320,7 +296,7 @@ static void end_line(Loader *loader) {
         loader->pending = false;
 }
 
-/* inih's reader, as fgets(3). `line` has INI_MAX_LINE bytes or more. */
+/* inih's reader, as fgets(3). `line` has at least INI_MAX_LINE bytes. */
 static char *read_line(char *line, int size, void *userdata) {
         Loader *loader = userdata;
         const char *text = loader->rest, *newline;
@@ -360,7 +336,7 @@ static void file_failed(Loader *loader, const char *file, int error) {
                 diag_format(&diag, "not a regular file");
         else
                 diag_format(&diag, "can't be read: %s", error_text(error));
-        draft_error(&loader->draft, file, 0, &diag);
+        draft_error(&loader->draft, file, 0, "%s", diag.text);
         if (loader->file_error == 0)
                 loader->file_error = error;
 }
@@ -385,24 +361,29 @@ static void load_file(Loader *loader, const char *file) {
         if (r == -2)
                 loader->draft.out_of_memory = true;
         else if ((r != 0 && loader->draft.errors->n == before) || loader->rest != loader->end) {
-                /* inih saw a mistake that nothing above saw, or has a buffer of another size */
+                /* inih found a mistake that read_line() did not, or its buffer is too small */
                 loader->line = r > 0 ? (unsigned)r : 0;
                 complain(loader, "not understood");
         }
 }
 
-/* The *.conf of FILE.d in name order; no such directory is none of them. */
+static bool is_drop_in(const char *name) {
+        size_t n = strlen(name);
+
+        return name[0] != '.' && n > strlen(".conf") &&
+               strcmp(name + n - strlen(".conf"), ".conf") == 0;
+}
+
+/* Adds the *.conf of PATH.d in the order of their names. That directory may be missing. */
 static int find_drop_ins(Loader *loader, const char *path) {
-        cleanup(strv_done) Strv names = STRV_NULL;
-        cleanup_free char *directory = NULL;
+        cleanup(strv_done) Strv files = STRV_NULL;
+        cleanup_free char *directory = text_format("%s.d", path);
         struct dirent *entry;
         DIR *stream;
         int r = 0;
 
-        if (asprintf(&directory, "%s.d", path) < 0) {
-                directory = NULL;
+        if (!directory)
                 return -ENOMEM;
-        }
         stream = opendir(directory);
         if (!stream && errno == ENOENT)
                 return 0;
@@ -411,27 +392,20 @@ static int find_drop_ins(Loader *loader, const char *path) {
                 return 0;
         }
         while (r == 0 && (errno = 0, entry = readdir(stream))) {
-                const char *name = entry->d_name;
-                size_t n = strlen(name);
+                cleanup_free char *file = NULL;
 
-                if (name[0] != '.' && n > strlen(".conf") &&
-                    strcmp(name + n - strlen(".conf"), ".conf") == 0)
-                        r = strv_add(&names, name);
+                if (!is_drop_in(entry->d_name))
+                        continue;
+                file = text_format("%s/%s", directory, entry->d_name);
+                r = file ? strv_add(&files, file) : -ENOMEM;
         }
         if (r == 0 && errno != 0)
                 file_failed(loader, directory, -errno);
         closedir(stream);
 
-        strv_sort(&names);
-        for (size_t i = 0; r == 0 && i < names.n; i++) {
-                cleanup_free char *file = NULL;
-
-                if (asprintf(&file, "%s/%s", directory, names.v[i]) < 0) {
-                        file = NULL;
-                        return -ENOMEM;
-                }
-                r = strv_add(&loader->files, file);
-        }
+        strv_sort(&files);
+        for (size_t i = 0; r == 0 && i < files.n; i++)
+                r = strv_add(&loader->files, files.v[i]);
         return r;
 }
 

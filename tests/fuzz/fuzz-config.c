@@ -16,7 +16,7 @@
 #include "base/io.h"
 #include "base/text.h"
 #include "conf/checks-internal.h"
-#include "conf/key-internal.h"
+#include "conf/key-value-internal.h"
 #include "conf/loader.h"
 
 /* Errors that no line alone shows come last, in an order of their own: of an application two, since

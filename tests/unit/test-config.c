@@ -12,7 +12,7 @@
 #include "apps/marker.h"
 #include "base/io.h"
 #include "conf/checks-internal.h"
-#include "conf/key-internal.h"
+#include "conf/key-value-internal.h"
 #include "test.h"
 
 static char directory[] = "/tmp/test-config-XXXXXX";
