@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* The checks of texts that the table of keys names, a KeyCheck each; private to conf/. */
+/* Checks of texts, each a KeyCheck, and of the names of applications. */
 
 #include "key-internal.h"
 
@@ -17,9 +17,9 @@ int check_dockerfile(char **text, Diag *reterr_diag) must_check;
 int check_textfile(char **text, Diag *reterr_diag) must_check;
 int check_command(char **text, Diag *reterr_diag) must_check;
 
-/* Of the name of an [app NAME]; -EINVAL with the reason. */
+/* Checks the NAME of an [app NAME]: 0, or -EINVAL with the reason. */
 int app_name_check(const char *name, Diag *reterr_diag) must_check;
-/* Such a name that a text was likely meant for, or NULL. */
+/* The valid name that a text was likely meant for, or NULL. Returns `buffer`. */
 const char *app_name_near(const char *text, char buffer[static APP_NAME_MAX]);
 
 /* The rest of a section's name that was meant for an application's, as in "apps", "app:web" or

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * What a text has to be for the keys that hold texts.
- *
- * The trap is a text that is taken and then means nothing, such as a cache of a name that nothing
- * will ever bear: it is refused here, since later all would look well. Another is two texts for one
- * directory, which would pass for two: it is left written in one way.
+ * Refuses a text that could be accepted but never have an effect, such as a name that no cache will
+ * ever bear: later that would look like an application without caches. A directory is reduced to one
+ * spelling, so that equal directories are equal texts.
  */
 
 #include "checks-internal.h"
@@ -94,7 +92,8 @@ int check_tag(char **text, Diag *reterr_diag) {
         return 0;
 }
 
-/* Syntax alone, in systemd's relaxed sense; whether it exists is found out when it is resolved. */
+/* Checks the syntax only, in systemd's relaxed sense. Whether the name exists shows when it is
+ * resolved. */
 int check_operator(char **text, Diag *reterr_diag) {
         static const char prefix[] = "user:";
         const char *name = *text;
@@ -123,7 +122,7 @@ static bool has_component(const char *path, const char *component) {
         return false;
 }
 
-/* A directory: what it is called is what it is, so that two texts of one are the same. */
+/* Reduces a directory to one spelling. */
 int check_directory(char **text, Diag *reterr_diag) {
         char *path = *text, *end = path;
 
@@ -140,7 +139,7 @@ int check_directory(char **text, Diag *reterr_diag) {
         return 0;
 }
 
-/* Marks of other formats, which would be taken for a part of the name. */
+/* Refuses marks of other formats, which would become part of the name. */
 static int check_marks(const char *name, Diag *reterr_diag) {
         if (strpbrk(name, "\"'"))
                 return diag_set(reterr_diag, -EINVAL, "%s has quotes in it", name);
@@ -167,7 +166,6 @@ static int check_marks(const char *name, Diag *reterr_diag) {
         return 0;
 }
 
-/* A name that nothing will ever bear would pass for a cache that is clean. */
 int check_cache(char **text, Diag *reterr_diag) {
         char *name = *text, *last;
         size_t n = strlen(name);
@@ -214,7 +212,7 @@ int check_dockerfile(char **text, Diag *reterr_diag) {
         return 0;
 }
 
-/* NULL, or what is possible. */
+/* The rule that a name breaks, or NULL. */
 static const char *name_rule(const char *name) {
         if (name[strspn(name, LETTERS DIGITS "_.-")] != '\0')
                 return "a-z, 0-9, '_', '.', '-'";

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * A Config as a value: made with its defaults, copied, freed and compared, all of it by the table of
- * keys.
- *
- * The trap is what is no key: the name of the file and those of the applications are in no table,
- * and go only where they are named here.
+ * The table of keys drives all of this. The name of the file and the names of the applications are not
+ * keys, so each function handles them on its own.
  */
 
 #include "config-internal.h"

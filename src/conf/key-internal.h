@@ -2,15 +2,15 @@
 #pragma once
 
 /*
- * The table of keys, private to conf/: parsing, defaults, copies, comparison, suggestions, what
- * needs a restart, and the listing that is shipped all come from it. A new key is a field of Config,
- * or of AppConfig, and a row of the table; a new section is its first row.
+ * The table of keys (key-table.c). Parsing, defaults, copies, comparison, suggestions, the keys that
+ * need a restart, and the shipped listing all come from it. A new key is a field of Config or
+ * AppConfig and a row of the table; the first row of a section makes the section.
  */
 
 #include "base/diag.h"
 #include "conf/config.h"
 
-/* What the key's field is. */
+/* The type of the key's field. */
 typedef enum KeyKind {
         KEY_TEXT,  /* char *, NULL for none */
         KEY_LIST,  /* Strv */
@@ -21,7 +21,7 @@ typedef enum KeyKind {
         KEY_SHARE, /* unsigned, percent */
 } KeyKind;
 
-/* Whose field it is. */
+/* The struct that has the field. */
 typedef enum KeyOwner {
         KEY_OF_CONFIG,
         KEY_OF_APP, /* AppConfig: a key of each [app NAME] */
@@ -29,8 +29,9 @@ typedef enum KeyOwner {
 
 #define APP_SECTION "app"
 
-/* Checks a text or an item of a list. May shorten it where it is; move `*text`, of a text, past a
- * prefix, or set it to NULL for none. -EINVAL with the reason. */
+/* Checks a text or an item of a list: 0, or -EINVAL with the reason. The check may shorten the text in
+ * place. For a text, not an item, it may also move `*text` past a prefix, or set it to NULL for no
+ * text. */
 typedef int (*KeyCheck)(char **text, Diag *reterr_diag);
 
 typedef struct Key {
@@ -61,11 +62,11 @@ typedef struct Key {
 extern const Key config_keys[];
 extern const size_t n_config_keys;
 
-/* The row, or NULL; `section` is APP_SECTION for every [app NAME]. */
+/* The row of a key, or NULL. The section of every [app NAME] is APP_SECTION. */
 const Key *key_find(const char *section, const char *name);
 /* The sections that have such a key, "[builder] or [images]"; NULL if none has. */
 const char *key_homes(const char *name, char buffer[static KEY_HOMES_MAX]);
 const char *key_nearest(const char *section, const char *name);
-/* The table's own text of this name, or NULL. */
+/* The name of a section as the table has it, or NULL. */
 const char *section_find(const char *section);
 const char *section_nearest(const char *section);

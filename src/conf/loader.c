@@ -5,8 +5,8 @@
  * file, cuts long lines and section names silently, takes an indented line for a continuation, and
  * ':' for '='. So it reads through read_line(), which counts lines, keeps the section, and passes on
  * only lines that inih cannot get wrong. Every other line is reported, and inih gets an empty one. A
- * line that is passed on and does not come back as a value (`pending`) is a mistake, too. None of this
- * depends on how the distribution built inih, except that its buffer is at least INI_MAX_LINE.
+ * line that is passed on and does not come back as a value (`pending`) is a mistake, too. Of how inih
+ * was built only the size of its buffer matters: INI_MAX_LINE at least.
  */
 
 #include "conf/loader.h"
@@ -95,13 +95,11 @@ static int on_value(void *userdata, const char *cut, const char *name, const cha
         if (loader->section == SECTION_UNKNOWN) /* reported at its head */
                 return 1;
         if (loader->section == SECTION_NONE) {
-                char homes[KEY_HOMES_MAX];
+                char buffer[KEY_HOMES_MAX];
+                const char *homes = key_homes(name, buffer);
 
-                if (key_homes(name, homes))
-                        complain(loader, "%s: a key outside a section; it belongs to %s", name,
-                                 homes);
-                else
-                        complain(loader, "%s: a key outside a section", name);
+                complain(loader, "%s: a key outside a section%s%s", name,
+                         homes ? "; it belongs to " : "", homes ? homes : "");
                 return 1;
         }
         key = key_find(section, name);
@@ -222,6 +220,7 @@ static void line_too_long(Loader *loader, const char *text, size_t n) {
         const char *section = loader->scope > 0 ? APP_SECTION : loader->title, *end;
         char name[CONFIG_LINE_MAX + 1];
         const Key *key = NULL;
+        bool list;
 
         end = memchr(text, '=', MIN(n, sizeof name - 1));
         while (end && end > text && strchr(BLANKS, end[-1]))
@@ -231,14 +230,10 @@ static void line_too_long(Loader *loader, const char *text, size_t n) {
                 name[end - text] = '\0';
                 key = key_find(section, name);
         }
-        if (key && key->kind == KEY_LIST)
-                complain(loader,
-                         "the line has %zu characters; %d are possible: repeat %s= in further "
-                         "lines, each adds to the list",
-                         n, CONFIG_LINE_MAX, name);
-        else
-                complain(loader, "the line has %zu characters; %d are possible", n,
-                         CONFIG_LINE_MAX);
+        list = key && key->kind == KEY_LIST;
+        complain(loader, "the line has %zu characters; %d are possible%s%s%s", n, CONFIG_LINE_MAX,
+                 list ? ": repeat " : "", list ? name : "",
+                 list ? "= in further lines, each adds to the list" : "");
 }
 
 /* Whether inih may read the line, which is copied to `line`, which has room for it. */
@@ -417,9 +412,8 @@ static int load_files(Loader *loader, const char *path) {
         if (!config->file)
                 return -ENOMEM;
         r = strv_add(&loader->files, path);
-        if (r < 0)
-                return r;
-        r = find_drop_ins(loader, path);
+        if (r >= 0)
+                r = find_drop_ins(loader, path);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < loader->files.n; i++)
