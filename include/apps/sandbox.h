@@ -2,11 +2,13 @@
 #pragma once
 
 /*
- * What a service needs of systemd's sandbox (ProtectSystem=strict, ProtectHome=yes, PrivateTmp=yes, no
- * capability) so that it can clear an application. Looked at from outside of it, as root.
+ * The sandbox grants: what systemd's sandbox (ProtectSystem=strict, ProtectHome=yes, PrivateTmp=yes,
+ * no capability) must grant a service so that it can clear the caches of an application. They are
+ * found as root, from outside of the sandbox.
  *
- * What a service may write is a mount of its own there, and no rename leaves it: a cache is renamed only
- * where its root and the trash are below one such path.
+ * A path that is granted for writing becomes a mount in the sandbox, and rename(2) does not leave a
+ * mount. So a cache can be renamed into the trash only if one granted path holds both its root and
+ * the trash.
  */
 
 #include <sys/types.h>
@@ -17,7 +19,7 @@
 
 typedef struct ServiceUser {
         const char *name;
-        bool known; /* else: is not there yet, and may write nothing */
+        bool known; /* false: there is no such user yet */
         uid_t uid;
         gid_t gid;
         gid_t *groups; /* supplementary ones; borrowed */
@@ -25,27 +27,28 @@ typedef struct ServiceUser {
 } ServiceUser;
 
 typedef struct SandboxGrants {
-        char *path;       /* to be writable: the root, or a directory that holds its trash, too */
-        char *other;      /* to be writable: a trash elsewhere, for what is left in it; or NULL */
-        Hidden hidden;    /* whether `path` is */
+        char *path;       /* for writing: the root, or a directory that holds it and its trash */
+        char *other;      /* for writing: a trash elsewhere, which may hold something; or NULL */
+        Hidden hidden;    /* what hides `path` */
         char *capability; /* why CAP_DAC_OVERRIDE is needed, or NULL */
-        char *make_trash; /* a directory the user has to be given, unless it has the capability */
+        char *make_trash; /* without the capability: a directory to make for the user, or NULL */
         Strv notes;
 } SandboxGrants;
 
 /*
- * What a root needs; `trash` is a configured one, or NULL: then none lies in one of the directories
- * `outside` (may be NULL), as trash_choose() has it. A root that is not there, or can't be looked at, is
- * no error: a note tells, and the capability is taken to be needed. Paths are without symlinks.
+ * Finds the grants for a root. `trash` is the configured one; NULL: as trash_choose() chooses one,
+ * outside of the directories `outside`, which may be NULL. Paths in the result have no symlinks. A
+ * root that is missing or cannot be examined is no error: a note says so, and the capability is taken
+ * to be needed.
  *
- * Errors: -EINVAL: a path has a control character, which could end a line of a unit; -ESTALE: it is
- * moved about meanwhile; the user's rights can't be seen; -ENOMEM. Forks, so that the kernel says what
- * the user may write.
+ * Errors: -EINVAL if a path has a control character, which could end a line of a unit; -ESTALE if a
+ * path was moved meanwhile; the error of taking on the user's rights; -ENOMEM. The process takes on
+ * those rights while it checks what the user may write, so it must have a single thread.
  */
 int sandbox_grants(const char *root, const Strv *caches, const char *trash, const Strv *outside,
                    const ServiceUser *user, SandboxGrants *ret, Diag *reterr_diag) must_check;
-void sandbox_grants_done(SandboxGrants *need);
+void sandbox_grants_done(SandboxGrants *grants);
 
-static inline void sandbox_grants_donep(SandboxGrants *need) {
-        sandbox_grants_done(need);
+static inline void sandbox_grants_donep(SandboxGrants *grants) {
+        sandbox_grants_done(grants);
 }

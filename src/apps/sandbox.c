@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The trap is a path that grants more than a rename needs. "/", all homes and what the system keeps its
- * own files in are never opened for a trash's sake: caches are removed where they lie then.
+ * A grant must not open more than a rename needs. "/", all homes together, and the directories that
+ * the system keeps its own files in are never granted for the sake of a trash: caches are then
+ * removed in their place.
  */
 
 #include "apps/sandbox.h"
 
 #include <fcntl.h>
 #include <grp.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
-#include <sys/wait.h>
 
 #include "apps/dir.h"
 #include "apps/find.h"
@@ -21,14 +20,14 @@
 #include "base/path.h"
 #include "base/text.h"
 
-/* Deeper directories of a cache are taken to be as those above them. */
+/* Directories of a cache below this depth are taken to be like those above them. */
 #define DEPTH_MAX 64
 
-/* A path as far as it is there. */
+/* A path that may not exist to its end. */
 typedef struct Place {
-        AppRoot at; /* the last directory of it, O_PATH; its inode is 0 where that is not the whole */
-        bool there;
-        char *path; /* without symlinks, as far as it is there; "" is the root */
+        AppRoot at; /* its last directory that exists, O_PATH; inode 0 unless that is the whole path */
+        bool there; /* it is the whole path */
+        char *path; /* absolute, without symlinks where it exists */
         char error[128];
 } Place;
 
@@ -39,13 +38,9 @@ static void place_donep(Place *place) {
         free(place->path);
 }
 
-static const char *place_path(const Place *place) {
-        return place->path && *place->path ? place->path : "/";
-}
-
-/* Who owns a directory may rename it before the kernel is asked for its name. */
-static int check_path(const char *path, const struct stat *st, const char *existing,
-                      Diag *reterr_diag) {
+/* The owner of a directory may rename it before dir_path() asks for its path. */
+static int check_moved(const char *path, const struct stat *st, const char *existing,
+                       Diag *reterr_diag) {
         cleanup_close int fd = trusted_open(existing, NULL, NULL, NULL);
         struct stat again;
 
@@ -56,6 +51,25 @@ static int check_path(const char *path, const struct stat *st, const char *exist
         return 0;
 }
 
+/* Shortens `path` until a directory of that path exists. */
+static int open_existing(char *path, Place *place) {
+        for (;;) {
+                char *slash = strrchr(path, '/');
+
+                place->at.fd = trusted_open(*path ? path : "/", NULL, NULL, NULL);
+                if (place->at.fd >= 0)
+                        return 0;
+                if (!*place->error)
+                        snprintf(place->error, sizeof(place->error), "%s",
+                                 error_text(place->at.fd));
+                if (place->at.fd == -ENOMEM || !*path)
+                        return place->at.fd;
+                if (!slash)
+                        return -EINVAL;
+                *slash = '\0';
+        }
+}
+
 static int place_open(const char *path, Place *ret, Diag *reterr_diag) {
         cleanup_free char *copy = strdup(path), *existing = NULL;
         struct stat st;
@@ -63,121 +77,99 @@ static int place_open(const char *path, Place *ret, Diag *reterr_diag) {
 
         if (!copy)
                 return -ENOMEM;
-        for (;;) {
-                char *slash;
-
-                ret->at.fd = trusted_open(*copy ? copy : "/", NULL, NULL, NULL);
-                if (ret->at.fd >= 0)
-                        break;
-                if (ret->at.fd == -ENOMEM || !*copy)
-                        return diag_set(reterr_diag, ret->at.fd, "%s: %s", path,
-                                        error_text(ret->at.fd));
-                if (!*ret->error)
-                        snprintf(ret->error, sizeof(ret->error), "%s", error_text(ret->at.fd));
-                slash = strrchr(copy, '/');
-                if (!slash)
-                        return diag_set(reterr_diag, -EINVAL, "%s: %s", path, error_text(EINVAL));
-                *slash = '\0';
-        }
-        if (fstat(ret->at.fd, &st) < 0)
-                return diag_set(reterr_diag, -errno, "%s: %s", path, error_text(errno));
-        r = dir_path(ret->at.fd, &existing);
+        r = open_existing(copy, ret);
+        if (r == 0 && fstat(ret->at.fd, &st) < 0)
+                r = -errno;
+        if (r == 0)
+                r = dir_path(ret->at.fd, &existing);
         if (r < 0)
                 return diag_set(reterr_diag, r, "%s: %s", path, error_text(r));
         r = path_printable(existing, reterr_diag);
         if (r == 0)
                 r = path_printable(path, reterr_diag);
         if (r == 0)
-                r = check_path(path, &st, existing, reterr_diag);
+                r = check_moved(path, &st, existing, reterr_diag);
         if (r < 0)
                 return r;
         ret->there = strlen(copy) == strlen(path);
         ret->at.dev = st.st_dev;
         ret->at.ino = ret->there ? st.st_ino : 0;
-        ret->path = text_format("%s%s", strcmp(existing, "/") == 0 ? "" : existing,
+        ret->path = text_format("%s%s",
+                                strcmp(existing, "/") == 0 && path[strlen(copy)] ? "" : existing,
                                 path + strlen(copy));
         return ret->path ? 0 : -ENOMEM;
 }
 
-static int note(SandboxGrants *need, char *text) {
-        cleanup_free char *owned = text;
-
-        return owned ? strv_add(&need->notes, owned) : -ENOMEM;
+static int set_path(SandboxGrants *grants, const char *path) {
+        grants->path = strdup(path);
+        return grants->path ? 0 : -ENOMEM;
 }
 
-static int set_path(SandboxGrants *need, const char *path) {
-        need->path = strdup(path);
-        return need->path ? 0 : -ENOMEM;
+/* Grants the root alone. */
+static int grant_root(SandboxGrants *grants, const Place *root, const char *why) {
+        cleanup_free char *note =
+                text_format("no trash, so that caches are removed where they lie: %s", why);
+        int r = note ? strv_add(&grants->notes, note) : -ENOMEM;
+
+        return r < 0 ? r : set_path(grants, root->path);
 }
 
-/* The lowest directory above both, or "/". */
-static char *common_directory(const char *a, const char *b) {
-        char *common = strdup(a);
+/* The directories `outside` without symlinks. */
+static int resolve_outside(const Strv *outside, Strv *ret, Diag *reterr_diag) {
+        int r = 0;
 
-        while (common && !path_within(b, common)) {
-                char *slash = strrchr(common, '/');
-
-                if (slash == common)
-                        slash++;
-                *slash = '\0';
-        }
-        return common;
-}
-
-static int in_place(SandboxGrants *need, const Place *root, const char *why) {
-        int r;
-
-        r = note(need, text_format("no trash, so that caches are removed where they lie: %s", why));
-        return r < 0 ? r : set_path(need, root->path);
-}
-
-/* Whether it lies in one of them. */
-static int find_outside(const char *path, const Strv *outside, bool *ret, Diag *reterr_diag) {
-        *ret = false;
-        for (size_t i = 0; outside && i < outside->n; i++) {
+        for (size_t i = 0; outside && i < outside->n && r >= 0; i++) {
                 cleanup(place_done) Place place = PLACE_NULL;
-                int r;
 
                 r = place_open(outside->v[i], &place, reterr_diag);
-                if (r < 0)
-                        return r;
-                *ret |= path_within(path, place_path(&place));
+                if (r >= 0)
+                        r = strv_add(ret, place.path);
         }
+        return r;
+}
+
+/* Whether a directory may be granted for a trash in it: 0, or an error with the reason. */
+static int check_directory(const char *path, const Place *root, const Strv *outside,
+                           const ServiceUser *user, Diag *diag) {
+        int r = trash_place(path, &root->at, user->uid, diag);
+
+        if (r < 0)
+                return r;
+        if (sysdir_path_is(path, SYSDIR_CLOSED))
+                return diag_set(diag, -EPERM, "one beside them would take all of %s", path);
+        for (size_t i = 0; i < outside->n; i++)
+                if (path_within(path, outside->v[i]))
+                        return diag_set(diag, -EINVAL, "a build would find one in %s", path);
         return 0;
 }
 
-/* The lowest that can be: it is a mount there, and the topmost directory on it. */
-static int choose_auto(SandboxGrants *need, const Place *root, const Strv *outside,
+/* Grants the lowest directory that is possible: in the sandbox it is a mount, and so the topmost
+ * directory that trash_choose() can take. */
+static int choose_auto(SandboxGrants *grants, const Place *root, const Strv *outside,
                        const ServiceUser *user, Diag *reterr_diag) {
-        cleanup_free char *path = NULL;
+        cleanup(strv_done) Strv resolved = STRV_NULL;
+        cleanup_free char *path = strdup(root->path);
         Diag why = DIAG_NULL;
-        const char *place;
+        const char *hidden;
         char *slash;
+        int r;
 
-        if (sysdir_hidden(root->path, &place) != HIDDEN_NOT) {
-                diag_format(&why, "one beside them would take all of %s", place);
-                return in_place(need, root, why.text);
-        }
-        path = strdup(root->path);
         if (!path)
                 return -ENOMEM;
+        if (sysdir_hidden(path, &hidden) != HIDDEN_NOT) {
+                diag_format(&why, "one beside them would take all of %s", hidden);
+                return grant_root(grants, root, why.text);
+        }
+        r = resolve_outside(outside, &resolved, reterr_diag);
+        if (r < 0)
+                return r;
         while ((slash = strrchr(path, '/')) > path) {
                 Diag diag = DIAG_NULL;
-                bool in_build = false;
-                int r;
 
                 *slash = '\0';
-                r = trash_place(path, &root->at, user->uid, &diag);
-                if (r == 0 && sysdir_path_is(path, SYSDIR_CLOSED))
-                        r = diag_set(&diag, -EPERM, "one beside them would take all of %s", path);
-                if (r == 0) {
-                        r = find_outside(path, outside, &in_build, reterr_diag);
-                        if (r < 0)
-                                return r;
-                        if (!in_build)
-                                return set_path(need, path);
-                        r = diag_set(&diag, -EINVAL, "a build would find one in %s", path);
-                }
+                r = check_directory(path, root, &resolved, user, &diag);
+                if (r == 0)
+                        return set_path(grants, path);
                 if (r == -ENOMEM)
                         return r;
                 if (r != -EXDEV && !*why.text)
@@ -185,16 +177,28 @@ static int choose_auto(SandboxGrants *need, const Place *root, const Strv *outsi
         }
         if (!*why.text)
                 diag_format(&why, "nothing but / is above them on their mount");
-        return in_place(need, root, why.text);
+        return grant_root(grants, root, why.text);
 }
 
-static int choose_configured(SandboxGrants *need, const Place *root, const char *trash,
+/* The lowest directory that holds both, or "/". */
+static char *common_directory(const char *a, const char *b) {
+        char *common = strdup(a);
+
+        while (common && !path_within(b, common)) {
+                char *slash = strrchr(common, '/');
+
+                slash[slash == common] = '\0';
+        }
+        return common;
+}
+
+/* Grants a directory that holds the root and the configured trash. */
+static int choose_configured(SandboxGrants *grants, const Place *root, const char *trash,
                              const ServiceUser *user, Diag *reterr_diag) {
-        cleanup_free char *directory = strndup(trash, (size_t)(strrchr(trash, '/') - trash));
+        cleanup_free char *directory = strndup(trash, (size_t)(path_name(trash) - 1 - trash));
         cleanup_free char *common = NULL;
         cleanup(place_done) Place parent = PLACE_NULL;
-        const char *at;
-        Diag diag = DIAG_NULL;
+        Diag why = DIAG_NULL;
         int r;
 
         if (!directory)
@@ -203,57 +207,55 @@ static int choose_configured(SandboxGrants *need, const Place *root, const char 
         if (r < 0)
                 return r;
         if (parent.there)
-                r = trash_trusted(parent.at.fd, directory, user->uid, &diag);
+                r = trash_trusted(parent.at.fd, directory, user->uid, &why);
         if (r == 0)
-                r = trash_check(parent.at.fd, trash, &root->at, &diag);
+                r = trash_check(parent.at.fd, trash, &root->at, &why);
+        if (r == -ENOMEM)
+                return r;
         if (r < 0 && r != -EXDEV)
-                return r == -ENOMEM ? r : in_place(need, root, diag_text(&diag, r));
+                return grant_root(grants, root, diag_text(&why, r));
 
-        at = place_path(&parent);
-        common = common_directory(root->path, at);
+        common = common_directory(root->path, parent.path);
         if (!common)
                 return -ENOMEM;
         if (r == 0 && (strcmp(common, "/") == 0 || sysdir_path_is(common, SYSDIR_CLOSED)))
-                diag_format(&diag, "only %s holds them and %s", common, trash);
-        if (*diag.text) {
-                need->other = text_format("%s/%s", at[1] ? at : "", path_name(trash));
-                return need->other ? in_place(need, root, diag.text) : -ENOMEM;
-        }
-        return set_path(need, common);
+                r = diag_set(&why, -EPERM, "only %s holds them and %s", common, trash);
+        if (r == 0)
+                return set_path(grants, common);
+        grants->other = text_format("%s/%s", parent.path[1] ? parent.path : "", path_name(trash));
+        return grants->other ? grant_root(grants, root, why.text) : -ENOMEM;
 }
 
-/* What the user may. */
+/* What the user may do, checked with the user's rights. */
 
 typedef struct Rights {
-        int error;
-        bool trash;       /* has one, may make it, or none can be had */
-        char lacks[1024]; /* a path that it may not write */
+        const Place *root;
+        const Strv *caches;
+        const char *trash; /* configured, or NULL */
+        const SandboxGrants *grants;
+        AppRoot opened;
+        char lacks[1024]; /* a path that the user may not write to */
+        bool has_trash; /* there is a trash that it may use, it may make one, or none is possible */
 } Rights;
 
-typedef struct Check {
-        const AppRoot *root;
-        const char *path; /* of it */
-        Rights *rights;
-} Check;
-
-static void lacks(Rights *rights, const char *directory, const char *path) {
+static void set_lacks(Rights *rights, const char *path) {
         cleanup_free char *text = path_text(path);
 
         if (!*rights->lacks)
-                snprintf(rights->lacks, sizeof(rights->lacks), "%s%s%s", directory,
-                         path[0] ? "/" : "", text ?: "");
+                snprintf(rights->lacks, sizeof(rights->lacks), "%s%s%s", rights->root->path,
+                         *path ? "/" : "", text ?: "");
 }
 
 static bool may_write(int fd) {
         return faccessat(fd, ".", R_OK | W_OK | X_OK, AT_EACCESS) == 0 || errno != EACCES;
 }
 
-/* Whether all directories in it can be emptied. */
+/* Whether the user may write to each directory of a cache. */
 static bool may_empty(int parent_fd, const char *name, uint64_t dev, unsigned depth) {
         DirReader reader = DIR_READER_NULL;
         const struct dirent64 *entry;
         struct stat st;
-        bool may = true;
+        bool may;
 
         reader.fd = dir_open(parent_fd, name, dev, &st);
         if (reader.fd < 0)
@@ -267,190 +269,153 @@ static bool may_empty(int parent_fd, const char *name, uint64_t dev, unsigned de
 }
 
 static int on_found(void *userdata, const Cache *cache) {
-        Check *check = userdata;
-        const char *name = path_name(cache->path);
+        Rights *rights = userdata;
         cleanup_close int fd = -EBADF;
 
         if (cache->kind == CACHE_UNSEARCHED && cache->error == -EACCES)
-                lacks(check->rights, check->path, cache->path);
+                set_lacks(rights, cache->path);
         if (cache->kind != CACHE_DIRECTORY)
                 return 0;
-        fd = dir_open_path(check->root->fd, cache->path,
-                           name > cache->path ? (size_t)(name - cache->path - 1) : 0,
-                           check->root->dev, NULL);
-        if (fd < 0)
-                return 0;
-        if (!may_write(fd) || !may_empty(fd, name, check->root->dev, 0))
-                lacks(check->rights, check->path, cache->path);
-        return *check->rights->lacks ? -ECANCELED : 0;
+        fd = cache_open_parent(&rights->opened, cache->path);
+        if (fd >= 0 &&
+            (!may_write(fd) || !may_empty(fd, path_name(cache->path), rights->opened.dev, 0)))
+                set_lacks(rights, cache->path);
+        return *rights->lacks ? -ECANCELED : 0;
 }
 
-static void check_root(const Place *root, const Strv *caches, Rights *rights) {
-        cleanup(app_close) AppRoot opened = APP_ROOT_NULL;
-        Check check = { .root = &opened, .path = root->path, .rights = rights };
-        CacheHooks hooks = { .found = on_found, .userdata = &check };
-        int r = 0;
+static void check_root(Rights *rights) {
+        const CacheHooks hooks = { .found = on_found, .userdata = rights };
+        const Place *root = rights->root;
+        /* In the sandbox the way to a hidden path is the sandbox's own, and open. */
+        bool hidden = sysdir_hidden(root->path, NULL) != HIDDEN_NOT;
+        cleanup_close int way_fd = trusted_open(root->path, NULL, NULL, NULL), fd = -EBADF;
+        int r;
 
-        /* The way to what is hidden is the sandbox's own, and open. */
-        if (sysdir_hidden(root->path, NULL) == HIDDEN_NOT) {
-                cleanup_close int fd = trusted_open(root->path, NULL, NULL, NULL);
-
-                r = fd;
-        }
-        opened = (AppRoot){ .dev = root->at.dev, .ino = root->at.ino };
-        opened.fd = r < 0 ? r : openat(root->at.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (opened.fd < 0 || !may_write(opened.fd)) {
-                lacks(rights, root->path, "");
-                return;
-        }
-        r = cache_find(&opened, caches, &hooks);
+        if (way_fd >= 0 || hidden)
+                fd = openat(root->at.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        rights->opened = (AppRoot){ .fd = fd, .dev = root->at.dev, .ino = root->at.ino };
+        r = fd < 0 || !may_write(fd) ? -EACCES
+                                     : cache_find(&rights->opened, rights->caches, &hooks);
         if (r < 0 && r != -ECANCELED)
-                lacks(rights, root->path, "");
+                set_lacks(rights, "");
 }
 
-/* Whether a trash is there that it may use, or may be made. */
-static bool usable(const char *directory, const char *name) {
-        cleanup_close int parent_fd = trusted_open(directory, NULL, NULL, NULL), fd = -EBADF;
+static bool check_trash(const Rights *rights) {
+        const char *trash = rights->trash;
+        cleanup_free char *directory =
+                trash ? strndup(trash, MAX((size_t)(path_name(trash) - 1 - trash), (size_t)1))
+                      : strdup(rights->grants->path); /* nothing below it could hold a trash */
+        cleanup_close int parent_fd = -EBADF, fd = -EBADF;
         struct stat st;
 
+        if (!directory)
+                return false;
+        parent_fd = trusted_open(directory, NULL, NULL, NULL);
         if (parent_fd < 0)
                 return false;
-        fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        fd = openat(parent_fd, trash ? path_name(trash) : TRASH_NAME,
+                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (fd >= 0)
                 return fstat(fd, &st) == 0 && (st.st_mode & 0777) == 0700 && may_write(fd);
         return errno == ENOENT && faccessat(parent_fd, ".", W_OK | X_OK, AT_EACCESS) == 0;
 }
 
-static bool has_trash(const SandboxGrants *need, const char *trash) {
-        if (trash) {
-                cleanup_free char *path = strdup(trash);
-                char *slash;
+/* Checks with the rights of the user and takes the process's own back; the kernel applies the rules. */
+static int check_rights(Rights *rights, const ServiceUser *user) {
+        const uid_t uid = geteuid();
+        const gid_t gid = getegid();
+        int n = getgroups(0, NULL), r = 0;
+        cleanup_free gid_t *groups = calloc((size_t)MAX(n, 0) + 1, sizeof(*groups));
 
-                if (!path)
-                        return false;
-                slash = strrchr(path, '/');
-                *slash = '\0';
-                return usable(*path ? path : "/", slash + 1);
-        }
-        return usable(need->path, TRASH_NAME); /* nothing below it could hold one */
-}
-
-static int become(const ServiceUser *user) {
-        return setgroups(user->n_groups, user->groups) < 0 ||
-                               setresgid(user->gid, user->gid, user->gid) < 0 ||
-                               setresuid(user->uid, user->uid, user->uid) < 0
-                       ? -errno
-                       : 0;
-}
-
-static int read_rights(int fd, Rights *ret) {
-        size_t n = 0;
-
-        while (n < sizeof(*ret)) {
-                ssize_t k = read(fd, (char *)ret + n, sizeof(*ret) - n);
-
-                if (k < 0 && errno == EINTR)
-                        continue;
-                if (k <= 0)
-                        return k < 0 ? -errno : -ECHILD;
-                n += (size_t)k;
-        }
-        return ret->error;
-}
-
-static int ask(const SandboxGrants *need, const Place *root, const Strv *caches, const char *trash,
-               const ServiceUser *user, Rights *ret) {
-        int fds[2], status, r;
-        pid_t pid;
-
-        if (pipe2(fds, O_CLOEXEC) < 0)
+        if (!groups)
+                return -ENOMEM;
+        n = getgroups(n, groups);
+        if (n < 0 || setgroups(user->n_groups, user->groups) < 0)
                 return -errno;
-        pid = fork();
-        if (pid == 0) {
-                Rights rights = { .error = become(user) };
-
-                if (rights.error == 0) {
-                        check_root(root, caches, &rights);
-                        rights.trash =
-                                strcmp(need->path, root->path) == 0 || has_trash(need, trash);
-                }
-                _exit(write(fds[1], &rights, sizeof(rights)) == sizeof(rights) ? 0 : 1);
+        if (setegid(user->gid) < 0 || seteuid(user->uid) < 0)
+                r = -errno;
+        else {
+                check_root(rights);
+                rights->has_trash = strcmp(rights->grants->path, rights->root->path) == 0 ||
+                                    check_trash(rights);
         }
-        r = pid < 0 ? -errno : 0;
-        close(fds[1]);
-        if (r == 0)
-                r = read_rights(fds[0], ret);
-        close(fds[0]);
-        while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-                ;
+        if (seteuid(uid) < 0 || setegid(gid) < 0 || setgroups((size_t)n, groups) < 0)
+                abort();
         return r;
 }
 
-static int look_at_rights(SandboxGrants *need, const Place *root, const Strv *caches,
-                          const char *trash, const ServiceUser *user, Diag *reterr_diag) {
-        Rights rights = { 0 };
+/* Finds out whether the user needs the capability, or a trash made for it. */
+static int grant_rights(SandboxGrants *grants, const Place *root, const Strv *caches,
+                        const char *trash, const ServiceUser *user, Diag *reterr_diag) {
+        Rights rights = { .root = root, .caches = caches, .trash = trash, .grants = grants };
         int r;
 
-        if (!user->known || !root->there) {
-                need->capability =
-                        user->known
-                                ? text_format("%s is not there yet; print this again when it is",
-                                              root->path)
-                                : text_format("there is no user %s yet; print this again when "
-                                              "there is",
-                                              user->name);
-                return need->capability ? 0 : -ENOMEM;
-        }
-        r = ask(need, root, caches, trash, user, &rights);
+        if (!user->known)
+                grants->capability = text_format("there is no user %s yet; print this again when "
+                                                 "there is",
+                                                 user->name);
+        else if (!root->there)
+                grants->capability =
+                        text_format("%s is not there yet; print this again when it is", root->path);
+        if (!user->known || !root->there)
+                return grants->capability ? 0 : -ENOMEM;
+        r = check_rights(&rights, user);
         if (r < 0)
                 return diag_set(reterr_diag, r, "cannot see what %s may write: %s", user->name,
                                 error_text(r));
         if (*rights.lacks) {
-                need->capability = text_format("%s may not write %s", user->name, rights.lacks);
-                return need->capability ? 0 : -ENOMEM;
+                grants->capability = text_format("%s may not write %s", user->name, rights.lacks);
+                return grants->capability ? 0 : -ENOMEM;
         }
-        if (rights.trash)
+        if (rights.has_trash)
                 return 0;
-        need->make_trash = trash ? strdup(trash) : text_format("%s/%s", need->path, TRASH_NAME);
-        return need->make_trash ? 0 : -ENOMEM;
+        grants->make_trash = trash ? strdup(trash) : text_format("%s/%s", grants->path, TRASH_NAME);
+        return grants->make_trash ? 0 : -ENOMEM;
+}
+
+/* Notes that a root is missing or mounted read-only. */
+static int note_state(SandboxGrants *grants, const char *path, const Place *root) {
+        cleanup_free char *note = NULL;
+        struct statvfs vfs;
+
+        if (root->there && (fstatvfs(root->at.fd, &vfs) < 0 || !(vfs.f_flag & ST_RDONLY)))
+                return 0;
+        note = root->there ? text_format("%s is mounted read-only on the host, too: nothing here "
+                                         "changes that",
+                                         path)
+                           : text_format("%s: %s", path, root->error);
+        return note ? strv_add(&grants->notes, note) : -ENOMEM;
 }
 
 int sandbox_grants(const char *path, const Strv *caches, const char *trash, const Strv *outside,
                    const ServiceUser *user, SandboxGrants *ret, Diag *reterr_diag) {
-        cleanup(sandbox_grants_done) SandboxGrants need = { 0 };
+        cleanup(sandbox_grants_done) SandboxGrants grants = { 0 };
         cleanup(place_done) Place root = PLACE_NULL;
-        struct statvfs vfs;
         int r;
 
         r = place_open(path, &root, reterr_diag);
         if (r < 0)
                 return r;
-        if (!root.there)
-                r = note(&need, text_format("%s: %s", path, root.error));
-        else if (fstatvfs(root.at.fd, &vfs) == 0 && vfs.f_flag & ST_RDONLY)
-                r = note(&need,
-                         text_format("%s is mounted read-only on the host, too: nothing here "
-                                     "changes that",
-                                     path));
+        r = note_state(&grants, path, &root);
         if (r >= 0)
-                r = trash ? choose_configured(&need, &root, trash, user, reterr_diag)
-                          : choose_auto(&need, &root, outside, user, reterr_diag);
-        if (r >= 0)
-                need.hidden = sysdir_hidden(need.path, NULL);
-        if (r >= 0)
-                r = look_at_rights(&need, &root, caches, trash, user, reterr_diag);
+                r = trash ? choose_configured(&grants, &root, trash, user, reterr_diag)
+                          : choose_auto(&grants, &root, outside, user, reterr_diag);
         if (r < 0)
                 return r;
-        *ret = need;
-        need = (SandboxGrants){ 0 };
+        grants.hidden = sysdir_hidden(grants.path, NULL);
+        r = grant_rights(&grants, &root, caches, trash, user, reterr_diag);
+        if (r < 0)
+                return r;
+        *ret = grants;
+        grants = (SandboxGrants){ 0 };
         return 0;
 }
 
-void sandbox_grants_done(SandboxGrants *need) {
-        free(need->path);
-        free(need->other);
-        free(need->capability);
-        free(need->make_trash);
-        strv_done(&need->notes);
-        *need = (SandboxGrants){ 0 };
+void sandbox_grants_done(SandboxGrants *grants) {
+        free(grants->path);
+        free(grants->other);
+        free(grants->capability);
+        free(grants->make_trash);
+        strv_done(&grants->notes);
+        *grants = (SandboxGrants){ 0 };
 }
