@@ -8,11 +8,8 @@
 #include "ctl/ctl.h"
 #include "wire/json.h"
 
-/* Writes the value and a newline on stdout; 0 or -ENOMEM. */
-int write_json(const Terminal *terminal, const Json *json) must_check;
-
-/* Prints the daemon's answer as JSON. Returns the exit status. */
-int output_json(const Ctl *ctl, const Json *json);
+/* Prints a value and a newline. Returns CTL_DONE, or CTL_FAILED on out of memory, which is printed. */
+int output_json(const Ctl *ctl, const Json *json) must_check;
 
 /* "2h 3min ago"; "just now" below a second and for the future. Returns `buffer`. */
 char *output_age(int64_t then_sec, char buffer[static SPAN_TEXT_MAX]);

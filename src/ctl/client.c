@@ -195,6 +195,21 @@ int client_reply(Client *client, uint64_t timeout_usec, VarlinkReply *ret, Diag 
         return 0;
 }
 
+int client_target_parameters(const Ctl *ctl, Json **ret) {
+        cleanup(json_free) Json *parameters = json_new_object();
+        int r;
+
+        r = json_add_string(parameters, "target", ctl->target);
+        if (ctl->keep_mounts)
+                r |= json_add_bool(parameters, "keepMounts", true);
+        if (ctl->include_mounted)
+                r |= json_add_bool(parameters, "includeMounted", true);
+        if (r < 0)
+                return -ENOMEM;
+        *ret = TAKE_PTR(parameters);
+        return 0;
+}
+
 int client_call(const Ctl *ctl, const char *method, const Json *parameters, uint64_t timeout_usec,
                 VarlinkReply *ret) {
         cleanup(client_free) Client *client = NULL;

@@ -18,17 +18,11 @@
 #include "ctl/fail.h"
 
 int output_json(const Ctl *ctl, const Json *json) {
-        if (write_json(&ctl->terminal, json) < 0)
-                return ctl_fail(CTL_FAILED, "out of memory");
-        return CTL_DONE;
-}
-
-int write_json(const Terminal *terminal, const Json *json) {
         cleanup_free char *text =
-                terminal->json == JSON_FORMAT_PRETTY ? json_text_pretty(json) : json_text(json);
+                ctl->terminal.json == JSON_FORMAT_PRETTY ? json_text_pretty(json) : json_text(json);
 
         if (!text)
-                return -ENOMEM;
+                return ctl_fail(CTL_FAILED, "out of memory");
         for (const char *p = text; *p;) {
                 size_t bad = text_unprintable(p), n = bad > 0 ? bad : utf8_length(p);
 
@@ -39,7 +33,7 @@ int write_json(const Terminal *terminal, const Json *json) {
                 p += n;
         }
         putchar('\n');
-        return 0;
+        return CTL_DONE;
 }
 
 char *output_age(int64_t then_sec, char buffer[static SPAN_TEXT_MAX]) {

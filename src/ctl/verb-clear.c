@@ -100,24 +100,22 @@ static uint64_t next_tick_usec(const Clear *clear) {
         return since_usec < HEARTBEAT_USEC ? HEARTBEAT_USEC - since_usec : 0;
 }
 
-static void print_success(const Ctl *ctl) {
-        const char *good = terminal_style(&ctl->terminal, STYLE_GOOD);
-        const char *plain = terminal_style(&ctl->terminal, STYLE_PLAIN);
-
-        if (target_speaks_of_fresh(target_of(ctl->target)))
-                printf("%sSUCCESS:%s Docker build cache cleared\n", good, plain);
-        else if (strcmp(ctl->target, "builder") == 0)
-                printf("%sSUCCESS:%s builder cleared; images were not touched, the next build may "
-                       "be CACHED by them\n",
-                       good, plain);
-        else if (strcmp(ctl->target, "images") == 0)
-                printf("%sSUCCESS:%s images cleared; Docker's build cache was not touched, the "
-                       "next build may be CACHED by it\n",
-                       good, plain);
-        else
-                printf("%sSUCCESS:%s Application caches cleared; Docker's caches untouched, the "
-                       "next build may be CACHED\n",
-                       good, plain);
+/* What the receipt of a good clear promises. */
+static const char *success_text(Target target) {
+        switch (target) {
+        case TARGET_ALL:
+        case TARGET_DOCKER:
+                return "Docker build cache cleared";
+        case TARGET_BUILDER:
+                return "builder cleared; images were not touched, the next build may be CACHED by "
+                       "them";
+        case TARGET_IMAGES:
+                return "images cleared; Docker's build cache was not touched, the next build may "
+                       "be CACHED by it";
+        case TARGET_APPS:
+                break;
+        }
+        return "Application caches cleared; Docker's caches untouched, the next build may be CACHED";
 }
 
 static void print_receipt(Clear *clear, const Json *receipt, bool good) {
@@ -125,8 +123,7 @@ static void print_receipt(Clear *clear, const Json *receipt, bool good) {
         const Ctl *ctl = clear->ctl;
 
         /* the builder may have had nothing to do, and so no step of its own */
-        if (!clear->said_words && target_touches_docker(target_of(ctl->target)) &&
-            strcmp(ctl->target, "images") != 0)
+        if (!clear->said_words && target_of(ctl->target) & TARGET_BUILDER)
                 print_line(clear, seeds_words);
         view_clear_result(ctl, receipt, false);
         if (json_size(names) > 0) {
@@ -139,7 +136,9 @@ static void print_receipt(Clear *clear, const Json *receipt, bool good) {
                        ? " (wpcachectl rollback puts names back)"
                        : "");
         if (good)
-                print_success(ctl);
+                printf("%sSUCCESS:%s %s\n", terminal_style(&ctl->terminal, STYLE_GOOD),
+                       terminal_style(&ctl->terminal, STYLE_PLAIN),
+                       success_text(target_of(ctl->target)));
 }
 
 /* Of what is left, all but the state directory, which only kept the clear from removing the rest. */
@@ -181,6 +180,7 @@ static int on_receipt(Clear *clear, const Json *receipt) {
         const Json *remaining = json_get(receipt, "remaining");
         bool clean = strcmp(outcome, speaks ? "fresh" : "cleared") == 0;
         bool good;
+        int r;
 
         if (strcmp(json_get_string(receipt, "target", ""), ctl->target) != 0 ||
             !json_is_array(remaining))
@@ -191,8 +191,9 @@ static int on_receipt(Clear *clear, const Json *receipt) {
                (!speaks || json_get_bool(receipt, "fresh", false));
 
         if (ctl->terminal.json != JSON_FORMAT_OFF) {
-                if (write_json(&ctl->terminal, receipt) < 0)
-                        return ctl_fail(CTL_FAILED, "out of memory");
+                r = output_json(ctl, receipt);
+                if (r != CTL_DONE)
+                        return r;
         } else if (!ctl->quiet) {
                 print_receipt(clear, receipt, good);
         }
@@ -248,12 +249,14 @@ static int fail_interrupted(const Clear *clear, int number) {
 static int fail_error(const Clear *clear, const VarlinkReply *reply) {
         const Json *receipt = json_get(reply->parameters, "receipt");
         const Ctl *ctl = clear->ctl;
+        int r;
 
         if (!json_is_object(receipt))
                 return client_fail_reply(ctl, reply);
         if (ctl->terminal.json != JSON_FORMAT_OFF) {
-                if (write_json(&ctl->terminal, receipt) < 0)
-                        return ctl_fail(CTL_FAILED, "out of memory");
+                r = output_json(ctl, receipt);
+                if (r != CTL_DONE)
+                        return r;
         } else if (!ctl->quiet) {
                 view_caches(receipt);
                 view_remaining(&ctl->terminal, json_get(receipt, "remaining"));
@@ -263,14 +266,12 @@ static int fail_error(const Clear *clear, const VarlinkReply *reply) {
 }
 
 static int make_parameters(const Ctl *ctl, Json **ret) {
-        cleanup(json_free) Json *parameters = json_new_object();
+        cleanup(json_free) Json *parameters = NULL;
         int r;
 
-        r = json_add_string(parameters, "target", ctl->target);
-        if (ctl->keep_mounts)
-                r |= json_add_bool(parameters, "keepMounts", true);
-        if (ctl->include_mounted)
-                r |= json_add_bool(parameters, "includeMounted", true);
+        r = client_target_parameters(ctl, &parameters);
+        if (r < 0)
+                return r;
         if (ctl->dry_run)
                 r |= json_add_bool(parameters, "dryRun", true);
         if (ctl->wait_sec >= 0)

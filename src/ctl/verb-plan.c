@@ -213,28 +213,13 @@ static void print_policy_plan(const Ctl *ctl, const Json *plan) {
 
 /* What a clear would do. */
 
-static int make_parameters(const Ctl *ctl, Json **ret) {
-        cleanup(json_free) Json *parameters = json_new_object();
-        int r;
-
-        r = json_add_string(parameters, "target", ctl->target);
-        if (ctl->keep_mounts)
-                r |= json_add_bool(parameters, "keepMounts", true);
-        if (ctl->include_mounted)
-                r |= json_add_bool(parameters, "includeMounted", true);
-        if (r < 0)
-                return -ENOMEM;
-        *ret = TAKE_PTR(parameters);
-        return 0;
-}
-
 int verb_plan(const Ctl *ctl) {
         cleanup(json_free) Json *parameters = NULL;
         cleanup(varlink_reply_done) VarlinkReply reply = { NULL };
         const Json *plan;
         int r;
 
-        if (make_parameters(ctl, &parameters) < 0)
+        if (client_target_parameters(ctl, &parameters) < 0)
                 return ctl_fail(CTL_FAILED, "out of memory");
         r = client_call(ctl, INTERFACE_NAME ".GetPlan", parameters, CLIENT_LOOK_TIMEOUT_USEC,
                         &reply);

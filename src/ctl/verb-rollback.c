@@ -33,8 +33,9 @@ int verb_rollback(const Ctl *ctl) {
         n_failed =
                 MAX(n_failed, (size_t)MAX(json_get_int(reply.parameters, "failed", 0), INT64_C(0)));
         if (ctl->terminal.json != JSON_FORMAT_OFF) {
-                if (write_json(&ctl->terminal, reply.parameters) < 0)
-                        return ctl_fail(CTL_FAILED, "out of memory");
+                r = output_json(ctl, reply.parameters);
+                if (r != CTL_DONE)
+                        return r;
         } else if (!ctl->quiet) {
                 json_foreach (name, restored) {
                         const char *id = json_get_string(name, "imageId", "?");

@@ -27,9 +27,7 @@ int verb_version(const Ctl *ctl) {
         if (ctl->terminal.json != JSON_FORMAT_OFF) {
                 r = json_add_string(json, "client", WPCACHE_VERSION);
                 r |= json_add_string(json, "daemon", daemon);
-                if (r < 0 || write_json(&ctl->terminal, json) < 0)
-                        return ctl_fail(CTL_FAILED, "out of memory");
-                return CTL_DONE;
+                return r < 0 ? ctl_fail(CTL_FAILED, "out of memory") : output_json(ctl, json);
         }
         printf("wpcachectl %s\n", WPCACHE_VERSION);
         if (daemon)

@@ -135,9 +135,10 @@ int verb_watch(const Ctl *ctl) {
                         break;
                 if (reply.error)
                         return client_fail_reply(ctl, &reply);
-                if (ctl->terminal.json != JSON_FORMAT_OFF)
-                        r = write_json(&ctl->terminal, reply.parameters);
-                else if (!is_repeated(reply.parameters, last, sizeof(last)))
+                if (ctl->terminal.json != JSON_FORMAT_OFF) {
+                        if (output_json(ctl, reply.parameters) != CTL_DONE)
+                                return CTL_FAILED;
+                } else if (!is_repeated(reply.parameters, last, sizeof(last)))
                         print_event(ctl, reply.parameters);
                 fflush(stdout);
                 if (!reply.continues)
