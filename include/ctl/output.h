@@ -51,3 +51,9 @@ int output_id_length(const char *id);
 
 /* Prints "a, b, c and 3 more" from the strings of an array, or from its members' strings `name`. */
 void output_list(const Json *array, const char *name, size_t max);
+
+/* Prints "      Label: ". */
+void output_label(const char *text);
+
+/* The share of a part in percent, rounded down; 0 of nothing. */
+uint64_t output_percent(uint64_t part, uint64_t whole);

@@ -155,3 +155,11 @@ void output_list(const Json *array, const char *name, size_t max) {
         if (n < n_all)
                 printf(" and %zu more", n_all - n);
 }
+
+void output_label(const char *text) {
+        printf("%11s: ", text);
+}
+
+uint64_t output_percent(uint64_t part, uint64_t whole) {
+        return whole > 0 ? (uint64_t)((double)part / (double)whole * 100) : 0;
+}

@@ -8,15 +8,9 @@
 #include "ctl/fail.h"
 #include "ctl/output.h"
 #include "ctl/receipt-view.h"
+#include "ctl/status-disks.h"
 #include "ctl/verbs.h"
 #include "wire/interface.h"
-
-/* Inodes are worth a line when so few are left. */
-#define INODES_TIGHT_PERCENT 15
-
-static void label(const char *text) {
-        printf("%11s: ", text);
-}
 
 static void print_alarms(const Ctl *ctl, const Json *alarms) {
         char since[SPAN_TEXT_MAX];
@@ -69,7 +63,7 @@ static void print_health(const Ctl *ctl, const Json *status) {
                health, terminal_style(&ctl->terminal, STYLE_PLAIN),
                output_age(json_get_int(status, "startedAt", 0), since));
         if (strcmp(version, WPCACHE_VERSION) != 0) {
-                label("Client");
+                output_label("Client");
                 printf("wpcachectl %s, another version than the daemon's\n", WPCACHE_VERSION);
         }
 }
@@ -82,7 +76,7 @@ static void print_engine(const Ctl *ctl, const Json *engine) {
         const char *store = json_get_string(engine, "imageStore", NULL);
         const char *socket = json_get_string(engine, "socket", "?");
 
-        label("Engine");
+        output_label("Engine");
         if (strcmp(state, "ok") != 0)
                 printf("%s%s%s%s%s%s", terminal_style(&ctl->terminal, STYLE_BAD), state,
                        terminal_style(&ctl->terminal, STYLE_PLAIN), reason ? ": " : "",
@@ -95,10 +89,6 @@ static void print_engine(const Ctl *ctl, const Json *engine) {
         putchar('\n');
 }
 
-static uint64_t percent_of(uint64_t part, uint64_t whole) {
-        return whole > 0 ? (uint64_t)((double)part / (double)whole * 100) : 0;
-}
-
 /* `disk` is the one with Docker's data; its size is the measure of what has no limit of its own. */
 static void print_builder(const Ctl *ctl, const Json *builder, const Json *disk) {
         uint64_t bytes = output_amount(builder, "privateBytes"), percent;
@@ -109,8 +99,8 @@ static void print_builder(const Ctl *ctl, const Json *builder, const Json *disk)
 
         if (!builder)
                 return;
-        percent = percent_of(bytes, max > 0 ? max : output_amount(disk, "totalBytes"));
-        label("Build cache");
+        percent = output_percent(bytes, max > 0 ? max : output_amount(disk, "totalBytes"));
+        output_label("Build cache");
         terminal_bar(&ctl->terminal, max > 0 && bytes > max ? STYLE_WARN : STYLE_GOOD, percent);
         printf(" %s", bytes_format(bytes, text));
         if (max > 0)
@@ -131,76 +121,16 @@ static void print_images(const Ctl *ctl, const Json *images, const Json *disk) {
 
         if (!images)
                 return;
-        label("Images");
-        terminal_bar(&ctl->terminal, STYLE_GOOD,
-                     percent_of(output_amount(images, "bytes"), output_amount(disk, "totalBytes")));
+        output_label("Images");
+        terminal_bar(
+                &ctl->terminal, STYLE_GOOD,
+                output_percent(output_amount(images, "bytes"), output_amount(disk, "totalBytes")));
         printf(" %s, %" PRIi64 " matching, %" PRIi64 " untagged, %" PRIi64 " in all",
                output_bytes(images, "bytes", bytes), json_get_int(images, "matching", 0),
                json_get_int(images, "untagged", 0), json_get_int(images, "total", 0));
         if (n_tags > 0)
                 printf(", %s", output_count(n_tags, "rollback tag", count));
         putchar('\n');
-}
-
-static Style disk_style(const Json *disk, uint64_t percent) {
-        if (json_get_bool(disk, "pressure", false) || percent >= 95)
-                return STYLE_BAD;
-        return percent >= 85 ? STYLE_WARN : STYLE_GOOD;
-}
-
-static void print_inodes(const Ctl *ctl, const Json *disk) {
-        uint64_t total = output_amount(disk, "totalInodes");
-        uint64_t left = output_amount(disk, "freeInodes"), percent;
-
-        /* some file systems have no number of them */
-        if (total == 0 || left > total || percent_of(left, total) >= INODES_TIGHT_PERCENT)
-                return;
-        percent = percent_of(total - left, total);
-        label("Inodes");
-        terminal_bar(&ctl->terminal, disk_style(disk, percent), percent);
-        printf(" %" PRIu64 "%% used, %" PRIu64 " of %" PRIu64 " free at %s\n", percent, left, total,
-               json_get_string(disk, "path", "?"));
-}
-
-/* One unit is as exact as that can be. */
-static void print_forecast(const Json *disk) {
-        static const struct {
-                int64_t sec;
-                const char *name;
-        } units[] = { { 86400, "day" }, { 3600, "hour" }, { 60, "minute" } };
-        int64_t sec = json_get_int(disk, "fullInSec", -1);
-        char count[OUTPUT_COUNT_MAX];
-        size_t i = 0;
-
-        if (sec < 0)
-                return;
-        while (i < ELEMENTSOF(units) - 1 && sec < 2 * units[i].sec)
-                i++;
-        label("Forecast");
-        printf("full in about %s at this rate\n",
-               output_count((sec + units[i].sec / 2) / units[i].sec, units[i].name, count));
-}
-
-static void print_disk(const Ctl *ctl, const Json *disk) {
-        uint64_t total = output_amount(disk, "totalBytes"), left = output_amount(disk, "freeBytes");
-        char free_text[BYTES_TEXT_MAX], total_text[BYTES_TEXT_MAX], min_text[BYTES_TEXT_MAX];
-        uint64_t percent;
-
-        if (total == 0 || left > total)
-                return;
-        percent = percent_of(total - left, total);
-        label("Disk");
-        terminal_bar(&ctl->terminal, disk_style(disk, percent), percent);
-        printf(" %" PRIu64 "%% used, %s of %s free at %s", percent, bytes_format(left, free_text),
-               bytes_format(total, total_text), json_get_string(disk, "path", "?"));
-        if (json_get_bool(disk, "pressure", false))
-                printf(", %sunder pressure%s", terminal_style(&ctl->terminal, STYLE_BAD),
-                       terminal_style(&ctl->terminal, STYLE_PLAIN));
-        if (json_get(disk, "minFreeBytes") && json_get_bool(disk, "pressure", false))
-                printf(" (min_free is %s)", output_bytes(disk, "minFreeBytes", min_text));
-        putchar('\n');
-        print_inodes(ctl, disk);
-        print_forecast(disk);
 }
 
 /* What is not known is not told: it would look like being clean. */
@@ -227,14 +157,14 @@ static void print_app_figures(const Json *app) {
 
 static void print_apps(const Ctl *ctl, const Json *apps) {
         if (apps && json_size(apps) == 0) {
-                label("App");
+                output_label("App");
                 printf("none configured: a clear leaves .next, __pycache__ and the like, which a "
                        "build copies into images; see [app NAME] in wpcached.conf(5)\n");
         }
         json_foreach (app, apps) {
                 const char *remedy = json_get_string(app, "remedy", NULL);
 
-                label("App");
+                output_label("App");
                 printf("%s", json_get_string(app, "name", "?"));
                 if (view_app_ok(app)) {
                         printf(" at %s", json_get_string(app, "root", "?"));
@@ -251,7 +181,7 @@ static void print_apps(const Ctl *ctl, const Json *apps) {
 
 static void print_notes(const Json *notes) {
         json_foreach (note, notes) {
-                label("Note");
+                output_label("Note");
                 printf("%s\n", json_string(note));
         }
 }
@@ -259,7 +189,7 @@ static void print_notes(const Json *notes) {
 static void print_volumes(const Json *volumes) {
         if (json_size(volumes) == 0)
                 return;
-        label("Not reached");
+        output_label("Not reached");
         printf("what lies in volumes: ");
         json_foreach (volume, volumes)
                 printf("%s%s (container %s, %s)", volume == json_first(volumes) ? "" : ", ",
@@ -276,7 +206,7 @@ static void print_last_run(const Ctl *ctl, const Json *run) {
 
         if (!run)
                 return;
-        label("Last policy");
+        output_label("Last policy");
         printf("%s%s%s, %s, %" PRIi64 " removed, ",
                terminal_style(&ctl->terminal,
                               strcmp(outcome, "done") == 0 ? STYLE_GOOD : STYLE_WARN),
@@ -296,16 +226,16 @@ static void print_policy(const Ctl *ctl, const Json *policy) {
         if (!policy)
                 return;
         output_hold(policy, hold);
-        label("Policy");
+        output_label("Policy");
         if (hold[0])
                 printf("%sheld%s: %s\n", terminal_style(&ctl->terminal, STYLE_WARN),
                        terminal_style(&ctl->terminal, STYLE_PLAIN), hold);
         else
                 printf("%s\n", json_get_string(policy, "mode", "?"));
-        label("Next");
+        output_label("Next");
         printf("%s\n", json_get_string(policy, "next", "?"));
         if (json_get_string(policy, "unreadable", NULL)) {
-                label("Kept");
+                output_label("Kept");
                 printf("all images: the engine lists an object that can't be read, %s\n",
                        json_get_string(policy, "unreadable", "?"));
         }
@@ -316,7 +246,7 @@ static void print_inhibitors(const Json *inhibitors) {
         char since[SPAN_TEXT_MAX], until[SPAN_TEXT_MAX], who[OUTPUT_WHO_MAX];
 
         json_foreach (inhibitor, inhibitors) {
-                label("Inhibitor");
+                output_label("Inhibitor");
                 printf("'%s' of %s, taken %s, ends %s at the latest\n",
                        json_get_string(inhibitor, "why", "?"),
                        output_who(json_get(inhibitor, "who"), who),
@@ -329,7 +259,7 @@ static void print_looked(const Json *status) {
         int64_t observed = json_get_int(status, "observedAt", -1);
         char since[SPAN_TEXT_MAX];
 
-        label("Looked");
+        output_label("Looked");
         printf("%s%s\n", observed >= 0 ? output_age(observed, since) : "never",
                json_get_bool(json_get(status, "policy"), "events", false)
                        ? ", and hears the engine's events"
@@ -342,7 +272,7 @@ static void print_job(const Json *job, int64_t n_queued) {
 
         if (!job && n_queued == 0)
                 return;
-        label("Job");
+        output_label("Job");
         if (job)
                 printf("%s%s%s: %s, started %s%s", output_job_kind(job), target ? " " : "",
                        target ? target : "",
@@ -361,7 +291,7 @@ static void print_last_clear(const Ctl *ctl, const Json *last) {
         int64_t n_remaining = json_get_int(last, "remaining", 0);
         char since[SPAN_TEXT_MAX];
 
-        label("Last clear");
+        output_label("Last clear");
         if (!last) {
                 printf("none\n");
                 return;
@@ -381,11 +311,11 @@ static void print_config(const Ctl *ctl, const Json *config) {
         const char *file = json_get_string(config, "file", "");
         char since[SPAN_TEXT_MAX];
 
-        label("Config");
+        output_label("Config");
         printf("%s, loaded %s\n", file[0] ? file : "the defaults",
                output_age(json_get_int(config, "loadedAt", 0), since));
         if (error) {
-                label("");
+                output_label("");
                 printf("%snot in force:%s %s\n", terminal_style(&ctl->terminal, STYLE_WARN),
                        terminal_style(&ctl->terminal, STYLE_PLAIN), error);
         }
@@ -400,7 +330,7 @@ static void print_store(const Ctl *ctl, const Json *store) {
 
         if (strcmp(state, "stored") == 0)
                 return;
-        label("Store");
+        output_label("Store");
         printf("%s%s%s: %s%s%s", terminal_style(&ctl->terminal, STYLE_BAD),
                strcmp(state, "memory") == 0 ? "in memory alone" : "nothing can be stored",
                terminal_style(&ctl->terminal, STYLE_PLAIN),
@@ -421,8 +351,7 @@ static void print_status(const Ctl *ctl, const Json *status) {
         print_apps(ctl, json_get(status, "apps"));
         print_volumes(json_get(status, "notReached"));
         print_notes(json_get(status, "notes"));
-        json_foreach (disk, disks)
-                print_disk(ctl, disk);
+        status_print_disks(ctl, disks);
         print_looked(status);
         print_policy(ctl, json_get(status, "policy"));
         print_inhibitors(json_get(status, "inhibitors"));
