@@ -40,6 +40,8 @@ static inline uint64_t text_hash(const char *text) {
 /* The length of the UTF-8 sequence that `text` starts with, 0 if there is none: overlong forms,
  * surrogates and what is past U+10FFFF are none. */
 size_t utf8_length(const char *text);
+/* The same within `max` bytes, which need not end in a NUL. */
+size_t utf8_length_max(const char *text, size_t max);
 /* The character of that sequence of `n` bytes. */
 uint32_t utf8_code_point(const char *text, size_t n);
 

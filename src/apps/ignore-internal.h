@@ -49,6 +49,3 @@ int ignore_add(IgnoreRules *ignored, char *line) must_check;
 /* Whether a directory is left out with all that is in it, or all that is in it. False also where
  * that would take too long to tell. */
 bool ignore_matches(const IgnoreRules *ignored, const char *path);
-
-/* The character at `*at`, which moves behind it. */
-uint32_t rune_take(const char **at);

@@ -18,19 +18,12 @@
 
 #define RUNE_BOM 0xfeffU
 
-uint32_t rune_take(const char **at) {
-        static const unsigned char masks[] = { 0, 0x7f, 0x1f, 0x0f, 0x07 };
+/* The character at `*at`, which moves behind it. */
+static uint32_t rune_take(const char **at) {
         size_t n = utf8_length(*at);
-        uint32_t rune;
+        uint32_t rune = n > 0 ? utf8_code_point(*at, n) : RUNE_ERROR;
 
-        if (n == 0) {
-                (*at)++;
-                return RUNE_ERROR;
-        }
-        rune = (unsigned char)**at & masks[n];
-        for (size_t i = 1; i < n; i++)
-                rune = rune << 6 | ((unsigned char)(*at)[i] & 0x3f);
-        *at += n;
+        *at += MAX(n, (size_t)1);
         return rune;
 }
 

@@ -10,14 +10,13 @@
 #include "apps/quarantine.h"
 
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "apps/dir.h"
 #include "apps/find.h"
 #include "base/path.h"
+#include "base/random.h"
 
 int cache_quarantine_check(const AppRoot *root, const char *path) {
         cleanup_close int fd = cache_open_parent(root, path);
@@ -62,22 +61,13 @@ static int take(const AppRoot *root, const Strv *names, int trash_fd,
         return rename_new(trash_fd, cache->name, fd, name) < 0 ? -EEXIST : -ESTALE;
 }
 
-static int random_name(char ret[static TRASH_NAME_MAX]) {
-        uint64_t random[2];
-
-        if (getrandom(random, sizeof(random), 0) < 0) /* so few bytes are never cut short */
-                return -errno;
-        snprintf(ret, TRASH_NAME_MAX, "%016" PRIx64 "%016" PRIx64, random[0], random[1]);
-        return 0;
-}
-
 int cache_quarantine(const AppRoot *root, const Strv *names, int trash_fd, CacheQuarantine *takes,
                      size_t n, int (*store)(void *userdata, const CacheQuarantine *takes, size_t n),
                      void *userdata) {
         int r;
 
         for (size_t i = 0; i < n; i++) {
-                r = random_name(takes[i].name);
+                r = random_hex((TRASH_NAME_MAX - 1) / 2, takes[i].name);
                 if (r < 0)
                         return r;
         }

@@ -16,11 +16,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "apps/dir.h"
 #include "apps/find.h"
 #include "base/path.h"
+#include "base/random.h"
 
 #define LEVELS_MAX 64
 #define SWAPS_MAX 16   /* how often one name may be something else than a moment before */
@@ -189,14 +189,12 @@ static bool met_in_pass(const Removal *removal, const char *name) {
 }
 
 static int begin_passes(Removal *removal) {
-        uint64_t random;
+        int r;
 
-        if (getrandom(&random, sizeof(random), 0) < 0)
-                return -errno;
-        snprintf(removal->prefix, sizeof(removal->prefix), "%016" PRIx64 ".", random);
         removal->pass = 0;
         removal->n_raised = 0;
-        return 0;
+        r = random_hex(8, removal->prefix);
+        return r < 0 ? r : (strcat(removal->prefix, "."), 0);
 }
 
 /* At the end of the top: 1 if there is another pass. */

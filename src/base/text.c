@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-size_t utf8_length(const char *text) {
+size_t utf8_length_max(const char *text, size_t max) {
         static const struct {
                 unsigned char first, last, second_first, second_last, n;
         } forms[] = {
@@ -19,6 +19,8 @@ size_t utf8_length(const char *text) {
         for (size_t i = 0; i < ELEMENTSOF(forms); i++) {
                 if (s[0] < forms[i].first || s[0] > forms[i].last)
                         continue;
+                if (forms[i].n > max)
+                        return 0;
                 if (forms[i].n > 1 && (s[1] < forms[i].second_first || s[1] > forms[i].second_last))
                         return 0;
                 for (size_t k = 2; k < forms[i].n; k++)
@@ -27,6 +29,10 @@ size_t utf8_length(const char *text) {
                 return forms[i].n;
         }
         return 0;
+}
+
+size_t utf8_length(const char *text) {
+        return utf8_length_max(text, SIZE_MAX);
 }
 
 uint32_t utf8_code_point(const char *text, size_t n) {

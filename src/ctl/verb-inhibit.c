@@ -15,11 +15,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 
+#include "base/random.h"
 #include "ctl/client.h"
 #include "ctl/fail.h"
 #include "ctl/output.h"
@@ -45,16 +45,6 @@ typedef struct Inhibit {
         int signal_fd;
         sigset_t mask_before;
 } Inhibit;
-
-static int make_token(char ret[static 2 * TOKEN_BYTES + 1]) {
-        unsigned char bytes[TOKEN_BYTES];
-
-        if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
-                return -EIO;
-        for (size_t i = 0; i < sizeof(bytes); i++)
-                snprintf(ret + 2 * i, 3, "%02x", bytes[i]);
-        return 0;
-}
 
 static int catch_signals(Inhibit *inhibit) {
         static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 };
@@ -387,7 +377,7 @@ static int run(Inhibit *inhibit) {
         pid_t pid;
         int r;
 
-        if (make_token(inhibit->token) < 0 || catch_signals(inhibit) < 0)
+        if (random_hex(TOKEN_BYTES, inhibit->token) < 0 || catch_signals(inhibit) < 0)
                 return ctl_fail(CTL_INHIBIT_FAILED, "cannot make a token, or catch signals");
         r = take(inhibit);
         if (r < 0)

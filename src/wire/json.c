@@ -21,21 +21,6 @@
 /* Elements that each list keeps when lists are first shortened. */
 #define SHORTEN_FIRST 32768
 
-/* Length of the UTF-8 sequence at `p`, 0 if it is none: overlong, surrogate, past U+10FFFF, cut. */
-static size_t utf8_sequence(const unsigned char *p, const unsigned char *end) {
-        size_t length = *p < 0x80 ? 1 : *p < 0xc2 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : 4;
-
-        if (length == 0 || *p > 0xf4 || length > (size_t)(end - p))
-                return 0;
-        for (size_t i = 1; i < length; i++)
-                if ((p[i] & 0xc0) != 0x80)
-                        return 0;
-        if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] >= 0xa0) ||
-            (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] >= 0x90))
-                return 0;
-        return length;
-}
-
 /* The four hex digits at `p`, -1 if they are none. */
 static int hex4(const unsigned char *p) {
         int value = 0;
@@ -67,7 +52,7 @@ static const unsigned char *scan_string(const unsigned char *p, const unsigned c
                                 return NULL;
                         length = 2;
                 } else if (*p >= 0x80) {
-                        length = utf8_sequence(p, end);
+                        length = utf8_length_max((const char *)p, (size_t)(end - p));
                         if (length == 0)
                                 return NULL;
                 }
@@ -353,31 +338,23 @@ Json *json_copy(const Json *json) {
 
 /* A string value; each byte that belongs to no UTF-8 sequence becomes U+FFFD. */
 static Json *new_string(const char *value) {
-        size_t length = strlen(value), n_bad = 0, n = 0;
-        const unsigned char *start = (const unsigned char *)value, *end = start + length;
+        size_t n_bad = 0, n = 0;
         cleanup_free char *clean = NULL;
 
-        for (const unsigned char *p = start; p < end;) {
-                size_t sequence = utf8_sequence(p, end);
-
-                n_bad += sequence == 0;
-                p += sequence > 0 ? sequence : 1;
-        }
+        for (const char *p = value; *p; p += MAX(utf8_length(p), (size_t)1))
+                n_bad += utf8_length(p) == 0;
         if (n_bad == 0)
                 return cJSON_CreateString(value);
 
-        clean = malloc(length + 2 * n_bad + 1);
+        clean = malloc(strlen(value) + 2 * n_bad + 1);
         if (!clean)
                 return NULL;
-        for (const unsigned char *p = start; p < end;) {
-                size_t sequence = utf8_sequence(p, end);
+        for (const char *p = value; *p;) {
+                size_t length = utf8_length(p);
 
-                if (sequence > 0)
-                        memcpy(clean + n, p, sequence);
-                else
-                        memcpy(clean + n, "\xef\xbf\xbd", 3);
-                n += sequence > 0 ? sequence : 3;
-                p += sequence > 0 ? sequence : 1;
+                memcpy(clean + n, length > 0 ? p : "\xef\xbf\xbd", length > 0 ? length : 3);
+                n += length > 0 ? length : 3;
+                p += MAX(length, (size_t)1);
         }
         clean[n] = '\0';
         return cJSON_CreateString(clean);
