@@ -175,7 +175,7 @@ static int compare_inodes(const void *a, const void *b, void *userdata) {
         return x < y ? -1 : x > y;
 }
 
-static int fill(DirReader *reader) {
+static int fill_buffer(DirReader *reader) {
         struct DirBuffer *buffer = reader->buffer;
         ssize_t n;
 
@@ -206,7 +206,7 @@ int dir_next(DirReader *reader, const struct dirent64 **ret) {
                         return -ENOMEM;
         }
         while (reader->at == reader->n) {
-                int r = fill(reader);
+                int r = fill_buffer(reader);
 
                 if (r <= 0)
                         return r;

@@ -61,8 +61,8 @@ int cache_open_holder(const AppRoot *root, const Strv *names, const char *path) 
         return fd == -ELOOP ? -ENOTDIR : fd;
 }
 
-static int report(const Search *search, const char *path, CacheKind kind, int error,
-                  const struct statx *stx) {
+static int report_cache(const Search *search, const char *path, CacheKind kind, int error,
+                        const struct statx *stx) {
         Cache cache = { .path = path, .kind = kind, .error = error };
 
         if (stx) {
@@ -72,8 +72,8 @@ static int report(const Search *search, const char *path, CacheKind kind, int er
         return search->hooks->found(search->hooks->userdata, &cache);
 }
 
-static int report_unsearched(void *userdata, const char *path, int error) {
-        return report(userdata, path, CACHE_UNSEARCHED, error, NULL);
+static int find_on_unsearched(void *userdata, const char *path, int error) {
+        return report_cache(userdata, path, CACHE_UNSEARCHED, error, NULL);
 }
 
 /* Reports an entry that bears a cache's name. */
@@ -86,7 +86,7 @@ static int report_named(Search *search, int dir_fd, const char *name, const char
         if (r == -ENOENT)
                 return 0;
         if (r < 0)
-                return report_unsearched(search, path, r);
+                return find_on_unsearched(search, path, r);
         if (S_ISLNK(stx.stx_mode))
                 kind = CACHE_LINK;
         else if (!S_ISDIR(stx.stx_mode))
@@ -94,11 +94,11 @@ static int report_named(Search *search, int dir_fd, const char *name, const char
         else if (entry_dev(&stx) != search->root->dev ||
                  (stx.stx_attributes & stx.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT))
                 kind = CACHE_MOUNT;
-        return report(search, path, kind, 0, &stx);
+        return report_cache(search, path, kind, 0, &stx);
 }
 
 /* Looks up a name with a slash. A cache below another cache is removed with that one. */
-static int look_up(Search *search, const char *name) {
+static int look_up_cache(Search *search, const char *name) {
         cleanup_close int fd = -EBADF;
         const char *slash;
 
@@ -121,21 +121,21 @@ static int look_up(Search *search, const char *name) {
                         return report_named(search, fd < 0 ? search->root->fd : fd, path_name(path),
                                             path);
                 if (child_fd < 0)
-                        return report_unsearched(search, path, child_fd);
+                        return find_on_unsearched(search, path, child_fd);
                 cleanup_closep(&fd);
                 fd = child_fd;
         }
         return report_named(search, fd, path_name(name), name);
 }
 
-static int on_entry(void *userdata, const WalkEntry *entry) {
+static int find_on_entry(void *userdata, const WalkEntry *entry) {
         Search *search = userdata;
         unsigned char type = entry->type;
         int r;
 
         if (cache_name_matches(search->names, entry->path, entry->n_path)) {
                 if (strchr(entry->path, '/') && strv_contains(search->names, entry->path))
-                        return 0; /* look_up() reported it */
+                        return 0; /* look_up_cache() reported it */
                 return report_named(search, entry->dir_fd, entry->name, entry->path);
         }
         if (type == DT_UNKNOWN) {
@@ -145,7 +145,7 @@ static int on_entry(void *userdata, const WalkEntry *entry) {
                 if (r == -ENOENT)
                         return 0;
                 if (r < 0)
-                        return report_unsearched(search, entry->path, r);
+                        return find_on_unsearched(search, entry->path, r);
                 type = S_ISDIR(stx.stx_mode) ? DT_DIR : DT_REG;
         }
         return type == DT_DIR && strcmp(entry->name, ".git") != 0 &&
@@ -155,8 +155,8 @@ static int on_entry(void *userdata, const WalkEntry *entry) {
 int cache_find(const AppRoot *root, const Strv *names, const CacheHooks *hooks) {
         Search search = { .root = root, .names = names, .hooks = hooks };
         const WalkHooks walk_hooks = {
-                .entry = on_entry,
-                .unsearched = report_unsearched,
+                .entry = find_on_entry,
+                .unsearched = find_on_unsearched,
                 .step = hooks->step,
                 .userdata = &search,
                 .step_userdata = hooks->userdata,
@@ -172,7 +172,7 @@ int cache_find(const AppRoot *root, const Strv *names, const CacheHooks *hooks) 
                         anywhere = true;
                         continue;
                 }
-                r = look_up(&search, names->v[i]);
+                r = look_up_cache(&search, names->v[i]);
                 if (r < 0)
                         return r;
         }

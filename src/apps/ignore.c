@@ -142,7 +142,7 @@ static size_t blank_length(const char *text) {
 }
 
 /* strings.TrimSpace */
-static char *trim(char *text) {
+static char *trim_line(char *text) {
         size_t n;
 
         while ((n = blank_length(text)) > 0)
@@ -164,11 +164,11 @@ int ignore_add(IgnoreRules *ignored, char *line) {
 
         if (*line == '#')
                 return 0;
-        line = trim(line);
+        line = trim_line(line);
         if (!*line)
                 return 0;
         exception = *line == '!';
-        line = trim(line + exception);
+        line = trim_line(line + exception);
         if (*line) {
                 path_clean(line);
                 line += *line == '/' && line[1];
@@ -176,7 +176,7 @@ int ignore_add(IgnoreRules *ignored, char *line) {
         if (exception)
                 *--line = '!';
 
-        line = trim(line);
+        line = trim_line(line);
         if (!*line)
                 return 0;
         path_clean(line);
@@ -229,15 +229,15 @@ enum {
         HERE,
 };
 
-static void put(Places *places, size_t at, uint8_t how) {
+static void places_put(Places *places, size_t at, uint8_t how) {
         if (places->how[at] == NOT_HERE)
                 places->v[places->n++] = (uint16_t)at;
         places->how[at] = MAX(places->how[at], how);
 }
 
-static void enter(Places *places, const Element *elements, size_t n, size_t at) {
+static void places_enter(Places *places, const Element *elements, size_t n, size_t at) {
         while (places->how[at] != HERE) {
-                put(places, at, HERE);
+                places_put(places, at, HERE);
                 if (at == n || (elements[at].kind != STAR && elements[at].kind != DIRS &&
                                 elements[at].kind != ALL))
                         return;
@@ -245,7 +245,7 @@ static void enter(Places *places, const Element *elements, size_t n, size_t at) 
         }
 }
 
-static void clear(Places *places) {
+static void places_clear(Places *places) {
         for (size_t i = 0; i < places->n; i++)
                 places->how[places->v[i]] = NOT_HERE;
         places->n = 0;
@@ -310,11 +310,11 @@ static int way_init(const char *path, Way *ret) {
 }
 
 /* One rune further. Returns what that costs. */
-static size_t step(const Element *elements, size_t n, uint32_t rune, const Places *from,
-                   Places *to) {
+static size_t places_step(const Element *elements, size_t n, uint32_t rune, const Places *from,
+                          Places *to) {
         size_t n_steps = from->n;
 
-        clear(to);
+        places_clear(to);
         for (size_t i = 0; i < from->n; i++) {
                 size_t at = from->v[i];
                 const Element *element = &elements[at];
@@ -324,30 +324,30 @@ static size_t step(const Element *elements, size_t n, uint32_t rune, const Place
                 switch (element->kind) {
                 case LITERAL:
                         if (rune == element->lo)
-                                enter(to, elements, n, at + 1);
+                                places_enter(to, elements, n, at + 1);
                         break;
                 case ONE:
                         if (rune != '/' && rune != RUNE_ANY)
-                                enter(to, elements, n, at + 1);
+                                places_enter(to, elements, n, at + 1);
                         break;
                 case STAR:
                         if (rune != '/')
-                                enter(to, elements, n, at);
+                                places_enter(to, elements, n, at);
                         break;
                 case ALL:
                         if (rune != '\n' || element->lo)
-                                enter(to, elements, n, at);
+                                places_enter(to, elements, n, at);
                         break;
                 case DIRS:
                         if (rune == '/')
-                                enter(to, elements, n, at + 1);
+                                places_enter(to, elements, n, at + 1);
                         if (rune != '\n' || element->lo)
-                                put(to, at, WITHIN);
+                                places_put(to, at, WITHIN);
                         break;
                 case CLASS:
                 case CLASS_NOT:
                         if (class_takes(element, rune))
-                                enter(to, elements, n, at + 1 + element->lo);
+                                places_enter(to, elements, n, at + 1 + element->lo);
                         n_steps += element->lo;
                         break;
                 case RANGE:
@@ -359,14 +359,14 @@ static size_t step(const Element *elements, size_t n, uint32_t rune, const Place
 
 /* MatchesUsingParentResults() looks at a pattern only where it would change something, and passes on
  * what it saw; MatchesOrParentMatches() looks at all. They differ, and what either takes is taken. */
-static void apply(const IgnoreRules *ignored, size_t index, Way *way) {
+static void apply_pattern(const IgnoreRules *ignored, size_t index, Way *way) {
         const Pattern *pattern = &ignored->patterns[index];
         const Element *elements = ignored->elements + pattern->first;
         Places places[2] = { 0 }, *now = &places[0], *next = &places[1];
         bool passed_on = false, met = false;
         size_t at = 0;
 
-        enter(now, elements, pattern->n, 0);
+        places_enter(now, elements, pattern->n, 0);
         for (size_t i = 0; i < way->n && way->n_steps <= STEPS_MAX; i++) {
                 Component *component = &way->components[i];
                 bool takes;
@@ -374,7 +374,8 @@ static void apply(const IgnoreRules *ignored, size_t index, Way *way) {
                 for (; at < component->end && now->n > 0; at++) {
                         Places *last = now;
 
-                        way->n_steps += step(elements, pattern->n, way->runes[at], now, next);
+                        way->n_steps +=
+                                places_step(elements, pattern->n, way->runes[at], now, next);
                         now = next;
                         next = last;
                         if (at == way->inner && pattern->exception && now->n > 0)
@@ -401,7 +402,7 @@ bool ignore_matches(const IgnoreRules *ignored, const char *path) {
         if (way_init(path, &way) < 0)
                 return false;
         for (size_t i = 0; i < ignored->n_patterns; i++)
-                apply(ignored, i, &way);
+                apply_pattern(ignored, i, &way);
         if (way.n_steps > STEPS_MAX)
                 return false;
 

@@ -7,7 +7,7 @@
 #include "apps/dir.h"
 #include "walk-internal.h"
 
-static int on_entry(void *userdata, const WalkEntry *entry) {
+static int measure_on_entry(void *userdata, const WalkEntry *entry) {
         uint64_t *bytes = userdata;
         struct statx stx;
         bool directory;
@@ -20,7 +20,7 @@ static int on_entry(void *userdata, const WalkEntry *entry) {
         return directory;
 }
 
-static int on_unsearched(void *userdata, const char *path, int error) {
+static int measure_on_unsearched(void *userdata, const char *path, int error) {
         return 0;
 }
 
@@ -28,8 +28,8 @@ int cache_measure(const AppRoot *root, const char *path, uint64_t dev, uint64_t 
                   int (*step)(void *userdata), void *userdata, uint64_t *ret_bytes) {
         uint64_t bytes;
         const WalkHooks hooks = {
-                .entry = on_entry,
-                .unsearched = on_unsearched,
+                .entry = measure_on_entry,
+                .unsearched = measure_on_unsearched,
                 .step = step,
                 .userdata = &bytes,
                 .step_userdata = userdata,

@@ -35,8 +35,8 @@ static int rename_new(int from_fd, const char *from, int to_fd, const char *to) 
         return renameat2(from_fd, from, to_fd, to, RENAME_NOREPLACE) < 0 ? -errno : 0;
 }
 
-static int take(const AppRoot *root, const Strv *names, int trash_fd,
-                const CacheQuarantine *cache) {
+static int quarantine_one(const AppRoot *root, const Strv *names, int trash_fd,
+                          const CacheQuarantine *cache) {
         cleanup_close int fd = cache_open_holder(root, names, cache->path);
         const char *name = path_name(cache->path);
         struct statx stx;
@@ -75,6 +75,6 @@ int cache_quarantine(const AppRoot *root, const Strv *names, int trash_fd, Cache
         if (r < 0)
                 return r;
         for (size_t i = 0; i < n; i++)
-                takes[i].result = take(root, names, trash_fd, &takes[i]);
+                takes[i].result = quarantine_one(root, names, trash_fd, &takes[i]);
         return 0;
 }

@@ -34,7 +34,7 @@ typedef struct Level {
         bool remains; /* something in it was reported */
 } Level;
 
-typedef struct Removal {
+typedef struct TreeRemoval {
         /* levels[0] is the directory that holds the tree; it is neither read nor owned. */
         Level levels[LEVELS_MAX];
         size_t n_levels;
@@ -46,19 +46,19 @@ typedef struct Removal {
         char prefix[32];
         unsigned pass;
         uint64_t n_raised;
-} Removal;
+} TreeRemoval;
 
-static void removal_donep(Removal *removal) {
+static void tree_removal_donep(TreeRemoval *removal) {
         for (size_t i = 1; i < LEVELS_MAX; i++)
                 dir_done(&removal->levels[i].reader);
 }
 
-static Level *level_at_hand(Removal *removal) {
+static Level *level_at_hand(TreeRemoval *removal) {
         return &removal->levels[removal->n_levels - 1];
 }
 
 /* The path of `name` in the level at hand. */
-static char *path_of(const Removal *removal, const char *name) {
+static char *path_of(const TreeRemoval *removal, const char *name) {
         char *path, *to;
         size_t n = strlen(name) + 1;
 
@@ -76,7 +76,7 @@ static char *path_of(const Removal *removal, const char *name) {
 }
 
 /* What the level at hand has under `name` stays. A file system that became read-only ends it all. */
-static int remains(Removal *removal, const char *name, int error) {
+static int report_remains(TreeRemoval *removal, const char *name, int error) {
         cleanup_free char *path = NULL;
 
         if (error == -EROFS || error == -ENOMEM)
@@ -92,7 +92,7 @@ static int remains(Removal *removal, const char *name, int error) {
 }
 
 /* Lets us, its owner, write to the level at hand. */
-static bool permit_level(Removal *removal) {
+static bool permit_level(TreeRemoval *removal) {
         int fd = level_at_hand(removal)->reader.fd;
         struct stat st;
 
@@ -101,7 +101,7 @@ static bool permit_level(Removal *removal) {
 }
 
 /* Renames a directory of the level at hand into the top. */
-static int raise(Removal *removal, const char *name) {
+static int raise_directory(TreeRemoval *removal, const char *name) {
         int from_fd = level_at_hand(removal)->reader.fd, to_fd = removal->levels[1].reader.fd;
         char raised[80];
 
@@ -114,7 +114,7 @@ static int raise(Removal *removal, const char *name) {
         return 0;
 }
 
-static int push(Removal *removal, int fd, const char *name, const struct stat *st) {
+static int removal_push(TreeRemoval *removal, int fd, const char *name, const struct stat *st) {
         Level *level = &removal->levels[removal->n_levels++];
 
         level->reader.fd = fd;
@@ -126,19 +126,19 @@ static int push(Removal *removal, int fd, const char *name, const struct stat *s
 }
 
 /* Goes down into a directory of the level at hand, or brings it to the top. */
-static int enter(Removal *removal, const char *name) {
+static int removal_enter(TreeRemoval *removal, const char *name) {
         struct stat st;
         int fd;
 
         if (removal->n_levels == LEVELS_MAX)
-                return raise(removal, name);
+                return raise_directory(removal, name);
         fd = dir_open(level_at_hand(removal)->reader.fd, name, removal->dev, &st);
         if ((fd == -EMFILE || fd == -ENFILE) && removal->n_levels > 2)
-                return raise(removal, name);
-        return fd < 0 ? fd : push(removal, fd, name, &st);
+                return raise_directory(removal, name);
+        return fd < 0 ? fd : removal_push(removal, fd, name, &st);
 }
 
-static int unlink_entry(Removal *removal, const char *name) {
+static int unlink_entry(TreeRemoval *removal, const char *name) {
         int fd = level_at_hand(removal)->reader.fd, r;
         struct statx stx;
 
@@ -155,14 +155,14 @@ static int unlink_entry(Removal *removal, const char *name) {
         return 0;
 }
 
-static int remove_entry(Removal *removal, const char *name, bool directory) {
+static int remove_entry(TreeRemoval *removal, const char *name, bool directory) {
         unsigned n_permits = 0;
         int r = 0;
 
         for (unsigned i = 0; i < SWAPS_MAX; i++) {
                 int fd = level_at_hand(removal)->reader.fd;
 
-                r = directory ? enter(removal, name) : unlink_entry(removal, name);
+                r = directory ? removal_enter(removal, name) : unlink_entry(removal, name);
                 if (r == 0 || r == -ENOENT)
                         return 0;
                 if (directory && (r == -ENOTDIR || r == -ELOOP))
@@ -175,11 +175,11 @@ static int remove_entry(Removal *removal, const char *name, bool directory) {
                 } else
                         break;
         }
-        return remains(removal, name, r);
+        return report_remains(removal, name, r);
 }
 
 /* Whether the pass at hand meets an entry of the top. */
-static bool met_in_pass(const Removal *removal, const char *name) {
+static bool met_in_pass(const TreeRemoval *removal, const char *name) {
         size_t n = strlen(removal->prefix);
         bool raised = strncmp(name, removal->prefix, n) == 0;
 
@@ -188,7 +188,7 @@ static bool met_in_pass(const Removal *removal, const char *name) {
         return raised && strtoul(name + n, NULL, 10) + 1 == removal->pass;
 }
 
-static int begin_passes(Removal *removal) {
+static int begin_passes(TreeRemoval *removal) {
         int r;
 
         removal->pass = 0;
@@ -198,7 +198,7 @@ static int begin_passes(Removal *removal) {
 }
 
 /* At the end of the top: 1 if there is another pass. */
-static int next_pass(Removal *removal) {
+static int next_pass(TreeRemoval *removal) {
         if (removal->n_raised == 0)
                 return 0;
         removal->n_raised = 0;
@@ -207,7 +207,7 @@ static int next_pass(Removal *removal) {
 }
 
 /* Reads the level at hand again, since somebody wrote to it. */
-static int read_again(Removal *removal) {
+static int read_again(TreeRemoval *removal) {
         Level *level = level_at_hand(removal);
 
         level->n_readings++;
@@ -220,13 +220,13 @@ static int read_again(Removal *removal) {
         return dir_seek(&level->reader, 0);
 }
 
-static void count_directory(Removal *removal, const Level *level) {
+static void count_directory(TreeRemoval *removal, const Level *level) {
         removal->figures->n_directories++;
         removal->figures->bytes += level->blocks * 512;
 }
 
 /* Spares the reading that only says that a directory is at its end. */
-static bool leave_early(Removal *removal) {
+static bool leave_early(TreeRemoval *removal) {
         Level *level = level_at_hand(removal);
 
         if (level->remains || !dir_seems_read(&level->reader) ||
@@ -239,7 +239,7 @@ static bool leave_early(Removal *removal) {
 }
 
 /* Removes the level at hand, which was read to its end, and goes up. */
-static int leave(Removal *removal) {
+static int removal_leave(TreeRemoval *removal) {
         Level *level = level_at_hand(removal), *above = level - 1;
         bool permitted = false;
         int r;
@@ -271,19 +271,19 @@ static int leave(Removal *removal) {
                 return 0;
         if (r == -ENOTDIR && removal->n_levels > 1)
                 return remove_entry(removal, level->name, false);
-        return remains(removal, level->name, r);
+        return report_remains(removal, level->name, r);
 }
 
 /* Goes up from a level that can't be read. */
-static int give_up(Removal *removal, int error) {
+static int give_up(TreeRemoval *removal, int error) {
         Level *level = level_at_hand(removal);
 
         dir_close(&level->reader);
         removal->n_levels--;
-        return remains(removal, level->name, error);
+        return report_remains(removal, level->name, error);
 }
 
-static int remove_levels(Removal *removal) {
+static int remove_levels(TreeRemoval *removal) {
         while (removal->n_levels > 1) {
                 const struct dirent64 *entry;
                 int r;
@@ -302,7 +302,7 @@ static int remove_levels(Removal *removal) {
                 } else if (r == 0) {
                         r = removal->n_levels == 2 ? next_pass(removal) : 0;
                         if (r == 0)
-                                r = leave(removal);
+                                r = removal_leave(removal);
                 } else
                         r = give_up(removal, r);
                 if (r < 0)
@@ -311,7 +311,8 @@ static int remove_levels(Removal *removal) {
         return removal->levels[0].remains ? -ENOTEMPTY : 0;
 }
 
-static int open_top(Removal *removal, int parent_fd, const char *name, uint64_t dev, uint64_t ino) {
+static int open_top(TreeRemoval *removal, int parent_fd, const char *name, uint64_t dev,
+                    uint64_t ino) {
         struct statx stx;
         struct stat st;
         int fd, r;
@@ -332,12 +333,12 @@ static int open_top(Removal *removal, int parent_fd, const char *name, uint64_t 
                 close(fd);
                 return -ESTALE;
         }
-        return push(removal, fd, name, &st);
+        return removal_push(removal, fd, name, &st);
 }
 
 int tree_remove(int parent_fd, const char *name, uint64_t dev, uint64_t ino,
                 const RemovalHooks *hooks, RemovalFigures *figures) {
-        cleanup(removal_done) Removal removal = {
+        cleanup(tree_removal_done) TreeRemoval removal = {
                 .n_levels = 1,
                 .dev = dev,
                 .hooks = hooks,

@@ -127,7 +127,7 @@ typedef struct Way {
         struct stat last;
 } Way;
 
-static void on_directory(void *userdata, const struct stat *st) {
+static void on_root_directory(void *userdata, const struct stat *st) {
         Way *way = userdata;
 
         if (sysdir_is(st, SYSDIR_OUTSIDE, NULL))
@@ -161,7 +161,8 @@ static bool is_home(int path_fd, const struct stat *st) {
         return is;
 }
 
-static int check_place(const char *path, int path_fd, const Way *way, Diag *reterr_diag) {
+static int check_system_directory(const char *path, int path_fd, const Way *way,
+                                  Diag *reterr_diag) {
         const char *place = NULL;
 
         if (sysdir_is(&way->last, SYSDIR_ITSELF, &place)) {
@@ -267,10 +268,10 @@ int app_open(const char *path, AppRoot *ret, Diag *reterr_diag) {
         Way way = { 0 };
         int r;
 
-        path_fd = trusted_open(path, on_directory, &way, reterr_diag);
+        path_fd = trusted_open(path, on_root_directory, &way, reterr_diag);
         if (path_fd < 0)
                 return path_fd;
-        r = check_place(path, path_fd, &way, reterr_diag);
+        r = check_system_directory(path, path_fd, &way, reterr_diag);
         if (r >= 0)
                 r = check_bind(path, path_fd, reterr_diag);
         if (r < 0)

@@ -24,16 +24,16 @@
 #define DEPTH_MAX 64
 
 /* A path that may not exist to its end. */
-typedef struct Place {
+typedef struct PathState {
         AppRoot at; /* its last directory that exists, O_PATH; inode 0 unless that is the whole path */
         bool there; /* it is the whole path */
         char *path; /* absolute, without symlinks where it exists */
         char error[128];
-} Place;
+} PathState;
 
-#define PLACE_NULL ((Place){ .at = APP_ROOT_NULL })
+#define PATH_STATE_NULL ((PathState){ .at = APP_ROOT_NULL })
 
-static void place_donep(Place *place) {
+static void path_state_donep(PathState *place) {
         app_close(&place->at);
         free(place->path);
 }
@@ -52,7 +52,7 @@ static int check_moved(const char *path, const struct stat *st, const char *exis
 }
 
 /* Shortens `path` until a directory of that path exists. */
-static int open_existing(char *path, Place *place) {
+static int open_existing(char *path, PathState *place) {
         for (;;) {
                 char *slash = strrchr(path, '/');
 
@@ -70,7 +70,7 @@ static int open_existing(char *path, Place *place) {
         }
 }
 
-static int place_open(const char *path, Place *ret, Diag *reterr_diag) {
+static int path_state_open(const char *path, PathState *ret, Diag *reterr_diag) {
         cleanup_free char *copy = strdup(path), *existing = NULL;
         struct stat st;
         int r;
@@ -106,7 +106,7 @@ static int set_path(SandboxGrants *grants, const char *path) {
 }
 
 /* Grants the root alone. */
-static int grant_root(SandboxGrants *grants, const Place *root, const char *why) {
+static int grant_root(SandboxGrants *grants, const PathState *root, const char *why) {
         cleanup_free char *note =
                 text_format("no trash, so that caches are removed where they lie: %s", why);
         int r = note ? strv_add(&grants->notes, note) : -ENOMEM;
@@ -119,9 +119,9 @@ static int resolve_outside(const Strv *outside, Strv *ret, Diag *reterr_diag) {
         int r = 0;
 
         for (size_t i = 0; outside && i < outside->n && r >= 0; i++) {
-                cleanup(place_done) Place place = PLACE_NULL;
+                cleanup(path_state_done) PathState place = PATH_STATE_NULL;
 
-                r = place_open(outside->v[i], &place, reterr_diag);
+                r = path_state_open(outside->v[i], &place, reterr_diag);
                 if (r >= 0)
                         r = strv_add(ret, place.path);
         }
@@ -129,7 +129,7 @@ static int resolve_outside(const Strv *outside, Strv *ret, Diag *reterr_diag) {
 }
 
 /* Whether a directory may be granted for a trash in it: 0, or an error with the reason. */
-static int check_directory(const char *path, const Place *root, const Strv *outside,
+static int check_directory(const char *path, const PathState *root, const Strv *outside,
                            const ServiceUser *user, Diag *diag) {
         int r = trash_place(path, &root->at, user->uid, diag);
 
@@ -145,7 +145,7 @@ static int check_directory(const char *path, const Place *root, const Strv *outs
 
 /* Grants the lowest directory that is possible: in the sandbox it is a mount, and so the topmost
  * directory that trash_choose() can take. */
-static int choose_auto(SandboxGrants *grants, const Place *root, const Strv *outside,
+static int choose_auto(SandboxGrants *grants, const PathState *root, const Strv *outside,
                        const ServiceUser *user, Diag *reterr_diag) {
         cleanup(strv_done) Strv resolved = STRV_NULL;
         cleanup_free char *path = strdup(root->path);
@@ -193,17 +193,17 @@ static char *common_directory(const char *a, const char *b) {
 }
 
 /* Grants a directory that holds the root and the configured trash. */
-static int choose_configured(SandboxGrants *grants, const Place *root, const char *trash,
+static int choose_configured(SandboxGrants *grants, const PathState *root, const char *trash,
                              const ServiceUser *user, Diag *reterr_diag) {
         cleanup_free char *directory = strndup(trash, (size_t)(path_name(trash) - 1 - trash));
         cleanup_free char *common = NULL;
-        cleanup(place_done) Place parent = PLACE_NULL;
+        cleanup(path_state_done) PathState parent = PATH_STATE_NULL;
         Diag why = DIAG_NULL;
         int r;
 
         if (!directory)
                 return -ENOMEM;
-        r = place_open(directory, &parent, reterr_diag);
+        r = path_state_open(directory, &parent, reterr_diag);
         if (r < 0)
                 return r;
         if (parent.there)
@@ -229,7 +229,7 @@ static int choose_configured(SandboxGrants *grants, const Place *root, const cha
 /* What the user may do, checked with the user's rights. */
 
 typedef struct Rights {
-        const Place *root;
+        const PathState *root;
         const Strv *caches;
         const char *trash; /* configured, or NULL */
         const SandboxGrants *grants;
@@ -268,7 +268,7 @@ static bool may_empty(int parent_fd, const char *name, uint64_t dev, unsigned de
         return may;
 }
 
-static int on_found(void *userdata, const Cache *cache) {
+static int on_cache(void *userdata, const Cache *cache) {
         Rights *rights = userdata;
         cleanup_close int fd = -EBADF;
 
@@ -283,9 +283,9 @@ static int on_found(void *userdata, const Cache *cache) {
         return *rights->lacks ? -ECANCELED : 0;
 }
 
-static void check_root(Rights *rights) {
-        const CacheHooks hooks = { .found = on_found, .userdata = rights };
-        const Place *root = rights->root;
+static void check_root_rights(Rights *rights) {
+        const CacheHooks hooks = { .found = on_cache, .userdata = rights };
+        const PathState *root = rights->root;
         /* In the sandbox the way to a hidden path is the sandbox's own, and open. */
         bool hidden = sysdir_hidden(root->path, NULL) != HIDDEN_NOT;
         cleanup_close int way_fd = trusted_open(root->path, NULL, NULL, NULL), fd = -EBADF;
@@ -300,7 +300,7 @@ static void check_root(Rights *rights) {
                 set_lacks(rights, "");
 }
 
-static bool check_trash(const Rights *rights) {
+static bool check_trash_rights(const Rights *rights) {
         const char *trash = rights->trash;
         cleanup_free char *directory =
                 trash ? strndup(trash, MAX((size_t)(path_name(trash) - 1 - trash), (size_t)1))
@@ -335,9 +335,9 @@ static int check_rights(Rights *rights, const ServiceUser *user) {
         if (setegid(user->gid) < 0 || seteuid(user->uid) < 0)
                 r = -errno;
         else {
-                check_root(rights);
+                check_root_rights(rights);
                 rights->has_trash = strcmp(rights->grants->path, rights->root->path) == 0 ||
-                                    check_trash(rights);
+                                    check_trash_rights(rights);
         }
         if (seteuid(uid) < 0 || setegid(gid) < 0 || setgroups((size_t)n, groups) < 0)
                 abort();
@@ -345,7 +345,7 @@ static int check_rights(Rights *rights, const ServiceUser *user) {
 }
 
 /* Finds out whether the user needs the capability, or a trash made for it. */
-static int grant_rights(SandboxGrants *grants, const Place *root, const Strv *caches,
+static int grant_rights(SandboxGrants *grants, const PathState *root, const Strv *caches,
                         const char *trash, const ServiceUser *user, Diag *reterr_diag) {
         Rights rights = { .root = root, .caches = caches, .trash = trash, .grants = grants };
         int r;
@@ -374,7 +374,7 @@ static int grant_rights(SandboxGrants *grants, const Place *root, const Strv *ca
 }
 
 /* Notes that a root is missing or mounted read-only. */
-static int note_state(SandboxGrants *grants, const char *path, const Place *root) {
+static int note_state(SandboxGrants *grants, const char *path, const PathState *root) {
         cleanup_free char *note = NULL;
         struct statvfs vfs;
 
@@ -390,10 +390,10 @@ static int note_state(SandboxGrants *grants, const char *path, const Place *root
 int sandbox_grants(const char *path, const Strv *caches, const char *trash, const Strv *outside,
                    const ServiceUser *user, SandboxGrants *ret, Diag *reterr_diag) {
         cleanup(sandbox_grants_done) SandboxGrants grants = { 0 };
-        cleanup(place_done) Place root = PLACE_NULL;
+        cleanup(path_state_done) PathState root = PATH_STATE_NULL;
         int r;
 
-        r = place_open(path, &root, reterr_diag);
+        r = path_state_open(path, &root, reterr_diag);
         if (r < 0)
                 return r;
         r = note_state(&grants, path, &root);

@@ -164,7 +164,7 @@ typedef struct Way {
         bool movable; /* others may move the last one, or what it is in */
 } Way;
 
-static void on_directory(void *userdata, const struct stat *st) {
+static void on_trash_directory(void *userdata, const struct stat *st) {
         Way *way = userdata;
         bool ours = st->st_uid == 0 || st->st_uid == way->uid;
 
@@ -178,7 +178,7 @@ int trash_place(const char *directory, const AppRoot *root, uid_t uid, Diag *ret
         const char *marker;
         int r;
 
-        place.fd = trusted_open(directory, on_directory, &way, reterr_diag);
+        place.fd = trusted_open(directory, on_trash_directory, &way, reterr_diag);
         if (place.fd < 0)
                 return place.fd;
         r = trash_check(place.fd, directory, root, reterr_diag);
@@ -194,8 +194,8 @@ int trash_place(const char *directory, const AppRoot *root, uid_t uid, Diag *ret
         return trash_trusted(place.fd, directory, uid, reterr_diag);
 }
 
-static int try(const char *directory, const AppRoot *root, const Strv *outside, char **ret_path,
-               int *ret_fd, Diag *reterr_diag) {
+static int try_directory(const char *directory, const AppRoot *root, const Strv *outside,
+                         char **ret_path, int *ret_fd, Diag *reterr_diag) {
         cleanup_free char *path = text_format("%s/%s", directory, TRASH_NAME);
         int r;
 
@@ -236,7 +236,7 @@ int trash_choose(const AppRoot *root, const char *state_path, const Strv *outsid
                 slash = strchr(slash + 1, '/');
                 if (slash)
                         *slash = '\0';
-                r = try(slash ? path : "", root, outside, ret_path, ret_fd, &diag);
+                r = try_directory(slash ? path : "", root, outside, ret_path, ret_fd, &diag);
                 if (slash)
                         *slash = '/';
                 if (r == 0 || r == -ENOMEM)

@@ -27,7 +27,7 @@ typedef struct Level {
         DirReader *reader; /* NULL while the directory is closed */
 } Level;
 
-typedef struct Walk {
+typedef struct TreeWalk {
         const WalkHooks *hooks;
         uint64_t dev;
         Level *levels; /* from the top to the current directory */
@@ -35,21 +35,21 @@ typedef struct Walk {
         DirReader readers[OPEN_LEVELS_MAX];
         char *path; /* of the current entry */
         size_t n_path, size_path;
-} Walk;
+} TreeWalk;
 
-static void walk_donep(Walk *walk) {
+static void tree_walk_donep(TreeWalk *walk) {
         for (size_t i = 0; i < ELEMENTSOF(walk->readers); i++)
                 dir_done(&walk->readers[i]);
         free(walk->levels);
         free(walk->path);
 }
 
-static int report_unsearched(Walk *walk, int error) {
+static int report_unsearched(TreeWalk *walk, int error) {
         return walk->hooks->unsearched(walk->hooks->userdata, walk->path, error);
 }
 
 /* Sets the path to that of `name` in the current directory. */
-static int set_name(Walk *walk, const char *name) {
+static int set_name(TreeWalk *walk, const char *name) {
         size_t n = walk->levels[walk->n_levels - 1].n_path, n_name = strlen(name);
         char *path;
 
@@ -66,7 +66,7 @@ static int set_name(Walk *walk, const char *name) {
 
 /* Closes the open directory nearest to the top, but never the top itself; false if there is none.
  * Its offset was kept when the walk went into its child. */
-static bool close_oldest(Walk *walk) {
+static bool close_oldest(TreeWalk *walk) {
         for (size_t i = 1; i < walk->n_levels; i++) {
                 Level *level = &walk->levels[i];
 
@@ -79,7 +79,7 @@ static bool close_oldest(Walk *walk) {
         return false;
 }
 
-static DirReader *free_reader(Walk *walk) {
+static DirReader *free_reader(TreeWalk *walk) {
         for (;;) {
                 for (size_t i = 0; i < ELEMENTSOF(walk->readers); i++)
                         if (walk->readers[i].fd < 0)
@@ -90,7 +90,7 @@ static DirReader *free_reader(Walk *walk) {
 }
 
 /* Makes the directory `fd`, which it takes over, the current one. */
-static int push_level(Walk *walk, int fd, uint64_t ino) {
+static int push_level(TreeWalk *walk, int fd, uint64_t ino) {
         DirReader *reader;
 
         reader = free_reader(walk);
@@ -108,7 +108,7 @@ static int push_level(Walk *walk, int fd, uint64_t ino) {
 }
 
 /* Goes down into the current entry. */
-static int enter_level(Walk *walk, const struct dirent64 *entry) {
+static int enter_level(TreeWalk *walk, const struct dirent64 *entry) {
         Level *level = &walk->levels[walk->n_levels - 1];
         struct stat st;
         int fd;
@@ -128,7 +128,7 @@ static int enter_level(Walk *walk, const struct dirent64 *entry) {
 }
 
 /* Opens `parent` again through the ".." of its child `fd`. */
-static int reopen_level(Walk *walk, Level *parent, int fd) {
+static int reopen_level(TreeWalk *walk, Level *parent, int fd) {
         struct stat st;
 
         parent->reader->fd = openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -140,7 +140,7 @@ static int reopen_level(Walk *walk, Level *parent, int fd) {
 }
 
 /* Goes up from the current directory. */
-static int leave_level(Walk *walk) {
+static int leave_level(TreeWalk *walk) {
         DirReader *reader = walk->levels[walk->n_levels - 1].reader;
         cleanup_close int fd = TAKE_FD(reader->fd);
         Level *parent;
@@ -168,7 +168,7 @@ static int leave_level(Walk *walk) {
         return report_unsearched(walk, r);
 }
 
-static int on_entry(Walk *walk, const Level *level, const struct dirent64 *entry) {
+static int walk_entry(TreeWalk *walk, const Level *level, const struct dirent64 *entry) {
         int r = set_name(walk, entry->d_name);
 
         if (r < 0)
@@ -184,7 +184,7 @@ static int on_entry(Walk *walk, const Level *level, const struct dirent64 *entry
 }
 
 int walk_tree(int fd, uint64_t dev, uint64_t ino, const WalkHooks *hooks) {
-        cleanup(walk_done) Walk walk = { .hooks = hooks, .dev = dev };
+        cleanup(tree_walk_done) TreeWalk walk = { .hooks = hooks, .dev = dev };
         int r;
 
         for (size_t i = 0; i < ELEMENTSOF(walk.readers); i++)
@@ -196,7 +196,7 @@ int walk_tree(int fd, uint64_t dev, uint64_t ino, const WalkHooks *hooks) {
 
                 r = dir_next(level->reader, &entry);
                 if (r == 1) {
-                        r = on_entry(&walk, level, entry);
+                        r = walk_entry(&walk, level, entry);
                         continue;
                 }
                 if (r < 0 && r != -ENOMEM && walk.n_levels > 1) {

@@ -83,7 +83,7 @@ typedef struct Way {
         bool open;    /* they may add names to its last directory */
 } Way;
 
-static void on_directory(void *userdata, const struct stat *st) {
+static void on_path_directory(void *userdata, const struct stat *st) {
         Way *way = userdata;
 
         way->movable |= st->st_uid != 0 || (st->st_mode & 022 && !(st->st_mode & S_ISVTX));
@@ -94,7 +94,7 @@ static void on_directory(void *userdata, const struct stat *st) {
  * can is still on it. Where the walk ends does not count. */
 static ConfigLevel level_of(const char *path) {
         Way way = { 0 };
-        int fd = trusted_open(path, on_directory, &way, NULL);
+        int fd = trusted_open(path, on_path_directory, &way, NULL);
 
         if (fd >= 0)
                 close(fd);
@@ -110,7 +110,7 @@ static int no_project(const char *path, Diag *diag) {
 }
 
 /* 0, or an error whose reason goes to the user. */
-static int check_root(const char *path, ConfigLevel *ret_level, Diag *diag) {
+static int cross_check_root(const char *path, ConfigLevel *ret_level, Diag *diag) {
         cleanup(app_close) AppRoot root = APP_ROOT_NULL;
         int r;
 
@@ -143,7 +143,7 @@ static const Origin *app_origin(const Draft *draft, size_t i, const char *name) 
 }
 
 /* Compares the paths as written; the trash is checked again when it is opened. */
-static void check_trash(Draft *draft, size_t i) {
+static void cross_check_trash(Draft *draft, size_t i) {
         const AppConfigs *apps = &draft->config->apps;
         const Origin *origin = app_origin(draft, i, "trash");
         const char *trash = apps->v[i].trash;
@@ -209,13 +209,13 @@ static void check_app(Draft *draft, size_t i) {
         check_required(draft, i);
         check_emptied(draft, 1 + i);
         if (app->root && !root->mistaken)
-                r = check_root(app->root, &level, &diag);
+                r = cross_check_root(app->root, &level, &diag);
         if (r == -ENOMEM)
                 draft->out_of_memory = true;
         else if (r < 0)
                 draft_tell(draft, level, root->file, root->line, "[%s %s] root: %s", APP_SECTION,
                            app->name, diag_text(&diag, r));
-        check_trash(draft, i);
+        cross_check_trash(draft, i);
 }
 
 void draft_check(Draft *draft) {

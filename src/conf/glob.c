@@ -136,7 +136,7 @@ static States after_element(States from, const char *element, size_t n, bool sla
 /* Follows a part of a glob, up to `end`. Returns NULL if it matches some name of at most `most`
  * characters; else the first element that no name has at that place, or `end` where a name can't end
  * there. */
-static const char *follow(const char *part, const char *end, States from, size_t most) {
+static const char *follow_part(const char *part, const char *end, States from, size_t most) {
         States last = from & TAG_START ? TAG : COMPONENT;
         bool slash = from & HOST_START;
         size_t n = 0;
@@ -158,9 +158,9 @@ static const char *impossible(const char *glob, const ImageGlob *parts) {
 
         if (parts->slash)
                 start |= HOST_START;
-        at = follow(glob, end, start, REPOSITORY_MAX);
+        at = follow_part(glob, end, start, REPOSITORY_MAX);
         if (!at && parts->tag)
-                at = follow(parts->tag, parts->tag + strlen(parts->tag), TAG_START, TAG_MAX);
+                at = follow_part(parts->tag, parts->tag + strlen(parts->tag), TAG_START, TAG_MAX);
         return at;
 }
 

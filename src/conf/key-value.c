@@ -18,17 +18,17 @@
 #include "base/decimal.h"
 #include "base/span.h"
 
-static void *field(const Key *key, void *base) {
+static void *key_field(const Key *key, void *base) {
         return (char *)base + key->offset;
 }
 
-static const void *const_field(const Key *key, const void *base) {
+static const void *const_key_field(const Key *key, const void *base) {
         return (const char *)base + key->offset;
 }
 
 int key_copy(const Key *key, const void *from, void *to) {
-        const void *value = const_field(key, from);
-        void *copy = field(key, to);
+        const void *value = const_key_field(key, from);
+        void *copy = key_field(key, to);
 
         switch (key->kind) {
         case KEY_TEXT: {
@@ -58,7 +58,7 @@ int key_copy(const Key *key, const void *from, void *to) {
 }
 
 bool key_equal(const Key *key, const void *a, const void *b) {
-        const void *x = const_field(key, a), *y = const_field(key, b);
+        const void *x = const_key_field(key, a), *y = const_key_field(key, b);
 
         switch (key->kind) {
         case KEY_TEXT: {
@@ -86,7 +86,7 @@ bool key_equal(const Key *key, const void *a, const void *b) {
 }
 
 void key_clear(const Key *key, void *base) {
-        void *value = field(key, base);
+        void *value = key_field(key, base);
 
         if (key->kind == KEY_TEXT) {
                 free(*(char **)value);
@@ -174,7 +174,7 @@ static int parse_list(const Key *key, const char *text, bool add, Strv *ret, Dia
         return 0;
 }
 
-static int parse_span(const Key *key, const char *text, uint64_t *ret, Diag *diag) {
+static int parse_span_value(const Key *key, const char *text, uint64_t *ret, Diag *diag) {
         char limit[SPAN_TEXT_MAX], near[SPAN_TEXT_MAX];
         uint64_t usec;
         int r;
@@ -306,7 +306,7 @@ static int parse_flag(const Key *key, const char *text, bool *ret, Diag *diag) {
 }
 
 static void set_none(const Key *key, void *base) {
-        void *value = field(key, base);
+        void *value = key_field(key, base);
 
         if (key->kind == KEY_TEXT || key->kind == KEY_LIST)
                 key_clear(key, base);
@@ -320,8 +320,8 @@ static void set_none(const Key *key, void *base) {
                 assert(false);
 }
 
-static int parse(const Key *key, const char *text, bool add, void *base, Diag *reterr_diag) {
-        void *value = field(key, base);
+static int parse_value(const Key *key, const char *text, bool add, void *base, Diag *reterr_diag) {
+        void *value = key_field(key, base);
 
         if (key->none && strcmp(text, key->none) == 0) {
                 set_none(key, base);
@@ -334,7 +334,7 @@ static int parse(const Key *key, const char *text, bool add, void *base, Diag *r
         case KEY_LIST:
                 return parse_list(key, text, add, value, reterr_diag);
         case KEY_SPAN:
-                return parse_span(key, text, value, reterr_diag);
+                return parse_span_value(key, text, value, reterr_diag);
         case KEY_FLAG:
                 return parse_flag(key, text, value, reterr_diag);
         case KEY_SIZE:
@@ -381,14 +381,14 @@ static void suggest_bare(const Key *key, const char *text, Diag *diag) {
 
         if (!bare || !diag || strcmp(bare, text) == 0)
                 return;
-        if (parse(key, bare, false, &scratch, NULL) == 0)
+        if (parse_value(key, bare, false, &scratch, NULL) == 0)
                 diag_format(diag, "%s; quotes are not removed: write %s=%s", diag->text, key->name,
                             bare);
         key_clear(key, &scratch);
 }
 
 static int parse_told(const Key *key, const char *text, bool add, void *base, Diag *diag) {
-        int r = parse(key, text, add, base, diag);
+        int r = parse_value(key, text, add, base, diag);
 
         if (r == -EINVAL)
                 suggest_bare(key, text, diag);

@@ -76,7 +76,7 @@ static void unknown_key(Loader *loader, const char *section, const char *name) {
 
 /* inih's handler: a value of the line that read_line() passed on last. `cut` is the section, perhaps
  * cut by inih. */
-static int on_value(void *userdata, const char *cut, const char *name, const char *value) {
+static int on_ini_value(void *userdata, const char *cut, const char *name, const char *value) {
         Loader *loader = userdata;
         const char *section = loader->scope > 0 ? APP_SECTION : loader->title;
         void *base = loader->draft.config;
@@ -133,7 +133,7 @@ static int on_value(void *userdata, const char *cut, const char *name, const cha
         return 1;
 }
 
-static bool open_app(Loader *loader, const char *name) {
+static bool open_app_section(Loader *loader, const char *name) {
         AppConfigs *apps = &loader->draft.config->apps;
         const AppConfig *known = config_app(loader->draft.config, name);
         size_t i = known ? (size_t)(known - apps->v) : apps->n;
@@ -183,7 +183,7 @@ static bool open_section(Loader *loader, const char *name) {
         const char *rest = name + n + strspn(name + n, BLANKS), *section = section_find(name);
 
         if (n == strlen(APP_SECTION) && strncmp(name, APP_SECTION, n) == 0 && *rest)
-                return open_app(loader, rest);
+                return open_app_section(loader, rest);
         if (!section || strcmp(section, APP_SECTION) == 0) {
                 unknown_section(loader, name);
                 return false;
@@ -351,7 +351,7 @@ static void load_file(Loader *loader, const char *file) {
         loader->end = text + n;
         loader->line = 0;
         loader->section = SECTION_NONE;
-        r = ini_parse_stream(read_line, loader, on_value, loader);
+        r = ini_parse_stream(read_line, loader, on_ini_value, loader);
         end_line(loader);
         if (r == -2)
                 loader->draft.out_of_memory = true;

@@ -101,7 +101,7 @@ int client_fd(const Client *client) {
 }
 
 /* Waits for `events` on the socket. */
-static int wait_for(Client *client, short events, uint64_t deadline) {
+static int client_wait(Client *client, short events, uint64_t deadline) {
         struct pollfd fds[] = {
                 { .fd = client->fd, .events = events },
                 { .fd = client->signal_fd, .events = POLLIN },
@@ -149,7 +149,7 @@ int client_send(Client *client, const char *method, const Json *parameters, bool
                 r = frame_flush(&writer, client->fd);
                 if (r != 0)
                         break;
-                r = wait_for(client, POLLOUT, deadline);
+                r = client_wait(client, POLLOUT, deadline);
         }
         frame_writer_done(&writer);
         /* closed at once: past a quota, say; what was said before may still be read */
@@ -174,7 +174,7 @@ int client_reply(Client *client, uint64_t timeout_usec, VarlinkReply *ret, Diag 
                         break;
                 r = frame_read(&client->reader, client->fd);
                 if (r == -EAGAIN) {
-                        r = wait_for(client, POLLIN, deadline);
+                        r = client_wait(client, POLLIN, deadline);
                         if (r < 0)
                                 return r;
                         continue;

@@ -124,7 +124,7 @@ static int parse_color(const char *text, ColorMode *ret) {
         return CTL_DONE;
 }
 
-static int parse_span(const char *option, const char *text, int64_t *ret_sec) {
+static int parse_span_option(const char *option, const char *text, int64_t *ret_sec) {
         uint64_t usec;
 
         if (span_parse(text, &usec) < 0)
@@ -136,7 +136,7 @@ static int parse_span(const char *option, const char *text, int64_t *ret_sec) {
 }
 
 static int parse_ttl(const char *text, int64_t *ret_sec) {
-        int r = parse_span("ttl", text, ret_sec);
+        int r = parse_span_option("ttl", text, ret_sec);
 
         if (r == CTL_DONE && *ret_sec == 0)
                 return ctl_fail(CTL_USAGE, "--ttl %s: holds nothing", text);
@@ -181,7 +181,7 @@ static int on_owned_option(int c, Ctl *ctl) {
                 ctl->include_mounted = true;
                 break;
         case ARG_WAIT:
-                return parse_span("wait", optarg, &ctl->wait_sec);
+                return parse_span_option("wait", optarg, &ctl->wait_sec);
         case ARG_NO_WAIT:
                 ctl->wait_sec = 0;
                 break;

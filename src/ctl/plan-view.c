@@ -53,7 +53,7 @@ static bool is_remaining(const Json *remaining, const char *object) {
 }
 
 /* Those of which nothing goes, and why. */
-static void print_apps(const Ctl *ctl, const Json *apps, const Json *remaining) {
+static void print_left_apps(const Ctl *ctl, const Json *apps, const Json *remaining) {
         json_foreach (app, apps) {
                 const char *name = json_get_string(app, "name", "?");
                 const char *root = json_get_string(app, "root", "?");
@@ -73,7 +73,7 @@ static void print_apps(const Ctl *ctl, const Json *apps, const Json *remaining) 
 }
 
 /* Names that go; `why` behind those whose image stays. */
-static void print_names(const Json *names, const char *verb, const char *why) {
+static void print_plan_names(const Json *names, const char *verb, const char *why) {
         json_foreach (name, names) {
                 const char *id = json_get_string(name, "imageId", "?");
                 bool deleted = json_get_bool(name, "deleted", false);
@@ -111,9 +111,9 @@ int view_clear_plan(const Ctl *ctl, const Json *plan) {
         r = print_caches(json_get(plan, "caches"));
         if (r != CTL_DONE)
                 return r;
-        print_apps(ctl, json_get(plan, "apps"), remaining);
-        print_names(names, "untag", "");
-        print_names(json_get(plan, "replacedTags"), "untag", ", replaced");
+        print_left_apps(ctl, json_get(plan, "apps"), remaining);
+        print_plan_names(names, "untag", "");
+        print_plan_names(json_get(plan, "replacedTags"), "untag", ", replaced");
         json_foreach (tag, json_get(plan, "rollbackTags"))
                 printf("  tag       %s, to roll back to\n", json_get_string(tag, "name", "?"));
         print_kept(plan);

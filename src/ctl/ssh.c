@@ -110,7 +110,7 @@ static _Noreturn void run_ssh(const Remote *remote, const char *command, int out
         _exit(SSH_NOT_RUN);
 }
 
-static int start(Remote *remote, const char *command) {
+static int start_ssh(Remote *remote, const char *command) {
         cleanup_close int read_fd = -EBADF, write_fd = -EBADF;
         pid_t parent = getpid();
         int fds[2];
@@ -131,7 +131,7 @@ static int start(Remote *remote, const char *command) {
         return 0;
 }
 
-static int catch_signals(Remote *remote) {
+static int ssh_catch_signals(Remote *remote) {
         static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
 
         return signals_catch(numbers, ELEMENTSOF(numbers), &remote->mask_before,
@@ -172,7 +172,7 @@ static void take_greeting(Remote *remote) {
 /* Passes on what is there, as far as stdout takes it without a wait; ssh may have made it non-blocking,
  * where it is stderr as well. Where nobody reads it, ssh is to know, and through it the other side,
  * which knows best if it should go on. */
-static void pass_on(Remote *remote) {
+static void pass_output(Remote *remote) {
         struct pollfd out = { .fd = STDOUT_FILENO, .events = POLLOUT };
         ssize_t n;
 
@@ -210,7 +210,7 @@ static void pass_on(Remote *remote) {
 }
 
 /* Until ssh has ended and what it wrote was passed on. Returns its exit status. */
-static int attend(Remote *remote) {
+static int attend_ssh(Remote *remote) {
         bool ended = false;
         int status = 0;
 
@@ -225,22 +225,22 @@ static int attend(Remote *remote) {
                 take_signals(remote);
                 if (!ended)
                         ended = waitpid(remote->pid, &status, WNOHANG) > 0;
-                pass_on(remote);
+                pass_output(remote);
                 if (ended && (remote->n == 0 || remote->signal != 0))
                         return WIFEXITED(status) ? WEXITSTATUS(status) : SSH_FAILED;
                 poll(fds, ELEMENTSOF(fds), -1);
         }
 }
 
-static bool acts(const char *verb) {
+static bool verb_acts(const char *verb) {
         return strcmp(verb, "clear") == 0 || strcmp(verb, "rollback") == 0 ||
                strcmp(verb, "reload") == 0;
 }
 
 /* What to say where ssh's own exit status is all there is. */
-static int judge(const Remote *remote, int status) {
+static int ssh_exit_status(const Remote *remote, int status) {
         const char *host = remote->host, *verb = remote->verb;
-        bool may_act = acts(verb) && !remote->ctl->dry_run, goes_on = remote->heard && may_act;
+        bool may_act = verb_acts(verb) && !remote->ctl->dry_run, goes_on = remote->heard && may_act;
 
         if (status == SSH_NOT_RUN && !remote->heard)
                 return CTL_UNREACHABLE;
@@ -295,11 +295,11 @@ int ssh_run(const Ctl *ctl, const char *host, const char *verb, const Strv *word
 
         r = make_command(&remote, words, &command);
         if (r >= 0)
-                r = catch_signals(&remote);
+                r = ssh_catch_signals(&remote);
         if (r >= 0)
-                r = start(&remote, command);
+                r = start_ssh(&remote, command);
         if (r >= 0)
-                r = judge(&remote, attend(&remote));
+                r = ssh_exit_status(&remote, attend_ssh(&remote));
         else
                 r = ctl_fail(CTL_FAILED, "cannot run ssh: %s", error_text(r));
         close_output(&remote);

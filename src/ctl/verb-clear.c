@@ -46,7 +46,7 @@ static void print_line(Clear *clear, const char *text) {
         clear->said_words |= strcmp(text, seeds_words) == 0;
 }
 
-static void on_progress(Clear *clear, const Json *progress) {
+static void show_progress(Clear *clear, const Json *progress) {
         const char *step = json_get_string(progress, "step", "");
         const char *message = json_get_string(progress, "message", step);
         uint64_t elapsed_usec =
@@ -265,7 +265,7 @@ static int fail_error(const Clear *clear, const VarlinkReply *reply) {
         return client_fail_reply(ctl, reply);
 }
 
-static int make_parameters(const Ctl *ctl, Json **ret) {
+static int clear_parameters(const Ctl *ctl, Json **ret) {
         cleanup(json_free) Json *parameters = NULL;
         int r;
 
@@ -287,7 +287,7 @@ static int make_parameters(const Ctl *ctl, Json **ret) {
 }
 
 /* Reads replies until the last one. */
-static int follow(Clear *clear, Client *client) {
+static int follow_clear(Clear *clear, Client *client) {
         const Ctl *ctl = clear->ctl;
 
         for (;;) {
@@ -310,7 +310,7 @@ static int follow(Clear *clear, Client *client) {
                 if (reply.error)
                         return fail_error(clear, &reply);
                 if (reply.continues) {
-                        on_progress(clear, json_get(reply.parameters, "progress"));
+                        show_progress(clear, json_get(reply.parameters, "progress"));
                         if (ctl->terminal.live)
                                 on_tick(clear);
                         continue;
@@ -331,7 +331,7 @@ int verb_clear(const Ctl *ctl) {
         Diag diag = DIAG_NULL;
         int r;
 
-        r = make_parameters(ctl, &parameters);
+        r = clear_parameters(ctl, &parameters);
         if (r >= 0)
                 r = client_open(ctl, CLIENT_TIMEOUT_USEC, &client);
         if (r >= 0 && !ctl->dry_run)
@@ -341,5 +341,5 @@ int verb_clear(const Ctl *ctl) {
         if (r < 0)
                 return client_fail_connection(ctl, r, &diag);
         clear.start_usec = clear.line_usec = now_boottime_usec();
-        return follow(&clear, client);
+        return follow_clear(&clear, client);
 }

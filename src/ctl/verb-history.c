@@ -42,7 +42,7 @@ typedef struct Row {
         char cells[COLUMNS][48];
 } Row;
 
-static void set(Row *row, int column, const char *text) {
+static void set_cell(Row *row, int column, const char *text) {
         snprintf(row->cells[column], sizeof(row->cells[column]), "%s", text);
         if (strlen(text) >= sizeof(row->cells[column]))
                 text_cut(row->cells[column], sizeof(row->cells[column]));
@@ -53,15 +53,15 @@ static Row make_row(const Json *run) {
         char time[OUTPUT_TIME_MAX], bytes[BYTES_TEXT_MAX];
         Row row = { 0 };
 
-        set(&row, COLUMN_TIME, output_time(json_get_int(run, "startedAt", 0), time));
-        set(&row, COLUMN_KIND, json_get_string(run, "kind", "?"));
-        set(&row, COLUMN_TARGET, json_get_string(run, "target", "-"));
-        set(&row, COLUMN_OUTCOME, json_get_string(run, "outcome", "?"));
+        set_cell(&row, COLUMN_TIME, output_time(json_get_int(run, "startedAt", 0), time));
+        set_cell(&row, COLUMN_KIND, json_get_string(run, "kind", "?"));
+        set_cell(&row, COLUMN_TARGET, json_get_string(run, "target", "-"));
+        set_cell(&row, COLUMN_OUTCOME, json_get_string(run, "outcome", "?"));
         snprintf(row.cells[COLUMN_REMOVED], sizeof(row.cells[COLUMN_REMOVED]), "%" PRIi64,
                  json_get_int(run, "removed", 0));
-        set(&row, COLUMN_FREED, output_bytes(run, "diskFreedBytes", bytes));
-        set(&row, COLUMN_WHO, who && *who ? who : "-");
-        set(&row, COLUMN_RUN, json_get_string(run, "id", "?"));
+        set_cell(&row, COLUMN_FREED, output_bytes(run, "diskFreedBytes", bytes));
+        set_cell(&row, COLUMN_WHO, who && *who ? who : "-");
+        set_cell(&row, COLUMN_RUN, json_get_string(run, "id", "?"));
         return row;
 }
 
@@ -139,8 +139,8 @@ static size_t column_of(const Graph *graph, const Span *span, int64_t at) {
 }
 
 /* A sample holds until the next one, unless that is three times as far as they usually are. */
-static void fill(Graph *graph, const Span *span, const Json *samples,
-                 int64_t (*figure)(const Json *sample)) {
+static void fill_graph(Graph *graph, const Span *span, const Json *samples,
+                       int64_t (*figure)(const Json *sample)) {
         int64_t far_sec = 3 * (span->end_sec - span->begin_sec) / (int64_t)span->n_samples;
         int64_t last = -1, last_at = 0;
 
@@ -216,8 +216,8 @@ static void print_graphs(const Ctl *ctl, const Json *samples) {
             columns < margin + GRAPH_COLUMNS_MIN + 1)
                 return;
         builder.n = disk.n = MIN(columns - margin - 1, (size_t)GRAPH_COLUMNS_MAX);
-        fill(&builder, &span, samples, builder_bytes);
-        fill(&disk, &span, samples, disk_used_bytes);
+        fill_graph(&builder, &span, samples, builder_bytes);
+        fill_graph(&disk, &span, samples, disk_used_bytes);
         print_graph(ctl, &builder);
         print_graph(ctl, &disk);
         output_time(span.begin_sec, begin);
@@ -327,7 +327,7 @@ static int print_history(const Ctl *ctl, const Json *reply) {
         return CTL_DONE;
 }
 
-static int make_parameters(const Ctl *ctl, Json **ret) {
+static int history_parameters(const Ctl *ctl, Json **ret) {
         cleanup(json_free) Json *parameters = json_new_object();
         int r;
 
@@ -347,7 +347,7 @@ int verb_history(const Ctl *ctl) {
         const char *incomplete;
         int r;
 
-        if (make_parameters(ctl, &parameters) < 0)
+        if (history_parameters(ctl, &parameters) < 0)
                 return ctl_fail(CTL_FAILED, "out of memory");
         r = client_call(ctl, INTERFACE_NAME ".GetHistory", parameters, HISTORY_TIMEOUT_USEC,
                         &reply);

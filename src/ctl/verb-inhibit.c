@@ -46,7 +46,7 @@ typedef struct Inhibit {
         sigset_t mask_before;
 } Inhibit;
 
-static int catch_signals(Inhibit *inhibit) {
+static int inhibit_catch_signals(Inhibit *inhibit) {
         static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 };
 
         return signals_catch(numbers, ELEMENTSOF(numbers), &inhibit->mask_before,
@@ -81,7 +81,7 @@ static void disconnect(Inhibit *inhibit) {
 }
 
 /* Asks for the inhibitor, or for what is left of its time. */
-static int ask(Inhibit *inhibit, uint64_t timeout_usec, Diag *reterr_diag) {
+static int request_inhibitor(Inhibit *inhibit, uint64_t timeout_usec, Diag *reterr_diag) {
         cleanup(json_free) Json *parameters = json_new_object();
         const Ctl *ctl = inhibit->ctl;
         uint64_t now_usec = now_boottime_usec();
@@ -171,7 +171,7 @@ static void sleep_until(const Inhibit *inhibit, const Client *client, uint64_t u
         poll(fds, ELEMENTSOF(fds), timeout_msec);
 }
 
-static void tell_waiting(const Json *status) {
+static void print_waiting(const Json *status) {
         const Json *job = json_get(status, "job");
         const char *target = json_get_string(job, "target", NULL);
         char count[OUTPUT_COUNT_MAX];
@@ -212,7 +212,7 @@ static int ask_waiting(const Inhibit *inhibit, Wait *wait) {
                 if (r == -ETIMEDOUT)
                         return now_boottime_usec() >= wait->answer_usec ? r : 0;
                 if (r >= 0 && !reply.error && !inhibit->ctl->quiet)
-                        tell_waiting(json_get(reply.parameters, "status"));
+                        print_waiting(json_get(reply.parameters, "status"));
         }
         /* what else went wrong the first connection will tell, too */
         if (r < 0 || reply.root)
@@ -260,7 +260,7 @@ static int wait_turn(Inhibit *inhibit, Wait *wait) {
         }
 }
 
-static int take(Inhibit *inhibit) {
+static int take_inhibitor(Inhibit *inhibit) {
         const Ctl *ctl = inhibit->ctl;
         uint64_t now_usec = now_boottime_usec();
         int64_t wait_sec = ctl->wait_sec >= 0 ? ctl->wait_sec : WAIT_SEC_DEFAULT;
@@ -272,7 +272,7 @@ static int take(Inhibit *inhibit) {
         Diag diag = DIAG_NULL;
         int r;
 
-        r = ask(inhibit, CLIENT_TIMEOUT_USEC, &diag);
+        r = request_inhibitor(inhibit, CLIENT_TIMEOUT_USEC, &diag);
         if (r < 0)
                 return client_fail_connection(ctl, r, &diag);
         r = wait_turn(inhibit, &wait);
@@ -281,7 +281,7 @@ static int take(Inhibit *inhibit) {
 }
 
 /* As env(1) does it; the child has nothing of this process but its descriptors 0 to 2. */
-static pid_t start(const Inhibit *inhibit) {
+static pid_t start_command(const Inhibit *inhibit) {
         const Ctl *ctl = inhibit->ctl;
         pid_t pid;
         int error;
@@ -310,18 +310,18 @@ static void tell_expired(Inhibit *inhibit) {
 }
 
 /* Asks for it again if it was lost. */
-static void regain(Inhibit *inhibit) {
+static void regain_inhibitor(Inhibit *inhibit) {
         uint64_t now_usec = now_boottime_usec();
 
         if (inhibit->client || inhibit->over || now_usec < inhibit->retry_usec)
                 return;
         if (inhibit->until_usec != 0 && now_usec >= inhibit->until_usec)
                 tell_expired(inhibit);
-        else if (ask(inhibit, 0, NULL) < 0)
+        else if (request_inhibitor(inhibit, 0, NULL) < 0)
                 return; /* that it is not held was said */
 }
 
-static void hear(Inhibit *inhibit) {
+static void hear_daemon(Inhibit *inhibit) {
         Diag diag = DIAG_NULL;
         int error = 0;
         News news;
@@ -341,7 +341,7 @@ static void hear(Inhibit *inhibit) {
 }
 
 /* A terminal's Ctrl-C and Ctrl-\ went to the whole process group. */
-static void pass_on(const Inhibit *inhibit, pid_t pid) {
+static void pass_signals(const Inhibit *inhibit, pid_t pid) {
         struct signalfd_siginfo info;
 
         while (next_signal(inhibit, &info))
@@ -350,14 +350,14 @@ static void pass_on(const Inhibit *inhibit, pid_t pid) {
                         kill(pid, (int)info.ssi_signo);
 }
 
-static int attend(Inhibit *inhibit, pid_t pid) {
+static int attend_command(Inhibit *inhibit, pid_t pid) {
         for (;;) {
                 bool lost;
                 int status;
                 pid_t r;
 
                 /* SIGCHLD was taken before this looks, so that none is missed */
-                pass_on(inhibit, pid);
+                pass_signals(inhibit, pid);
                 r = waitpid(pid, &status, WNOHANG);
                 if (r < 0 && errno != EINTR)
                         return ctl_fail(CTL_INHIBIT_FAILED, "lost sight of '%s': %s",
@@ -365,21 +365,21 @@ static int attend(Inhibit *inhibit, pid_t pid) {
                 if (r == pid)
                         return WIFSIGNALED(status) ? die_of(inhibit, WTERMSIG(status))
                                                    : WEXITSTATUS(status);
-                regain(inhibit);
-                hear(inhibit);
+                regain_inhibitor(inhibit);
+                hear_daemon(inhibit);
                 lost = !inhibit->client && !inhibit->over;
                 sleep_until(inhibit, NULL, lost ? inhibit->retry_usec : USEC_INFINITY);
         }
 }
 
-static int run(Inhibit *inhibit) {
+static int run_inhibited(Inhibit *inhibit) {
         const Ctl *ctl = inhibit->ctl;
         pid_t pid;
         int r;
 
-        if (random_hex(TOKEN_BYTES, inhibit->token) < 0 || catch_signals(inhibit) < 0)
+        if (random_hex(TOKEN_BYTES, inhibit->token) < 0 || inhibit_catch_signals(inhibit) < 0)
                 return ctl_fail(CTL_INHIBIT_FAILED, "cannot make a token, or catch signals");
-        r = take(inhibit);
+        r = take_inhibitor(inhibit);
         if (r < 0)
                 return die_of(inhibit, -r);
         if (r != CTL_DONE) {
@@ -388,16 +388,16 @@ static int run(Inhibit *inhibit) {
                 ctl_fail(0, "'%s' runs without the inhibitor", ctl->argv[0]);
                 inhibit->warned = true;
         }
-        pid = start(inhibit);
+        pid = start_command(inhibit);
         if (pid < 0)
                 return ctl_fail(CTL_INHIBIT_FAILED, "cannot run '%s': %s", ctl->argv[0],
                                 error_text(errno));
-        return attend(inhibit, pid);
+        return attend_command(inhibit, pid);
 }
 
 int verb_inhibit(const Ctl *ctl) {
         Inhibit inhibit = { .ctl = ctl, .signal_fd = -EBADF };
-        int r = run(&inhibit);
+        int r = run_inhibited(&inhibit);
 
         client_free(inhibit.client);
         if (inhibit.signal_fd >= 0)

@@ -90,7 +90,7 @@ static void print_engine(const Ctl *ctl, const Json *engine) {
 }
 
 /* `disk` is the one with Docker's data; its size is the measure of what has no limit of its own. */
-static void print_builder(const Ctl *ctl, const Json *builder, const Json *disk) {
+static void print_build_cache(const Ctl *ctl, const Json *builder, const Json *disk) {
         uint64_t bytes = output_amount(builder, "privateBytes"), percent;
         uint64_t shared = output_amount(builder, "bytes"), max = output_amount(builder, "maxBytes");
         char count[OUTPUT_COUNT_MAX], text[BYTES_TEXT_MAX], max_text[BYTES_TEXT_MAX];
@@ -346,7 +346,7 @@ static void print_status(const Ctl *ctl, const Json *status) {
         print_alarms(ctl, json_get(status, "alarms"));
         print_health(ctl, status);
         print_engine(ctl, json_get(status, "engine"));
-        print_builder(ctl, json_get(status, "builder"), data_disk);
+        print_build_cache(ctl, json_get(status, "builder"), data_disk);
         print_images(ctl, json_get(status, "images"), data_disk);
         print_apps(ctl, json_get(status, "apps"));
         print_volumes(json_get(status, "notReached"));

@@ -62,7 +62,7 @@ static void describe_receipt(const Json *receipt) {
                json_get_string(receipt, "id", "?"));
 }
 
-static void describe(const Json *event) {
+static void describe_event(const Json *event) {
         const Json *status = json_get(event, "status"), *progress = json_get(event, "progress");
         const Json *receipt = json_get(event, "receipt"), *run = json_get(event, "policyRun");
         const char *message = json_get_string(event, "message", NULL);
@@ -89,7 +89,7 @@ static void print_event(const Ctl *ctl, const Json *event) {
                 strcpy(text, "--:--:--");
         printf("%s%s%s %-9s ", terminal_style(&ctl->terminal, STYLE_FAINT), text,
                terminal_style(&ctl->terminal, STYLE_PLAIN), json_get_string(event, "event", "?"));
-        describe(event);
+        describe_event(event);
         putchar('\n');
 }
 

@@ -89,8 +89,8 @@ static int add_grant(Dropin *dropin, Setting setting, const char *path, const Ap
         return r;
 }
 
-static int add_app(Dropin *dropin, const AppConfig *app, const SandboxGrants *grants,
-                   const ServiceUser *user, Diag *reterr_diag) {
+static int add_app_grants(Dropin *dropin, const AppConfig *app, const SandboxGrants *grants,
+                          const ServiceUser *user, Diag *reterr_diag) {
         int r;
 
         r = add_grant(dropin, grants->hidden != HIDDEN_NOT ? BIND : READ_WRITE, grants->path, app,
@@ -111,7 +111,7 @@ static int add_app(Dropin *dropin, const AppConfig *app, const SandboxGrants *gr
         return r;
 }
 
-static int compare(const void *a, const void *b) {
+static int compare_grants(const void *a, const void *b) {
         const Grant *x = a, *y = b;
 
         return x->setting != y->setting ? (x->setting < y->setting ? -1 : 1)
@@ -126,13 +126,13 @@ static bool covers(const Grant *other, const Grant *grant) {
 }
 
 /* Drops grants that others cover, to which their comments go. */
-static int merge(Dropin *dropin) {
+static int merge_grants(Dropin *dropin) {
         size_t n = 0;
         int r = 0;
 
         /* A directory sorts before the paths in it. */
         if (dropin->n > 0)
-                qsort(dropin->grants, dropin->n, sizeof(*dropin->grants), compare);
+                qsort(dropin->grants, dropin->n, sizeof(*dropin->grants), compare_grants);
         for (size_t i = 0; i < dropin->n; i++) {
                 Grant grant = dropin->grants[i];
                 size_t k = 0;
@@ -240,10 +240,10 @@ int dropin_text(const Config *config, const ServiceUser *user, char **ret, Diag 
                 r = sandbox_grants(app->root, &app->caches, app->trash, &outside, user, &grants,
                                    reterr_diag);
                 if (r >= 0)
-                        r = add_app(&dropin, app, &grants, user, reterr_diag);
+                        r = add_app_grants(&dropin, app, &grants, user, reterr_diag);
         }
         if (r >= 0)
-                r = merge(&dropin);
+                r = merge_grants(&dropin);
         if (r < 0)
                 return r;
 
