@@ -25,6 +25,6 @@ typedef enum Hidden {
         HIDDEN_TMP,  /* by PrivateTmp= */
 } Hidden;
 
-/* Which setting of systemd's sandbox hides a path without symlinks from a service. `ret_place` may
+/* Which setting of systemd's sandbox hides a path without symlinks from a service. `ret_dir` may
  * be NULL: the directory that is hidden, borrowed. */
-Hidden sysdir_hidden(const char *path, const char **ret_place);
+Hidden sysdir_hidden(const char *path, const char **ret_dir);

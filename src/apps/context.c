@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Where the build context lies, and what is read in it: files in a tree that others write. */
+/* Reads the .dockerignore of a build context, a file in a tree that others may change. */
 
 #include "apps/context.h"
 
@@ -17,8 +17,8 @@
 #define FILE_BYTES_MAX (1U << 20)
 
 struct Context {
-        char *above; /* the root's path below the context; "" or NULL where it is the context */
-        char *below; /* the context's path below the root, where it is there */
+        char *above; /* the root's path below the context; "" or NULL if they are the same */
+        char *below; /* the context's path below the root, if it lies there */
         bool outside;
         IgnoreRules ignored;
 };
@@ -33,7 +33,7 @@ const char *context_status_to_string(ContextStatus reach) {
         return (unsigned)reach < CONTEXT_STATUS_MAX ? names[reach] : NULL;
 }
 
-/* The path below another, "" for the same; NULL: it is not. */
+/* The part of `path` below `top`, "" for the same path; NULL if it does not lie there. */
 static const char *path_below(const char *path, const char *top) {
         size_t n = strlen(top);
 
@@ -64,7 +64,7 @@ ContextStatus context_status(const Context *context, const char *path) {
                                                                         : CONTEXT_INSIDE;
 }
 
-/* -EINVAL: it is no regular file. Nobody else's file system is asked what it is. */
+/* -EINVAL: not a regular file. The server of another mount is not asked for the type of a file. */
 static int read_text(int dir_fd, const char *name, char **ret_text, size_t *ret_n) {
         cleanup_close int fd = openat(dir_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
         uint64_t mount = 0, dir_mount = 0;
@@ -120,7 +120,7 @@ static int read_patterns(Context *context, int dir_fd, const char *name, Diag *r
         return 0;
 }
 
-/* The directory of the Dockerfile, of the context in `fd` at `path`. */
+/* Opens the directory of the Dockerfile. `fd` is the context at `path`. */
 static int open_beside(int fd, const char *path, char *dockerfile, Diag *reterr_diag) {
         const char *rest;
         struct stat st;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * One component at a time, so that no path is ever walked by the kernel through directories that
- * somebody else may swap meanwhile.
+ * Paths are opened component by component, so that the kernel never walks a path through directories
+ * that another user may replace meanwhile.
  *
- * The trap is a mount of the same device: a bind mount has its parent's st_dev. openat2(2) refuses
- * it by itself; elsewhere the ids of the mounts are compared. A user may mount a FUSE server of his
- * own that never answers, so a mount is told by O_PATH, which asks no server, before it is opened.
+ * A bind mount has the st_dev of its parent. openat2(2) refuses it; without openat2(2) the ids of the
+ * mounts are compared. A user may mount a FUSE server that never answers, so a mount is recognised by
+ * an O_PATH descriptor, which asks no server, before it is opened.
  */
 
 #include "apps/dir.h"
@@ -80,7 +80,7 @@ static int open_child(int parent_fd, const char *name) {
         fd = syscall(SYS_openat2, parent_fd, name, &how, sizeof(how));
         if (fd >= 0)
                 return (int)fd;
-        /* EPERM is what old filters of container engines say of a call they don't know. */
+        /* Old seccomp filters of container engines deny a call that they do not know with EPERM. */
         if (errno == ENOSYS || errno == EPERM)
                 return open_without_openat2(parent_fd, name);
         return -errno;
@@ -130,7 +130,7 @@ int dir_permit(int parent_fd, const char *name) {
         char path[64];
         struct stat st;
 
-        /* fchmod(2) takes no O_PATH, and fchmodat(2) would follow a link put there meanwhile. */
+        /* fchmod(2) refuses O_PATH, and fchmodat(2) would follow a link that was put there meanwhile. */
         fd = openat(parent_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (fd < 0 || fstat(fd, &st) < 0)
                 return -errno;
@@ -160,7 +160,7 @@ bool entry_is_directory(const struct statx *stx, uint64_t dev, uint64_t ino) {
 struct DirBuffer {
         char bytes[BUFFER_BYTES]; /* aligned, as the entries in it */
         size_t n_bytes;
-        uint16_t entries[BUFFER_BYTES / ENTRY_BYTES_MIN]; /* where they are */
+        uint16_t entries[BUFFER_BYTES / ENTRY_BYTES_MIN]; /* their offsets */
 };
 
 static const struct dirent64 *entry_at(const struct DirBuffer *buffer, uint16_t offset) {

@@ -1,25 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* The patterns of a .dockerignore, as moby/patternmatcher has them: what context.c shares with the
- * files that read and match them. */
+/* The patterns of a .dockerignore, with the meaning that moby/patternmatcher gives them. */
 
 #include "base/macro.h"
 
 #define PATTERNS_MAX 4096
 #define PATTERN_BYTES_MAX 1024
 
-#define RUNE_ERROR 0xfffdU /* what Go reads where there is no UTF-8 */
+#define RUNE_ERROR 0xfffdU /* what Go reads for a byte that is not UTF-8 */
 
-/* A pattern is a row of elements. */
+/* A pattern is a sequence of elements. */
 typedef enum Kind {
         LITERAL,   /* lo */
         ONE,       /* [^/] */
         STAR,      /* [^/]* */
         DIRS,      /* (.*\/)?; newlines too: lo */
         ALL,       /* .*; newlines too: lo */
-        CLASS,     /* of the `lo` ranges that follow */
-        CLASS_NOT, /* of others */
+        CLASS,     /* a character of the `lo` ranges that follow */
+        CLASS_NOT, /* a character of none of them */
         RANGE,     /* lo to hi */
 } Kind;
 
@@ -42,10 +41,10 @@ typedef struct IgnoreRules {
 
 void ignore_done(IgnoreRules *ignored);
 
-/* A line of the file, which is changed. -EINVAL: malformed, or not understood; -E2BIG: more than
- * PATTERNS_MAX. */
+/* Adds a line of the file and changes it. -EINVAL: malformed or not understood; -E2BIG: more than
+ * PATTERNS_MAX patterns. */
 int ignore_add(IgnoreRules *ignored, char *line) must_check;
 
-/* Whether a directory is left out with all that is in it, or all that is in it. False also where
- * that would take too long to tell. */
+/* Whether the rules exclude a directory with everything in it, or everything in it. False also if that
+ * takes too long to find out. */
 bool ignore_matches(const IgnoreRules *ignored, const char *path);

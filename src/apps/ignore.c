@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * What moby/patternmatcher makes of a .dockerignore. The traps are what it leaves to a regular
- * expression: "[^a]" matches a slash and "." no newline, "**" at the start of nothing but letters is
- * a suffix of any kind, and "|", "^", "{2}", "\d" and "[*]" are what they are in one. Nobody means
- * those: a file with one is not understood.
+ * Patterns mean what moby/patternmatcher makes of them. It turns some into regular expressions, with
+ * side effects: "[^a]" matches a slash and "." no newline, "**" before plain letters matches any
+ * suffix, and "|", "^", "{2}", "\d" and "[*]" mean what they mean in a regular expression. Nobody
+ * intends the latter: a file with such a pattern counts as not understood.
  */
 
 #include "ignore-internal.h"
@@ -34,7 +34,8 @@ static int add_element(IgnoreRules *ignored, Kind kind, uint32_t lo, uint32_t hi
         return 0;
 }
 
-/* Behind a backslash: before a letter or a digit it is no escape but a class or the like. */
+/* Reads the character after a backslash. Before a letter or a digit the backslash is no escape, but
+ * begins a class or the like. */
 static bool take_escaped(const char **at, uint32_t *ret) {
         if (**at == '\0' || (unsigned char)**at >= 0x80 || isalnum((unsigned char)**at))
                 return false;
@@ -76,7 +77,8 @@ static int take_class(IgnoreRules *ignored, const char **at) {
         return r;
 }
 
-/* As Pattern.compile() does. -EINVAL: it would not, or what comes out is none of ours. */
+/* Pattern.compile() of patternmatcher. -EINVAL: it would fail, or the result cannot be expressed in
+ * elements. */
 static int compile(IgnoreRules *ignored, const char *text) {
         enum { EXACT, PREFIX, SUFFIX, REGEXP } type = EXACT;
         size_t first = ignored->n_elements;
@@ -157,7 +159,7 @@ static char *trim_line(char *text) {
         return text;
 }
 
-/* A line, as ignorefile.ReadAll() gives it to patternmatcher.New(): cleaned by both. */
+/* ignorefile.ReadAll() and patternmatcher.New() both clean a line. */
 int ignore_add(IgnoreRules *ignored, char *line) {
         bool exception;
         int r;
@@ -208,36 +210,37 @@ void ignore_done(IgnoreRules *ignored) {
 }
 
 /*
- * What the walkers of fsutil and go-archive make of patterns. Every place in a pattern that a path
- * may have come to is kept at once, so that no text of a hostile hand costs more than its length
- * times the path's, and no look more than STEPS_MAX.
+ * Matching, as the walkers of fsutil and go-archive do it. All positions in a pattern that a path may
+ * have reached are kept at once, so that a hostile pattern costs at most its length times the path's,
+ * and a call at most STEPS_MAX steps.
  */
 
 #define STEPS_MAX 2000000
-#define RUNE_ANY UINT32_MAX /* any name at all: only what takes all of them takes it */
+#define RUNE_ANY \
+        UINT32_MAX /* stands for every name: only an element that matches all names matches it */
 
-/* Where in a pattern a path may have come to. */
-typedef struct Places {
+/* The positions in a pattern that a path may have reached. */
+typedef struct Positions {
         uint16_t v[PATTERN_BYTES_MAX + 1];
         uint8_t how[PATTERN_BYTES_MAX + 1];
         size_t n;
-} Places;
+} Positions;
 
 enum {
         NOT_HERE,
-        WITHIN, /* in the midst of DIRS: only a slash leads out */
+        WITHIN, /* within DIRS: only a slash leads out */
         HERE,
 };
 
-static void places_put(Places *places, size_t at, uint8_t how) {
-        if (places->how[at] == NOT_HERE)
-                places->v[places->n++] = (uint16_t)at;
-        places->how[at] = MAX(places->how[at], how);
+static void positions_put(Positions *positions, size_t at, uint8_t how) {
+        if (positions->how[at] == NOT_HERE)
+                positions->v[positions->n++] = (uint16_t)at;
+        positions->how[at] = MAX(positions->how[at], how);
 }
 
-static void places_enter(Places *places, const Element *elements, size_t n, size_t at) {
-        while (places->how[at] != HERE) {
-                places_put(places, at, HERE);
+static void positions_enter(Positions *positions, const Element *elements, size_t n, size_t at) {
+        while (positions->how[at] != HERE) {
+                positions_put(positions, at, HERE);
                 if (at == n || (elements[at].kind != STAR && elements[at].kind != DIRS &&
                                 elements[at].kind != ALL))
                         return;
@@ -245,10 +248,10 @@ static void places_enter(Places *places, const Element *elements, size_t n, size
         }
 }
 
-static void places_clear(Places *places) {
-        for (size_t i = 0; i < places->n; i++)
-                places->how[places->v[i]] = NOT_HERE;
-        places->n = 0;
+static void positions_clear(Positions *positions) {
+        for (size_t i = 0; i < positions->n; i++)
+                positions->how[positions->v[i]] = NOT_HERE;
+        positions->n = 0;
 }
 
 static bool class_takes(const Element *element, uint32_t rune) {
@@ -261,18 +264,18 @@ static bool class_takes(const Element *element, uint32_t rune) {
 
 typedef struct Component {
         size_t end;    /* in the runes */
-        bool excluded; /* by what a walk passes on from a directory to what is in it */
+        bool excluded; /* by MatchesUsingParentResults(), which gets the parent's result */
         bool matched;  /* by MatchesOrParentMatches() */
         size_t by;     /* the last pattern that excluded it */
 } Component;
 
-/* A directory's path, and one component more: any name in it. */
+/* The path of a directory, and one more component that stands for any name in it. */
 typedef struct Way {
         uint32_t *runes;
         Component *components;
         size_t n;        /* of the components */
         size_t inner;    /* of the slash before the last one */
-        size_t reopened; /* the last exception that may take something in it, counted from 1 */
+        size_t reopened; /* the last exception that may match a path in it, counted from 1 */
         size_t n_steps;
 } Way;
 
@@ -309,12 +312,12 @@ static int way_init(const char *path, Way *ret) {
         return 0;
 }
 
-/* One rune further. Returns what that costs. */
-static size_t places_step(const Element *elements, size_t n, uint32_t rune, const Places *from,
-                          Places *to) {
+/* Advances by one rune. Returns the number of steps. */
+static size_t positions_step(const Element *elements, size_t n, uint32_t rune,
+                             const Positions *from, Positions *to) {
         size_t n_steps = from->n;
 
-        places_clear(to);
+        positions_clear(to);
         for (size_t i = 0; i < from->n; i++) {
                 size_t at = from->v[i];
                 const Element *element = &elements[at];
@@ -324,30 +327,30 @@ static size_t places_step(const Element *elements, size_t n, uint32_t rune, cons
                 switch (element->kind) {
                 case LITERAL:
                         if (rune == element->lo)
-                                places_enter(to, elements, n, at + 1);
+                                positions_enter(to, elements, n, at + 1);
                         break;
                 case ONE:
                         if (rune != '/' && rune != RUNE_ANY)
-                                places_enter(to, elements, n, at + 1);
+                                positions_enter(to, elements, n, at + 1);
                         break;
                 case STAR:
                         if (rune != '/')
-                                places_enter(to, elements, n, at);
+                                positions_enter(to, elements, n, at);
                         break;
                 case ALL:
                         if (rune != '\n' || element->lo)
-                                places_enter(to, elements, n, at);
+                                positions_enter(to, elements, n, at);
                         break;
                 case DIRS:
                         if (rune == '/')
-                                places_enter(to, elements, n, at + 1);
+                                positions_enter(to, elements, n, at + 1);
                         if (rune != '\n' || element->lo)
-                                places_put(to, at, WITHIN);
+                                positions_put(to, at, WITHIN);
                         break;
                 case CLASS:
                 case CLASS_NOT:
                         if (class_takes(element, rune))
-                                places_enter(to, elements, n, at + 1 + element->lo);
+                                positions_enter(to, elements, n, at + 1 + element->lo);
                         n_steps += element->lo;
                         break;
                 case RANGE:
@@ -357,25 +360,26 @@ static size_t places_step(const Element *elements, size_t n, uint32_t rune, cons
         return n_steps + to->n;
 }
 
-/* MatchesUsingParentResults() looks at a pattern only where it would change something, and passes on
- * what it saw; MatchesOrParentMatches() looks at all. They differ, and what either takes is taken. */
+/* Applies a pattern to the path as MatchesUsingParentResults() does, which only evaluates patterns that
+ * would change the result, and as MatchesOrParentMatches() does, which evaluates all. The two differ:
+ * a path must be excluded by both. */
 static void apply_pattern(const IgnoreRules *ignored, size_t index, Way *way) {
         const Pattern *pattern = &ignored->patterns[index];
         const Element *elements = ignored->elements + pattern->first;
-        Places places[2] = { 0 }, *now = &places[0], *next = &places[1];
+        Positions positions[2] = { 0 }, *now = &positions[0], *next = &positions[1];
         bool passed_on = false, met = false;
         size_t at = 0;
 
-        places_enter(now, elements, pattern->n, 0);
+        positions_enter(now, elements, pattern->n, 0);
         for (size_t i = 0; i < way->n && way->n_steps <= STEPS_MAX; i++) {
                 Component *component = &way->components[i];
                 bool takes;
 
                 for (; at < component->end && now->n > 0; at++) {
-                        Places *last = now;
+                        Positions *last = now;
 
                         way->n_steps +=
-                                places_step(elements, pattern->n, way->runes[at], now, next);
+                                positions_step(elements, pattern->n, way->runes[at], now, next);
                         now = next;
                         next = last;
                         if (at == way->inner && pattern->exception && now->n > 0)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Out of the way by a rename. The parent is held by a descriptor, but the entry may be swapped up to
- * the very rename; rename(2) follows no link, so what is moved at worst is something else of that
- * name, out of that directory. What was moved is looked at in the trash, where nobody else can swap
- * it any more, and goes back where it came from unless it is what was found.
+ * The parent is held by a descriptor, but the entry may be replaced until the very rename. rename(2)
+ * follows no link, so at worst it moves another entry of that name out of that directory. The moved
+ * entry is examined in the trash, where other users cannot replace it any more, and is renamed back
+ * unless it is the cache that was found.
  */
 
 #include "apps/quarantine.h"
@@ -25,7 +25,7 @@ int cache_quarantine_check(const AppRoot *root, const char *path) {
                 return fd;
         if (faccessat(fd, ".", W_OK | X_OK, AT_EACCESS) < 0)
                 return -errno;
-        /* a directory that gets another parent is written to, as it has ".." in it */
+        /* the rename writes to the directory: its ".." changes */
         if (faccessat(fd, path_name(path), W_OK, AT_EACCESS | AT_SYMLINK_NOFOLLOW) < 0)
                 return -errno;
         return 0;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Depth-first on descriptors, one a level. Each entry is met once, as read: a directory is entered,
- * anything else unlinked by name, which follows nothing; whatever it is swapped for meanwhile loses
- * at most itself.
+ * Removes depth-first with one descriptor a level. Each entry that is read is handled once: a
+ * directory is entered, anything else is unlinked by its name, which follows no link. If a user
+ * replaces an entry meanwhile, at most the replacement is removed.
  *
- * There is no way back up by "..", which somebody may have moved. What lies too deep for a level, or
- * for the descriptors left, is renamed into the top of the tree that is being removed, and met there
- * in a further pass. So depth costs nothing but renames, and memory is bounded.
+ * The removal never goes up by "..", since the directory may have been moved. A directory that is too
+ * deep for the levels or descriptors is renamed into the top of the tree, and removed there in a
+ * further generation. So depth costs only renames, and memory is bounded.
  */
 
 #include "apps/remove.h"
@@ -23,15 +23,15 @@
 #include "base/random.h"
 
 #define LEVELS_MAX 64
-#define SWAPS_MAX 16   /* how often one name may be something else than a moment before */
-#define READINGS_MAX 4 /* of one directory that others keep writing to */
+#define SWAPS_MAX 16   /* how often an entry may be replaced by one of another type */
+#define READINGS_MAX 4 /* how often a directory is read that others keep writing to */
 
 typedef struct Level {
         DirReader reader;
         const char *name; /* in the level above; borrowed from its reader */
         uint64_t blocks;
         unsigned n_readings;
-        bool remains; /* something in it was reported */
+        bool remains; /* an entry of it was reported as remaining */
 } Level;
 
 typedef struct TreeRemoval {
@@ -41,10 +41,10 @@ typedef struct TreeRemoval {
         uint64_t dev;
         const RemovalHooks *hooks;
         RemovalFigures *figures;
-        /* Names of what was brought to the top: "RANDOM.PASS.N". A pass meets what the one before
-         * brought, so that nothing is met twice. */
+        /* Directories that were raised into the top are called "RANDOM.GENERATION.N". A generation
+         * removes the directories that the one before raised, so that none is handled twice. */
         char prefix[32];
-        unsigned pass;
+        unsigned generation;
         uint64_t n_raised;
 } TreeRemoval;
 
@@ -53,11 +53,11 @@ static void tree_removal_donep(TreeRemoval *removal) {
                 dir_done(&removal->levels[i].reader);
 }
 
-static Level *level_at_hand(TreeRemoval *removal) {
+static Level *current_level(TreeRemoval *removal) {
         return &removal->levels[removal->n_levels - 1];
 }
 
-/* The path of `name` in the level at hand. */
+/* The path of `name` in the current level. */
 static char *path_of(const TreeRemoval *removal, const char *name) {
         char *path, *to;
         size_t n = strlen(name) + 1;
@@ -75,7 +75,8 @@ static char *path_of(const TreeRemoval *removal, const char *name) {
         return path;
 }
 
-/* What the level at hand has under `name` stays. A file system that became read-only ends it all. */
+/* Reports an entry of the current level that stays. A file system that became read-only ends the
+ * removal. */
 static int report_remains(TreeRemoval *removal, const char *name, int error) {
         cleanup_free char *path = NULL;
 
@@ -84,30 +85,30 @@ static int report_remains(TreeRemoval *removal, const char *name, int error) {
         path = path_of(removal, name);
         if (!path)
                 return -ENOMEM;
-        level_at_hand(removal)->remains = true;
+        current_level(removal)->remains = true;
         removal->figures->n_remaining++;
         if (removal->hooks->remaining)
                 removal->hooks->remaining(removal->hooks->userdata, path, error);
         return 0;
 }
 
-/* Lets us, its owner, write to the level at hand. */
+/* Adds the owner's missing rights on the current level, if the daemon is the owner. */
 static bool permit_level(TreeRemoval *removal) {
-        int fd = level_at_hand(removal)->reader.fd;
+        int fd = current_level(removal)->reader.fd;
         struct stat st;
 
         return removal->n_levels > 1 && fstat(fd, &st) == 0 && st.st_uid == geteuid() &&
                (st.st_mode & 0700) != 0700 && fchmod(fd, (st.st_mode & 07777) | 0700) == 0;
 }
 
-/* Renames a directory of the level at hand into the top. */
+/* Renames a directory of the current level into the top. */
 static int raise_directory(TreeRemoval *removal, const char *name) {
-        int from_fd = level_at_hand(removal)->reader.fd, to_fd = removal->levels[1].reader.fd;
+        int from_fd = current_level(removal)->reader.fd, to_fd = removal->levels[1].reader.fd;
         char raised[80];
 
-        snprintf(raised, sizeof(raised), "%s%u.%" PRIu64, removal->prefix, removal->pass,
+        snprintf(raised, sizeof(raised), "%s%u.%" PRIu64, removal->prefix, removal->generation,
                  removal->n_raised);
-        /* It may only replace what is to be removed as well. */
+        /* If it replaces a directory, that one was to be removed, too. */
         if (renameat(from_fd, name, to_fd, raised) < 0)
                 return -errno;
         removal->n_raised++;
@@ -125,21 +126,21 @@ static int removal_push(TreeRemoval *removal, int fd, const char *name, const st
         return 0;
 }
 
-/* Goes down into a directory of the level at hand, or brings it to the top. */
+/* Enters a directory of the current level, or raises it into the top. */
 static int removal_enter(TreeRemoval *removal, const char *name) {
         struct stat st;
         int fd;
 
         if (removal->n_levels == LEVELS_MAX)
                 return raise_directory(removal, name);
-        fd = dir_open(level_at_hand(removal)->reader.fd, name, removal->dev, &st);
+        fd = dir_open(current_level(removal)->reader.fd, name, removal->dev, &st);
         if ((fd == -EMFILE || fd == -ENFILE) && removal->n_levels > 2)
                 return raise_directory(removal, name);
         return fd < 0 ? fd : removal_push(removal, fd, name, &st);
 }
 
 static int unlink_entry(TreeRemoval *removal, const char *name) {
-        int fd = level_at_hand(removal)->reader.fd, r;
+        int fd = current_level(removal)->reader.fd, r;
         struct statx stx;
 
         r = entry_stat(fd, name, &stx);
@@ -160,7 +161,7 @@ static int remove_entry(TreeRemoval *removal, const char *name, bool directory) 
         int r = 0;
 
         for (unsigned i = 0; i < SWAPS_MAX; i++) {
-                int fd = level_at_hand(removal)->reader.fd;
+                int fd = current_level(removal)->reader.fd;
 
                 r = directory ? removal_enter(removal, name) : unlink_entry(removal, name);
                 if (r == 0 || r == -ENOENT)
@@ -169,7 +170,8 @@ static int remove_entry(TreeRemoval *removal, const char *name, bool directory) 
                         directory = false;
                 else if (!directory && r == -EISDIR)
                         directory = true;
-                else if (r == -EACCES && n_permits++ < 2) { /* of the entry and of the level */
+                else if (r == -EACCES &&
+                         n_permits++ < 2) { /* first the entry's, then the level's */
                         if ((!directory || dir_permit(fd, name) < 0) && !permit_level(removal))
                                 break;
                 } else
@@ -178,41 +180,41 @@ static int remove_entry(TreeRemoval *removal, const char *name, bool directory) 
         return report_remains(removal, name, r);
 }
 
-/* Whether the pass at hand meets an entry of the top. */
-static bool met_in_pass(const TreeRemoval *removal, const char *name) {
+/* Whether the current generation handles an entry of the top. */
+static bool in_generation(const TreeRemoval *removal, const char *name) {
         size_t n = strlen(removal->prefix);
         bool raised = strncmp(name, removal->prefix, n) == 0;
 
-        if (removal->pass == 0)
+        if (removal->generation == 0)
                 return !raised;
-        return raised && strtoul(name + n, NULL, 10) + 1 == removal->pass;
+        return raised && strtoul(name + n, NULL, 10) + 1 == removal->generation;
 }
 
-static int begin_passes(TreeRemoval *removal) {
+static int begin_generations(TreeRemoval *removal) {
         int r;
 
-        removal->pass = 0;
+        removal->generation = 0;
         removal->n_raised = 0;
         r = random_hex(8, removal->prefix);
         return r < 0 ? r : (strcat(removal->prefix, "."), 0);
 }
 
-/* At the end of the top: 1 if there is another pass. */
-static int next_pass(TreeRemoval *removal) {
+/* At the end of the top: 1 if there is another generation. */
+static int next_generation(TreeRemoval *removal) {
         if (removal->n_raised == 0)
                 return 0;
         removal->n_raised = 0;
-        removal->pass++;
+        removal->generation++;
         return dir_seek(&removal->levels[1].reader, 0) < 0 ? -errno : 1;
 }
 
-/* Reads the level at hand again, since somebody wrote to it. */
+/* Reads the current level again, since another user wrote to it. */
 static int read_again(TreeRemoval *removal) {
-        Level *level = level_at_hand(removal);
+        Level *level = current_level(removal);
 
         level->n_readings++;
         if (removal->n_levels == 2) {
-                int r = begin_passes(removal);
+                int r = begin_generations(removal);
 
                 if (r < 0)
                         return r;
@@ -225,9 +227,9 @@ static void count_directory(TreeRemoval *removal, const Level *level) {
         removal->figures->bytes += level->blocks * 512;
 }
 
-/* Spares the reading that only says that a directory is at its end. */
+/* Removes the current level if it seems to be read to its end, which saves a getdents64(2). */
 static bool leave_early(TreeRemoval *removal) {
-        Level *level = level_at_hand(removal);
+        Level *level = current_level(removal);
 
         if (level->remains || !dir_seems_read(&level->reader) ||
             unlinkat(level[-1].reader.fd, level->name, AT_REMOVEDIR) < 0)
@@ -238,9 +240,9 @@ static bool leave_early(TreeRemoval *removal) {
         return true;
 }
 
-/* Removes the level at hand, which was read to its end, and goes up. */
+/* Removes the current level, which was read to its end, and goes up. */
 static int removal_leave(TreeRemoval *removal) {
-        Level *level = level_at_hand(removal), *above = level - 1;
+        Level *level = current_level(removal), *above = level - 1;
         bool permitted = false;
         int r;
 
@@ -258,7 +260,7 @@ static int removal_leave(TreeRemoval *removal) {
                         break;
                 permitted = true;
                 removal->n_levels--;
-                (void)permit_level(removal);
+                permit_level(removal);
                 removal->n_levels++;
         }
         dir_close(&level->reader);
@@ -267,16 +269,16 @@ static int removal_leave(TreeRemoval *removal) {
                 count_directory(removal, level);
                 return 0;
         }
-        if (r == -ENOENT) /* moved away by somebody, empty */
+        if (r == -ENOENT) /* another user moved it away, empty */
                 return 0;
         if (r == -ENOTDIR && removal->n_levels > 1)
                 return remove_entry(removal, level->name, false);
         return report_remains(removal, level->name, r);
 }
 
-/* Goes up from a level that can't be read. */
+/* Goes up from a level that cannot be read. */
 static int give_up(TreeRemoval *removal, int error) {
-        Level *level = level_at_hand(removal);
+        Level *level = current_level(removal);
 
         dir_close(&level->reader);
         removal->n_levels--;
@@ -290,9 +292,9 @@ static int remove_levels(TreeRemoval *removal) {
 
                 if (leave_early(removal))
                         continue;
-                r = dir_next(&level_at_hand(removal)->reader, &entry);
+                r = dir_next(&current_level(removal)->reader, &entry);
                 if (r == 1) {
-                        if (removal->n_levels == 2 && !met_in_pass(removal, entry->d_name))
+                        if (removal->n_levels == 2 && !in_generation(removal, entry->d_name))
                                 continue;
                         r = removal->hooks->step ? removal->hooks->step(removal->hooks->userdata,
                                                                         removal->figures)
@@ -300,7 +302,7 @@ static int remove_levels(TreeRemoval *removal) {
                         if (r == 0)
                                 r = remove_entry(removal, entry->d_name, entry->d_type == DT_DIR);
                 } else if (r == 0) {
-                        r = removal->n_levels == 2 ? next_pass(removal) : 0;
+                        r = removal->n_levels == 2 ? next_generation(removal) : 0;
                         if (r == 0)
                                 r = removal_leave(removal);
                 } else
@@ -349,7 +351,7 @@ int tree_remove(int parent_fd, const char *name, uint64_t dev, uint64_t ino,
         for (size_t i = 0; i < LEVELS_MAX; i++)
                 removal.levels[i].reader = (DirReader){ .fd = -EBADF, .by_inode = true };
         removal.levels[0].reader.fd = parent_fd;
-        r = begin_passes(&removal);
+        r = begin_generations(&removal);
         if (r == 0)
                 r = open_top(&removal, parent_fd, name, dev, ino);
         return r < 0 ? r : remove_levels(&removal);

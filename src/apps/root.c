@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The one absolute path of a job, walked by hand: a link in it is somebody's word on where to
- * remove files, so it must be root's word. What must never be a root is told by device and inode of
- * each directory on the way, since a path may call "/" anything.
+ * The absolute path of a root is walked component by component. A symlink in it decides where files
+ * are removed, so only root may have made it. Directories that must not be a root are recognised by
+ * device and inode on the way, since many paths may lead to one.
  */
 
 #include "apps/root.h"
@@ -19,10 +19,11 @@
 #include "apps/sysdirs.h"
 
 #define LINKS_MAX 40
-#define UID_PERSON_MIN 1000 /* accounts below may well live in the application they run */
+#define UID_PERSON_MIN \
+        1000 /* the home of an account below may well be the application that it runs */
 #define UID_NOBODY 65534
 
-/* Whether a link may be followed that was found in `dir_fd`. */
+/* Whether a link in `dir_fd` may be followed. */
 static bool link_trusted(int dir_fd, const struct stat *link) {
         struct stat dir;
 
@@ -30,7 +31,7 @@ static bool link_trusted(int dir_fd, const struct stat *link) {
                (dir.st_mode & 022) == 0;
 }
 
-/* Puts what a link says before the rest of the path. */
+/* Puts the target of a link before the rest of the path. */
 static int read_link(int fd, char **rest, const char *after) {
         char target[PATH_MAX];
         char *path;
@@ -121,7 +122,7 @@ int trusted_open(const char *path, void (*visit)(void *userdata, const struct st
         }
 }
 
-/* What was passed on the way. */
+/* What the directories of a path have shown so far. */
 typedef struct Way {
         bool in_tree;
         struct stat last;
@@ -137,7 +138,7 @@ static void on_root_directory(void *userdata, const struct stat *st) {
         way->last = *st;
 }
 
-/* Of root or a person, or where one would be. */
+/* Whether a directory is the home of root or a person, or lies where homes are made. */
 static bool is_home(int path_fd, const struct stat *st) {
         FILE *file = fopen("/etc/passwd", "re");
         struct passwd entry, *found;
@@ -163,16 +164,16 @@ static bool is_home(int path_fd, const struct stat *st) {
 
 static int check_system_directory(const char *path, int path_fd, const Way *way,
                                   Diag *reterr_diag) {
-        const char *place = NULL;
+        const char *dir = NULL;
 
-        if (sysdir_is(&way->last, SYSDIR_ITSELF, &place)) {
-                if (strcmp(path, place) != 0)
+        if (sysdir_is(&way->last, SYSDIR_ITSELF, &dir)) {
+                if (strcmp(path, dir) != 0)
                         return diag_set(reterr_diag, -EPERM, "%s is %s, a directory of the system",
-                                        path, place);
+                                        path, dir);
                 return diag_set(reterr_diag, -EPERM,
                                 "%s is %s; name the project's own directory below it", path,
-                                strcmp(place, "/root") == 0 ? "the home of root"
-                                                            : "a directory of the system");
+                                strcmp(dir, "/root") == 0 ? "the home of root"
+                                                          : "a directory of the system");
         }
         if (way->in_tree)
                 return diag_set(reterr_diag, -EPERM, "%s lies in a tree of the system", path);
@@ -185,7 +186,7 @@ static bool is_octal(const char *text) {
         return strspn(text, "01234567") >= 3;
 }
 
-/* Blanks and the like are \ooo in mountinfo. */
+/* Undoes \ooo, which mountinfo writes for blanks and the like. */
 static void unescape(char *text) {
         char *to = text;
 
@@ -200,7 +201,7 @@ static void unescape(char *text) {
         *to = '\0';
 }
 
-/* What is mounted by the id, as a path in its own file system, malloc'ed; NULL: that can't be said. */
+/* The root of a mount as a path in its file system, malloc'ed; NULL if it is not known. */
 static char *mount_source(uint64_t id) {
         FILE *file = fopen("/proc/self/mountinfo", "re");
         cleanup_free char *line = NULL;
@@ -232,18 +233,18 @@ static bool ends_with(const char *text, const char *end) {
 }
 
 /*
- * Where systemd hides homes from us, a root is bound to its place by a path that systemd follows links
- * in, as root, before we run: its owner may have put one there. What is mounted there has to be what
- * the path says.
+ * Where the unit hides homes, systemd binds a root to its path before the daemon starts, and follows
+ * links in that path as root: the owner may have put one there. So the mount must have the directory
+ * that the path names.
  */
 static int check_bind(const char *path, int path_fd, Diag *reterr_diag) {
         cleanup_close int parent_fd = -EBADF;
         cleanup_free char *source = NULL;
-        const char *place = NULL;
+        const char *dir = NULL;
         uint64_t mount = 0, above = 0;
         int r;
 
-        if (!getenv("INVOCATION_ID") || sysdir_hidden(path, &place) == HIDDEN_NOT)
+        if (!getenv("INVOCATION_ID") || sysdir_hidden(path, &dir) == HIDDEN_NOT)
                 return 0;
         parent_fd = openat(path_fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (parent_fd < 0)
@@ -256,7 +257,7 @@ static int check_bind(const char *path, int path_fd, Diag *reterr_diag) {
         source = mount_source(mount);
         if (!source)
                 return diag_set(reterr_diag, -ESTALE, "what is mounted on %s is not known", path);
-        if (strncmp(path, place, strlen(place)) != 0 || !ends_with(source, path + strlen(place)))
+        if (strncmp(path, dir, strlen(dir)) != 0 || !ends_with(source, path + strlen(dir)))
                 return diag_set(reterr_diag, -ESTALE,
                                 "%s is a mount of %s, which is something else", path, source);
         return 0;

@@ -12,7 +12,7 @@
 static const struct {
         const char *path;
         unsigned marks;
-} places[] = {
+} sysdirs[] = {
         { "/", SYSDIR_ITSELF | SYSDIR_OUTSIDE },
         { "/bin", SYSDIR_TREE | SYSDIR_CLOSED },
         { "/boot", SYSDIR_TREE | SYSDIR_CLOSED },
@@ -67,26 +67,26 @@ static const struct {
 };
 
 bool sysdir_is(const struct stat *st, unsigned marks, const char **ret_path) {
-        for (size_t i = 0; i < ELEMENTSOF(places); i++) {
-                struct stat place;
+        for (size_t i = 0; i < ELEMENTSOF(sysdirs); i++) {
+                struct stat dir;
 
-                if (!(places[i].marks & marks) || stat(places[i].path, &place) < 0 ||
-                    !same_inode(st, &place))
+                if (!(sysdirs[i].marks & marks) || stat(sysdirs[i].path, &dir) < 0 ||
+                    !same_inode(st, &dir))
                         continue;
                 if (ret_path)
-                        *ret_path = places[i].path;
+                        *ret_path = sysdirs[i].path;
                 return true;
         }
         return false;
 }
 
 bool sysdir_path_is(const char *path, unsigned marks) {
-        for (size_t i = 0; i < ELEMENTSOF(places); i++) {
+        for (size_t i = 0; i < ELEMENTSOF(sysdirs); i++) {
                 char real[PATH_MAX];
 
-                if (places[i].marks & marks &&
-                    (strcmp(path, places[i].path) == 0 ||
-                     (realpath(places[i].path, real) && strcmp(path, real) == 0)))
+                if (sysdirs[i].marks & marks &&
+                    (strcmp(path, sysdirs[i].path) == 0 ||
+                     (realpath(sysdirs[i].path, real) && strcmp(path, real) == 0)))
                         return true;
         }
         return false;
@@ -95,22 +95,21 @@ bool sysdir_path_is(const char *path, unsigned marks) {
 static const struct {
         const char *path;
         Hidden hidden;
-} hidden_places[] = {
+} hidden_dirs[] = {
         { "/home", HIDDEN_HOME }, { "/root", HIDDEN_HOME },   { "/run/user", HIDDEN_HOME },
         { "/tmp", HIDDEN_TMP },   { "/var/tmp", HIDDEN_TMP },
 };
 
-Hidden sysdir_hidden(const char *path, const char **ret_place) {
-        for (size_t i = 0; i < ELEMENTSOF(hidden_places); i++) {
-                const char *place = hidden_places[i].path;
+Hidden sysdir_hidden(const char *path, const char **ret_dir) {
+        for (size_t i = 0; i < ELEMENTSOF(hidden_dirs); i++) {
+                const char *dir = hidden_dirs[i].path;
                 char real[PATH_MAX];
 
-                if (!path_within(path, place) &&
-                    !(realpath(place, real) && path_within(path, real)))
+                if (!path_within(path, dir) && !(realpath(dir, real) && path_within(path, real)))
                         continue;
-                if (ret_place)
-                        *ret_place = place;
-                return hidden_places[i].hidden;
+                if (ret_dir)
+                        *ret_dir = dir;
+                return hidden_dirs[i].hidden;
         }
         return HIDDEN_NOT;
 }

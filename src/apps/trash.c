@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Where nothing is configured: as high above the root as its mount goes, since what is high above is
- * in nobody's build context. Whoever may move a directory could move a trash in it into one, so that
- * below what others may write nothing is trusted; "/" comes last, as the place for it is elsewhere.
+ * Without a configured trash the topmost directory on the root's mount is preferred, since no build
+ * context contains it. A user who may move a directory could move a trash in it into a build context,
+ * so no directory below one that others may write to is trusted. "/" comes last: it is no place for
+ * such a directory.
  */
 
 #include "apps/trash.h"
@@ -29,7 +30,7 @@ int trash_trusted(int fd, const char *path, uid_t uid, Diag *reterr_diag) {
         return 0;
 }
 
-/* Whether `fd` is the root or below it. */
+/* Whether `fd` is the root or lies below it: 1, 0, or -errno. */
 static int lies_in(int fd, const AppRoot *root) {
         cleanup_close int at_fd = openat(fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
@@ -74,7 +75,7 @@ int trash_check(int fd, const char *path, const AppRoot *root, Diag *reterr_diag
         return 0;
 }
 
-/* Roots and contexts of others: a trash in one of them would be found by a build, or be in the way. */
+/* Refuses a trash in a root or build context of another application. */
 static int check_outside(int fd, const char *path, const Strv *outside, Diag *reterr_diag) {
         for (size_t i = 0; outside && i < outside->n; i++) {
                 cleanup_close int other_fd = trusted_open(outside->v[i], NULL, NULL, NULL);
@@ -84,7 +85,7 @@ static int check_outside(int fd, const char *path, const Strv *outside, Diag *re
 
                 if (other_fd == -ENOMEM)
                         return other_fd;
-                if (other_fd < 0) /* what is not there holds nothing */
+                if (other_fd < 0) /* a directory that does not exist holds nothing */
                         continue;
                 if (fstat(other_fd, &st) < 0)
                         return -errno;
@@ -154,14 +155,14 @@ int trash_open(const char *path, const AppRoot *root, const Strv *outside, int *
         }
         r = open_made(parent_fd, path, root, outside, ret_fd, reterr_diag);
         if (r < 0 && made)
-                (void)unlinkat(parent_fd, name, AT_REMOVEDIR); /* in vain */
+                unlinkat(parent_fd, name, AT_REMOVEDIR);
         return r;
 }
 
 typedef struct Way {
         uid_t uid;
-        bool open;    /* others may move what is in the last one */
-        bool movable; /* others may move the last one, or what it is in */
+        bool open;    /* others may move entries of the last directory */
+        bool movable; /* others may move the last directory or one above it */
 } Way;
 
 static void on_trash_directory(void *userdata, const struct stat *st) {
