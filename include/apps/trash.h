@@ -22,7 +22,7 @@ int trash_open(const char *path, const AppRoot *root, const Strv *outside, int *
 
 /*
  * Opens a trash for a root that has none configured: `state_path` if that can be one; otherwise
- * TRASH_NAME in the topmost directory above the root that trash_place() allows, "/" last. -ENOTSUP:
+ * TRASH_NAME in the topmost directory above the root that trash_directory_check() allows, "/" last. -ENOTSUP:
  * there is no such directory, so a cache can only be removed in its place. A trash that was made and
  * then refused is removed again. `*ret_path` is malloc'ed.
  */
@@ -34,12 +34,12 @@ int trash_choose(const AppRoot *root, const char *state_path, const Strv *outsid
  * outside of it, belongs to root or `uid`, nobody else may write to it or move it, and it is no
  * project. Errors are those of trash_open().
  */
-int trash_place(const char *directory, const AppRoot *root, uid_t uid,
-                Diag *reterr_diag) must_check;
+int trash_directory_check(const char *directory, const AppRoot *root, uid_t uid,
+                          Diag *reterr_diag) must_check;
 /* The part of it about the mount: -EXDEV and -EINVAL as trash_open() says. `fd` may be O_PATH. */
-int trash_check(int fd, const char *path, const AppRoot *root, Diag *reterr_diag) must_check;
+int trash_mount_check(int fd, const char *path, const AppRoot *root, Diag *reterr_diag) must_check;
 /* The part of it about the owner and the mode: -EPERM. */
-int trash_trusted(int fd, const char *path, uid_t uid, Diag *reterr_diag) must_check;
+int trash_owner_check(int fd, const char *path, uid_t uid, Diag *reterr_diag) must_check;
 
 /*
  * Removes a directory that cache_quarantine() put into the trash, in this process or an earlier one.

@@ -131,7 +131,7 @@ static int resolve_outside(const Strv *outside, Strv *ret, Diag *reterr_diag) {
 /* Whether a directory may be granted for a trash in it: 0, or an error with the reason. */
 static int check_directory(const char *path, const PathState *root, const Strv *outside,
                            const ServiceUser *user, Diag *diag) {
-        int r = trash_place(path, &root->at, user->uid, diag);
+        int r = trash_directory_check(path, &root->at, user->uid, diag);
 
         if (r < 0)
                 return r;
@@ -207,9 +207,9 @@ static int choose_configured(SandboxGrants *grants, const PathState *root, const
         if (r < 0)
                 return r;
         if (parent.there)
-                r = trash_trusted(parent.at.fd, directory, user->uid, &why);
+                r = trash_owner_check(parent.at.fd, directory, user->uid, &why);
         if (r == 0)
-                r = trash_check(parent.at.fd, trash, &root->at, &why);
+                r = trash_mount_check(parent.at.fd, trash, &root->at, &why);
         if (r == -ENOMEM)
                 return r;
         if (r < 0 && r != -EXDEV)

@@ -20,7 +20,7 @@
 #include "base/path.h"
 #include "base/text.h"
 
-int trash_trusted(int fd, const char *path, uid_t uid, Diag *reterr_diag) {
+int trash_owner_check(int fd, const char *path, uid_t uid, Diag *reterr_diag) {
         struct stat st;
 
         if (fstat(fd, &st) < 0)
@@ -52,7 +52,7 @@ static int lies_in(int fd, const AppRoot *root) {
         }
 }
 
-int trash_check(int fd, const char *path, const AppRoot *root, Diag *reterr_diag) {
+int trash_mount_check(int fd, const char *path, const AppRoot *root, Diag *reterr_diag) {
         uint64_t mount = 0, root_mount = 0;
         struct stat st = { 0 };
         int r;
@@ -113,7 +113,7 @@ static int open_made(int parent_fd, const char *path, const AppRoot *root, const
                 return diag_set(reterr_diag, -EPERM, "users other than root may enter %s", path);
         r = check_outside(fd, path, outside, reterr_diag);
         if (r >= 0 && root)
-                r = trash_check(fd, path, root, reterr_diag);
+                r = trash_mount_check(fd, path, root, reterr_diag);
         if (r < 0)
                 return r;
         *ret_fd = TAKE_FD(fd);
@@ -138,14 +138,14 @@ int trash_open(const char *path, const AppRoot *root, const Strv *outside, int *
         parent_fd = trusted_open(parent, NULL, NULL, reterr_diag);
         if (parent_fd < 0)
                 return parent_fd;
-        r = trash_trusted(parent_fd, parent, geteuid(), reterr_diag);
+        r = trash_owner_check(parent_fd, parent, geteuid(), reterr_diag);
         if (r < 0)
                 return r;
 
         if (fstatat(parent_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT) {
                 r = check_outside(parent_fd, path, outside, reterr_diag);
                 if (r >= 0 && root)
-                        r = trash_check(parent_fd, path, root, reterr_diag);
+                        r = trash_mount_check(parent_fd, path, root, reterr_diag);
                 if (r < 0)
                         return r;
                 made = mkdirat(parent_fd, name, 0700) == 0;
@@ -173,7 +173,8 @@ static void on_trash_directory(void *userdata, const struct stat *st) {
         way->open = !ours || (st->st_mode & 022 && !(st->st_mode & S_ISVTX));
 }
 
-int trash_place(const char *directory, const AppRoot *root, uid_t uid, Diag *reterr_diag) {
+int trash_directory_check(const char *directory, const AppRoot *root, uid_t uid,
+                          Diag *reterr_diag) {
         cleanup(app_close) AppRoot place = APP_ROOT_NULL;
         Way way = { .uid = uid };
         const char *marker;
@@ -182,7 +183,7 @@ int trash_place(const char *directory, const AppRoot *root, uid_t uid, Diag *ret
         place.fd = trusted_open(directory, on_trash_directory, &way, reterr_diag);
         if (place.fd < 0)
                 return place.fd;
-        r = trash_check(place.fd, directory, root, reterr_diag);
+        r = trash_mount_check(place.fd, directory, root, reterr_diag);
         if (r < 0)
                 return r;
         if (way.movable)
@@ -192,7 +193,7 @@ int trash_place(const char *directory, const AppRoot *root, uid_t uid, Diag *ret
         if (marker)
                 return diag_set(reterr_diag, -EPERM, "%s is a project: it has %s", directory,
                                 marker);
-        return trash_trusted(place.fd, directory, uid, reterr_diag);
+        return trash_owner_check(place.fd, directory, uid, reterr_diag);
 }
 
 static int try_directory(const char *directory, const AppRoot *root, const Strv *outside,
@@ -202,7 +203,7 @@ static int try_directory(const char *directory, const AppRoot *root, const Strv 
 
         if (!path)
                 return -ENOMEM;
-        r = trash_place(*directory ? directory : "/", root, geteuid(), reterr_diag);
+        r = trash_directory_check(*directory ? directory : "/", root, geteuid(), reterr_diag);
         if (r == 0)
                 r = trash_open(path, root, outside, ret_fd, reterr_diag);
         if (r == 0)
