@@ -13,8 +13,15 @@
 
 #include "janitor/clear.h"
 
-int act_images(Docker *docker, const ClearPlan *plan, const Reporter *reporter, Receipt *receipt,
-               Diag *reterr_diag) must_check;
+/* The engine's events since the plan's inventory tell whether a name may have moved to another image. */
+typedef struct NameEvents {
+        TagEvents *tag_events;     /* borrowed, or NULL: events are not heard */
+        const char *docker_socket; /* borrowed */
+        uint64_t since_usec;       /* CLOCK_BOOTTIME before the inventory was read */
+} NameEvents;
+
+int act_images(Docker *docker, const ClearPlan *plan, const NameEvents *events,
+               const Reporter *reporter, Receipt *receipt, Diag *reterr_diag) must_check;
 
 int act_builder(Docker *docker, const ClearOptions *options, Receipt *receipt,
                 Diag *reterr_diag) must_check;

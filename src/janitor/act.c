@@ -4,8 +4,9 @@
  * The engine has no "delete if still": between the re-check and the call a name may move to
  * another image. For untagged images the trash tag closes that gap. For names it stays open for
  * the length of one slice of a list; what could slip in is a tag of the very same name, which a clear is
- * there to take away. One answer tells what all names of a slice are now: to inspect each image before its
- * removal would double the calls.
+ * there to take away. The engine's events tell that no name moved since the plan was made; where they
+ * can't, one list tells what all names of a slice are now. To inspect each image before its removal would
+ * double the calls, and on the containerd store even the list costs as much as a removal.
  */
 
 #include <stdio.h>
@@ -132,6 +133,7 @@ int act_take_untagged(Docker *docker, const char *id, const char *digest, int64_
 typedef struct Act {
         Docker *docker;
         const ClearPlan *plan;
+        const NameEvents *events;
         const Reporter *reporter;
         Receipt *receipt;
         int64_t since_sec;
@@ -238,6 +240,20 @@ static int look_up(Docker *docker, const Task *task, size_t begin, size_t n, Ima
         return docker_images_named(docker, names, n_names, ret, reterr_diag);
 }
 
+/* Whether what the plan knew of these names still holds: no image got a name since. A rollback tag that
+ * has to be there first is younger than the plan. */
+static bool none_moved(const Task *task, Docker *docker, size_t begin, size_t n) {
+        const NameEvents *events = task->act->events;
+
+        if (task->may != may_take)
+                return false;
+        for (size_t i = begin; i < begin + n; i++)
+                if (tag_of(task, i))
+                        return false;
+        return tag_events_none_now(events->tag_events, docker, events->docker_socket,
+                                   events->since_usec);
+}
+
 static int announce(const Act *act, const NamedImage *name) {
         cleanup_free char *message = NULL;
 
@@ -256,14 +272,16 @@ static int do_slice(Docker *docker, size_t slice, void *userdata, Diag *reterr_d
         Task *task = userdata;
         const size_t begin = slice * task->n_slice;
         const size_t n = MIN(task->names->n - begin, task->n_slice);
+        const bool as_planned = none_moved(task, docker, begin, n);
         cleanup(image_set_done) ImageSet now = { 0 };
-        int r;
+        int r = 0;
 
-        r = look_up(docker, task, begin, n, &now, reterr_diag);
+        if (!as_planned)
+                r = look_up(docker, task, begin, n, &now, reterr_diag);
         for (size_t i = begin; i < begin + n && r >= 0; i++) {
                 const NamedImage *name = &task->names->v[i];
 
-                if (!task->may(task, &now, i))
+                if (!as_planned && !task->may(task, &now, i))
                         continue; /* the next observation tells what it is now */
                 if (task->announced && announce(task->act, name) < 0)
                         return -ENOMEM;
@@ -493,11 +511,12 @@ static int prepare(Act *act) {
         return r;
 }
 
-int act_images(Docker *docker, const ClearPlan *plan, const Reporter *reporter, Receipt *receipt,
-               Diag *reterr_diag) {
+int act_images(Docker *docker, const ClearPlan *plan, const NameEvents *events,
+               const Reporter *reporter, Receipt *receipt, Diag *reterr_diag) {
         cleanup(act_done) Act act = {
                 .docker = docker,
                 .plan = plan,
+                .events = events,
                 .reporter = reporter,
                 .receipt = receipt,
                 .since_sec = now_realtime_sec() - 1,

@@ -146,9 +146,15 @@ static int observe(Clear *clear, Diag *reterr_diag) {
 }
 
 static int clear_images(Clear *clear, Diag *reterr_diag) {
+        const NameEvents events = {
+                .tag_events = clear->options->tag_events,
+                .docker_socket = clear->config->docker_socket,
+                .since_usec = clear->inventory.begin_usec,
+        };
+
         if (!clears_docker(clear) || clear_waits_for_build(clear))
                 return 0;
-        return act_images(clear->docker, &clear->plan, clear->reporter, clear->receipt,
+        return act_images(clear->docker, &clear->plan, &events, clear->reporter, clear->receipt,
                           reterr_diag);
 }
 

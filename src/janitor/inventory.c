@@ -492,6 +492,7 @@ int inventory_observe(Docker *docker, const Config *config, Observe what, const 
                 return r;
         ret->image_store = ret->engine.image_store;
         ret->observed_sec = now_realtime_sec();
+        ret->begin_usec = now_boottime_usec();
 
         r = observe_records(docker, what, ret, reterr_diag);
         if (r >= 0)

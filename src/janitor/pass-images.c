@@ -27,7 +27,7 @@
  * times as long as the look took. */
 #define BATCH_LOOKS 4
 #define BATCH_USEC_MIN USEC_PER_SEC
-#define BATCH_USEC_MAX (2 * USEC_PER_SEC)
+#define BATCH_USEC_MAX (4 * USEC_PER_SEC)
 /* How many names of one image may be taken after one look at them. */
 #define NAMES_MAX 16
 /* How many images go after one look at their names, and how many names that look asks for. */
@@ -45,8 +45,10 @@ typedef struct Batch {
 /* Images of a batch that go one after the other, on one connection. */
 typedef struct Slice {
         const Batch *batch;
-        ImageSet named;       /* what has their names now */
-        uint64_t listed_usec; /* CLOCK_BOOTTIME before that was read; 0: it was not */
+        uint64_t
+                since_usec; /* CLOCK_BOOTTIME since when no image got a name; 0: that is not known */
+        bool listed;        /* since a list of what has their names, not since the look */
+        ImageSet named;     /* that list */
 } Slice;
 
 static void slice_donep(Slice *slice) {
@@ -133,15 +135,15 @@ static bool is_untagged_since(const Slice *slice, size_t i) {
         const Image *image = &pass->look.inventory.images.v[i];
         const SeenImage *seen = slice->batch->seen[i];
 
-        if (slice->listed_usec == 0 || !seen)
+        if (slice->since_usec == 0 || !seen)
                 return false;
-        for (size_t j = 0; j < image->names.n; j++) {
+        for (size_t j = 0; j < image->names.n && slice->listed; j++) {
                 const Image *bearer = image_set_find_name(&slice->named, image->names.v[j]);
 
                 if (!bearer || strcmp(bearer->id, image->id) != 0)
                         return false;
         }
-        return tag_events_none(pass->tag_events, slice->listed_usec) &&
+        return tag_events_none(pass->tag_events, slice->since_usec) &&
                tag_events_none_of(pass->tag_events, image->id, seen->inspected_usec);
 }
 
@@ -283,8 +285,16 @@ static int remove_image(const Slice *slice, Docker *docker, size_t i, Diag *rete
         return MIN(r, 0);
 }
 
-/* Asks the engine what has the names of these images now, and for the events that were not heard yet.
- * Images with more names than there is room for are inspected. */
+static bool named_none_since(const Pass *pass, Docker *docker, uint64_t since_usec) {
+        return tag_events_none_now(pass->tag_events, docker, pass->config->docker_socket,
+                                   since_usec);
+}
+
+/*
+ * Finds out whether these images have their names still. The events since the look tell that where no
+ * image got a name. Otherwise the engine is asked what has these names now, and the events since then
+ * count; images with more names than there is room for are inspected.
+ */
 static int look_up(Slice *slice, Docker *docker, const size_t *images, size_t n,
                    Diag *reterr_diag) {
         const Pass *pass = slice->batch->pass;
@@ -296,6 +306,11 @@ static int look_up(Slice *slice, Docker *docker, const size_t *images, size_t n,
 
         if (!pass->tag_events)
                 return 0;
+        if (named_none_since(pass, docker, pass->look.inventory.begin_usec)) {
+                slice->since_usec = pass->look.inventory.begin_usec;
+                return 0;
+        }
+        slice->listed = true;
         for (size_t i = 0; i < n; i++) {
                 const Strv *own = &all->v[images[i]].names;
 
@@ -306,8 +321,8 @@ static int look_up(Slice *slice, Docker *docker, const size_t *images, size_t n,
                 r = docker_images_named(docker, names, n_names, &slice->named, reterr_diag);
         if (r < 0) /* of a name that can't be asked for: each image is inspected */
                 return r == -EINVAL || failure_is_of_object(r) ? 0 : r;
-        if (tag_events_sync(pass->tag_events, docker, pass->config->docker_socket))
-                slice->listed_usec = begin_usec;
+        if (named_none_since(pass, docker, begin_usec))
+                slice->since_usec = begin_usec;
         return 0;
 }
 

@@ -192,3 +192,9 @@ bool tag_events_none(TagEvents *events, uint64_t since_usec) {
         pthread_mutex_unlock(&events->mutex);
         return none;
 }
+
+bool tag_events_none_now(TagEvents *events, Docker *docker, const char *socket_path,
+                         uint64_t since_usec) {
+        return since_usec > 0 && tag_events_sync(events, docker, socket_path) &&
+               tag_events_none(events, since_usec);
+}

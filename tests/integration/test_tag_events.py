@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import threading
 import time
@@ -10,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import proxy as proxy_module
+import pytest
 from engine import Engine, UnixHTTP
-from helpers import Daemon, images, names, tag, wait_until
+from helpers import Daemon, images, names, on, tag, wait_until
 from policies import configure, polls, status
 from proxy import Exchange, Fault, Hook, Proxy, answer, plain
 
@@ -39,12 +41,12 @@ def inspected(proxy: Proxy) -> list[str]:
     return proxy.sent("GET", "^/images/sha256:[0-9a-f]*/json$")
 
 
-def build(engine: Engine, directory: Path, i: int) -> None:
+def build(engine: Engine, directory: Path, i: int, name: int | None = None, buildkit: str = "1") -> None:
     directory.mkdir(exist_ok=True)
     (directory / "Dockerfile").write_text(f"FROM scratch\nLABEL image={i}\nCOPY file /\n")
     (directory / "file").write_text(str(i))
-    engine.docker("build", "--quiet", "--tag", f"watchparty-{i}:latest", str(directory),
-                  env={"DOCKER_BUILDKIT": "1", "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"})
+    engine.docker("build", "--quiet", "--tag", f"watchparty-{i if name is None else name}:latest",
+                  str(directory), env={"DOCKER_BUILDKIT": buildkit, "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"})
 
 
 def catch_up(engine: Engine) -> Hook:
@@ -58,12 +60,12 @@ def catch_up(engine: Engine) -> Hook:
 
 
 @contextmanager
-def learned(engine: Engine, proxy: Proxy, directory: Path) -> Iterator[Daemon]:
+def learned(engine: Engine, proxy: Proxy, directory: Path, config: str = SHORT) -> Iterator[Daemon]:
     """A daemon that hears events and knows images."""
     before = proxy.before
     caught_up = catch_up(engine)
     proxy.before = lambda method, path: caught_up(method, path) or before(method, path)
-    with Daemon(proxy.socket, directory / "daemon", SHORT) as daemon:
+    with Daemon(proxy.socket, directory / "daemon", config) as daemon:
         wait_until(lambda: status(daemon).get("policy", {}).get("events"))
         for i in range(IMAGES):
             build(engine, directory / "build", i)
@@ -113,15 +115,17 @@ def test_after_a_gap_every_image_is_inspected(engine: Engine, proxy: Proxy, shor
 
 
 class Slice:
-    """A hook that acts once, when a pass asks what has the names of the images that it is about to remove."""
+    """A hook that acts once, right before a pass asks what became of the names that it is about to remove."""
 
     def __init__(self, act: Callable[[], object]):
-        self.act, self.done = act, threading.Event()
+        self.act, self.done, self.lock = act, threading.Event(), threading.Lock()
 
     def __call__(self, method: str, path: str) -> "bytes | Fault | None":
-        if method == "GET" and path.startswith("/images/json?") and "reference" in path and not self.done.is_set():
-            self.done.set()
-            self.act()
+        if path.startswith("/events") and "until=" in path:
+            with self.lock:  # several connections may ask at once
+                if not self.done.is_set():
+                    self.done.set()
+                    self.act()
         return None
 
 
@@ -145,6 +149,47 @@ def test_name_that_moved_to_another_image_stays(engine: Engine, proxy: Proxy, sh
         assert moment.done.wait(60)
         wait_until(lambda: "watchparty-3:latest is left for the next pass: it changed" in daemon.log)
         assert names(engine).get("watchparty-3:latest") == other
+
+
+@pytest.mark.parametrize("buildkit", ["0", "1"])
+def test_name_that_a_build_moved_stays(engine: Engine, proxy: Proxy, short_path: Path, buildkit: str) -> None:
+    def rebuild() -> None:
+        build(engine, short_path / "build", 4, name=3, buildkit=buildkit)
+
+    with aged(engine, proxy, short_path) as (daemon, before):
+        moment = Slice(rebuild)
+        also(proxy, moment)
+        enforce(daemon)
+        assert moment.done.wait(60)
+        wait_until(lambda: "watchparty-3:latest is left for the next pass: it changed" in daemon.log)
+        assert names(engine).get("watchparty-3:latest") not in (None, before["watchparty-3:latest"])
+
+
+@pytest.mark.parametrize("buildkit", ["0", "1"])
+def test_name_that_a_build_moves_under_a_clear(engine: Engine, proxy: Proxy, short_path: Path, buildkit: str) -> None:
+    """On a full disk, where no rollback tag makes the clear list the names anew."""
+    full = SHORT.replace("min_free=off\n", "min_free=99%\ntarget_free=99%\n", 1)
+    with learned(engine, proxy, short_path, full) as daemon:
+        before = names(engine)
+        time.sleep(1.5)
+        moment = Slice(lambda: build(engine, short_path / "build", 4, name=3, buildkit=buildkit))
+        also(proxy, moment)
+        listed = len(proxy.sent("GET", "^/images/json.*reference"))
+        done = daemon.ctl("clear", "--target", "images")
+        assert moment.done.is_set() and done.returncode in (0, 3), done.stdout + done.stderr
+        assert len(proxy.sent("GET", "^/images/json.*reference")) > listed
+        receipt = json.loads(daemon.ctl("history", "--json").stdout)
+        assert (before["watchparty-3:latest"] in json.dumps(receipt)) is False, receipt
+
+
+@on("20", "28")
+def test_nothing_is_listed_anew_while_nothing_is_tagged(engine: Engine, proxy: Proxy, short_path: Path) -> None:
+    with aged(engine, proxy, short_path) as (daemon, _):
+        before = len(proxy.sent("GET", "^/images/json.*reference"))
+        enforce(daemon)
+        wait_until(lambda: not names(engine))
+        polls(daemon, 1)
+        assert len(proxy.sent("GET", "^/images/json.*reference")) == before
 
 
 class Late:
