@@ -16,7 +16,7 @@
 typedef struct Line {
         JsonFormat json;
         ColorMode color;
-        unsigned owned; /* bits: options given that belong to some verbs */
+        uint32_t given;                           /* bits: the options on the line */
         const char *arguments[ARGUMENTS_MAX + 1]; /* the verb first */
         size_t n_arguments;                       /* ARGUMENTS_MAX + 1: too many */
         bool done;                                /* --help or --version was all that was asked */

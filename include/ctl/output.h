@@ -21,6 +21,11 @@ char *output_ahead(int64_t then_sec, char buffer[static SPAN_TEXT_MAX]);
 #define OUTPUT_TIME_MAX 32
 char *output_time(int64_t sec, char buffer[static OUTPUT_TIME_MAX]);
 
+/* A member that is a string; "?" if it is absent or no string. Borrowed. */
+static inline const char *output_text(const Json *object, const char *name) {
+        return json_get_string(object, name, "?");
+}
+
 /* A member that is an amount of bytes; 0 if it is absent or negative. */
 uint64_t output_amount(const Json *object, const char *name);
 /* "2.5GB" of it. Returns `buffer`. */

@@ -18,6 +18,7 @@
 #include "base/text.h"
 #include "ctl/client.h"
 #include "ctl/fail.h"
+#include "ctl/output.h"
 #include "model/target.h"
 #include "wire/frame.h"
 #include "wire/interface.h"
@@ -277,7 +278,7 @@ static const char *join(const Json *array, char *buffer, size_t size) {
 }
 
 static int fail_target(const Json *parameters) {
-        const char *target = json_get_string(parameters, "target", "?"), *nearest;
+        const char *target = output_text(parameters, "target"), *nearest;
         const Json *known = json_get(parameters, "known");
         cleanup_free const char **names = calloc(json_size(known) + 1, sizeof(*names));
         char list[512];
@@ -324,7 +325,7 @@ static int fail_engine(const Ctl *ctl, const Json *parameters, const char *reaso
 int client_fail_reply(const Ctl *ctl, const VarlinkReply *reply) {
         const Json *parameters = reply->parameters;
         const char *reason = json_get_string(parameters, "reason", "no reason given");
-        const char *parameter = json_get_string(parameters, "parameter", "?");
+        const char *parameter = output_text(parameters, "parameter");
         const char *error = reply->error;
 
         if (strcmp(error, ERROR_ENGINE_UNAVAILABLE) == 0)
@@ -339,8 +340,7 @@ int client_fail_reply(const Ctl *ctl, const VarlinkReply *reply) {
         if (strcmp(error, ERROR_UNKNOWN_RECEIPT) == 0)
                 return ctl_fail(CTL_FAILED, "%s; see wpcachectl history", reason);
         if (strcmp(error, ERROR_UNKNOWN_OBJECT) == 0)
-                return ctl_fail(CTL_FAILED, "'%s': %s", json_get_string(parameters, "object", "?"),
-                                reason);
+                return ctl_fail(CTL_FAILED, "'%s': %s", output_text(parameters, "object"), reason);
         if (strcmp(error, ERROR_BUSY) == 0)
                 return ctl_fail(CTL_BUSY, "busy: %s; see wpcachectl status", reason);
         if (strcmp(error, ERROR_CONFIG_INVALID) == 0)

@@ -15,9 +15,9 @@
 
 static int by_app_and_path(const void *a, const void *b) {
         const Json *x = *(const Json *const *)a, *y = *(const Json *const *)b;
-        int r = strcmp(json_get_string(x, "app", "?"), json_get_string(y, "app", "?"));
+        int r = strcmp(output_text(x, "app"), output_text(y, "app"));
 
-        return r ? r : strcmp(json_get_string(x, "path", "?"), json_get_string(y, "path", "?"));
+        return r ? r : strcmp(output_text(x, "path"), output_text(y, "path"));
 }
 
 static int print_caches(const Json *caches) {
@@ -34,9 +34,9 @@ static int print_caches(const Json *caches) {
         qsort(sorted, n, sizeof(*sorted), by_app_and_path);
         for (size_t i = 0; i < n; i++) {
                 sum += output_amount(sorted[i], "bytes");
-                printf("  remove    %s: %s (%s, %s)\n", json_get_string(sorted[i], "app", "?"),
-                       json_get_string(sorted[i], "path", "?"),
-                       output_bytes(sorted[i], "bytes", bytes), view_reach(sorted[i]));
+                printf("  remove    %s: %s (%s, %s)\n", output_text(sorted[i], "app"),
+                       output_text(sorted[i], "path"), output_bytes(sorted[i], "bytes", bytes),
+                       view_reach(sorted[i]));
         }
         if (n > 0)
                 printf("  %s %s, %s%s\n", n < CACHES_LISTED ? "in all   " : "the first",
@@ -55,8 +55,8 @@ static bool is_remaining(const Json *remaining, const char *object) {
 /* Those of which nothing goes, and why. */
 static void print_left_apps(const Ctl *ctl, const Json *apps, const Json *remaining) {
         json_foreach (app, apps) {
-                const char *name = json_get_string(app, "name", "?");
-                const char *root = json_get_string(app, "root", "?");
+                const char *name = output_text(app, "name");
+                const char *root = output_text(app, "root");
                 const char *remedy = json_get_string(app, "remedy", NULL);
 
                 if (!view_app_ok(app) && !is_remaining(remaining, name)) {
@@ -75,12 +75,11 @@ static void print_left_apps(const Ctl *ctl, const Json *apps, const Json *remain
 /* Names that go; `why` behind those whose image stays. */
 static void print_plan_names(const Json *names, const char *verb, const char *why) {
         json_foreach (name, names) {
-                const char *id = json_get_string(name, "imageId", "?");
+                const char *id = output_text(name, "imageId");
                 bool deleted = json_get_bool(name, "deleted", false);
 
-                printf("  %-9s %s (%.*s)%s\n", deleted ? "delete" : verb,
-                       json_get_string(name, "name", "?"), output_id_length(id), id,
-                       deleted ? " (cannot be rolled back)" : why);
+                printf("  %-9s %s (%.*s)%s\n", deleted ? "delete" : verb, output_text(name, "name"),
+                       output_id_length(id), id, deleted ? " (cannot be rolled back)" : why);
         }
 }
 
@@ -90,9 +89,9 @@ static void print_kept(const Json *plan) {
         char count[OUTPUT_COUNT_MAX];
 
         json_foreach (name, kept) {
-                const char *reason = json_get_string(name, "reason", "?");
+                const char *reason = output_text(name, "reason");
 
-                printf("  keep      %s (kept: %s)\n", json_get_string(name, "name", "?"),
+                printf("  keep      %s (kept: %s)\n", output_text(name, "name"),
                        strcmp(reason, "older") == 0  ? "serves no build"
                        : strcmp(reason, "base") == 0 ? "local base image"
                                                      : reason);
@@ -115,7 +114,7 @@ int view_clear_plan(const Ctl *ctl, const Json *plan) {
         print_plan_names(names, "untag", "");
         print_plan_names(json_get(plan, "replacedTags"), "untag", ", replaced");
         json_foreach (tag, json_get(plan, "rollbackTags"))
-                printf("  tag       %s, to roll back to\n", json_get_string(tag, "name", "?"));
+                printf("  tag       %s, to roll back to\n", output_text(tag, "name"));
         print_kept(plan);
         if (json_size(untagged) > 0) {
                 printf("  remove    %s: ",

@@ -24,7 +24,7 @@ static const struct {
 };
 
 const char *view_reach(const Json *cache) {
-        const char *reach = json_get_string(cache, "reach", "?");
+        const char *reach = output_text(cache, "reach");
 
         for (size_t i = 0; i < ELEMENTSOF(reaches); i++)
                 if (strcmp(reach, reaches[i].reach) == 0)
@@ -33,13 +33,13 @@ const char *view_reach(const Json *cache) {
 }
 
 bool view_app_ok(const Json *app) {
-        const char *state = json_get_string(app, "state", "?");
+        const char *state = output_text(app, "state");
 
         return strcmp(state, "ok") == 0 || strcmp(state, "unknown") == 0;
 }
 
 static const char *app_state(const Json *app) {
-        const char *state = json_get_string(app, "state", "?");
+        const char *state = output_text(app, "state");
 
         if (strcmp(state, "readOnly") == 0)
                 return "read-only";
@@ -47,7 +47,7 @@ static const char *app_state(const Json *app) {
 }
 
 void view_app_fault(const Json *app) {
-        const char *root = json_get_string(app, "root", "?");
+        const char *root = output_text(app, "root");
         const char *reason = json_get_string(app, "reason", NULL);
 
         /* one that names the root says it all */
@@ -59,7 +59,7 @@ void view_app_fault(const Json *app) {
 }
 
 static bool is_of(const Json *cache, const char *app) {
-        return strcmp(json_get_string(cache, "app", "?"), app) == 0;
+        return strcmp(output_text(cache, "app"), app) == 0;
 }
 
 /* Of each application so many are told. */
@@ -74,7 +74,7 @@ static void print_paths(const Json *caches, const char *app, bool measured) {
                         continue;
                 if (measured)
                         printf("    %8s", output_bytes(cache, "bytes", bytes));
-                printf("%s%s, %s\n", measured ? "  " : "    ", json_get_string(cache, "path", "?"),
+                printf("%s%s, %s\n", measured ? "  " : "    ", output_text(cache, "path"),
                        view_reach(cache));
         }
         if (n > CACHES_SHOWN)
@@ -110,7 +110,7 @@ static void print_app_caches(const Json *caches, const char *app, bool ended) {
 
 void view_caches(const Json *receipt) {
         const Json *caches = json_get(receipt, "caches");
-        const char *target = json_get_string(receipt, "target", "?");
+        const char *target = output_text(receipt, "target");
         const char *outcome = json_get_string(receipt, "outcome", "");
         const size_t n = json_size(caches);
         int64_t n_all = 0;
@@ -127,7 +127,7 @@ void view_caches(const Json *receipt) {
                  json_size(json_get(receipt, "remaining")) == 0)
                 printf("%s: nothing to remove\n", target);
         json_foreach (cache, caches) {
-                const char *app = json_get_string(cache, "app", "?");
+                const char *app = output_text(cache, "app");
                 const Json *first = json_first(caches);
 
                 while (!is_of(first, app))
@@ -142,8 +142,8 @@ void view_remaining(const Terminal *terminal, const Json *remaining) {
                 const char *remedy = json_get_string(left, "remedy", NULL);
 
                 printf("%sREMAINING:%s %s %s: %s\n", terminal_style(terminal, STYLE_WARN),
-                       terminal_style(terminal, STYLE_PLAIN), json_get_string(left, "kind", "?"),
-                       json_get_string(left, "object", "?"), json_get_string(left, "reason", "?"));
+                       terminal_style(terminal, STYLE_PLAIN), output_text(left, "kind"),
+                       output_text(left, "object"), output_text(left, "reason"));
                 if (remedy)
                         printf("           end it: %s\n", remedy);
         }
@@ -152,9 +152,8 @@ void view_remaining(const Terminal *terminal, const Json *remaining) {
 void view_not_reached(const Json *volumes) {
         json_foreach (volume, volumes)
                 printf("NOT REACHED: volume %s (container %s, %s): no clear touches volumes\n",
-                       json_get_string(volume, "volume", "?"),
-                       json_get_string(volume, "container", "?"),
-                       json_get_string(volume, "destination", "?"));
+                       output_text(volume, "volume"), output_text(volume, "container"),
+                       output_text(volume, "destination"));
 }
 
 static void print_reclaimed(const Json *receipt, bool settled) {

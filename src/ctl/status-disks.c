@@ -27,7 +27,7 @@ static void print_inodes(const Ctl *ctl, const Json *disk) {
         output_label("Inodes");
         terminal_bar(&ctl->terminal, disk_style(disk, percent), percent);
         printf(" %" PRIu64 "%% used, %" PRIu64 " of %" PRIu64 " free at %s\n", percent, left, total,
-               json_get_string(disk, "path", "?"));
+               output_text(disk, "path"));
 }
 
 /* One unit is as exact as that can be. */
@@ -60,7 +60,7 @@ static void print_disk(const Ctl *ctl, const Json *disk) {
         output_label("Disk");
         terminal_bar(&ctl->terminal, disk_style(disk, percent), percent);
         printf(" %" PRIu64 "%% used, %s of %s free at %s", percent, bytes_format(left, free_text),
-               bytes_format(total, total_text), json_get_string(disk, "path", "?"));
+               bytes_format(total, total_text), output_text(disk, "path"));
         if (json_get_bool(disk, "pressure", false))
                 printf(", %sunder pressure%s", terminal_style(&ctl->terminal, STYLE_BAD),
                        terminal_style(&ctl->terminal, STYLE_PLAIN));

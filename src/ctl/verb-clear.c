@@ -131,7 +131,7 @@ static void print_receipt(Clear *clear, const Json *receipt, bool good) {
                 output_list(names, "name", NAMES_SHOWN);
                 putchar('\n');
         }
-        printf("Receipt: %s%s\n", json_get_string(receipt, "id", "?"),
+        printf("Receipt: %s%s\n", output_text(receipt, "id"),
                json_size(json_get(receipt, "rollbackTags")) > 0
                        ? " (wpcachectl rollback puts names back)"
                        : "");
@@ -164,7 +164,7 @@ static int fail_remaining(const Ctl *ctl, const Json *remaining) {
                 snprintf(text, sizeof(text), "wpcached does not say what is left");
         else
                 snprintf(text, sizeof(text), "%zu%s left: %s %s%s", n_sources ? n_sources : n, what,
-                         json_get_string(first, "kind", "?"), json_get_string(first, "object", "?"),
+                         output_text(first, "kind"), output_text(first, "object"),
                          n > 1 ? ", …" : "");
         fflush(stdout);
         fprintf(stderr, "%s: %s\n",
@@ -260,7 +260,7 @@ static int fail_error(const Clear *clear, const VarlinkReply *reply) {
         } else if (!ctl->quiet) {
                 view_caches(receipt);
                 view_remaining(&ctl->terminal, json_get(receipt, "remaining"));
-                printf("Receipt: %s\n", json_get_string(receipt, "id", "?"));
+                printf("Receipt: %s\n", output_text(receipt, "id"));
         }
         return client_fail_reply(ctl, reply);
 }

@@ -54,14 +54,14 @@ static Row make_row(const Json *run) {
         Row row = { 0 };
 
         set_cell(&row, COLUMN_TIME, output_time(json_get_int(run, "startedAt", 0), time));
-        set_cell(&row, COLUMN_KIND, json_get_string(run, "kind", "?"));
+        set_cell(&row, COLUMN_KIND, output_text(run, "kind"));
         set_cell(&row, COLUMN_TARGET, json_get_string(run, "target", "-"));
-        set_cell(&row, COLUMN_OUTCOME, json_get_string(run, "outcome", "?"));
+        set_cell(&row, COLUMN_OUTCOME, output_text(run, "outcome"));
         snprintf(row.cells[COLUMN_REMOVED], sizeof(row.cells[COLUMN_REMOVED]), "%" PRIi64,
                  json_get_int(run, "removed", 0));
         set_cell(&row, COLUMN_FREED, output_bytes(run, "diskFreedBytes", bytes));
         set_cell(&row, COLUMN_WHO, who && *who ? who : "-");
-        set_cell(&row, COLUMN_RUN, json_get_string(run, "id", "?"));
+        set_cell(&row, COLUMN_RUN, output_text(run, "id"));
         return row;
 }
 
@@ -236,7 +236,7 @@ static void print_verdicts(const Ctl *ctl, Style style, const char *heading, con
                        terminal_style(&ctl->terminal, STYLE_PLAIN));
         json_foreach (verdict, verdicts)
                 printf("  %8s  %s\n", output_bytes(verdict, "bytes", bytes),
-                       json_get_string(verdict, "sentence", "?"));
+                       output_text(verdict, "sentence"));
 }
 
 /* "Clear of all by root (pid 42), 2026-11-20 14:39, took 3s: fresh" */
@@ -249,7 +249,7 @@ static void print_head(const Json *run, const char *what) {
         if (finished >= started)
                 printf(", took %s",
                        span_format((uint64_t)(finished - started) * USEC_PER_SEC, span));
-        printf(": %s\n", json_get_string(run, "outcome", "?"));
+        printf(": %s\n", output_text(run, "outcome"));
         if (json_get_string(run, "error", NULL))
                 printf("ERROR: %s\n", json_get_string(run, "error", ""));
 }
@@ -275,10 +275,9 @@ static void print_names(const char *heading, const Json *names) {
         if (json_size(names) > 0)
                 printf("%s\n", heading);
         json_foreach (name, names) {
-                const char *id = json_get_string(name, "imageId", "?");
+                const char *id = output_text(name, "imageId");
 
-                printf("  %s -> %.*s\n", json_get_string(name, "name", "?"), output_id_length(id),
-                       id);
+                printf("  %s -> %.*s\n", output_text(name, "name"), output_id_length(id), id);
         }
 }
 
@@ -286,7 +285,7 @@ static void print_clear_run(const Ctl *ctl, const Json *receipt) {
         const Json *who = json_get(receipt, "who");
         char what[256], name[OUTPUT_WHO_MAX], bytes[BYTES_TEXT_MAX];
 
-        snprintf(what, sizeof(what), "Clear of %s by %s", json_get_string(receipt, "target", "?"),
+        snprintf(what, sizeof(what), "Clear of %s by %s", output_text(receipt, "target"),
                  output_who(who, name));
         print_head(receipt, what);
         if (json_get_string(who, "command", NULL))
@@ -295,7 +294,7 @@ static void print_clear_run(const Ctl *ctl, const Json *receipt) {
         print_names("Rollback tags made:", json_get(receipt, "rollbackTags"));
         print_names("Rollback tags replaced:", json_get(receipt, "replacedTags"));
         json_foreach (removed, json_get(receipt, "removed")) {
-                const char *step = json_get_string(removed, "step", "?");
+                const char *step = output_text(removed, "step");
 
                 if (json_get_int(removed, "objects", 0) <= 0)
                         continue;

@@ -179,7 +179,7 @@ static void print_waiting(const Json *status) {
         if (job)
                 ctl_fail(0, "waiting for a %s%s%s in progress: %s", output_job_kind(job),
                          target ? " of " : "", target ? target : "",
-                         json_get_string(job, "message", json_get_string(job, "step", "?")));
+                         json_get_string(job, "message", output_text(job, "step")));
         else
                 ctl_fail(0, "waiting for %s that came before",
                          output_count(json_get_int(status, "queued", 0), "job", count));

@@ -59,7 +59,7 @@ static bool is_empty(const Json *plan) {
 
 static void print_when(const Ctl *ctl, const Json *plan) {
         const Json *policy = json_get(plan, "policy");
-        const char *next = json_get_string(policy, "next", "?");
+        const char *next = output_text(policy, "next");
         const char *unreadable = json_get_string(policy, "unreadable", NULL);
         char hold[OUTPUT_HOLD_MAX];
 
@@ -86,8 +86,8 @@ static void print_disks(const Ctl *ctl, const Json *disks) {
                 printf("%sDisk under pressure:%s %s, %s of %s and %" PRIi64 " of %" PRIi64
                        " inodes free",
                        terminal_style(&ctl->terminal, STYLE_BAD),
-                       terminal_style(&ctl->terminal, STYLE_PLAIN),
-                       json_get_string(disk, "path", "?"), output_bytes(disk, "freeBytes", left),
+                       terminal_style(&ctl->terminal, STYLE_PLAIN), output_text(disk, "path"),
+                       output_bytes(disk, "freeBytes", left),
                        output_bytes(disk, "totalBytes", total), json_get_int(disk, "freeInodes", 0),
                        json_get_int(disk, "totalInodes", 0));
                 if (json_get(disk, "minFreeBytes"))
@@ -128,7 +128,7 @@ static void print_builder(const Json *builder) {
                 if (shown++ == NAMES_SHOWN)
                         break;
                 printf("    %8s  %s\n", output_bytes(record, "bytes", bytes),
-                       json_get_string(record, "object", "?"));
+                       output_text(record, "object"));
         }
 }
 
@@ -151,7 +151,7 @@ static void print_sentence(const Json *image) {
         char bytes[BYTES_TEXT_MAX];
 
         printf("    %8s  %s\n", output_bytes(image, "bytes", bytes),
-               json_get_string(image, "sentence", "?"));
+               output_text(image, "sentence"));
 }
 
 static void print_goes(const Json *images) {
@@ -170,7 +170,7 @@ static void print_group(const Json *images, size_t group) {
         size_t n = 0;
 
         json_foreach (image, images) {
-                const char *object = json_get_string(image, "object", "?");
+                const char *object = output_text(image, "object");
 
                 if (json_get_bool(image, "remove", false) || group_of(image) != group)
                         continue;

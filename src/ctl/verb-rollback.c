@@ -38,24 +38,23 @@ int verb_rollback(const Ctl *ctl) {
                         return r;
         } else if (!ctl->quiet) {
                 json_foreach (name, restored) {
-                        const char *id = json_get_string(name, "imageId", "?");
+                        const char *id = output_text(name, "imageId");
 
-                        printf("restored  %s -> %.*s\n", json_get_string(name, "name", "?"),
+                        printf("restored  %s -> %.*s\n", output_text(name, "name"),
                                output_id_length(id), id);
                 }
                 json_foreach (name, skipped)
                         printf("%sskipped%s   %s: %s\n", terminal_style(&ctl->terminal, STYLE_WARN),
                                terminal_style(&ctl->terminal, STYLE_PLAIN),
-                               json_get_string(name, "name", "?"),
-                               json_get_string(name, "reason", "?"));
+                               output_text(name, "name"), output_text(name, "reason"));
                 output_omitted(reply.parameters);
                 if (json_size(restored) == 0 && json_size(skipped) == 0)
                         printf("nothing to put back: receipt %s took no names away\n",
-                               json_get_string(reply.parameters, "receipt", "?"));
+                               output_text(reply.parameters, "receipt"));
         }
         if (n_failed > 0)
                 return ctl_fail(CTL_FAILED, "%zu of %zu names of receipt %s not put back", n_failed,
                                 n_failed + json_size(restored),
-                                json_get_string(reply.parameters, "receipt", "?"));
+                                output_text(reply.parameters, "receipt"));
         return CTL_DONE;
 }

@@ -19,7 +19,7 @@ static void print_alarms(const Ctl *ctl, const Json *alarms) {
                 const char *remedy = json_get_string(alarm, "remedy", NULL);
 
                 printf("%sALARM: %s%s (since %s)\n", terminal_style(&ctl->terminal, STYLE_BAD),
-                       json_get_string(alarm, "message", json_get_string(alarm, "kind", "?")),
+                       json_get_string(alarm, "message", output_text(alarm, "kind")),
                        terminal_style(&ctl->terminal, STYLE_PLAIN),
                        output_age(json_get_int(alarm, "since", 0), since));
                 if (remedy)
@@ -29,7 +29,7 @@ static void print_alarms(const Ctl *ctl, const Json *alarms) {
 
 static void print_health(const Ctl *ctl, const Json *status) {
         const char *state = json_get_string(json_get(status, "engine"), "state", "unknown");
-        const char *version = json_get_string(status, "version", "?"), *health;
+        const char *version = output_text(status, "version"), *health;
         int64_t n_alarms = (int64_t)json_size(json_get(status, "alarms"));
         char since[SPAN_TEXT_MAX], count[OUTPUT_COUNT_MAX], apps[OUTPUT_COUNT_MAX + 32];
         int64_t n_apps_failed = 0;
@@ -74,7 +74,7 @@ static void print_engine(const Ctl *ctl, const Json *engine) {
         const char *version = json_get_string(engine, "version", NULL);
         const char *api = json_get_string(engine, "apiVersion", NULL);
         const char *store = json_get_string(engine, "imageStore", NULL);
-        const char *socket = json_get_string(engine, "socket", "?");
+        const char *socket = output_text(engine, "socket");
 
         output_label("Engine");
         if (strcmp(state, "ok") != 0)
@@ -138,7 +138,7 @@ static void print_app_figures(const Json *app) {
         int64_t searched_sec = json_get_int(app, "searchedAt", -1);
         int64_t n_caches = json_get_int(app, "caches", -1);
         char count[OUTPUT_COUNT_MAX], bytes[BYTES_TEXT_MAX], since[SPAN_TEXT_MAX];
-        const char *state = json_get_string(app, "state", "?");
+        const char *state = output_text(app, "state");
 
         if (n_caches >= 0)
                 printf(", %s", output_count(n_caches, "cache", count));
@@ -165,9 +165,9 @@ static void print_apps(const Ctl *ctl, const Json *apps) {
                 const char *remedy = json_get_string(app, "remedy", NULL);
 
                 output_label("App");
-                printf("%s", json_get_string(app, "name", "?"));
+                printf("%s", output_text(app, "name"));
                 if (view_app_ok(app)) {
-                        printf(" at %s", json_get_string(app, "root", "?"));
+                        printf(" at %s", output_text(app, "root"));
                 } else {
                         printf(": %s", terminal_style(&ctl->terminal, STYLE_WARN));
                         view_app_fault(app);
@@ -193,14 +193,13 @@ static void print_volumes(const Json *volumes) {
         printf("what lies in volumes: ");
         json_foreach (volume, volumes)
                 printf("%s%s (container %s, %s)", volume == json_first(volumes) ? "" : ", ",
-                       json_get_string(volume, "volume", "?"),
-                       json_get_string(volume, "container", "?"),
-                       json_get_string(volume, "destination", "?"));
+                       output_text(volume, "volume"), output_text(volume, "container"),
+                       output_text(volume, "destination"));
         putchar('\n');
 }
 
 static void print_last_run(const Ctl *ctl, const Json *run) {
-        const char *outcome = json_get_string(run, "outcome", "?");
+        const char *outcome = output_text(run, "outcome");
         char since[SPAN_TEXT_MAX], bytes[BYTES_TEXT_MAX];
         int64_t n_left = json_get_int(run, "remaining", 0);
 
@@ -217,7 +216,7 @@ static void print_last_run(const Ctl *ctl, const Json *run) {
         if (n_left > 0)
                 printf("%" PRIi64 " left, ", n_left);
         printf("%s freed (run %s)\n", output_bytes(run, "diskFreedBytes", bytes),
-               json_get_string(run, "id", "?"));
+               output_text(run, "id"));
 }
 
 static void print_policy(const Ctl *ctl, const Json *policy) {
@@ -231,13 +230,13 @@ static void print_policy(const Ctl *ctl, const Json *policy) {
                 printf("%sheld%s: %s\n", terminal_style(&ctl->terminal, STYLE_WARN),
                        terminal_style(&ctl->terminal, STYLE_PLAIN), hold);
         else
-                printf("%s\n", json_get_string(policy, "mode", "?"));
+                printf("%s\n", output_text(policy, "mode"));
         output_label("Next");
-        printf("%s\n", json_get_string(policy, "next", "?"));
+        printf("%s\n", output_text(policy, "next"));
         if (json_get_string(policy, "unreadable", NULL)) {
                 output_label("Kept");
                 printf("all images: the engine lists an object that can't be read, %s\n",
-                       json_get_string(policy, "unreadable", "?"));
+                       output_text(policy, "unreadable"));
         }
         print_last_run(ctl, json_get(policy, "lastRun"));
 }
@@ -248,8 +247,7 @@ static void print_inhibitors(const Json *inhibitors) {
         json_foreach (inhibitor, inhibitors) {
                 output_label("Inhibitor");
                 printf("'%s' of %s, taken %s, ends %s at the latest\n",
-                       json_get_string(inhibitor, "why", "?"),
-                       output_who(json_get(inhibitor, "who"), who),
+                       output_text(inhibitor, "why"), output_who(json_get(inhibitor, "who"), who),
                        output_age(json_get_int(inhibitor, "since", 0), since),
                        output_ahead(json_get_int(inhibitor, "until", 0), until));
         }
@@ -276,7 +274,7 @@ static void print_job(const Json *job, int64_t n_queued) {
         if (job)
                 printf("%s%s%s: %s, started %s%s", output_job_kind(job), target ? " " : "",
                        target ? target : "",
-                       json_get_string(job, "message", json_get_string(job, "step", "?")),
+                       json_get_string(job, "message", output_text(job, "step")),
                        output_age(json_get_int(job, "startedAt", 0), since),
                        n_queued > 0 ? "; " : "");
         if (n_queued > 0)
@@ -285,7 +283,7 @@ static void print_job(const Json *job, int64_t n_queued) {
 }
 
 static void print_last_clear(const Ctl *ctl, const Json *last) {
-        const char *outcome = json_get_string(last, "outcome", "?");
+        const char *outcome = output_text(last, "outcome");
         bool good = strcmp(outcome, "fresh") == 0 || strcmp(outcome, "cleared") == 0;
         int64_t finished = json_get_int(last, "finishedAt", -1);
         int64_t n_remaining = json_get_int(last, "remaining", 0);
@@ -296,14 +294,14 @@ static void print_last_clear(const Ctl *ctl, const Json *last) {
                 printf("none\n");
                 return;
         }
-        printf("%s, %s%s%s", json_get_string(last, "target", "?"),
+        printf("%s, %s%s%s", output_text(last, "target"),
                terminal_style(&ctl->terminal, good ? STYLE_GOOD : STYLE_WARN), outcome,
                terminal_style(&ctl->terminal, STYLE_PLAIN));
         if (finished >= 0)
                 printf(", %s", output_age(finished, since));
         if (n_remaining > 0)
                 printf(", %" PRIi64 " left", n_remaining);
-        printf(" (receipt %s)\n", json_get_string(last, "id", "?"));
+        printf(" (receipt %s)\n", output_text(last, "id"));
 }
 
 static void print_config(const Ctl *ctl, const Json *config) {
@@ -333,8 +331,8 @@ static void print_store(const Ctl *ctl, const Json *store) {
         output_label("Store");
         printf("%s%s%s: %s%s%s", terminal_style(&ctl->terminal, STYLE_BAD),
                strcmp(state, "memory") == 0 ? "in memory alone" : "nothing can be stored",
-               terminal_style(&ctl->terminal, STYLE_PLAIN),
-               json_get_string(store, "directory", "?"), reason ? ": " : "", reason ? reason : "");
+               terminal_style(&ctl->terminal, STYLE_PLAIN), output_text(store, "directory"),
+               reason ? ": " : "", reason ? reason : "");
         if (n_unwritten > 0)
                 printf("; %s not stored yet", output_count(n_unwritten, "run", count));
         putchar('\n');
@@ -379,6 +377,6 @@ int verb_status(const Ctl *ctl) {
                 print_status(ctl, status);
         else if (alarm)
                 ctl_fail(CTL_ALARM, "alarm: %s",
-                         json_get_string(alarm, "message", json_get_string(alarm, "kind", "?")));
+                         json_get_string(alarm, "message", output_text(alarm, "kind")));
         return r == CTL_DONE && alarm ? CTL_ALARM : r;
 }

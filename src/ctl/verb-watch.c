@@ -29,23 +29,23 @@ static void describe_status(const Json *status) {
                        output_bytes(builder, "bytes", bytes));
         if (job)
                 printf(", %s: %s", output_job_kind(job),
-                       json_get_string(job, "message", json_get_string(job, "step", "?")));
+                       json_get_string(job, "message", output_text(job, "step")));
 }
 
 static void describe_run(const Json *run) {
         char count[OUTPUT_COUNT_MAX], records[OUTPUT_COUNT_MAX], disk[BYTES_TEXT_MAX];
 
         printf("%s, %s and %s removed, %zu left, %s reclaimed (run %s)",
-               json_get_string(run, "outcome", "?"),
+               output_text(run, "outcome"),
                output_count((int64_t)json_size(json_get(run, "removed")), "image", count),
                output_count(json_get_int(run, "records", 0), "build cache record", records),
                json_size(json_get(run, "left")), output_bytes(run, "diskFreedBytes", disk),
-               json_get_string(run, "id", "?"));
+               output_text(run, "id"));
 }
 
 static void describe_receipt(const Json *receipt) {
-        const char *target = json_get_string(receipt, "target", "?");
-        const char *outcome = json_get_string(receipt, "outcome", "?");
+        const char *target = output_text(receipt, "target");
+        const char *outcome = output_text(receipt, "outcome");
         const bool docker = target_touches_docker(target_of(target));
         size_t n_left = json_size(json_get(receipt, "remaining"));
         char bytes[BYTES_TEXT_MAX], count[OUTPUT_COUNT_MAX];
@@ -59,7 +59,7 @@ static void describe_receipt(const Json *receipt) {
                 printf("nothing left, ");
         printf("%s reclaimed (receipt %s)",
                output_bytes(receipt, docker ? "diskFreedBytes" : "appBytes", bytes),
-               json_get_string(receipt, "id", "?"));
+               output_text(receipt, "id"));
 }
 
 static void describe_event(const Json *event) {
@@ -70,8 +70,7 @@ static void describe_event(const Json *event) {
         if (status)
                 describe_status(status);
         else if (progress)
-                printf("%s", json_get_string(progress, "message",
-                                             json_get_string(progress, "step", "?")));
+                printf("%s", json_get_string(progress, "message", output_text(progress, "step")));
         else if (receipt)
                 describe_receipt(receipt);
         else if (run)
@@ -88,7 +87,7 @@ static void print_event(const Ctl *ctl, const Json *event) {
         if (!localtime_r(&now, &local) || strftime(text, sizeof(text), "%T", &local) == 0)
                 strcpy(text, "--:--:--");
         printf("%s%s%s %-9s ", terminal_style(&ctl->terminal, STYLE_FAINT), text,
-               terminal_style(&ctl->terminal, STYLE_PLAIN), json_get_string(event, "event", "?"));
+               terminal_style(&ctl->terminal, STYLE_PLAIN), output_text(event, "event"));
         describe_event(event);
         putchar('\n');
 }
