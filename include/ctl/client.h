@@ -45,8 +45,8 @@ int client_send(Client *client, const char *method, const Json *parameters, bool
 int client_reply(Client *client, uint64_t timeout_usec, VarlinkReply *ret,
                  Diag *reterr_diag) must_check;
 
-/* The parameters that name the target of a clear or a plan. 0 or -ENOMEM. */
-int client_target_parameters(const Ctl *ctl, Json **ret) must_check;
+/* The parameters that name the target of a clear or a plan; NULL on out of memory. */
+Json *client_target_parameters(const Ctl *ctl) must_check;
 
 /* One call and its one reply. Returns an exit status, and on failure has said why on stderr. */
 int client_call(const Ctl *ctl, const char *method, const Json *parameters, uint64_t timeout_usec,

@@ -109,17 +109,10 @@ static int client_wait(Client *client, short events, uint64_t deadline) {
         };
 
         for (;;) {
-                uint64_t now = now_boottime_usec();
                 struct signalfd_siginfo info;
-                int timeout_msec = -1, r;
+                int r;
 
-                /* rounded up, and waking up early now and then does no harm */
-                if (deadline != USEC_INFINITY)
-                        timeout_msec = now >= deadline
-                                               ? 0
-                                               : (int)MIN((deadline - now + 999) / USEC_PER_MSEC,
-                                                          UINT64_C(3600000));
-                r = poll(fds, ELEMENTSOF(fds), timeout_msec);
+                r = poll(fds, ELEMENTSOF(fds), deadline_msec(deadline));
                 if (r < 0 && errno != EINTR)
                         return -errno;
                 if (r > 0 && fds[1].revents &&
@@ -196,7 +189,7 @@ int client_reply(Client *client, uint64_t timeout_usec, VarlinkReply *ret, Diag 
         return 0;
 }
 
-int client_target_parameters(const Ctl *ctl, Json **ret) {
+Json *client_target_parameters(const Ctl *ctl) {
         cleanup(json_free) Json *parameters = json_new_object();
         int r;
 
@@ -205,10 +198,7 @@ int client_target_parameters(const Ctl *ctl, Json **ret) {
                 r |= json_add_bool(parameters, "keepMounts", true);
         if (ctl->include_mounted)
                 r |= json_add_bool(parameters, "includeMounted", true);
-        if (r < 0)
-                return -ENOMEM;
-        *ret = TAKE_PTR(parameters);
-        return 0;
+        return r < 0 ? NULL : TAKE_PTR(parameters);
 }
 
 int client_call(const Ctl *ctl, const char *method, const Json *parameters, uint64_t timeout_usec,

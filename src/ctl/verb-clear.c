@@ -265,13 +265,10 @@ static int fail_error(const Clear *clear, const VarlinkReply *reply) {
         return client_fail_reply(ctl, reply);
 }
 
-static int clear_parameters(const Ctl *ctl, Json **ret) {
-        cleanup(json_free) Json *parameters = NULL;
-        int r;
+static Json *clear_parameters(const Ctl *ctl) {
+        cleanup(json_free) Json *parameters = client_target_parameters(ctl);
+        int r = 0;
 
-        r = client_target_parameters(ctl, &parameters);
-        if (r < 0)
-                return r;
         if (ctl->dry_run)
                 r |= json_add_bool(parameters, "dryRun", true);
         if (ctl->wait_sec >= 0)
@@ -280,10 +277,7 @@ static int clear_parameters(const Ctl *ctl, Json **ret) {
         if (ctl->ignore_inhibitors)
                 r |= json_add_bool(parameters, "ignoreInhibitors", true);
         r |= json_add_string(parameters, "command", ctl->command);
-        if (r < 0)
-                return -ENOMEM;
-        *ret = TAKE_PTR(parameters);
-        return 0;
+        return r < 0 ? NULL : TAKE_PTR(parameters);
 }
 
 /* Reads replies until the last one. */
@@ -322,7 +316,7 @@ static int follow_clear(Clear *clear, Client *client) {
 }
 
 int verb_clear(const Ctl *ctl) {
-        cleanup(json_free) Json *parameters = NULL;
+        cleanup(json_free) Json *parameters = clear_parameters(ctl);
         cleanup(client_free) Client *client = NULL;
         Clear clear = {
                 .ctl = ctl,
@@ -331,9 +325,7 @@ int verb_clear(const Ctl *ctl) {
         Diag diag = DIAG_NULL;
         int r;
 
-        r = clear_parameters(ctl, &parameters);
-        if (r >= 0)
-                r = client_open(ctl, CLIENT_TIMEOUT_USEC, &client);
+        r = parameters ? client_open(ctl, CLIENT_TIMEOUT_USEC, &client) : -ENOMEM;
         if (r >= 0 && !ctl->dry_run)
                 r = client_catch_signals(client);
         if (r >= 0)

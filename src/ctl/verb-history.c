@@ -326,27 +326,17 @@ static int print_history(const Ctl *ctl, const Json *reply) {
         return CTL_DONE;
 }
 
-static int history_parameters(const Ctl *ctl, Json **ret) {
+int verb_history(const Ctl *ctl) {
         cleanup(json_free) Json *parameters = json_new_object();
+        cleanup(varlink_reply_done) VarlinkReply reply = { NULL };
+        const Json *receipt, *run;
+        const char *incomplete;
         int r;
 
         r = json_add_string(parameters, "receipt", ctl->object);
         if (ctl->since_sec >= 0)
                 r |= json_add_int(parameters, "since", ctl->since_sec);
         if (r < 0)
-                return -ENOMEM;
-        *ret = TAKE_PTR(parameters);
-        return 0;
-}
-
-int verb_history(const Ctl *ctl) {
-        cleanup(json_free) Json *parameters = NULL;
-        cleanup(varlink_reply_done) VarlinkReply reply = { NULL };
-        const Json *receipt, *run;
-        const char *incomplete;
-        int r;
-
-        if (history_parameters(ctl, &parameters) < 0)
                 return ctl_fail(CTL_FAILED, "out of memory");
         r = client_call(ctl, INTERFACE_NAME ".GetHistory", parameters, HISTORY_TIMEOUT_USEC,
                         &reply);

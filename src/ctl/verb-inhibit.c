@@ -160,15 +160,9 @@ static void sleep_until(const Inhibit *inhibit, const Client *client, uint64_t u
                 { .fd = inhibit->client ? client_fd(inhibit->client) : -1, .events = POLLIN },
                 { .fd = client ? client_fd(client) : -1, .events = POLLIN },
         };
-        uint64_t now_usec = now_boottime_usec();
-        int timeout_msec = -1;
 
-        if (usec != USEC_INFINITY)
-                timeout_msec = usec <= now_usec ? 0
-                                                : (int)MIN((usec - now_usec + 999) / USEC_PER_MSEC,
-                                                           UINT64_C(3600000));
-        /* whatever it says, everything is looked at anew */
-        poll(fds, ELEMENTSOF(fds), timeout_msec);
+        /* its result does not matter: the caller checks everything again */
+        poll(fds, ELEMENTSOF(fds), deadline_msec(usec));
 }
 
 static void print_waiting(const Json *status) {

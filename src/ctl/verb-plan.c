@@ -214,12 +214,12 @@ static void print_policy_plan(const Ctl *ctl, const Json *plan) {
 /* What a clear would do. */
 
 int verb_plan(const Ctl *ctl) {
-        cleanup(json_free) Json *parameters = NULL;
+        cleanup(json_free) Json *parameters = client_target_parameters(ctl);
         cleanup(varlink_reply_done) VarlinkReply reply = { NULL };
         const Json *plan;
         int r;
 
-        if (client_target_parameters(ctl, &parameters) < 0)
+        if (!parameters)
                 return ctl_fail(CTL_FAILED, "out of memory");
         r = client_call(ctl, INTERFACE_NAME ".GetPlan", parameters, CLIENT_LOOK_TIMEOUT_USEC,
                         &reply);
