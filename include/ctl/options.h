@@ -12,11 +12,11 @@
 
 #define ARGUMENTS_MAX 2 /* the verb and its argument */
 
-/* What of a command line does not go into a Ctl. */
+/* The parts of a command line that do not go into a Ctl. */
 typedef struct Line {
         JsonFormat json;
         ColorMode color;
-        uint32_t given;                           /* bits: the options on the line */
+        uint32_t given;                           /* bits: the options that were given */
         const char *arguments[ARGUMENTS_MAX + 1]; /* the verb first */
         size_t n_arguments;                       /* ARGUMENTS_MAX + 1: too many */
         bool done;                                /* --help or --version was all that was asked */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* What clear, plan, history and status print alike of a clear. */
+/* The parts of a clear's result that several verbs print. */
 
 #include "ctl/output.h"
 
@@ -20,9 +20,9 @@ void view_caches(const Json *receipt);
 void view_remaining(const Terminal *terminal, const Json *remaining);
 void view_not_reached(const Json *volumes);
 
-/* Whether a clear went to its end, whatever it found there. Otherwise its receipt names caches that
+/* Whether a clear went to its end, whatever its outcome. Otherwise its receipt names caches that
  * were about to be removed, and lacks figures. */
 bool receipt_ended(const Json *receipt);
-/* Prints a receipt from the removed caches to ASSUMES. `settled`: the disk has given back what it
- * will. */
+/* Prints a receipt, from the removed caches to ASSUMES. `settled`: the disk has given back all
+ * space that it will. */
 void view_clear_result(const Ctl *ctl, const Json *receipt, bool settled);

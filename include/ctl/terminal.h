@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* What stdout is, and what only a terminal gets. */
+/* The properties of stdout, and output that only a terminal gets. */
 
 #include "base/macro.h"
 
@@ -36,7 +36,7 @@ const char *terminal_style(const Terminal *terminal, Style style);
 /* Prints "[####----]"; full from 100 on. */
 void terminal_bar(const Terminal *terminal, Style style, uint64_t percent);
 
-/* How wide the terminal is. */
+/* The width of the terminal. */
 size_t terminal_columns(void);
 
 /* Prints a line at the bottom of the terminal, cut to its width, which the next call overwrites.

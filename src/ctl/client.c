@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The socket is non-blocking and every wait is a poll(2) with a deadline, connecting included: a
- * full backlog makes connect(2) on a unix socket return EAGAIN, which poll(2) can't wait for.
+ * The socket is non-blocking, and every wait is a poll(2) with a deadline. Connecting is retried
+ * instead: with a full backlog connect(2) on a unix socket returns EAGAIN, for which poll(2)
+ * cannot wait.
  */
 
 #include <poll.h>
@@ -23,7 +24,7 @@
 #include "wire/frame.h"
 #include "wire/interface.h"
 
-/* Calls are short; a receipt may name some thousand images. */
+/* A receipt may name some thousand images. */
 #define REPLY_MAX (16U * 1024U * 1024U)
 
 #define CONNECT_RETRY_USEC (50 * USEC_PER_MSEC)
@@ -146,7 +147,8 @@ int client_send(Client *client, const char *method, const Json *parameters, bool
                 r = client_wait(client, POLLOUT, deadline);
         }
         frame_writer_done(&writer);
-        /* closed at once: past a quota, say; what was said before may still be read */
+        /* The daemon closed the connection at once, over a quota for example. A reply that it
+         * sent before can still be read. */
         if (r == -EPIPE || r == -ECONNRESET)
                 return diag_set(reterr_diag, -ECONNRESET, "it closed the connection");
         return r < 0 ? r : 0;
@@ -249,7 +251,7 @@ int client_fail_connection(const Ctl *ctl, int error, const Diag *diag) {
         }
 }
 
-/* The strings of an array, joined, as many as fit. */
+/* Joins the strings of an array, as many as fit. */
 static const char *join(const Json *array, char *buffer, size_t size) {
         size_t n = 0;
 
@@ -284,7 +286,7 @@ static int fail_target(const Json *parameters) {
         if (nearest)
                 return ctl_fail(CTL_USAGE, "unknown target '%s'; did you mean '%s'? There are: %s",
                                 target, nearest, list);
-        /* applications come last */
+        /* the names of applications come last */
         if (n > 0 && strcmp(names[n - 1], "apps") == 0)
                 return ctl_fail(CTL_USAGE,
                                 "unknown target '%s'; there are: %s; no application is "
@@ -293,7 +295,7 @@ static int fail_target(const Json *parameters) {
         return ctl_fail(CTL_USAGE, "unknown target '%s'; there are: %s", target, list);
 }
 
-/* The engine is asked for no more than what containers have mounted. */
+/* Whether the daemon asks the engine only for the mounts of containers. */
 static bool asks_for_mounts_alone(const Ctl *ctl) {
         return ctl->target && !target_touches_docker(target_of(ctl->target)) &&
                !ctl->include_mounted;

@@ -92,7 +92,7 @@ static int run_verb(Ctl *ctl, Line *line) {
         const Verb *verb = verb_find(name);
         int r = CTL_DONE;
 
-        /* the default verb was not on the line, where it would have been checked */
+        /* if the default verb is used, options_parse() has not checked it */
         if (line->allowed)
                 r = gate_check(name, line->allowed);
         if (r != CTL_DONE)

@@ -10,7 +10,7 @@
 #include "ctl/receipt-view.h"
 #include "model/target.h"
 
-/* So many caches of applications a plan lists; there may be more. */
+/* A plan lists at most this many caches. */
 #define CACHES_LISTED 100
 
 static int by_app_and_path(const void *a, const void *b) {
@@ -52,7 +52,7 @@ static bool is_remaining(const Json *remaining, const char *object) {
         return false;
 }
 
-/* Those of which nothing goes, and why. */
+/* Prints the applications of which nothing is removed, and why. */
 static void print_left_apps(const Ctl *ctl, const Json *apps, const Json *remaining) {
         json_foreach (app, apps) {
                 const char *name = output_text(app, "name");
@@ -72,7 +72,7 @@ static void print_left_apps(const Ctl *ctl, const Json *apps, const Json *remain
         }
 }
 
-/* Names that go; `why` behind those whose image stays. */
+/* Prints names that are removed, with `why` behind those whose image stays. */
 static void print_plan_names(const Json *names, const char *verb, const char *why) {
         json_foreach (name, names) {
                 const char *id = output_text(name, "imageId");

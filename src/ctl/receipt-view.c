@@ -50,7 +50,7 @@ void view_app_fault(const Json *app) {
         const char *root = output_text(app, "root");
         const char *reason = json_get_string(app, "reason", NULL);
 
-        /* one that names the root says it all */
+        /* a reason that names the root needs no more words */
         if (reason && strstr(reason, root))
                 printf("%s", reason);
         else
@@ -62,7 +62,7 @@ static bool is_of(const Json *cache, const char *app) {
         return strcmp(output_text(cache, "app"), app) == 0;
 }
 
-/* Of each application so many are told. */
+/* So many caches of an application are printed. */
 #define CACHES_SHOWN 10
 
 static void print_paths(const Json *caches, const char *app, bool measured) {
@@ -118,7 +118,7 @@ void view_caches(const Json *receipt) {
         json_foreach (removed, json_get(receipt, "removed"))
                 if (strcmp(json_get_string(removed, "step", ""), "caches") == 0)
                         n_all = json_get_int(removed, "objects", 0);
-        /* what earlier runs left is counted, too, but not named */
+        /* the count includes caches that earlier runs had left, which are not named */
         if (n > 0 && n_all > (int64_t)n)
                 printf("Of %" PRIi64 " caches that were removed, the receipt names %zu:\n", n_all,
                        n);
@@ -164,7 +164,7 @@ static void print_reclaimed(const Json *receipt, bool settled) {
         bool docker = target_touches_docker(target_of(json_get_string(receipt, "target", "all")));
         bool engine_differs;
 
-        /* nobody counted */
+        /* no figures were counted */
         if (!receipt_ended(receipt) && app_bytes + (docker ? disk_bytes + engine_bytes : 0) == 0)
                 return;
         bytes_format(disk_bytes, disk);
@@ -174,7 +174,7 @@ static void print_reclaimed(const Json *receipt, bool settled) {
                 printf("Total reclaimed space: %s\n", app);
                 return;
         }
-        /* the disk gives space back a moment after the engine's answer */
+        /* the disk frees space a moment after the engine has answered */
         printf("Total reclaimed space: %s%s", disk,
                !settled && disk_bytes < engine_bytes + app_bytes ? " so far" : "");
         engine_differs = strcmp(disk, engine) != 0;

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The other wpcachectl writes to a pipe of this one, which passes everything on. ssh exits with 255
- * whether it never got there or lost its way back, and that makes the difference between a clear that
- * was not begun and one that goes on: so the other one is asked to begin its output with a NUL, which
- * is taken out here. Any byte at all will do where it was not asked, since a forced command ran
- * instead.
+ * The remote wpcachectl writes to a pipe of this process, which passes everything on. ssh(1) exits
+ * with 255 both if it could not connect and if it lost the connection. The difference is that
+ * between a clear that was not begun and one that goes on. So the remote wpcachectl is asked to
+ * begin its output with a NUL, which is removed here. If a forced command ran instead, which knows
+ * no --greet, any byte shows that it ran.
  *
- * A PTY over there is never asked for, since sshd refuses one to a key with `restrict`: ssh then ends
- * with 255 while the command runs. Of what is in ssh_config(5), options below override only what would
- * get in the way of one command.
+ * No PTY is requested: sshd refuses one to a key with `restrict`, and ssh(1) then exits with 255
+ * while the command runs. The options below override only what in ssh_config(5) would get in the
+ * way of a single command.
  */
 
 #include <fcntl.h>
@@ -29,19 +29,19 @@
 #include "ctl/ssh.h"
 
 #define SSH_FAILED 255
-#define SSH_NOT_RUN 254 /* and why was said */
+#define SSH_NOT_RUN 254 /* the reason was printed */
 
 typedef struct Remote {
         const Ctl *ctl;
         const char *host, *verb;
         pid_t pid;
-        int output_fd; /* -EBADF: it ended, or nobody wants it */
+        int output_fd; /* -EBADF: the output ended, or nobody reads it */
         int signal_fd;
-        int signal; /* the first that came, or 0 */
+        int signal; /* the first signal that came, or 0 */
         sigset_t mask_before;
-        bool greeted, heard;   /* the greeting, anything */
-        char buffer[PIPE_BUF]; /* what a pipe that is ready takes without a wait */
-        size_t n;              /* of it are still to be passed on */
+        bool greeted, heard;   /* the greeting was read; any byte was read */
+        char buffer[PIPE_BUF]; /* PIPE_BUF: a pipe that is ready takes it without blocking */
+        size_t n;              /* bytes of it that are still to be passed on */
         int write_error;
 } Remote;
 
@@ -79,7 +79,7 @@ static int make_command(const Remote *remote, const Strv *words, char **ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
-/* In the child. A loop over hosts that it runs in keeps its stdin: -n. */
+/* Runs in the child. -n: if a loop over hosts calls this, the loop keeps its stdin. */
 static _Noreturn void run_ssh(const Remote *remote, const char *command, int output_fd,
                               pid_t parent) {
         const char *const argv[] = {
@@ -90,7 +90,7 @@ static _Noreturn void run_ssh(const Remote *remote, const char *command, int out
                 "-oLogLevel=ERROR",
                 "-oRemoteCommand=none",
                 "-oClearAllForwardings=yes",
-                /* a host that is gone says nothing */
+                /* a host that is down never closes the connection */
                 "-oServerAliveInterval=15",
                 "--",
                 remote->host,
@@ -138,7 +138,7 @@ static int ssh_catch_signals(Remote *remote) {
                              &remote->signal_fd);
 }
 
-/* A terminal's Ctrl-C went to ssh as well. */
+/* Passes signals on. Ctrl-C of a terminal reached ssh(1) already. */
 static void take_signals(Remote *remote) {
         struct signalfd_siginfo info;
 
@@ -169,9 +169,9 @@ static void take_greeting(Remote *remote) {
         memmove(greeting, greeting + 1, (size_t)(remote->buffer + remote->n - greeting));
 }
 
-/* Passes on what is there, as far as stdout takes it without a wait; ssh may have made it non-blocking,
- * where it is stderr as well. Where nobody reads it, ssh is to know, and through it the other side,
- * which knows best if it should go on. */
+/* Passes output on as far as stdout takes it without blocking. ssh(1) may have made stdout
+ * non-blocking, if it is the same file as stderr. If nobody reads stdout, the pipe is closed, so
+ * that ssh(1) and the remote wpcachectl learn of it. */
 static void pass_output(Remote *remote) {
         struct pollfd out = { .fd = STDOUT_FILENO, .events = POLLOUT };
         ssize_t n;
@@ -209,7 +209,7 @@ static void pass_output(Remote *remote) {
         }
 }
 
-/* Until ssh has ended and what it wrote was passed on. Returns its exit status. */
+/* Waits until ssh(1) has ended and its output was passed on. Returns its exit status. */
 static int attend_ssh(Remote *remote) {
         bool ended = false;
         int status = 0;
@@ -221,7 +221,7 @@ static int attend_ssh(Remote *remote) {
                         { .fd = remote->n > 0 ? STDOUT_FILENO : -1, .events = POLLOUT },
                 };
 
-                /* SIGCHLD is taken before this looks, so that none is missed */
+                /* reads SIGCHLD before waitpid(2), so that no exit is missed */
                 take_signals(remote);
                 if (!ended)
                         ended = waitpid(remote->pid, &status, WNOHANG) > 0;
@@ -237,7 +237,7 @@ static bool verb_acts(const char *verb) {
                strcmp(verb, "reload") == 0;
 }
 
-/* What to say where ssh's own exit status is all there is. */
+/* Turns the exit status of ssh(1) into the verb's, and explains 255. */
 static int ssh_exit_status(const Remote *remote, int status) {
         const char *host = remote->host, *verb = remote->verb;
         bool may_act = verb_acts(verb) && !remote->ctl->dry_run, goes_on = remote->heard && may_act;

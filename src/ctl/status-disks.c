@@ -7,7 +7,7 @@
 
 #include "ctl/output.h"
 
-/* Inodes are worth a line when so few are left. */
+/* Inodes are printed if less than this share is free. */
 #define INODES_TIGHT_PERCENT 15
 
 static Style disk_style(const Json *disk, uint64_t percent) {
@@ -20,7 +20,7 @@ static void print_inodes(const Ctl *ctl, const Json *disk) {
         uint64_t total = output_amount(disk, "totalInodes");
         uint64_t left = output_amount(disk, "freeInodes"), percent;
 
-        /* some file systems have no number of them */
+        /* some file systems have no fixed number of inodes */
         if (total == 0 || left > total || output_percent(left, total) >= INODES_TIGHT_PERCENT)
                 return;
         percent = output_percent(total - left, total);
@@ -30,7 +30,7 @@ static void print_inodes(const Ctl *ctl, const Json *disk) {
                output_text(disk, "path"));
 }
 
-/* One unit is as exact as that can be. */
+/* A forecast is no more exact than one unit. */
 static void print_forecast(const Json *disk) {
         static const struct {
                 int64_t sec;

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-/* As setlocale(3) would choose, which costs more than all else here does. */
+/* Chooses as setlocale(3) would, which costs more than all the rest of wpcachectl. */
 static bool locale_is_utf8(void) {
         static const char *const names[] = { "LC_ALL", "LC_CTYPE", "LANG" };
 
@@ -63,7 +63,8 @@ void terminal_bar(const Terminal *terminal, Style style, uint64_t percent) {
                terminal_style(terminal, STYLE_PLAIN));
 }
 
-/* The longest beginning of `text` that takes at most `columns`, one column a character. */
+/* The length of the longest beginning of `text` that takes at most `columns`, with one column a
+ * character. */
 static int cut_length(const char *text, size_t columns) {
         const char *p = text;
 
@@ -82,7 +83,7 @@ size_t terminal_columns(void) {
 }
 
 void terminal_live(const char *text) {
-        /* the last column stays free: some terminals wrap as soon as it is written */
+        /* some terminals wrap as soon as the last column is written */
         printf("\r%.*s\033[K", cut_length(text, terminal_columns() - 1), text);
         fflush(stdout);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The clear is the daemon's: this end only asks, shows how it goes and judges the receipt. Lines
- * keep the words that workflow logs are searched for ("INFO: Clearing Docker build cache", "Total
- * reclaimed space: …", "SUCCESS: Docker build cache cleared"); the last one is printed only for
- * a receipt that says fresh, has nothing remaining, and is the answer to what was asked.
+ * The daemon clears; this verb asks for it, shows the progress and checks the receipt. Logs of
+ * workflows are searched for some of the lines ("INFO: Clearing Docker build cache", "Total
+ * reclaimed space: …", "SUCCESS: Docker build cache cleared"), so these keep their words. The last
+ * one is printed only if the receipt is for the target that was asked for, says fresh, and has
+ * nothing remaining.
  */
 
 #include <stdio.h>
@@ -27,10 +28,10 @@ static const char seeds_words[] = "Clearing Docker build cache";
 
 typedef struct Clear {
         const Ctl *ctl;
-        bool lines;          /* INFO lines are wanted */
+        bool lines;          /* print INFO lines */
         bool said_words;     /* seeds_words was printed */
-        uint64_t start_usec; /* boottime at which the job's elapsed time was 0 */
-        uint64_t line_usec;  /* boottime of the last line */
+        uint64_t start_usec; /* CLOCK_BOOTTIME when the job's elapsed time was 0 */
+        uint64_t line_usec;  /* CLOCK_BOOTTIME of the last line */
         int64_t bytes;
         char job_id[64], step[32], message[256];
 } Clear;
@@ -54,7 +55,7 @@ static void show_progress(Clear *clear, const Json *progress) {
         uint64_t now_usec = now_boottime_usec();
         bool news = strcmp(message, clear->message) != 0;
 
-        /* what is waited for changes all the time; the heartbeat tells often enough */
+        /* the message of a wait changes all the time, so only the heartbeat shows it */
         if (strcmp(step, "waiting") == 0 && strcmp(clear->step, "waiting") == 0)
                 news = false;
         clear->start_usec = now_usec - MIN(elapsed_usec, now_usec);
@@ -69,7 +70,7 @@ static void show_progress(Clear *clear, const Json *progress) {
                 print_line(clear, clear->message);
 }
 
-/* The live line, or the heartbeat where there is no terminal. */
+/* Prints the live line, or the heartbeat if stdout is no terminal. */
 static void on_tick(Clear *clear) {
         const char *message = clear->message[0] ? clear->message : "Waiting for wpcached";
         char elapsed[SPAN_TEXT_MAX], bytes[BYTES_TEXT_MAX], text[512];
@@ -100,7 +101,7 @@ static uint64_t next_tick_usec(const Clear *clear) {
         return since_usec < HEARTBEAT_USEC ? HEARTBEAT_USEC - since_usec : 0;
 }
 
-/* What the receipt of a good clear promises. */
+/* The last line of a successful clear. */
 static const char *success_text(Target target) {
         switch (target) {
         case TARGET_ALL:
@@ -122,7 +123,7 @@ static void print_receipt(Clear *clear, const Json *receipt, bool good) {
         const Json *names = json_get(receipt, "names");
         const Ctl *ctl = clear->ctl;
 
-        /* the builder may have had nothing to do, and so no step of its own */
+        /* with nothing to prune there was no step of the builder */
         if (!clear->said_words && target_of(ctl->target) & TARGET_BUILDER)
                 print_line(clear, seeds_words);
         view_clear_result(ctl, receipt, false);
@@ -141,7 +142,8 @@ static void print_receipt(Clear *clear, const Json *receipt, bool good) {
                        success_text(target_of(ctl->target)));
 }
 
-/* Of what is left, all but the state directory, which only kept the clear from removing the rest. */
+/* Counts what remains, without the state directory, which only kept the clear from removing the
+ * rest. */
 static size_t count_sources(const Json *remaining) {
         size_t n = 0;
 
@@ -150,7 +152,7 @@ static size_t count_sources(const Json *remaining) {
         return n;
 }
 
-/* What is left, on one line of stderr. */
+/* Prints what remains on one line of stderr. */
 static int fail_remaining(const Ctl *ctl, const Json *remaining) {
         const Json *first = json_first(remaining);
         size_t n = json_size(remaining), n_sources = count_sources(remaining);
@@ -186,7 +188,7 @@ static int on_receipt(Clear *clear, const Json *receipt) {
             !json_is_array(remaining))
                 return ctl_fail(CTL_FAILED, "wpcached answered with no receipt for target '%s'",
                                 ctl->target);
-        /* never done with something remaining, whatever the outcome says */
+        /* whatever the outcome says, nothing may remain */
         good = clean && json_size(remaining) == 0 &&
                (!speaks || json_get_bool(receipt, "fresh", false));
 
@@ -214,13 +216,13 @@ static int on_plan(const Ctl *ctl, const Json *plan) {
         return ctl->quiet ? CTL_DONE : view_clear_plan(ctl, plan);
 }
 
-/* It waits for inhibitors, and would be forgotten with this connection; unless just now its turn has
- * come. */
+/* Whether the clear waits for inhibitors. The daemon forgets such a clear when the connection
+ * ends, unless its turn has come just now. */
 static bool waits_for_inhibitors(const Clear *clear) {
         return strcmp(clear->step, "waiting") == 0 && !clear->job_id[0];
 }
 
-/* The connection ended, but not the clear. */
+/* The connection ended; the clear may go on. */
 static int fail_lost(const Clear *clear, int error, const Diag *diag) {
         const char *id = clear->job_id;
 
@@ -245,7 +247,7 @@ static int fail_interrupted(const Clear *clear, int number) {
         return 128 + number;
 }
 
-/* JobFailed may bring a receipt that tells how far it came. */
+/* JobFailed may carry a receipt that tells how far the clear came. */
 static int fail_error(const Clear *clear, const VarlinkReply *reply) {
         const Json *receipt = json_get(reply->parameters, "receipt");
         const Ctl *ctl = clear->ctl;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * What was done, oldest first, as in a log; one run in full; and on a terminal how the sizes went. A
- * column of the graph is a span of time and shows the largest sample in it; where none is near, it
- * stays empty: the daemon was not there to see.
+ * Prints what was done, the oldest first as in a log, and on a terminal graphs of the sizes; or a
+ * single run in full. A column of a graph stands for a span of time and shows the largest sample
+ * in it. It is empty if no sample is near, since the daemon did not run then.
  */
 
 #include <inttypes.h>
@@ -20,7 +20,7 @@
 
 #define HISTORY_TIMEOUT_USEC USEC_PER_MINUTE
 
-/* Two graphs and the line of the time take seven lines. */
+/* two graphs and the time line take seven lines */
 #define GRAPH_ROWS 3
 #define GRAPH_COLUMNS_MIN 10
 #define GRAPH_COLUMNS_MAX 200
@@ -73,7 +73,7 @@ static void print_row(const Row *row, const size_t *widths) {
                        row->cells[i], i < COLUMNS - 1 ? "  " : "\n");
 }
 
-/* The reply has the newest first. */
+/* The reply has the newest run first. */
 static int print_runs(const Json *runs) {
         static const Row heading = { { "TIME", "KIND", "TARGET", "OUTCOME", "REMOVED", "FREED",
                                        "WHO", "RUN" } };
@@ -95,10 +95,10 @@ static int print_runs(const Json *runs) {
         return CTL_DONE;
 }
 
-/* The samples of one figure, spread over columns. */
+/* The samples of a figure, spread over columns. */
 typedef struct Graph {
         const char *label;
-        int64_t columns[GRAPH_COLUMNS_MAX]; /* -1: nothing is known */
+        int64_t columns[GRAPH_COLUMNS_MAX]; /* -1: no sample */
         size_t n;
         int64_t min, max;
 } Graph;
@@ -138,7 +138,7 @@ static size_t column_of(const Graph *graph, const Span *span, int64_t at) {
         return MIN((size_t)(share * (double)graph->n), graph->n - 1);
 }
 
-/* A sample holds until the next one, unless that is three times as far as they usually are. */
+/* A sample holds until the next one, unless that is more than three average distances away. */
 static void fill_graph(Graph *graph, const Span *span, const Json *samples,
                        int64_t (*figure)(const Json *sample)) {
         int64_t far_sec = 3 * (span->end_sec - span->begin_sec) / (int64_t)span->n_samples;
@@ -165,12 +165,12 @@ static void fill_graph(Graph *graph, const Span *span, const Json *samples,
         }
 }
 
-/* Nothing happened that would be worth a curve. */
+/* Whether the figure changed too little for a curve. */
 static bool is_flat(const Graph *graph) {
         return graph->max - graph->min <= graph->max / 200;
 }
 
-/* What stands in a column at `row` from below: eighths of a row, or thirds. */
+/* Prints a column's part of a row, counted from below, in eighths or thirds. */
 static void print_cell(const Ctl *ctl, const Graph *graph, int64_t value, int row) {
         static const char *const blocks[] = { " ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" };
         static const char *const ascii[] = { " ", ".", ":", "#" };
@@ -178,7 +178,7 @@ static void print_cell(const Ctl *ctl, const Graph *graph, int64_t value, int ro
         int64_t range = graph->max - graph->min;
         int level = 0;
 
-        /* the smallest, too, is something */
+        /* the smallest value gets a mark, too */
         if (value >= 0)
                 level = is_flat(graph) ? steps / 2 + 1
                                        : 1 + (int)((double)(value - graph->min) / (double)range *
@@ -206,7 +206,7 @@ static void print_graph(const Ctl *ctl, const Graph *graph) {
 }
 
 static void print_graphs(const Ctl *ctl, const Json *samples) {
-        static const size_t margin = LABEL_WIDTH + 12; /* with the largest sizes, and the edge */
+        static const size_t margin = LABEL_WIDTH + 12; /* of the label, the size and the edge */
         char begin[OUTPUT_TIME_MAX], end[OUTPUT_TIME_MAX];
         Graph builder = { .label = "Build cache" }, disk = { .label = "Disk used" };
         size_t columns = terminal_columns();
@@ -299,7 +299,7 @@ static void print_clear_run(const Ctl *ctl, const Json *receipt) {
                 if (json_get_int(removed, "objects", 0) <= 0)
                         continue;
                 printf("Removed: %" PRIi64 " %s", json_get_int(removed, "objects", 0), step);
-                /* the engine knows nothing of the caches of applications */
+                /* the engine does not report caches of applications */
                 if (strcmp(step, "caches") != 0)
                         printf(" (engine reported %s)",
                                output_bytes(removed, "engineReportedBytes", bytes));

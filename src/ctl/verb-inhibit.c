@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Holds an inhibitor while a command runs, and gets in its way as little as it can: what fails here is
- * a warning, unless --require says otherwise, and the exit status is the command's own. The command
- * stays in the process group, so a terminal's keys reach it by themselves; what somebody sends to this
- * process alone is passed on.
+ * Holds an inhibitor while a command runs, and interferes with the command as little as possible.
+ * A failure is only a warning, unless --require is given, and the exit status is the command's.
+ * The command stays in the process group, so that a terminal's keys reach it; signals sent to this
+ * process alone are passed on.
  *
- * The token is made here, and the daemon is told the same one again after it was restarted, so that a
- * clear inside the command goes on being the holder's own.
+ * This process makes the token and gives the daemon the same token again after a restart of the
+ * daemon. So a clear in the command still counts as the holder's own.
  */
 
 #include <inttypes.h>
@@ -28,7 +28,7 @@
 #include "wire/interface.h"
 
 #define WAIT_SEC_DEFAULT 1800
-/* A wait shorter than this is not worth a word. */
+/* A shorter wait is not announced. */
 #define TELL_USEC (2 * USEC_PER_SEC)
 #define RETRY_USEC USEC_PER_SEC
 #define TOKEN_BYTES 16
@@ -37,10 +37,10 @@ typedef struct Inhibit {
         const Ctl *ctl;
         char token[2 * TOKEN_BYTES + 1];
         Client *client;      /* NULL: not connected */
-        bool held;           /* by the daemon's last word */
-        bool warned;         /* that it is not held */
-        bool over;           /* it is not to be taken again */
-        uint64_t until_usec; /* end of its time; 0: it was never held */
+        bool held;           /* the daemon's last reply said so */
+        bool warned;         /* a warning that it is not held was printed */
+        bool over;           /* do not request it again */
+        uint64_t until_usec; /* when it expires; 0: it was never held */
         uint64_t retry_usec;
         int signal_fd;
         sigset_t mask_before;
@@ -53,7 +53,7 @@ static int inhibit_catch_signals(Inhibit *inhibit) {
                              &inhibit->signal_fd);
 }
 
-/* The next signal but SIGCHLD; false if there is none. */
+/* Reads the next signal that is not SIGCHLD; false if there is none. */
 static bool next_signal(const Inhibit *inhibit, struct signalfd_siginfo *ret) {
         while (read(inhibit->signal_fd, ret, sizeof(*ret)) == sizeof(*ret))
                 if (ret->ssi_signo != SIGCHLD)
@@ -61,7 +61,8 @@ static bool next_signal(const Inhibit *inhibit, struct signalfd_siginfo *ret) {
         return false;
 }
 
-/* Ends as if the signal had not been caught; without a core, which would be of this process. */
+/* Ends as the signal would have ended the process, without a core dump, which would be of this
+ * process. */
 static int die_of(const Inhibit *inhibit, int number) {
         const struct rlimit none = { 0, 0 };
         sigset_t mask = inhibit->mask_before;
@@ -80,7 +81,7 @@ static void disconnect(Inhibit *inhibit) {
         inhibit->retry_usec = now_boottime_usec() + RETRY_USEC;
 }
 
-/* Asks for the inhibitor, or for what is left of its time. */
+/* Requests the inhibitor, for its whole time or for what is left of it. */
 static int request_inhibitor(Inhibit *inhibit, uint64_t timeout_usec, Diag *reterr_diag) {
         cleanup(json_free) Json *parameters = json_new_object();
         const Ctl *ctl = inhibit->ctl;
@@ -110,12 +111,12 @@ static int request_inhibitor(Inhibit *inhibit, uint64_t timeout_usec, Diag *rete
 typedef enum News {
         NEWS_NONE,
         NEWS_HELD,
-        NEWS_LOST,    /* the connection; reterr_diag */
-        NEWS_REFUSED, /* and why was said on stderr */
+        NEWS_LOST,    /* the connection was lost: reterr_diag */
+        NEWS_REFUSED, /* the reason was printed */
         NEWS_EXPIRED,
 } News;
 
-/* What the daemon has said by now. */
+/* Reads the replies that have come. */
 static News take_reply(Inhibit *inhibit, int *reterr_error, Diag *reterr_diag) {
         cleanup(varlink_reply_done) VarlinkReply reply = { NULL };
         int r;
@@ -131,8 +132,9 @@ static News take_reply(Inhibit *inhibit, int *reterr_error, Diag *reterr_diag) {
                 return NEWS_LOST;
         }
         if (reply.error) {
-                /* too many may be fewer later; but one that comes late would hold off the command's
-                 * own clears, since its token was not handed out */
+                /* After "too many inhibitors" a later request may succeed. But an inhibitor that
+                 * comes late would block the command's own clears, since the command does not
+                 * have its token. */
                 inhibit->over = inhibit->until_usec == 0 || strcmp(reply.error, ERROR_BUSY) != 0;
                 if (!inhibit->warned)
                         client_fail_reply(inhibit->ctl, &reply);
@@ -152,8 +154,7 @@ static News take_reply(Inhibit *inhibit, int *reterr_error, Diag *reterr_diag) {
         return NEWS_HELD;
 }
 
-/* Sleeps until the daemon (or another connection to it, `client`) or a signal has news, or the time
- * is there. */
+/* Sleeps until the daemon, a second connection `client`, or a signal has news, or until the time. */
 static void sleep_until(const Inhibit *inhibit, const Client *client, uint64_t usec) {
         struct pollfd fds[] = {
                 { .fd = inhibit->signal_fd, .events = POLLIN },
@@ -179,15 +180,16 @@ static void print_waiting(const Json *status) {
                          output_count(json_get_int(status, "queued", 0), "job", count));
 }
 
-/* The wait for the first reply, and meanwhile a second connection that asks what it is for. */
+/* The wait for the first reply. After a moment a second connection asks the daemon what it is
+ * busy with. */
 typedef struct Wait {
         uint64_t end_usec;
-        uint64_t ask_usec;    /* USEC_INFINITY: it was asked */
-        Client *client;       /* NULL: not asked yet, or answered */
-        uint64_t answer_usec; /* until when an answer has to come */
+        uint64_t ask_usec;    /* USEC_INFINITY: already asked */
+        Client *client;       /* NULL: not asked, or answered */
+        uint64_t answer_usec; /* the answer must come by then */
 } Wait;
 
-/* Says once what is waited for. -ETIMEDOUT: the daemon does not answer even to that. */
+/* Prints once what the wait is for. -ETIMEDOUT: the daemon does not answer even that. */
 static int ask_waiting(const Inhibit *inhibit, Wait *wait) {
         cleanup(varlink_reply_done) VarlinkReply reply = { NULL };
         uint64_t now_usec = now_boottime_usec();
@@ -208,14 +210,14 @@ static int ask_waiting(const Inhibit *inhibit, Wait *wait) {
                 if (r >= 0 && !reply.error && !inhibit->ctl->quiet)
                         print_waiting(json_get(reply.parameters, "status"));
         }
-        /* what else went wrong the first connection will tell, too */
+        /* other errors will show on the first connection, too */
         if (r < 0 || reply.root)
                 wait->client = client_free(wait->client);
         return 0;
 }
 
-/* Returns once it is held; or the exit status that tells why it is not, which was said; or the signal
- * that ended the wait, negative. */
+/* Waits until the inhibitor is held: CTL_DONE. Otherwise the exit status, after the reason was
+ * printed, or the negative number of a signal that ended the wait. */
 static int wait_turn(Inhibit *inhibit, Wait *wait) {
         const Ctl *ctl = inhibit->ctl;
 
@@ -259,7 +261,7 @@ static int take_inhibitor(Inhibit *inhibit) {
         uint64_t now_usec = now_boottime_usec();
         int64_t wait_sec = ctl->wait_sec >= 0 ? ctl->wait_sec : WAIT_SEC_DEFAULT;
         Wait wait = {
-                /* one that need not wait gets its answer in that time */
+                /* an inhibitor that does not have to wait is granted within a second */
                 .end_usec = now_usec + (uint64_t)MAX(wait_sec, 1) * USEC_PER_SEC,
                 .ask_usec = now_usec + TELL_USEC,
         };
@@ -274,7 +276,7 @@ static int take_inhibitor(Inhibit *inhibit) {
         return r;
 }
 
-/* As env(1) does it; the child has nothing of this process but its descriptors 0 to 2. */
+/* Runs the command as env(1) does. The child keeps only the descriptors 0 to 2. */
 static pid_t start_command(const Inhibit *inhibit) {
         const Ctl *ctl = inhibit->ctl;
         pid_t pid;
@@ -288,7 +290,7 @@ static pid_t start_command(const Inhibit *inhibit) {
         if (!ctl->ignores_sigpipe)
                 signal(SIGPIPE, SIG_DFL);
         sigprocmask(SIG_SETMASK, &inhibit->mask_before, NULL);
-        /* one that was refused is nobody's: the outer one stays in force */
+        /* after a refusal an outer inhibitor stays in force */
         if ((inhibit->held || !inhibit->over) && setenv("WPCACHE_INHIBITOR", inhibit->token, 1) < 0)
                 _exit(ctl_fail(CTL_INHIBIT_FAILED, "out of memory"));
         execvp(ctl->argv[0], ctl->argv);
@@ -303,7 +305,7 @@ static void tell_expired(Inhibit *inhibit) {
                  inhibit->ctl->argv[0]);
 }
 
-/* Asks for it again if it was lost. */
+/* Requests a lost inhibitor again. */
 static void regain_inhibitor(Inhibit *inhibit) {
         uint64_t now_usec = now_boottime_usec();
 
@@ -312,7 +314,7 @@ static void regain_inhibitor(Inhibit *inhibit) {
         if (inhibit->until_usec != 0 && now_usec >= inhibit->until_usec)
                 tell_expired(inhibit);
         else if (request_inhibitor(inhibit, 0, NULL) < 0)
-                return; /* that it is not held was said */
+                return; /* the warning was printed before */
 }
 
 static void hear_daemon(Inhibit *inhibit) {
@@ -334,7 +336,7 @@ static void hear_daemon(Inhibit *inhibit) {
         }
 }
 
-/* A terminal's Ctrl-C and Ctrl-\ went to the whole process group. */
+/* Passes signals on. Ctrl-C and Ctrl-\ of a terminal reached the whole process group already. */
 static void pass_signals(const Inhibit *inhibit, pid_t pid) {
         struct signalfd_siginfo info;
 
@@ -350,7 +352,7 @@ static int attend_command(Inhibit *inhibit, pid_t pid) {
                 int status;
                 pid_t r;
 
-                /* SIGCHLD was taken before this looks, so that none is missed */
+                /* reads SIGCHLD before waitpid(2), so that no exit is missed */
                 pass_signals(inhibit, pid);
                 r = waitpid(pid, &status, WNOHANG);
                 if (r < 0 && errno != EINTR)

@@ -10,7 +10,7 @@
 #include "ctl/verbs.h"
 #include "wire/interface.h"
 
-/* Lines are cleaned one by one: names of things are somebody else's. */
+/* Cleans line by line: labels contain names that others chose. */
 static int print_lines(const char *text) {
         cleanup_free char *copy = strdup(text);
         char *line, *rest = copy;
@@ -29,7 +29,7 @@ int verb_metrics(const Ctl *ctl) {
         Ctl raw = *ctl;
         int r;
 
-        /* as it is: for text the client would make one line of it */
+        /* without this the client would make one line of the text */
         raw.terminal.json = JSON_FORMAT_SHORT;
         r = client_call(&raw, INTERFACE_NAME ".GetMetrics", NULL, CLIENT_TIMEOUT_USEC, &reply);
         if (r != CTL_DONE)

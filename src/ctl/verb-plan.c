@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * What policy would do, and will: the first line says whether and when. What goes is told one by one;
- * what stays of the application as well, and of what is not the application's only how much there is.
+ * Prints what policy would do, and will: the first line says whether and when. What is removed is
+ * listed one by one, and so are images of the application that stay. Of other images that stay
+ * only the number and the size are printed.
  */
 
 #include <inttypes.h>
@@ -19,7 +20,7 @@
 
 #define NAMES_SHOWN 5
 
-/* By what images stay, the application's first. */
+/* Why images stay, the application's own first. */
 static const struct {
         const char *rule, *text;
         bool in_brief;

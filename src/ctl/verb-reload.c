@@ -7,7 +7,7 @@
 #include "ctl/verbs.h"
 #include "wire/interface.h"
 
-/* Names of users and groups are looked up. */
+/* The daemon looks up names of users and groups. */
 #define RELOAD_TIMEOUT_USEC USEC_PER_MINUTE
 
 int verb_reload(const Ctl *ctl) {

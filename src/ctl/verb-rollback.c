@@ -8,7 +8,7 @@
 #include "ctl/verbs.h"
 #include "wire/interface.h"
 
-/* It waits behind a job that may be running. */
+/* The rollback waits for the job in progress. */
 #define ROLLBACK_TIMEOUT_USEC (60 * USEC_PER_MINUTE)
 
 int verb_rollback(const Ctl *ctl) {

@@ -89,7 +89,7 @@ static void print_engine(const Ctl *ctl, const Json *engine) {
         putchar('\n');
 }
 
-/* `disk` is the one with Docker's data; its size is the measure of what has no limit of its own. */
+/* `disk` holds Docker's data; its size is the measure if the build cache has no limit. */
 static void print_build_cache(const Ctl *ctl, const Json *builder, const Json *disk) {
         uint64_t bytes = output_amount(builder, "privateBytes"), percent;
         uint64_t shared = output_amount(builder, "bytes"), max = output_amount(builder, "maxBytes");
@@ -133,7 +133,7 @@ static void print_images(const Ctl *ctl, const Json *images, const Json *disk) {
         putchar('\n');
 }
 
-/* What is not known is not told: it would look like being clean. */
+/* Figures that are not known are left out: 0 would look clean. */
 static void print_app_figures(const Json *app) {
         int64_t searched_sec = json_get_int(app, "searchedAt", -1);
         int64_t n_caches = json_get_int(app, "caches", -1);
@@ -319,7 +319,7 @@ static void print_config(const Ctl *ctl, const Json *config) {
         }
 }
 
-/* Only where something is wrong with it. */
+/* Prints the state of the store if it is not normal. */
 static void print_store(const Ctl *ctl, const Json *store) {
         const char *state = json_get_string(store, "state", "stored");
         const char *reason = json_get_string(store, "reason", NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
-/* One line an event, with the local time at which it came. Ends with the daemon or with whoever
- * reads the lines. */
+/* Prints a line for each event, with the local time at which it came. Ends with the daemon or
+ * with the reader of stdout. */
 
 #include <stdio.h>
 #include <string.h>
@@ -55,7 +55,7 @@ static void describe_receipt(const Json *receipt) {
                 printf("%s left, ", output_count((int64_t)n_left, "source", count));
         else if (n_left > 0)
                 printf("%zu left, ", n_left);
-        else if (strcmp(outcome, "cleared") == 0) /* else it was not seen */
+        else if (strcmp(outcome, "cleared") == 0) /* otherwise it was not checked */
                 printf("nothing left, ");
         printf("%s reclaimed (receipt %s)",
                output_bytes(receipt, docker ? "diskFreedBytes" : "appBytes", bytes),
@@ -92,10 +92,10 @@ static void print_event(const Ctl *ctl, const Json *event) {
         putchar('\n');
 }
 
-/* How soon a watch ends that nobody reads, where there are no events either. */
+/* How soon a watch ends after its reader went away, if no events come. */
 #define READER_CHECK_USEC (10 * USEC_PER_SEC)
 
-/* Progress comes every second or so; only what it says anew is worth a line. */
+/* Progress comes about every second; only news is worth a line. */
 static bool is_repeated(const Json *event, char *last, size_t size) {
         const Json *progress = json_get(event, "progress");
         char text[512];
