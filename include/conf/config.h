@@ -5,8 +5,8 @@
 
 #include "base/strv.h"
 
-/* An amount of bytes, or a share of a whole that is known later; the smaller of both where both are
- * given. Neither (SIZE_OFF): no limit. */
+/* An amount of bytes, a share of a whole that is known later, or both, of which the smaller
+ * counts. Neither (SIZE_OFF) means no limit. */
 typedef struct Size {
         uint64_t bytes;   /* 0: not given */
         unsigned percent; /* 1 to 100; 0: not given */
@@ -14,24 +14,24 @@ typedef struct Size {
 
 #define SIZE_OFF ((Size){ 0 })
 
-/* The amount, of a whole of `whole_bytes`, rounded down; UINT64_MAX for SIZE_OFF. A whole that is not
- * known must not be passed as 0, of which every share is 0. */
+/* The amount, given the whole, rounded down; UINT64_MAX for SIZE_OFF. Do not pass 0 for a whole
+ * that is not known: every share of it would be 0. */
 uint64_t size_of(const Size *size, uint64_t whole_bytes);
 
 static inline bool size_is_off(const Size *size) {
         return size->bytes == 0 && size->percent == 0;
 }
 
-/* One [app NAME]. */
+/* An [app NAME]. */
 #define APP_NAME_MAX 32 /* NUL included */
 #define APPS_MAX 32
 
 typedef struct AppConfig {
         char *name;       /* [a-z0-9][a-z0-9_.-]*, none of the other targets of a clear */
         char *root;       /* absolute, with neither "." nor "..", nor a slash too many */
-        Strv caches;      /* names, as cache_name_valid() has them; at least one */
+        Strv caches;      /* names that cache_name_valid() accepts; at least one */
         char *trash;      /* absolute; NULL: auto */
-        char *context;    /* what builds take for their context, absolute; NULL: the root */
+        char *context;    /* the build context, absolute; NULL: the root */
         char *dockerfile; /* relative to the context, or absolute */
 } AppConfig;
 
@@ -41,7 +41,7 @@ typedef struct AppConfigs {
 } AppConfigs;
 
 typedef struct Config {
-        char *file; /* what was loaded; NULL: defaults alone */
+        char *file; /* the file that was loaded; NULL: the defaults */
 
         /* [docker] */
         char *docker_socket; /* path, from host=unix://PATH */
@@ -50,8 +50,8 @@ typedef struct Config {
 
         /* [poll] */
         uint64_t poll_interval_usec;
-        unsigned poll_share_percent; /* of the engine's time, at most */
-        bool events;                 /* listen to the engine's, beside polling */
+        unsigned poll_share_percent; /* at most this share of the engine's time */
+        bool events;                 /* listen to the engine's events, too */
 
         /* [policy] */
         bool observe_only; /* mode=observe */
@@ -59,8 +59,8 @@ typedef struct Config {
         uint64_t quiet_usec;
 
         /* [builder] */
-        Size builder_max;          /* percent: of the disk */
-        Size builder_target;       /* percent: of builder_max; an amount is not more than its */
+        Size builder_max;    /* percent: of the disk */
+        Size builder_target; /* percent: of builder_max; an amount is at most that of builder_max */
         uint64_t builder_age_usec; /* max_age in whole hours; USEC_INFINITY: off */
         bool external_builders_ignore;
 
@@ -106,7 +106,7 @@ DEFINE_CLEANUP(Config *, config_free);
 /* The application of this name, or NULL. */
 const AppConfig *config_app(const Config *config, const char *name);
 
-/* What builds of applications read: no trash may lie there. 0 or -ENOMEM. */
+/* The roots and build contexts of all applications, which must not hold a trash. 0 or -ENOMEM. */
 int config_build_directories(const Config *config, Strv *ret) must_check;
 
 /* Adds the names of keys that differ but only take effect after a restart ("[control] socket"). */

@@ -57,8 +57,8 @@ int check_host(char **text, Diag *reterr_diag) {
         return diag_set(reterr_diag, -EINVAL, "'%s' is not unix:// and an absolute path", host);
 }
 
-/* Compose accepts no other name for a project, and it is compose that sets the label: a label that
- * somebody wrote by hand may hold anything, but selects no image here. */
+/* Compose accepts no other name for a project. A label that was written by hand may have another
+ * value, but compose sets the label of the images that this key selects. */
 int check_project(char **text, Diag *reterr_diag) {
         const char *project = *text;
 
@@ -271,7 +271,7 @@ const char *app_section_meant(const char *name) {
         return NULL;
 }
 
-/* The textfile collector of Prometheus' node_exporter reads no other names. */
+/* node_exporter's textfile collector reads only files with such names. */
 int check_textfile(char **text, Diag *reterr_diag) {
         static const char suffix[] = ".prom";
         const char *path = *text;

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * What is done with a key: found, parsed, copied, compared.
- *
  * inih does not remove quotes, as readers of other formats do, so they are part of the value. If a
  * value is wrong and would be right without its quotes, the error says so.
  */
@@ -95,7 +93,7 @@ void key_clear(const Key *key, void *base) {
                 strv_done(value);
 }
 
-/* A value that is not `what`. */
+/* Says that a value is not `what`. */
 static int no_such(const Key *key, const char *text, const char *what, Diag *diag) {
         if (!key->none)
                 return diag_set(diag, -EINVAL, "'%s' is not %s", text, what);
@@ -111,7 +109,7 @@ static int parse_text(const Key *key, const char *text, char **ret, Diag *diag) 
 
         if (!checked)
                 return -ENOMEM;
-        if (key->none && *text != '/') /* texts that may be none are paths */
+        if (key->none && *text != '/') /* a text with a word for none is a path */
                 return no_such(key, text, "an absolute path", diag);
         r = key->check(&at, diag);
         if (r < 0)
@@ -151,7 +149,8 @@ static int parse_list(const Key *key, const char *text, bool add, Strv *ret, Dia
         r = strv_split(&list, text);
         if (r < 0)
                 return r;
-        if (list.n == 0 && *text) /* commas alone: meant for an empty value, or cut off */
+        if (list.n == 0 &&
+            *text) /* commas alone were meant for an empty value, or the list was cut off */
                 return key_empty(key, diag);
         for (size_t i = 0; i < list.n; i++) {
                 char *item = list.v[i];
@@ -241,7 +240,7 @@ static int parse_share(const Key *key, const char *text, unsigned *ret, Diag *di
         return 0;
 }
 
-/* A number alone is refused: 10 may be meant as 10GB or as 10%, and never as ten bytes. */
+/* Refuses a number without a unit: 10 may mean 10GB or 10%, and never ten bytes. */
 static int parse_amount(const Key *key, const char *text, uint64_t *ret, Diag *diag) {
         char limit[BYTES_TEXT_MAX];
         uint64_t bytes;
@@ -371,7 +370,7 @@ static char *without_quotes(const char *text) {
         return bare;
 }
 
-/* Says what to write where a value is wrong for its quotes alone. */
+/* Suggests the value without quotes, if it is valid. */
 static void suggest_bare(const Key *key, const char *text, Diag *diag) {
         cleanup_free char *bare = without_quotes(text);
         union {
