@@ -6,9 +6,6 @@
  * no UTF-8, control characters (it skips any byte up to 32 as a blank, NUL included) and "\uXYZW"
  * (read as "\u0000"). The grammar itself is cJSON's affair. At "\u0000" its strings would end, and
  * some releases refuse it, so it is given "\ufffd" in its place, which has the same length.
- *
- * A poll may bring a hundred thousand records, and cJSON should be what they cost: a quick look at
- * sixteen bytes at a time spares most of them the scan.
  */
 
 #include <cjson/cJSON.h>
@@ -84,40 +81,6 @@ static bool scan(const unsigned char *p, const unsigned char *end) {
         return depth == 0;
 }
 
-typedef unsigned char Block __attribute__((vector_size(16)));
-
-/*
- * Most records are printable ASCII, have no escapes, and no more brackets than may be nested: they
- * need no closer look. Longer texts would overflow the counters, one a column.
- */
-static bool is_harmless(const unsigned char *p, size_t n) {
-        Block odd = { 0 }, open = { 0 };
-        unsigned char any_odd = 0;
-        size_t n_open = 0;
-
-        if (n > UINT8_MAX * sizeof(Block))
-                return false;
-        while (n > 0) {
-                Block block = (Block){ 0 } + ' ';
-                size_t length = MIN(n, sizeof(block));
-
-                if (length == sizeof(block))
-                        memcpy(&block, p, sizeof(block));
-                else
-                        memcpy(&block, p, length);
-                odd |= (Block)(block < ' ') | (Block)(block > '~') | (Block)(block == '\\');
-                /* '[' and '{' differ in one bit; true is -1 */
-                open -= (Block)((block | 0x20) == '{');
-                p += length;
-                n -= length;
-        }
-        for (size_t i = 0; i < sizeof(Block); i++) {
-                any_odd |= odd[i];
-                n_open += open[i];
-        }
-        return !any_odd && n_open <= JSON_DEPTH_MAX;
-}
-
 /* Whether a text has "\u0000"; with `copy`, replaces it there. A backslash outside of strings, which
  * cJSON refuses, may be anywhere. */
 static bool find_nul(const char *text, size_t n, char *copy) {
@@ -141,19 +104,17 @@ static int parse(const char *text, size_t n, bool foreign, Json **ret) {
         const char *end, *rest = NULL;
         const unsigned char *bytes = (const unsigned char *)text;
 
-        if (!is_harmless(bytes, n)) {
-                if (!scan(bytes, bytes + n))
+        if (!scan(bytes, bytes + n))
+                return -EBADMSG;
+        if (find_nul(text, n, NULL)) {
+                if (!foreign)
                         return -EBADMSG;
-                if (find_nul(text, n, NULL)) {
-                        if (!foreign)
-                                return -EBADMSG;
-                        copy = malloc(n);
-                        if (!copy)
-                                return -ENOMEM;
-                        memcpy(copy, text, n);
-                        find_nul(text, n, copy);
-                        text = copy;
-                }
+                copy = malloc(n);
+                if (!copy)
+                        return -ENOMEM;
+                memcpy(copy, text, n);
+                find_nul(text, n, copy);
+                text = copy;
         }
         end = text + n;
         errno = 0;
