@@ -3,7 +3,7 @@
 
 /*
  * Caches of applications, as clears, plans and polls have to do with them: looked at, taken out of
- * the way, removed. What apps/sweep.h says of hostile trees holds; which containers have a cache
+ * the way, removed. What apps/root.h says of hostile trees holds; which containers have a cache
  * mounted is the engine's word. Run on the worker thread and block it.
  */
 
