@@ -67,8 +67,8 @@ typedef struct Inventory {
          * removed that image. */
         int64_t ours_ended_nsec;
         int64_t observed_sec;
-        uint64_t
-                begin_usec; /* CLOCK_BOOTTIME before the engine was asked for anything; 0: it was not */
+        /* CLOCK_BOOTTIME before the engine was asked for anything; 0: it was not. */
+        uint64_t begin_usec;
         /* Borrowed, or NULL; kept from one observation to the next. */
         BuildWatch *watch;
         KnownMounts *known_mounts;

@@ -204,7 +204,9 @@ static bool update_mark(SeenImage *seen, const Inventory *inventory, int64_t age
                 return false;
         if (tagged_sec != seen->tag_mark && tagged_sec != seen->own_mark)
                 named = move_mark(seen, inventory, tagged_sec, age_now_sec);
-        if (tagged_sec == seen->tag_mark)
+        /* In the second of one of the janitor's tags the nanoseconds are those of that tag. */
+        if (tagged_sec == seen->tag_mark && tagged_sec != seen->own_mark &&
+            !seen_wants_own_mark(seen))
                 update_rest(seen, facts->last_tagged_nsec % NSEC_PER_SEC);
         seen->marked_sec = age_now_sec;
         return named;

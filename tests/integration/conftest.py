@@ -1,5 +1,6 @@
 """Fixtures: real engines, and a daemon on one of them. $WPCACHE_ENGINES says which engines; with $WPCACHE_PART,
-which is one of them or "none", only the tests that use this engine run, or those that use none of them."""
+which is one of them or "none", only the tests that use this engine run, or those that use none of them. "20-1/2" is
+every second one of these, from the first on."""
 from __future__ import annotations
 
 import os
@@ -35,9 +36,12 @@ def part_of(item: pytest.Item) -> str:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not PART:
         return
-    others = [item for item in items if part_of(item) != PART]
-    config.hook.pytest_deselected(items=others)
-    items[:] = [item for item in items if part_of(item) == PART]
+    name, _, share = PART.partition("-")
+    first, _, step = (share or "1/1").partition("/")
+    chosen = [item for item in items if part_of(item) == name][int(first) - 1::int(step)]
+    kept = set(chosen)
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = chosen
 
 
 @pytest.fixture

@@ -2,12 +2,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from daemon import Daemon as AnyDaemon
 from engine import Engine
 from helpers import Daemon, Project, look, run, wait_until
+from varlink_client import call
 
 # Acts as soon as it may, on what the test makes alone: the disk of a test machine may be any.
 HASTY = """[poll]
@@ -39,9 +41,8 @@ def configure(daemon: AnyDaemon, old: str, new: str) -> None:
 
 
 def status(daemon: AnyDaemon) -> dict[str, Any]:
-    done = daemon.ctl("status", "--json=short")
-    assert done.returncode in (0, 8), done.stderr
-    return json.loads(done.stdout)
+    """By the socket, without wpcachectl: tests ask for it many times a second."""
+    return call(daemon.socket, "GetStatus")["parameters"]["status"]
 
 
 def ctl_json(daemon: AnyDaemon, *arguments: str) -> Any:
@@ -50,11 +51,27 @@ def ctl_json(daemon: AnyDaemon, *arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
+def n_polls(daemon: AnyDaemon) -> int:
+    """How many polls have ended well."""
+    text = call(daemon.socket, "GetMetrics")["parameters"]["text"]
+    ended, failed = (int(re.search(rf"^wpcache_{name}_total (\d+)$", text, re.M)[1])
+                     for name in ("polls", "poll_failures"))
+    return ended - failed
+
+
 def polls(daemon: AnyDaemon, amount: int = 3) -> None:
-    """Returns after that many further looks of the daemon, and no job is in progress."""
+    """Returns after that many further polls, each in its time, and no job is in progress."""
+    until = n_polls(daemon) + amount
+    wait_until(lambda: n_polls(daemon) >= until)
+    wait_until(lambda: "job" not in status(daemon))
+
+
+def poll(daemon: AnyDaemon, amount: int = 3) -> None:
+    """The same at once: a reload begins each poll. It also ends the pause after a pass that removed nothing."""
     for _ in range(amount):
-        before = status(daemon).get("observedAt")
-        wait_until(lambda: status(daemon).get("observedAt", before) != before)
+        before = n_polls(daemon)
+        assert "error" not in call(daemon.socket, "Reload")
+        wait_until(lambda: n_polls(daemon) > before, pause=0.01)
     wait_until(lambda: "job" not in status(daemon))
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine import Engine, EngineError, rootfs, rootfs_tar
+from engine import Engine, EngineError, rootfs
 
 BACKEND = "watchparty-backend:latest"
 FRONTEND = "watchparty-frontend:latest"
@@ -456,35 +456,34 @@ class Bystanders:
         self.engine = engine
 
     def create(self) -> None:
-        docker, base = self.engine.docker, self.engine.import_base
-        dangling = docker("import", "-", input=rootfs_tar("dangling")).stdout.strip()
-        self.images = {"dangling image": dangling, OTHER: base(OTHER, "other"),
+        engine, base = self.engine, self.engine.import_base
+        self.images = {"dangling image": base("", "dangling"), OTHER: base(OTHER, "other"),
                        PROTECTED: base(PROTECTED, "protected")}
-        docker("volume", "create", "bystander-data")
-        docker("network", "create", "bystander-net")
-        run = ("run", "--network", "none", "--volume", "bystander-data:/data")
-        docker(*run, "--name", "bystander-stopped", OTHER, "/bin/sh", "-c", "echo kept >/data/file")
-        docker(*run, "--name", "bystander-running", "--detach", OTHER, "/bin/sleep", "3600")
+        engine.post("/volumes/create", Name="bystander-data")
+        engine.post("/networks/create", Name="bystander-net", Driver="bridge")
+        volume = ["bystander-data:/data"]
+        engine.run("bystander-stopped", OTHER, "/bin/sh", "-c", "echo kept >/data/file", Binds=volume)
+        engine.post("/containers/bystander-stopped/wait")
+        engine.run("bystander-running", OTHER, "/bin/sleep", "3600", Binds=volume)
 
     def harmed(self) -> list[str]:
         """What is not as it was; empty when all is well."""
-        docker = self.engine.docker
-        there = docker("image", "ls", "--all", "--quiet", "--no-trunc").stdout.split()
+        look = self.engine.look
+        images = look("/images/json?all=1")
+        there = {image["Id"] for image in images}
         lost = [what for what, image in self.images.items() if image not in there]
-        for kind, name, column in (
-                ("image", OTHER, "{{.Repository}}:{{.Tag}}"),
-                ("image", PROTECTED, "{{.Repository}}:{{.Tag}}"),
-                ("volume", "bystander-data", "{{.Name}}"),
-                ("network", "bystander-net", "{{.Name}}")):
-            if name not in docker(kind, "ls", "--format", column).stdout.split():
-                lost.append(f"{kind} {name}")
-        listing = docker("ps", "--all", "--format", "{{.Names}} {{.Status}}").stdout.splitlines()
-        states = dict(line.split(" ", 1) for line in listing)
+        names = {name for image in images for name in image["RepoTags"] or ()}
+        lost += [f"image {name}" for name in (OTHER, PROTECTED) if name not in names]
+        if "bystander-data" not in {volume["Name"] for volume in look("/volumes")["Volumes"] or ()}:
+            lost.append("volume bystander-data")
+        if "bystander-net" not in {network["Name"] for network in look("/networks")}:
+            lost.append("network bystander-net")
+        states = {container["Names"][0]: container["Status"] for container in look("/containers/json?all=1")}
         for name, state in (("bystander-stopped", "Exited (0)"), ("bystander-running", "Up")):
-            if not states.get(name, "").startswith(state):
+            if not states.get(f"/{name}", "").startswith(state):
                 lost.append(f"container {name}")
         if not lost:  # and all of it still works
             read = ("exec", "bystander-running", "/bin/cat", "/note", "/data/file")
-            if docker(*read, check=False).stdout != "otherkept\n":
+            if self.engine.docker(*read, check=False).stdout != "otherkept\n":
                 lost.append("what bystander-running sees of its image and volume")
         return lost

@@ -11,7 +11,7 @@ from pathlib import Path
 import proxy as proxy_module
 from engine import Engine
 from helpers import ONE, Daemon, Project, on, plain_names, receipts, records, start, wait_until
-from policies import HASTY, hasty, polls, status
+from policies import HASTY, hasty, poll, polls, status
 from proxy import Exchange, Fault, Hook, Proxy, answer, error
 from scenarios import BACKEND
 
@@ -103,7 +103,7 @@ def test_leaked_records_beside_a_build(engine: Engine, proxy: Proxy, short_path:
         assert daemon.ctl("clear", "--target", "all", "--wait", "60s").returncode == 3
         with flight(project, LONG, "--tag", BACKEND) as building:
             clear = daemon.ctl("clear", "--target", "all", "--wait", "60s")
-            assert building.wait(2) == 0, clear.stdout
+            assert building.wait(5) == 0, clear.stdout
         assert clear.returncode == 3, clear.stdout + clear.stderr
         assert "Waiting for a build to end" in clear.stdout
         assert remaining(daemon) == IDS
@@ -117,7 +117,7 @@ def test_long_step_is_no_leak(engine: Engine, short_path: Path) -> None:
     (project.dir / "Dockerfile").write_text(LONG)
     tar = subprocess.run(["tar", "-C", project.dir, "-c", "."], capture_output=True, check=True)
     with hasty(engine, short_path / "daemon") as daemon:
-        polls(daemon, 1)
+        poll(daemon, 1)
         building = subprocess.Popen(
             [engine.cli, "build", "--network", "none", "--tag", BACKEND, "-"],
             env=engine.env | {"DOCKER_BUILDKIT": "1"}, stdin=subprocess.PIPE,
@@ -129,7 +129,7 @@ def test_long_step_is_no_leak(engine: Engine, short_path: Path) -> None:
         polls(daemon, 3)
         assert status(daemon)["policy"]["hold"] == "building"
         clear = daemon.ctl("clear", "--target", "all", "--wait", "60s")
-        assert building.wait(2) == 0, clear.stdout
+        assert building.wait(5) == 0, clear.stdout
         assert clear.returncode == 0, clear.stdout + clear.stderr
         assert not plain_names(engine) and not records(engine)
 
@@ -205,7 +205,7 @@ def test_build_of_a_download_is_no_leak(engine: Engine, short_path: Path) -> Non
              "import socket; socket.create_connection(('127.0.0.1', 8000))"],
             stderr=subprocess.DEVNULL).returncode == 0)
         with hasty(engine, short_path / "daemon") as daemon:
-            polls(daemon, 1)
+            poll(daemon, 1)
             building = subprocess.Popen(
                 [engine.cli, "build", "--network", "none", "--tag", BACKEND,
                  "http://127.0.0.1:8000/context.tar"], env=engine.env | {"DOCKER_BUILDKIT": "1"},
@@ -214,7 +214,7 @@ def test_build_of_a_download_is_no_leak(engine: Engine, short_path: Path) -> Non
             polls(daemon, 3)
             assert status(daemon)["policy"]["hold"] == "building"
             clear = daemon.ctl("clear", "--target", "all", "--wait", "60s")
-            assert building.wait(2) == 0, clear.stdout
+            assert building.wait(5) == 0, clear.stdout
             assert clear.returncode == 0, clear.stdout + clear.stderr
             assert not plain_names(engine) and not records(engine)
     finally:
@@ -252,7 +252,7 @@ def test_build_that_holds_no_record_is_waited_for(engine: Engine, short_path: Pa
     with Daemon(engine.socket, short_path / "daemon", HASTY) as daemon:
         with hanging_context(engine):
             assert not records(engine)
-            polls(daemon)
+            poll(daemon)
             assert status(daemon)["policy"]["hold"] == "building"
             begin = time.monotonic()
             clear = daemon.ctl("clear", "--target", "all", "--wait", "2s")

@@ -643,13 +643,18 @@ def test_inhibit_when_its_time_is_over(holder):
     assert len(p.calls) == 1
 
 
+def ticks(pid: int) -> int:
+    """Processor time."""
+    return sum(map(int, Path(f"/proc/{pid}/stat").read_text().split()[13:15]))
+
+
 def test_inhibit_costs_nothing_while_it_holds(holder):
     _, p = holder(HELD)
     with background(p, "sh", "-c", "echo ready; sleep 2") as run:
         assert line(run) == "ready"
-        before = Path(f"/proc/{run.pid}/stat").read_text().split()[13:15]
+        before = ticks(run.pid)
         time.sleep(1)
         switches = Path(f"/proc/{run.pid}/status").read_text()
-        assert Path(f"/proc/{run.pid}/stat").read_text().split()[13:15] == before
+        assert ticks(run.pid) - before < 10  # of a hundred; what it does before it waits is among them
         assert int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", switches, re.M)[1]) < 20
         assert run.wait(30) == 0

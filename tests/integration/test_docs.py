@@ -21,7 +21,7 @@ from daemon import BUILD, DaemonError
 from engine import Engine
 from helpers import ONE, Daemon, Project, receipts
 from pages import DOCS, PAGES, SHOWN, TOP, anchors, commands, links, of, promtool
-from scenarios import BACKEND
+from scenarios import ALL, BACKEND, ROWS
 
 MAN = {page.name: page.read_text().replace("\\&", "") for page in (DOCS / "man").iterdir()}
 WORKFLOW = DOCS / "examples/clear-caches.yml"
@@ -74,6 +74,28 @@ def test_exit_statuses() -> None:
     known = set(re.findall(r"(?m)^\.It (\d+)$", manual)) | {"130"}
     table = (DOCS / "OPERATIONS.md").read_text().partition("## Exit status")[2].partition("\n## ")[0]
     assert set(re.findall(r"\d+", " ".join(re.findall(r"(?m)^\| ([\d, ]+) \|", table)))) == known
+
+
+# The freshness matrix
+
+def matrix(engine: str) -> list[tuple[str, str]]:
+    """The rows of docs/FRESHNESS.md for an engine: title, and the cell of wpcachectl."""
+    section = (DOCS / "FRESHNESS.md").read_text().partition(f"\n## Engine {engine} (")[2].partition("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| ")]
+    return [(row[0], row[1]) for row in rows[1:]]
+
+
+@pytest.mark.parametrize("engine", ALL)
+def test_freshness_matrix(engine: str) -> None:
+    """Each row that test_freshness.py plays on this engine, in the order of scenarios.py, and with the exit status
+    that it expects. What `tests/bench/freshness --engines ENGINE --rows ROW` prints is a line of the table."""
+    rows = [row for row in ROWS.values() if engine in row.engines]
+    shown = matrix(engine)
+    assert [title for title, _ in shown] == [row.title for row in rows]
+    for row, (title, cell) in zip(rows, shown):
+        cached, _, status = cell.partition("/")
+        assert status == (str(row.expect(engine)) if row.expect(engine) else "ok"), title
+        assert (cached == "0") == (status == "ok" or bool(row.needless)), title
 
 
 # Configuration

@@ -10,7 +10,7 @@ import pytest
 
 from engine import Engine, UnixHTTP, rootfs_tar
 from helpers import Daemon, images, load, names, on, rollback_name, wait_until
-from policies import ctl_json, hasty, polls, status
+from policies import ctl_json, hasty, poll, status
 
 pytestmark = on("28", "28c")
 AGED = "[images]\nkeep_last=0\nmax_age=30d\nmin_age=1h\ndangling_max_age=1d\n"
@@ -39,7 +39,7 @@ def import_as(engine: Engine, name: str, note: str) -> str:
 
 def go_on(daemon: Daemon, days: int) -> None:
     daemon.clock.go_on(days=days)
-    polls(daemon, 3)
+    poll(daemon, 3)
 
 
 def alarms(daemon: Daemon) -> list[Any]:
@@ -62,7 +62,7 @@ def test_mounted_image_stays(engine: Engine, short_path: Path) -> None:
             "digest": f"{repository}@{image}"}[reference])
     load(engine, 1, "watchparty-old")
     with hasty(engine, short_path / "daemon", AGED) as daemon:
-        polls(daemon)
+        poll(daemon)
         go_on(daemon, 31)
         wait_until(lambda: "watchparty-old:0" not in names(engine))
         go_on(daemon, 31)
@@ -72,7 +72,7 @@ def test_mounted_image_stays(engine: Engine, short_path: Path) -> None:
             assert f"container {reference} (created) uses it" in said, said
         assert alarms(daemon) == []
         engine.docker("rm", *how)
-        polls(daemon)
+        poll(daemon)
         assert set(used.values()) <= images(engine), "they were in use until lately"
         go_on(daemon, 31)
         wait_until(lambda: not set(used.values()) & images(engine))
@@ -88,9 +88,9 @@ def test_name_moved_since(engine: Engine, short_path: Path) -> None:
     time.sleep(1.1)  # the engine lists seconds
     later = import_as(engine, WEB, "later")
     with hasty(engine, short_path / "daemon", AGED) as daemon:
-        polls(daemon)
+        poll(daemon)
         newest = import_as(engine, WEB, "newest")
-        polls(daemon)
+        poll(daemon)
         assert later in images(engine)
         go_on(daemon, 31)
         wait_until(lambda: unrelated not in images(engine) and later not in images(engine))
@@ -103,7 +103,7 @@ def test_name_moved_since(engine: Engine, short_path: Path) -> None:
         assert "container tools (running) uses it" in daemon.ctl("explain", WEB).stdout
         assert engine.docker("exec", "tools", "/bin/cat", "/mounted/note").stdout == "mounted"
         engine.docker("rm", "--force", "tools")
-        polls(daemon)
+        poll(daemon)
         go_on(daemon, 31)
         # The daemon never saw a name of the mounted image, and leaves it alone.
         wait_until(lambda: not images(engine) & {kept, newest})
@@ -117,14 +117,14 @@ def test_name_moved_before_the_daemons_eyes(engine: Engine, short_path: Path) ->
     time.sleep(1.1)  # the engine lists seconds
     mount(engine, "tools", WEB)
     with hasty(engine, short_path / "daemon", AGED) as daemon:
-        polls(daemon)
+        poll(daemon)
         import_as(engine, "watchparty-api:1", "newer")
         for _ in range(2):
             done = daemon.ctl("clear", "--target", "all")
             assert done.returncode == 0, done.stdout + done.stderr
             assert WEB not in names(engine) and mounted in images(engine)
         import_as(engine, WEB, "newer")
-        polls(daemon)
+        poll(daemon)
         go_on(daemon, 31)
         wait_until(lambda: not {other, untagged} & images(engine))
         go_on(daemon, 31)
@@ -180,7 +180,7 @@ def test_mount_of_another_container(engine: Engine, short_path: Path) -> None:
                   "other/tools:1", "/bin/true")
     engine.docker("rm", "first", check=False)
     with hasty(engine, short_path / "daemon", AGED) as daemon:
-        polls(daemon)
+        poll(daemon)
         go_on(daemon, 31)
         assert image in images(engine) and alarms(daemon) == []
         plan = ctl_json(daemon, "plan")["policy"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import daemon as daemon_module
 from engine import Engine, rootfs
 from helpers import ONE, Daemon, load, look, names, plain_names, start, wait_until
-from policies import ctl_json, hasty, polls, status
+from policies import ctl_json, hasty, poll, status
 from test_policy import AGED
 from varlink_client import Wire, message
 
@@ -39,10 +39,10 @@ def test_policy_rests_while_a_command_runs(engine: Engine, short_path: Path) -> 
     load(engine, 2, "watchparty-backend")
     go_on = short_path / "go-on"
     with hasty(engine, short_path / "daemon", AGED) as daemon:
-        polls(daemon)
+        poll(daemon)
         deploy = inhibit(daemon, "/bin/sh", "-c", f"until [ -e {go_on} ]; do sleep 0.1; done; exit 42")
         daemon.clock.go_on(days=31)
-        polls(daemon)
+        poll(daemon)
         assert len(names(engine)) == 2
         policy = status(daemon)["policy"]
         assert policy["hold"] == "inhibited" and policy["images"] == 2

@@ -17,7 +17,7 @@ from apps import project, section
 from daemon import Daemon as AnyDaemon
 from engine import Engine
 from helpers import ONE, Daemon, Project, start, wait_until
-from policies import HASTY, configure, ctl_json, fill, hasty, polls, private_bytes, status
+from policies import HASTY, configure, ctl_json, fill, hasty, poll, private_bytes, status
 from stub import Stub
 from varlink_client import Wire, user
 
@@ -72,7 +72,7 @@ def test_polls_go_on(short_path: Path, looks: tuple[str, ...]) -> None:
     """They would not, were each of them to wait until nobody looks."""
     with (Stub(short_path / "e", 10) as engine,
           Daemon(engine.path, short_path / "daemon", HASTY + READERS) as daemon):
-        polls(daemon)
+        poll(daemon, 1)
         engine.delay = 0.2  # on a large build cache
         with looping(daemon, *looks):
             for _ in range(4):
@@ -114,7 +114,7 @@ def test_several_users_take_turns(short_path: Path) -> None:
     """Sixteen looks of one user are in the queue at any time; another user's waits for a few of them alone."""
     with (Stub(short_path / "e", 10) as engine,
           Daemon(engine.path, short_path / "daemon", HASTY + READERS) as daemon):
-        polls(daemon)
+        poll(daemon, 1)
         engine.delay = 0.2
         with user(3002, groups=(GAMES,)):
             other = Wire(daemon.socket)
@@ -133,7 +133,7 @@ def test_polls_go_on_while_a_clear_waits(engine: Engine, short_path: Path) -> No
     flight = Project(engine, short_path / "flight")
     (flight.dir / "Dockerfile").write_text("FROM scratch\nCOPY rootfs /\nRUN sleep 14\n")
     with hasty(engine, short_path / "daemon") as daemon:
-        polls(daemon)
+        poll(daemon, 1)
         building = subprocess.Popen([engine.cli, "build", "--network", "none", str(flight.dir)],
                                     env=engine.env | {"DOCKER_BUILDKIT": "1"}, stdin=subprocess.DEVNULL,
                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -159,7 +159,7 @@ def test_poll_overdue(short_path: Path) -> None:
     """A prune that takes its time is no fault, but whoever reads figures has to know how old they are."""
     with (Stub(short_path / "e", 10) as engine,
           Daemon(engine.path, short_path / "daemon", HASTY) as daemon):
-        polls(daemon)
+        poll(daemon, 1)
         engine.stall("/build/prune")
         clear = start(daemon, "clear", "--target", "builder")
         assert engine.hanging.wait(30)
@@ -178,7 +178,7 @@ def test_looks_are_answered_while_a_clear_waits(short_path: Path) -> None:
     of it alone, and a second clear still joins it."""
     with (Stub(short_path / "e", 0, n_images=3) as engine,
           Daemon(engine.path, short_path / "daemon", HASTY + READERS) as daemon):
-        polls(daemon)
+        poll(daemon, 1)
         engine.records = IN_USE
         clear = start(daemon, "clear", "--target", "builder", "--wait", "60s")
         wait_until(lambda: status(daemon).get("job", {}).get("step") == "waiting")
@@ -201,7 +201,7 @@ def test_another_engine_while_a_clear_waits(short_path: Path) -> None:
     """A clear ends with the engine it began with; polls of the other one wait for that, and an alarm tells it."""
     with (Stub(short_path / "e", 0) as engine, Stub(short_path / "other", 5) as other,
           Daemon(engine.path, short_path / "daemon", HASTY) as daemon):
-        polls(daemon)
+        poll(daemon, 1)
         engine.records = IN_USE
         clear = start(daemon, "clear", "--target", "builder", "--wait", "60s")
         wait_until(lambda: status(daemon).get("job", {}).get("step") == "waiting")

@@ -302,7 +302,7 @@ def test_lost_in_the_middle(box, peer, args, words):
     box.reach_by(relay.port)
     with start(box, "--socket", str(p.path), *args) as run:
         assert run.stderr and asked.wait(20)
-        time.sleep(0.5)  # its greeting is on its way
+        time.sleep(1)  # its greeting is on its way
         relay.cut()
         assert run.wait(20) == 1
         assert run.stderr.read().splitlines()[-1] == f"wpcachectl: {words}"

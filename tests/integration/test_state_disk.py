@@ -21,7 +21,7 @@ from apps import caches, project, section
 from daemon import BUILD
 from engine import Engine
 from helpers import ONE, Daemon, Project, load, names, receipts, records, wait_until
-from policies import HASTY, ctl_json, fill, polls, private_bytes, status
+from policies import HASTY, ctl_json, fill, poll, polls, private_bytes, status
 from proxy import Exchange, Fault, Proxy, answer
 from scenarios import BACKEND
 from test_apps_user import USER, own
@@ -153,7 +153,7 @@ def store_remains(receipt: dict[str, Any], state: Path) -> str:
 def test_full_after_the_start(engine: Engine, short_path: Path, state: Path) -> None:
     """What a store needs for its writes it has: nothing is different, not even a start."""
     with ext4(state, short_path) as disk, daemon_of_user(engine.socket, short_path) as daemon:
-        polls(daemon)
+        poll(daemon)
         disk.fill_inodes()
         disk.fill()
         with pytest.raises(OSError):
@@ -172,7 +172,7 @@ def test_full_after_the_start(engine: Engine, short_path: Path, state: Path) -> 
             assert [known["id"] for known in receipts(daemon)][-1] == receipt["id"]
             daemon.start()
             assert status(daemon)["lastClear"]["id"] == receipt["id"]
-            polls(daemon)
+            poll(daemon)
 
 
 BLOCKS = "size=1m", Disk.fill, Disk.empty
@@ -372,7 +372,7 @@ def test_a_program_that_holds_the_file(engine: Engine, short_path: Path, state: 
     load(engine, 1, "watchparty-backend")
     before = names(engine)
     with daemon_of_user(engine.socket, short_path) as daemon:
-        polls(daemon)
+        poll(daemon)
         with closing(sqlite3.connect(state / "wpcache.db", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             receipt = receipt_of(daemon, "images", 3)

@@ -10,7 +10,7 @@ import pytest
 
 from engine import Engine
 from helpers import Daemon, images, load, look, names, on, rollback_name, wait_until
-from policies import ctl_json, hasty, polls
+from policies import ctl_json, hasty, poll
 
 AGED = "[images]\nkeep_last=0\nmax_age=30d\nmin_age=1h\n"
 
@@ -52,13 +52,13 @@ def scale(engine: Engine, name: str, replicas: int) -> None:
 
 def go_on(daemon: Daemon, days: int) -> None:
     daemon.clock.go_on(days=days)
-    polls(daemon, 3)
+    poll(daemon, 3)
 
 
 def test_service_scaled_to_0_keeps_its_image(swarm: Engine, short_path: Path) -> None:
     """The daemon runs from before there is a swarm until after the service is gone."""
     with hasty(swarm, short_path / "daemon", AGED) as daemon:
-        polls(daemon)
+        poll(daemon)
         make_swarm(swarm)
         swarm.import_base("watchparty-web:1", "used")
         load(swarm, 1, "watchparty-old")
@@ -66,7 +66,7 @@ def test_service_scaled_to_0_keeps_its_image(swarm: Engine, short_path: Path) ->
         wait_until(lambda: look(swarm, "/v1.41/containers/json"))
         scale(swarm, "web", 0)
         wait_until(lambda: not look(swarm, "/v1.41/containers/json?all=1"))
-        polls(daemon)
+        poll(daemon)
         go_on(daemon, 31)
         wait_until(lambda: "watchparty-old:0" not in names(swarm))
         go_on(daemon, 31)
@@ -76,7 +76,7 @@ def test_service_scaled_to_0_keeps_its_image(swarm: Engine, short_path: Path) ->
         scale(swarm, "web", 1)
         swarm.docker("service", "rm", "web")
         wait_until(lambda: not look(swarm, "/v1.41/containers/json?all=1"))
-        polls(daemon)
+        poll(daemon)
         go_on(daemon, 29)
         assert set(names(swarm)) == {"watchparty-web:1"}, "it was in use until lately"
         go_on(daemon, 2)
@@ -92,7 +92,7 @@ def test_previous_spec_of_a_service_keeps_its_image(swarm: Engine, short_path: P
         swarm.docker("service", "update", "--detach", "--no-resolve-image", "--image",
                      f"watchparty-web:{tag}", "web")
     with hasty(swarm, short_path / "daemon", AGED) as daemon:
-        polls(daemon)
+        poll(daemon)
         go_on(daemon, 31)
         wait_until(lambda: "watchparty-web:1" not in names(swarm))
         go_on(daemon, 31)
@@ -114,7 +114,7 @@ def test_services_by_digest_and_by_id_keep_their_images(swarm: Engine, short_pat
     for name, image in references.items():
         service(swarm, name, image)
     with hasty(swarm, short_path / "daemon", AGED + "dangling=all\n") as daemon:
-        polls(daemon)
+        poll(daemon)
         go_on(daemon, 31)
         wait_until(lambda: unused not in images(swarm))
         go_on(daemon, 31)
@@ -128,7 +128,7 @@ def test_untagged_image_of_a_service_stays(swarm: Engine, short_path: Path) -> N
     used, unused = swarm.import_base("", "used"), swarm.import_base("", "unused")
     service(swarm, "web", used)
     with hasty(swarm, short_path / "daemon", AGED + "dangling=all\n") as daemon:
-        polls(daemon)
+        poll(daemon)
         go_on(daemon, 31)
         wait_until(lambda: unused not in images(swarm))
         go_on(daemon, 31)
@@ -169,10 +169,10 @@ def test_locked_manager_keeps_every_image(swarm: Engine, short_path: Path) -> No
     service(swarm, "web", "watchparty-web:1")
     load(swarm, 1, "watchparty-old")
     with hasty(swarm, short_path / "daemon", AGED) as daemon:
-        polls(daemon)
+        poll(daemon)
         swarm.restart()
         assert "locked" in json.loads(swarm.api("GET", "/info")[1])["Swarm"]["LocalNodeState"]
-        polls(daemon)
+        poll(daemon)
         go_on(daemon, 31)
         assert set(names(swarm)) == {"watchparty-web:1", "watchparty-old:0"}
         said = daemon.ctl("explain", "watchparty-old:0").stdout
@@ -181,5 +181,5 @@ def test_locked_manager_keeps_every_image(swarm: Engine, short_path: Path) -> No
         assert not any(image["remove"] for image in plan["images"])
         swarm.docker("swarm", "unlock", input=key.encode())
         wait_until(lambda: "watchparty-old:0" not in names(swarm), 60)
-        polls(daemon)
+        poll(daemon)
         assert set(names(swarm)) == {"watchparty-web:1"}

@@ -400,7 +400,7 @@ def test_build_from_the_cache_can_be_had_back(engine: Engine, daemon: Daemon, sh
     older = f"{REPOSITORY}:1"
     Project(engine, short_path / "older").build(*inline, name=older, release="1")
     image = names(engine)[older]
-    with Scenario(Row("building", "", building=SLOW), engine) as scenario:
+    with Scenario(Row("building", "", building=SLOW.replace("sleep 6", "sleep 10")), engine) as scenario:
         scenario.prepare()
         assert daemon.ctl("explain", older).returncode == 0  # which makes wpcached look, and remember
         assert f"  delete    {older} (" in dry_run(daemon)

@@ -734,6 +734,36 @@ static void test_rollback_ends_with_max_age(void **state) {
         }
 }
 
+/* An image that another one stands on loses its rollback tag alone. Once the other one has gone by its
+ * age, nothing keeps the first one any more. */
+static void test_rollback_tag_of_a_step(void **state) {
+        Host h = host_new();
+        PolicyPlan plan;
+
+        (void)state;
+        host_image(&h, "step", "watchparty-web:1", NULL, IMAGE_KIND_CLASSIC);
+        host_name(&h, "step", "watchparty-web:wpcache-rollback-1");
+        host_aged(&h, "step", 90 * DAY)->rollback_since_sec = AGE_NOW - 60 * DAY;
+        host_image(&h, "on", NULL, "step", IMAGE_KIND_CLASSIC);
+        host_aged(&h, "on", 2 * DAY);
+        plan = host_decide(&h);
+        assert_rule(&h, &plan, "step", RULE_ROLLBACK_EXPIRED);
+        assert_rule(&h, &plan, "on", RULE_DANGLING_AGE);
+        policy_plan_done(&plan);
+
+        strv_done(&host_find(&h, "step")->names);
+        host_name(&h, "step", "watchparty-web:1");
+        plan = host_decide(&h);
+        assert_rule(&h, &plan, "step", RULE_STEP);
+        policy_plan_done(&plan);
+
+        host_find(&h, "on")->parent_id[0] = '\0'; /* as good as gone */
+        plan = host_decide(&h);
+        assert_rule(&h, &plan, "step", RULE_MAX_AGE);
+        policy_plan_done(&plan);
+        host_done(&h);
+}
+
 static void test_rollback(void **state) {
         static const struct {
                 const char *what;
@@ -1810,11 +1840,22 @@ static void check_same(Host *h, const PolicyPlan *plan, uint64_t seed) {
         policy_plan_done(&again);
 }
 
-/* Carries a plan out; `rules` are those of the images that are left. */
+static bool has_children(const Host *h, const Image *image) {
+        for (size_t i = 0; i < h->inventory.images.n; i++)
+                if (strcmp(h->inventory.images.v[i].parent_id, image->id) == 0)
+                        return true;
+        return false;
+}
+
+/* Carries a plan out; `rules` are those of the images that are left. What loses a rollback tag may be a
+ * step at the same time. */
 static void carry_out(Host *h, const PolicyPlan *plan, Rule *rules) {
         ImageSet *images = &h->inventory.images;
+        bool steps[32];
         size_t n = 0;
 
+        for (size_t i = 0; i < images->n; i++)
+                steps[i] = has_children(h, &images->v[i]);
         for (size_t i = 0; i < images->n; i++) {
                 Strv *names = &images->v[i].names;
                 size_t n_names = 0;
@@ -1831,6 +1872,8 @@ static void carry_out(Host *h, const PolicyPlan *plan, Rule *rules) {
                                 names->v[n_names++] = names->v[j];
                 names->n = n_names;
                 rules[n] = plan->images[i].rule;
+                if (rules[n] == RULE_ROLLBACK_EXPIRED && steps[i])
+                        rules[n] = RULE_STEP;
                 images->v[n++] = images->v[i];
         }
         images->n = n;
@@ -1899,6 +1942,7 @@ int main(void) {
                 cmocka_unit_test(test_project_group),
                 cmocka_unit_test(test_swarm_services),
                 cmocka_unit_test(test_unreadable_services_keep_every_image),
+                cmocka_unit_test(test_rollback_tag_of_a_step),
                 cmocka_unit_test(test_rollback),
                 cmocka_unit_test(test_rollback_ends_with_max_age),
                 cmocka_unit_test(test_chains),

@@ -401,6 +401,27 @@ static void test_own_tag_at_first_sight(void **state) {
         host_done(&h);
 }
 
+/* A clear right after a release was tagged: both times have the same second, and the release is no newer. */
+static void test_own_tag_in_the_second_of_another(void **state) {
+        const int64_t nsec = (WALL_NOW - 60) * 1000000000;
+        Host h = host_new();
+
+        (void)state;
+        host_image(&h, "v1", "watchparty-web:1", NULL, IMAGE_KIND_BUILDKIT);
+        tagged(&h, "v1", 60);
+        host_facts(&h, "v1")->last_tagged_nsec = nsec + 7;
+        look(&h, 0);
+        host_name(&h, "v1", ROLLBACK);
+        host_facts(&h, "v1")->last_tagged_nsec = nsec + 8;
+        look(&h, 0);
+        assert_true(seen_wants_own_mark(seen(&h, "v1")));
+        assert_int_equal(seen(&h, "v1")->tag_rest_nsec, 7);
+        seen_set_own_mark(host_seen(&h, "v1"), WALL_NOW - 60);
+        look(&h, 1);
+        assert_int_equal(seen(&h, "v1")->tag_rest_nsec, 7);
+        host_done(&h);
+}
+
 static void test_marks_are_exact(void **state) {
         Host h = host_new();
 
@@ -492,6 +513,7 @@ int main(void) {
                 cmocka_unit_test(test_retag_counts_from_its_own_time),
                 cmocka_unit_test(test_own_tags_are_no_naming),
                 cmocka_unit_test(test_own_tag_at_first_sight),
+                cmocka_unit_test(test_own_tag_in_the_second_of_another),
                 cmocka_unit_test(test_marks_are_exact),
                 cmocka_unit_test(test_tag_since_the_last_look),
                 cmocka_unit_test(test_times_ahead_at_first_sight),
