@@ -78,11 +78,9 @@ static int path_state_open(const char *path, PathState *ret, Diag *reterr_diag) 
         if (!copy)
                 return -ENOMEM;
         r = open_existing(copy, ret);
-        if (r == 0 && fstat(ret->at.fd, &st) < 0)
-                r = -errno;
         if (r == 0)
-                r = dir_path(ret->at.fd, &existing);
-        if (r < 0)
+                r = fstat(ret->at.fd, &st) < 0 ? -errno : dir_path(ret->at.fd, &existing);
+        if (r != 0)
                 return diag_set(reterr_diag, r, "%s: %s", path, error_text(r));
         r = path_printable(existing, reterr_diag);
         if (r == 0)
