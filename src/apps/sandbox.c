@@ -8,6 +8,7 @@
 
 #include "apps/sandbox.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <stdio.h>
@@ -82,6 +83,7 @@ static int path_state_open(const char *path, PathState *ret, Diag *reterr_diag) 
                 r = fstat(ret->at.fd, &st) < 0 ? -errno : dir_path(ret->at.fd, &existing);
         if (r != 0)
                 return diag_set(reterr_diag, r, "%s: %s", path, error_text(r));
+        assert(existing);
         r = path_printable(existing, reterr_diag);
         if (r == 0)
                 r = path_printable(path, reterr_diag);
@@ -204,6 +206,7 @@ static int choose_configured(SandboxGrants *grants, const PathState *root, const
         r = path_state_open(directory, &parent, reterr_diag);
         if (r < 0)
                 return r;
+        assert(parent.path);
         if (parent.there)
                 r = trash_owner_check(parent.at.fd, directory, user->uid, &why);
         if (r == 0)
