@@ -5,6 +5,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/macro.h"
 
@@ -29,12 +30,16 @@ static inline char *text_format(const char *format, ...) {
 }
 
 /* FNV-1a, to notice changes; an attacker can make texts of equal hashes. */
-static inline uint64_t text_hash(const char *text) {
+static inline uint64_t text_hash_slice(const char *text, size_t n) {
         uint64_t hash = UINT64_C(0xcbf29ce484222325);
 
-        for (; *text; text++)
-                hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+        for (size_t i = 0; i < n; i++)
+                hash = (hash ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
         return hash;
+}
+
+static inline uint64_t text_hash(const char *text) {
+        return text_hash_slice(text, strlen(text));
 }
 
 /* The length of the UTF-8 sequence at the start of `text`; 0 if there is none. Overlong forms,

@@ -72,11 +72,10 @@ typedef int (*DockerBuildStep)(void *userdata, const BuildStep *step);
 int docker_build_steps(Docker *docker, const char *ref, DockerBuildStep step, void *userdata,
                        Diag *reterr_diag) must_check;
 
-/* Whether a build that ended has put inline cache metadata into its image: BuildKit tells that as
- * "preparing layers for inline cache", a part of the export on the graphdriver store and a step of its
- * own on the containerd store. */
-int docker_build_had_inline_cache(Docker *docker, const char *ref, bool *ret,
-                                  Diag *reterr_diag) must_check;
+/* Whether a step or part tells that the build has put inline cache metadata into its image: "preparing layers
+ * for inline cache", a part of the export on the graphdriver store and a step of its own on the containerd
+ * store. */
+bool build_step_is_inline_cache(const BuildStep *step);
 
 /* Parsers of the messages, exposed for tests and fuzzing. They hand over what the calls do; the
  * errors are -EBADMSG, -ENOMEM and what the callback returned. */

@@ -42,6 +42,10 @@ typedef struct BuildRecord {
         bool shared : 1;
         bool source : 1; /* what a build read its Dockerfile from: a directory of the client's, what
                           * came through a pipe, a git checkout or a download */
+        /* A layer of an image of this engine that a FROM or COPY --from of a build named; its parent is the
+         * layer below. On the graphdriver store alone (builder-next, containerimage/pull.go); which image
+         * it was is not told: "from local " and no name (seen on 20.10 and 28.5). */
+        bool local_image : 1;
 } BuildRecord;
 
 typedef struct RecordSet {
@@ -130,6 +134,7 @@ typedef struct NamedImage {
         char *name;
         char id[IMAGE_ID_MAX];
         bool deleted; /* of a name that a clear takes: the image goes with it and cannot come back */
+        bool never_run; /* of such a name: no container was ever seen of an image of its repository */
 } NamedImage;
 
 typedef struct NamedImages {
@@ -140,7 +145,7 @@ typedef struct NamedImages {
 } NamedImages;
 
 int named_images_add(NamedImages *list, const char *name, const char *id) must_check;
-/* Adds each pair of `from` that is not in the list yet; of one that is, `deleted` counts in either. N
+/* Adds each pair of `from` that is not in the list yet; `deleted` and `never_run` count in either. N
  * log N. No pair may be twice in `from`. After -ENOMEM a part of them is added. */
 int named_images_merge(NamedImages *list, const NamedImages *from) must_check;
 /* Indexes the list by name, for named_images_find_pair(). */

@@ -12,6 +12,8 @@
 /* Length of the repository part: "localhost:5000/a/b:tag" -> strlen("localhost:5000/a/b").
  * The tag, if any, starts one past it. */
 size_t name_repository_length(const char *name);
+/* The text_hash() of that part. */
+uint64_t name_repository_hash(const char *name);
 
 /* The tag, or NULL where the name has none. Borrowed. */
 const char *name_tag(const char *name);

@@ -22,6 +22,13 @@ bool id_set_contains(const IdSet *set, const char *id);
 int id_set_add(IdSet *set, const char *id) must_check;
 void id_set_done(IdSet *set);
 
+/* A build that has ended, and whose steps were not read yet: see janitor/build-steps.h. */
+typedef struct EndedBuild {
+        char ref[BUILD_REF_MAX];
+        int64_t completed_nsec;
+        Strv images; /* ids of those that it made; empty where it failed */
+} EndedBuild;
+
 /* What one observation tells. */
 typedef struct Builds {
         IdSet in_use;               /* records */
@@ -32,6 +39,8 @@ typedef struct Builds {
         uint64_t running_hash;      /* of them, in any order */
         IdSet leaked;               /* of in_use: no build holds them */
         uint64_t leaked_since_usec; /* CLOCK_BOOTTIME: when the first of them was seen; 0: none */
+        EndedBuild *ended;          /* where asked for, the newest first */
+        size_t n_ended, ended_size;
 } Builds;
 
 /* Hash of everything that indicates a running build: unleaked records in use, running builds, an
@@ -52,9 +61,17 @@ typedef struct BuildWatch {
         IdSet in_use;
         LeakedRecord *leaked; /* sorted by id_hash */
         size_t n_leaked;
+        IdSet steps_read; /* refs of builds whose steps were read, as far as the engine lists them still */
 } BuildWatch;
 
 void build_watch_done(BuildWatch *watch);
+static inline void build_watch_donep(BuildWatch *watch) {
+        build_watch_done(watch);
+}
+/* Later observations leave this build out of `ended`. 0 or -ENOMEM. */
+int build_watch_note_read(BuildWatch *watch, const char *ref) must_check;
+/* Later observations have all builds in `ended` again. To be called where what the steps told is lost. */
+void build_watch_forget_read(BuildWatch *watch);
 
 /* Two observations that show the same record in use are at least so far apart: BuildKit lets go of a
  * build's records a moment after the build has ended. */
@@ -78,7 +95,8 @@ int builds_judge(BuildWatch *watch, uint64_t completed_hash, uint64_t begin_usec
 /*
  * Asks the engine's build history and judges. Read after the records: a build that ended in between
  * has let go of them. -ECANCELED and -ENOMEM; any other failure to read the history is told in
- * `unknown`. `watch` may be NULL: then nothing has leaked.
+ * `unknown`. `watch` may be NULL: then nothing has leaked. `with_ended`: fills in `ended`; then
+ * the engine lists all builds, not the running ones alone.
  */
 int builds_observe(Docker *docker, const EngineInfo *engine, BuildWatch *watch, uint64_t begin_usec,
-                   Builds *builds) must_check;
+                   bool with_ended, Builds *builds) must_check;

@@ -24,6 +24,8 @@ typedef struct Clear {
         bool looked;  /* there was a first look */
         Strv kept;    /* ids of the images whose names were kept, sorted */
         bool no_room; /* of any plan so far */
+        /* While it is judged: the names that this clear took, or would take. Borrowed. */
+        const NamedImages *taken;
         AppsLook apps;
         AppsWork apps_work;
         ContainerSet containers; /* as the inventory's, where only applications are cleared */

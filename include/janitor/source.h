@@ -7,7 +7,7 @@
  * per builder and image store.
  */
 
-#include "janitor/inventory.h"
+#include "janitor/local-base.h"
 
 typedef enum Serves {
         SERVES_NOTHING,
@@ -42,9 +42,9 @@ typedef struct Source {
          */
         bool like_ours;
         bool of_our_project; /* like_ours, because it has the label of a compose project of ours */
-        /* A local base image by local_bases_find() that no container uses now. (What is remembered of
-         * containers is for the caller to ask.) */
-        bool base;
+        /* Whether it is a local base image that no container uses now. (What is remembered of containers is
+         * for the caller to ask.) */
+        LocalBase base;
         /* Position of an image with a name that stands on this one, by the classic builder's
          * parents, the image itself included; SOURCE_NO_IMAGE: there is none. */
         size_t named_descendant;

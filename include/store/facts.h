@@ -77,8 +77,10 @@ int prefixes_add(HashList *prefixes, uint64_t element_hash) must_check;
 /* Repositories of a base image that are kept. */
 #define BASES_MAX 8
 
-/* So many names of an image are remembered. */
-#define FACTS_NAMES_MAX 8
+/* So many names and repositories of an image are remembered. */
+#define FACTS_NAMES_MAX 16
+/* So many names and repositories of needed images are remembered with one image. */
+#define FACTS_NEEDS_MAX 64
 
 typedef struct ImageFacts {
         char id[IMAGE_ID_MAX];
@@ -99,10 +101,12 @@ typedef struct ImageFacts {
         size_t n_base;       /* so many of its entries, at least, are its base image's */
         /* Where facts_teach(): the repositories that name or named its base image; empty: not known. */
         HashList bases;
-        uint64_t project_hash;    /* of an image of ours: its compose project; 0: none */
-        HashList stages;          /* the instructions of all stages of its build: built-stages.h */
-        HashList names;           /* of ours that it was seen with, the first ones */
-        bool build_asked;         /* in this run: the build history does not tell of it */
+        uint64_t project_hash; /* of an image of ours: its compose project; 0: none */
+        HashList stages;       /* the instructions of all stages of its build: build-steps.h */
+        HashList names; /* of ours that it was seen with, and their repositories; the first ones */
+        /* Hashes of names and repositories of images that a build was seen to need: those that the record of
+         * this image's build names, or, of a local base image, its own. See janitor/local-base.h. */
+        HashList needs;
         bool inspected;           /* in this run */
         uint64_t inspected_usec;  /* CLOCK_BOOTTIME before that; 0: never in this run */
         int64_t last_tagged_sec;  /* as inspected in this run; 0: not told */
@@ -129,12 +133,20 @@ int fact_set_index(FactSet *facts) must_check;
 ImageFacts *fact_set_find(const FactSet *facts, const char *id);
 /* A hash of all layers, one at least. */
 uint64_t facts_all_layers(const ImageFacts *facts);
+/* A hash of the whole history. */
+uint64_t facts_whole_history(const ImageFacts *facts);
 /* A hash of all layers, one at least, and of the whole history: an image that adds ENV, CMD or the like to its
  * base image has no more layers than that, but a longer history. Where the history was not read, it counts as
  * one without an entry. */
 uint64_t facts_layers_and_history(const ImageFacts *facts);
-/* Remembers a name of ours, by its text_hash(), unless it is known or there is no room. */
-int facts_add_name(ImageFacts *facts, uint64_t name_hash) must_check;
+/* Remembers a name of ours that the image bears, and its repository, as far as there is room in `names`. Names
+ * here are in the form in which the engine lists them. */
+int facts_add_name(ImageFacts *facts, const char *name) must_check;
+/* Remembers the name of a needed image, and its repository, as far as there is room in `needs`. */
+int facts_add_need(ImageFacts *facts, const char *name) must_check;
+/* Remembers in `needs` that an image of this very name is perhaps needed, by possible_need_hash(). */
+int facts_add_possible_need(ImageFacts *facts, const char *name) must_check;
+uint64_t possible_need_hash(const char *name);
 void fact_set_done(FactSet *facts);
 static inline void fact_set_donep(FactSet *facts) {
         fact_set_done(facts);

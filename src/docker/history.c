@@ -289,23 +289,8 @@ int docker_build_steps(Docker *docker, const char *ref, DockerBuildStep step, vo
                            STATUS_BYTES_MAX, on_status, &replay, reterr_diag);
 }
 
-static int note_inline_cache(void *userdata, const BuildStep *step) {
+bool build_step_is_inline_cache(const BuildStep *step) {
         static const char name[] = "preparing layers for inline cache";
-        bool *found = userdata;
 
-        if (strncmp(step->name, name, strlen(name)) == 0)
-                *found = true;
-        return 0;
-}
-
-int docker_build_had_inline_cache(Docker *docker, const char *ref, bool *ret, Diag *reterr_diag) {
-        bool found = false;
-        int r;
-
-        r = docker_build_steps(docker, ref, note_inline_cache, &found, reterr_diag);
-        if (r < 0)
-                return r;
-
-        *ret = found;
-        return 0;
+        return strncmp(step->name, name, strlen(name)) == 0;
 }

@@ -250,6 +250,7 @@ int named_images_merge(NamedImages *list, const NamedImages *from) {
                         known = &list->v[list->n - 1];
                 }
                 known->deleted |= entry->deleted;
+                known->never_run |= entry->never_run;
         }
         return r;
 }

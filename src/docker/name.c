@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/image-glob.h"
+#include "base/text.h"
 
 /* A reference by digest ends its name at the '@'. */
 static size_t name_length(const char *name) {
@@ -22,6 +23,10 @@ size_t name_repository_length(const char *name) {
                         return i - 1;
 
         return n;
+}
+
+uint64_t name_repository_hash(const char *name) {
+        return text_hash_slice(name, name_repository_length(name));
 }
 
 const char *name_tag(const char *name) {

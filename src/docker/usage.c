@@ -34,12 +34,16 @@ const char *const parse_record_members[] = { "ID",         "Parent",     "Parent
                                              "Type",       "InUse",      "Shared",      "Size",
                                              "LastUsedAt", "UsageCount", "Description", NULL };
 /* The descriptions that BuildKit gives to what a Dockerfile is read from (source/local, source/http and
- * source/git; unchanged from 0.8 to 0.32). `ret_end` is how far the description goes along with one. */
-static bool is_source(const char *description, size_t n, size_t *ret_end) {
+ * source/git; unchanged from 0.8 to 0.32), and to layers of local images. Returns whether the description is one
+ * of these; if not, `ret_end` is how far it goes along with one. */
+static bool read_description(const char *description, size_t n, BuildRecord *record,
+                             size_t *ret_end) {
+        static const char local_image[] = "from local ";
         static const char *const prefixes[] = {
                 "local source for dockerfile",
                 "http url ",
                 "git snapshot for ",
+                local_image,
         };
         size_t end = 0;
 
@@ -48,8 +52,11 @@ static bool is_source(const char *description, size_t n, size_t *ret_end) {
 
                 while (k < n && prefixes[i][k] && description[k] == prefixes[i][k])
                         k++;
-                if (!prefixes[i][k])
+                if (!prefixes[i][k]) {
+                        record->local_image = prefixes[i] == local_image;
+                        record->source = !record->local_image;
                         return true;
+                }
                 end = MAX(end, k);
         }
 
@@ -126,7 +133,7 @@ int parse_record(const char *text, size_t n, DockerRecord add, void *userdata, D
         record.type = (uint8_t)record_type_from_string(type);
         record.in_use = in_use;
         record.shared = shared;
-        record.source = is_source(description, strlen(description), &end);
+        (void)!read_description(description, strlen(description), &record, &end);
         record.size_bytes = (uint64_t)size;
         record.usage_count = (uint32_t)MIN(usage_count, (int64_t)UINT32_MAX);
         return add(userdata, &record, parents, n_parents);
@@ -269,15 +276,17 @@ static inline const char *plain_type(const char *p, const char *end, uint8_t *re
 
 /* `p` is behind the description and its quote. An escape where it could still become one of the
  * descriptions looked for is for the other reader to resolve. */
-static inline const char *plain_source(const char *p, const char *description,
-                                       BuildRecord *record) {
+static inline const char *plain_description(const char *p, const char *description,
+                                            BuildRecord *record) {
         size_t end;
 
         if (!p)
                 return NULL;
 
-        record->source = is_source(description, (size_t)(p - description) - 1, &end);
-        return record->source || description[end] != '\\' ? p : NULL;
+        return read_description(description, (size_t)(p - description) - 1, record, &end) ||
+                               description[end] != '\\'
+                       ? p
+                       : NULL;
 }
 
 static inline const char *plain_time(const char *p, const char *end, int64_t *ret_nsec) {
@@ -328,7 +337,7 @@ ssize_t parse_record_plain(const char *text, size_t n, DockerRecord add, void *u
         p = plain_literal(p, end, ",\"Description\":\"");
         description = p;
         p = plain_skip(p, end);
-        p = plain_source(p, description, &record);
+        p = plain_description(p, description, &record);
         p = plain_literal(p, end, ",\"InUse\":");
         p = plain_bool(p, end, &in_use);
         p = plain_literal(p, end, ",\"Shared\":");

@@ -354,6 +354,7 @@ static int note_name(const NamedImage *name, const Index *earlier, NamedImages *
                 entry = &names->v[*ret_added];
         }
         entry->deleted |= name->deleted;
+        entry->never_run |= name->never_run;
         return 0;
 }
 

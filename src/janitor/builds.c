@@ -90,7 +90,15 @@ uint64_t builds_held_hash(const Builds *builds) {
         return any && hash == 0 ? 1 : hash;
 }
 
+static void forget_ended(Builds *builds) {
+        for (size_t i = 0; i < builds->n_ended; i++)
+                strv_done(&builds->ended[i].images);
+        builds->n_ended = 0;
+}
+
 void builds_done(Builds *builds) {
+        forget_ended(builds);
+        free(builds->ended);
         id_set_done(&builds->in_use);
         id_set_done(&builds->leaked);
         *builds = (Builds){ 0 };
@@ -98,8 +106,20 @@ void builds_done(Builds *builds) {
 
 void build_watch_done(BuildWatch *watch) {
         id_set_done(&watch->in_use);
+        id_set_done(&watch->steps_read);
         free(watch->leaked);
         *watch = (BuildWatch){ 0 };
+}
+
+int build_watch_note_read(BuildWatch *watch, const char *ref) {
+        if (add_hash(&watch->steps_read, text_hash(ref)) < 0)
+                return -ENOMEM;
+        id_set_sort(&watch->steps_read);
+        return 0;
+}
+
+void build_watch_forget_read(BuildWatch *watch) {
+        id_set_done(&watch->steps_read);
 }
 
 static int compare_leaked(const void *a, const void *b) {
@@ -187,21 +207,44 @@ int builds_judge(BuildWatch *watch, uint64_t completed_hash, uint64_t begin_usec
 
 typedef struct Listing {
         Builds *builds;
+        const BuildWatch *watch;
+        bool with_ended;
         uint64_t completed_hash;
+        IdSet still_read; /* of the builds that have ended, those whose steps were read */
 } Listing;
+
+static void listing_donep(Listing *listing) {
+        id_set_done(&listing->still_read);
+}
+
+static int add_ended(Listing *listing, const Build *build, uint64_t hash) {
+        Builds *builds = listing->builds;
+        EndedBuild *entry;
+
+        if (listing->watch && has_hash(&listing->watch->steps_read, hash))
+                return add_hash(&listing->still_read, hash);
+        if (array_grow(builds->ended, builds->n_ended, builds->ended_size) < 0)
+                return -ENOMEM;
+        entry = &builds->ended[builds->n_ended++];
+        *entry = (EndedBuild){ .completed_nsec = build->completed_nsec };
+        strcpy(entry->ref, build->ref);
+        for (size_t i = 0; i < build->results.n; i++)
+                if (strv_add(&entry->images, build->results.v[i]) < 0)
+                        return -ENOMEM;
+        return 0;
+}
 
 static int on_build(void *userdata, const Build *build) {
         Listing *listing = userdata;
-
         uint64_t hash = text_hash(build->ref);
 
         if (build->running) {
                 listing->builds->n_running++;
                 listing->builds->running_hash += hash; /* a sum has no order */
-        } else {
-                listing->completed_hash += hash;
+                return 0;
         }
-        return 0;
+        listing->completed_hash += hash;
+        return listing->with_ended ? add_ended(listing, build, hash) : 0;
 }
 
 /* What ended matters only to records that are in use and not known to be leaked. */
@@ -216,15 +259,44 @@ static bool all_known(const BuildWatch *watch, const IdSet *in_use) {
         return true;
 }
 
+static int compare_ended(const void *a, const void *b) {
+        const EndedBuild *x = a, *y = b;
+
+        return (x->completed_nsec < y->completed_nsec) - (x->completed_nsec > y->completed_nsec);
+}
+
+static int list_builds(Docker *docker, BuildWatch *watch, Listing *listing, Diag *reterr_diag) {
+        Builds *builds = listing->builds;
+        BuildList which = listing->with_ended || !all_known(watch, &builds->in_use)
+                                  ? BUILDS_ALL
+                                  : BUILDS_RUNNING;
+        int r = docker_builds(docker, which, on_build, listing, reterr_diag);
+
+        if (r < 0) /* the list is not whole */
+                forget_ended(builds);
+        else if (builds->n_ended > 0)
+                qsort(builds->ended, builds->n_ended, sizeof(*builds->ended), compare_ended);
+        if (r < 0 || !listing->with_ended || !watch)
+                return r;
+        id_set_sort(&listing->still_read);
+        id_set_done(&watch->steps_read);
+        watch->steps_read = listing->still_read;
+        listing->still_read = (IdSet){ 0 };
+        return r;
+}
+
 int builds_observe(Docker *docker, const EngineInfo *engine, BuildWatch *watch, uint64_t begin_usec,
-                   Builds *builds) {
-        BuildList which = all_known(watch, &builds->in_use) ? BUILDS_RUNNING : BUILDS_ALL;
-        Listing listing = { .builds = builds };
+                   bool with_ended, Builds *builds) {
+        cleanup(listing_done) Listing listing = {
+                .builds = builds,
+                .watch = watch,
+                .with_ended = with_ended,
+        };
         Diag diag = DIAG_NULL;
         int r = -EOPNOTSUPP;
 
         if (engine->api_minor >= API_MINOR_HISTORY)
-                r = docker_builds(docker, which, on_build, &listing, &diag);
+                r = list_builds(docker, watch, &listing, &diag);
         if (r == -ECANCELED || r == -ENOMEM)
                 return r;
 

@@ -70,6 +70,34 @@ static int note_kept(const KeptNames *kept, KeptReason reason, const char *befor
         return r < 0 ? r : name_note_end(&note, before, "", notes);
 }
 
+/* An image that nothing runs may be one that a Dockerfile names, although no build was seen to. */
+static int note_never_run(const NamedImages *taken, bool deleted, const char *after, Strv *notes) {
+        cleanup(name_note_done) NameNote note = { 0 };
+        int r = 0;
+
+        for (size_t i = 0; i < taken->n && r >= 0; i++)
+                if (taken->v[i].never_run && taken->v[i].deleted == deleted)
+                        r = name_note_add(&note, taken->v[i].name);
+        return r < 0 ? r : name_note_end(&note, "no container was ever seen of ", after, notes);
+}
+
+static int note_all_never_run(const NamedImages *taken, Strv *notes) {
+        int r;
+
+        r = note_never_run(
+                taken, false,
+                ": if a Dockerfile names such an image (FROM, COPY --from), its build fails until "
+                "the image is built anew; wpcachectl rollback puts the name back, and [images] "
+                "base= keeps it",
+                notes);
+        return r < 0 ? r
+                     : note_never_run(
+                               taken, true,
+                               " (deleted): if a Dockerfile names such an image (FROM, COPY --from), "
+                               "its build fails until the image is built anew; [images] base= keeps it",
+                               notes);
+}
+
 int clear_image_notes(const Clear *clear, const ClearPlan *last, Strv *notes) {
         int r = 0;
 
@@ -80,6 +108,8 @@ int clear_image_notes(const Clear *clear, const ClearPlan *last, Strv *notes) {
                 if (r >= 0)
                         r = note_kept(&last->kept, KEPT_BASE, "kept: local base image: ", notes);
         }
+        if (r >= 0)
+                r = note_all_never_run(clear->taken, notes);
         if (r >= 0 && clear->no_room)
                 r = strv_add(notes, "the disk has less free than [disk] min_free: images that are "
                                     "not in use got no rollback tag");

@@ -248,6 +248,7 @@ int record_outcome(Clear *clear) {
                 r = settle_names(clear);
         if (r >= 0 && clears_docker(clear))
                 settle_replaced_tags(clear);
+        clear->taken = &receipt->names;
         if (r >= 0)
                 r = judge(clear, &receipt->remaining, &receipt->assumes, &receipt->notes);
         if (r < 0)
@@ -324,8 +325,10 @@ int record_plan(Clear *clear, Json **ret, Diag *reterr_diag) {
         plan = clear->plan;
         clear->plan = (ClearPlan){ 0 };
         r = clears_docker(clear) ? predict(clear, &plan, reterr_diag) : 0;
+        clear->taken = &plan.names;
         if (r >= 0)
                 r = judge(clear, &remaining, &assumes, &notes);
+        clear->taken = NULL;
         if (r < 0)
                 return r;
         json = clear_plan_json(&plan, clear->options, &remaining, &assumes, &notes);

@@ -114,12 +114,8 @@ int image_bases_find(const Inventory *inventory, const ImageChain *chains, size_
 }
 
 static int add_repository(HashList *list, const char *name) {
-        cleanup_free char *repository = strndup(name, name_repository_length(name));
-        uint64_t hash;
+        const uint64_t hash = name_repository_hash(name);
 
-        if (!repository)
-                return -ENOMEM;
-        hash = text_hash(repository);
         return list->n == BASES_MAX || hash_list_contains(list, hash) ? 0
                                                                       : hash_list_add(list, hash);
 }

@@ -11,10 +11,11 @@
 #include "base/span.h"
 #include "base/text.h"
 #include "docker/parallel.h"
-#include "janitor/built-stages.h"
+#include "janitor/build-steps.h"
 #include "janitor/image-base.h"
 #include "janitor/image-history.h"
 #include "janitor/inline-cache.h"
+#include "janitor/local-base.h"
 #include "janitor/named-stages.h"
 #include "janitor/stages.h"
 
@@ -22,13 +23,22 @@
 /* So many answers are held at once. */
 #define TOGETHER_MAX 256
 
+/* Builds are read again where what they told is lost. */
+static void forget_builds(Inventory *inventory) {
+        if (inventory->watch)
+                build_watch_forget_read(inventory->watch);
+}
+
 void image_facts_recall(Store *store, Inventory *inventory) {
-        if (inventory->facts.n == 0)
-                (void)!store_read_facts(store, &inventory->facts, NULL);
+        if (inventory->facts.n > 0)
+                return;
+        if (store_read_facts(store, &inventory->facts, NULL) < 0 || inventory->facts.n == 0)
+                forget_builds(inventory);
 }
 
 void image_facts_remember(Store *store, Inventory *inventory) {
-        (void)!store_write_facts(store, &inventory->facts, NULL);
+        if (store_write_facts(store, &inventory->facts, NULL) < 0)
+                forget_builds(inventory);
 }
 
 /* In any order. */
@@ -268,8 +278,10 @@ int image_facts_observe(Docker *docker, const Config *config, Inventory *invento
         int r;
 
         r = inspect_images(docker, inventory, reterr_diag);
-        if (r >= 0)
-                r = inline_caches_observe(docker, inventory);
+        if (r < 0)
+                return r;
+        inline_caches_read(inventory);
+        r = build_steps_observe(docker, config, inventory);
         if (r >= 0)
                 r = image_histories_observe(docker, config, inventory, reterr_diag);
         if (r >= 0)
@@ -278,5 +290,5 @@ int image_facts_observe(Docker *docker, const Config *config, Inventory *invento
                 r = named_stages_observe(docker, config, inventory, reterr_diag);
         if (r >= 0)
                 r = image_bases_note(config, inventory);
-        return r < 0 ? r : built_stages_observe(docker, inventory);
+        return r < 0 ? r : local_bases_note(config, inventory);
 }

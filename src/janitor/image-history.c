@@ -119,7 +119,7 @@ static int note_names(const Config *config, const Image *image, ImageFacts *fact
         for (size_t i = 0; i < image->names.n && r >= 0; i++)
                 if (name_is_ours(config, image, image->names.v[i]) &&
                     !name_is_rollback(config, image->names.v[i]))
-                        r = facts_add_name(facts, text_hash(image->names.v[i]));
+                        r = facts_add_name(facts, image->names.v[i]);
         return r;
 }
 

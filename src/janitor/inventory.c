@@ -260,7 +260,7 @@ static int observe_records(Docker *docker, Observe what, Inventory *inventory, D
                 return r;
         inventory->build_cache_usec = now_monotonic_usec() - begin_usec;
         return builds_observe(docker, &inventory->engine, inventory->watch, observed_usec,
-                              &inventory->builds);
+                              what == OBSERVE_ALL, &inventory->builds);
 }
 
 bool failure_is_of_object(int error) {

@@ -13,6 +13,7 @@
 #include "base/array.h"
 #include "base/text.h"
 #include "docker/name.h"
+#include "docker/references.h"
 #include "janitor/plan.h"
 #include "janitor/releases.h"
 #include "janitor/seen.h"
@@ -49,6 +50,7 @@ typedef struct Draft {
         Releases order;        /* policy's: what is known of each image, and which is newer */
         Release *releases;     /* sorted: repository after repository, newest first */
         size_t n_releases, releases_size;
+        Strv run_repositories; /* that containers were made from, now or in memory; sorted */
 } Draft;
 
 static void draft_donep(Draft *draft) {
@@ -56,6 +58,7 @@ static void draft_donep(Draft *draft) {
         free(draft->candidates);
         releases_done(&draft->order);
         free(draft->releases);
+        strv_done(&draft->run_repositories);
 }
 
 /* Candidates */
@@ -197,6 +200,53 @@ static int find_releases(Draft *draft) {
                 qsort_r(draft->releases, draft->n_releases, sizeof(*draft->releases),
                         compare_releases, draft);
         return 0;
+}
+
+/* Whether a container or a service uses the image, or was seen to. */
+static bool was_used(const Draft *draft, size_t i) {
+        const SeenImage *seen = draft->order.facts[i].seen;
+
+        return draft->candidates[i].used || (seen && seen->used_sec >= 0);
+}
+
+static int add_run_repository(Draft *draft, const char *name) {
+        Strv *list = &draft->run_repositories;
+        cleanup_free char *repository = reference_repository(name);
+
+        if (!repository)
+                return -ENOMEM;
+        /* Names of one image often follow each other. */
+        if (list->n > 0 && strcmp(list->v[list->n - 1], repository) == 0)
+                return 0;
+        return strv_add(list, repository);
+}
+
+static int find_run_repositories(Draft *draft) {
+        int r = 0;
+
+        for (size_t i = 0; i < draft->inventory->images.n && r >= 0; i++) {
+                const Image *image = &draft->inventory->images.v[i];
+                const SeenImage *seen = draft->order.facts[i].seen;
+
+                if (!was_used(draft, i))
+                        continue;
+                for (size_t j = 0; j < image->names.n && r >= 0; j++)
+                        r = add_run_repository(draft, image->names.v[j]);
+                if (r >= 0 && seen && seen->repository)
+                        r = add_run_repository(draft, seen->repository);
+        }
+        /* A rebuild takes the name from a release that still runs, and its container remembers. */
+        for (size_t i = 0; i < draft->inventory->containers.n && r >= 0; i++)
+                r = add_run_repository(draft, draft->inventory->containers.v[i].image);
+        strv_sort(&draft->run_repositories);
+        return r;
+}
+
+/* 1, 0 or -ENOMEM. */
+static int is_run_repository(const Draft *draft, const char *name) {
+        cleanup_free char *repository = strndup(name, name_repository_length(name));
+
+        return repository ? strv_sorted_contains(&draft->run_repositories, repository) : -ENOMEM;
 }
 
 /* How many releases from here on are of one repository. */
@@ -427,11 +477,15 @@ static int take_names(Draft *draft, const Image *image, bool deleted) {
         NamedImages *names = &draft->plan->names;
 
         for (size_t i = 0; i < image->names.n; i++) {
+                int run;
+
                 if (!name_in_scope(draft->config, image, image->names.v[i]))
                         continue;
-                if (named_images_add(names, image->names.v[i], image->id) < 0)
+                run = is_run_repository(draft, image->names.v[i]);
+                if (run < 0 || named_images_add(names, image->names.v[i], image->id) < 0)
                         return -ENOMEM;
                 names->v[names->n - 1].deleted = deleted;
+                names->v[names->n - 1].never_run = !run;
         }
         return 0;
 }
@@ -461,11 +515,19 @@ static int take_image(Draft *draft, size_t i, const char *former, bool current) 
         return r < 0 ? r : take_names(draft, image, deleted);
 }
 
-static bool is_base(const Draft *draft, size_t i) {
-        const SeenImage *seen = draft->order.facts[i].seen;
+/* Weak evidence must not make a clear end with an image remaining that it could have taken. 1, 0 or -ENOMEM. */
+static int is_base(const Draft *draft, size_t i) {
+        const Image *image = &draft->inventory->images.v[i];
+        const Source *source = &draft->sources[i];
+        int run = 0;
 
-        return draft->sources[i].base && !draft->candidates[i].used &&
-               !(seen && seen->used_sec >= 0);
+        if (source->base == LOCAL_BASE_NOT || was_used(draft, i) ||
+            (source->base == LOCAL_BASE_POSSIBLY && source->serves != SERVES_NOTHING))
+                return 0;
+        for (size_t j = 0; j < image->names.n && run == 0; j++)
+                if (source->base != LOCAL_BASE_KNOWN)
+                        run = is_run_repository(draft, image->names.v[j]);
+        return run < 0 ? run : !run;
 }
 
 static int plan_names(Draft *draft, size_t i) {
@@ -490,8 +552,9 @@ static int plan_names(Draft *draft, size_t i) {
                         return replace_tags(draft, image);
                 return 0;
         }
-        if (is_base(draft, i))
-                return keep_names(draft, image, KEPT_BASE);
+        r = is_base(draft, i);
+        if (r != 0)
+                return r < 0 ? r : keep_names(draft, image, KEPT_BASE);
         current = candidate->used ||
                   (candidate->newest && !(kept && strv_sorted_contains(kept, image->id)));
         if (!current && draft->sources[i].serves == SERVES_NOTHING)
@@ -569,6 +632,8 @@ int plan_images(const Inventory *inventory, const Config *config, const ClearOpt
                 return r;
         forget_own_tags(&draft);
         r = find_candidates(&draft);
+        if (r >= 0)
+                r = find_run_repositories(&draft);
         if (r >= 0)
                 r = find_releases(&draft);
         if (r < 0)

@@ -17,7 +17,6 @@
 #include "docker/name.h"
 #include "janitor/image-base.h"
 #include "janitor/likeness.h"
-#include "janitor/local-base.h"
 #include "janitor/plan.h"
 
 typedef struct Finder {
@@ -28,7 +27,7 @@ typedef struct Finder {
         size_t *bases; /* the base image of each, by image_bases_find() */
         Source *sources;
         Likeness likeness;
-        bool *local_bases; /* one an image */
+        LocalBase *local_bases; /* one an image */
 } Finder;
 
 static void finder_donep(Finder *finder) {
@@ -318,7 +317,8 @@ static int compare_with_ours(Finder *finder) {
                 const ImageFacts *facts = facts_of(finder, i);
                 Source *source = &finder->sources[i];
 
-                source->base = finder->local_bases[i] && !container_of_image(inventory, image->id);
+                source->base = container_of_image(inventory, image->id) ? LOCAL_BASE_NOT
+                                                                        : finder->local_bases[i];
                 if (source->way == SOURCE_INLINE)
                         source->like_ours = likeness_of_buildkit(&finder->likeness, facts,
                                                                  image_may_be_base(image, facts));

@@ -13,6 +13,8 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/text.h"
+#include "docker/name.h"
 #include "store/sql.h"
 
 #define HASH_DIGITS 16
@@ -65,6 +67,7 @@ static void image_facts_done(ImageFacts *facts) {
         hash_list_done(&facts->bases);
         hash_list_done(&facts->stages);
         hash_list_done(&facts->names);
+        hash_list_done(&facts->needs);
 }
 
 ImageFacts *fact_set_add(FactSet *facts, const char *id) {
@@ -81,26 +84,55 @@ ImageFacts *fact_set_add(FactSet *facts, const char *id) {
         return entry;
 }
 
-int facts_add_name(ImageFacts *facts, uint64_t name_hash) {
+/* Unless it is there, or the list has no room. */
+static int add_hash(ImageFacts *facts, HashList *list, size_t max, uint64_t hash) {
         int r;
 
-        if (facts->names.n == FACTS_NAMES_MAX || hash_list_contains(&facts->names, name_hash))
+        if (list->n == max || hash_list_contains(list, hash))
                 return 0;
-        r = hash_list_add(&facts->names, name_hash);
+        r = hash_list_add(list, hash);
         facts->dirty |= r >= 0;
         return r;
+}
+
+int facts_add_name(ImageFacts *facts, const char *name) {
+        int r;
+
+        r = add_hash(facts, &facts->names, FACTS_NAMES_MAX, text_hash(name));
+        return r < 0 ? r
+                     : add_hash(facts, &facts->names, FACTS_NAMES_MAX, name_repository_hash(name));
+}
+
+int facts_add_need(ImageFacts *facts, const char *name) {
+        int r;
+
+        r = add_hash(facts, &facts->needs, FACTS_NEEDS_MAX, text_hash(name));
+        return r < 0 ? r
+                     : add_hash(facts, &facts->needs, FACTS_NEEDS_MAX, name_repository_hash(name));
+}
+
+uint64_t possible_need_hash(const char *name) {
+        return hash_prefix(1, text_hash(name));
+}
+
+int facts_add_possible_need(ImageFacts *facts, const char *name) {
+        return add_hash(facts, &facts->needs, FACTS_NEEDS_MAX, possible_need_hash(name));
 }
 
 uint64_t facts_all_layers(const ImageFacts *facts) {
         return facts->layers.v[facts->layers.n - 1];
 }
 
-uint64_t facts_layers_and_history(const ImageFacts *facts) {
+uint64_t facts_whole_history(const ImageFacts *facts) {
         uint64_t steps = 0;
 
         for (size_t i = 0; i < facts->steps.n; i++)
                 steps = hash_prefix(steps, facts->steps.v[i]);
-        return hash_prefix(facts_all_layers(facts), steps);
+        return steps;
+}
+
+uint64_t facts_layers_and_history(const ImageFacts *facts) {
+        return hash_prefix(facts_all_layers(facts), facts_whole_history(facts));
 }
 
 int fact_set_index(FactSet *facts) {
@@ -218,7 +250,9 @@ static int facts_of_row(Statement *row, FactSet *facts) {
                 r = read_hash_list(row, 12, &entry->bases);
         if (r >= 0)
                 r = read_hash_list(row, 13, &entry->stages);
-        return r < 0 ? r : read_hash_list(row, 14, &entry->names);
+        if (r >= 0)
+                r = read_hash_list(row, 14, &entry->names);
+        return r < 0 ? r : read_hash_list(row, 19, &entry->needs);
 }
 
 static int read_facts(Store *store, FactSet *ret, Diag *reterr_diag) {
@@ -230,7 +264,7 @@ static int read_facts(Store *store, FactSet *ret, Diag *reterr_diag) {
                 store,
                 "SELECT id, kind, inline_cache, ours, n_history, n_base, names_hash,"
                 " made_amid_ours, tagged_here, project_hash, layers, steps, bases, stages, names,"
-                " amid_hash, step, bore_name, created_nsec FROM image_facts",
+                " amid_hash, step, bore_name, created_nsec, needs FROM image_facts",
                 NO_VALUES, &statement, reterr_diag);
         while (r >= 0 && (r = sql_step(store, statement, reterr_diag)) > 0)
                 r = facts_of_row(statement, &facts);
@@ -254,9 +288,10 @@ static int write_image_facts(Store *store, Statement *statement, const ImageFact
         cleanup_free char *bases = hash_list_text(&facts->bases);
         cleanup_free char *stages = hash_list_text(&facts->stages);
         cleanup_free char *names = hash_list_text(&facts->names);
+        cleanup_free char *needs = hash_list_text(&facts->needs);
         int r;
 
-        if (!layers || !steps || !bases || !stages || !names)
+        if (!layers || !steps || !bases || !stages || !names || !needs)
                 return -ENOMEM;
         r = sql_bind(store, statement,
                      VALUES(TEXT(facts->id), INT(facts->kind), INT(facts->inline_cache),
@@ -265,7 +300,7 @@ static int write_image_facts(Store *store, Statement *statement, const ImageFact
                             INT(facts->tagged_here), INT(facts->project_hash), TEXT(layers),
                             TEXT(steps), TEXT(bases), TEXT(stages), TEXT(names),
                             INT(facts->amid_hash), INT(facts->step), INT(facts->bore_name),
-                            INT(facts->created_nsec)),
+                            INT(facts->created_nsec), TEXT(needs)),
                      reterr_diag);
         return r < 0 ? r : sql_step(store, statement, reterr_diag);
 }
@@ -292,8 +327,8 @@ static int write_facts(Store *store, const FactSet *facts, Diag *reterr_diag) {
                               "REPLACE INTO image_facts (id, kind, inline_cache, ours,"
                               " n_history, n_base, names_hash, made_amid_ours, tagged_here,"
                               " project_hash, layers, steps, bases, stages, names, amid_hash,"
-                              " step, bore_name, created_nsec) VALUES"
-                              " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                              " step, bore_name, created_nsec, needs) VALUES"
+                              " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                               NO_VALUES, &statement, reterr_diag);
         for (size_t i = 0; i < facts->n && r >= 0; i++)
                 if (facts->v[i].dirty)

@@ -60,7 +60,7 @@ static const char *const schema[] = {
         " project_hash INTEGER NOT NULL, layers TEXT NOT NULL, steps TEXT NOT NULL,"
         " bases TEXT NOT NULL, stages TEXT NOT NULL, names TEXT NOT NULL,"
         " amid_hash INTEGER NOT NULL, step INTEGER NOT NULL, bore_name INTEGER NOT NULL,"
-        " created_nsec INTEGER NOT NULL) STRICT;",
+        " created_nsec INTEGER NOT NULL, needs TEXT NOT NULL) STRICT;",
 };
 
 const int64_t schema_version = (int64_t)ELEMENTSOF(schema);

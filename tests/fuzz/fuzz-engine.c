@@ -37,7 +37,7 @@ static void check_equal(const RecordSet *a, const RecordSet *b) {
                 assert(x->last_used_nsec == y->last_used_nsec);
                 assert(x->parents == y->parents && x->n_parents == y->n_parents);
                 assert(x->type == y->type && x->in_use == y->in_use && x->shared == y->shared &&
-                       x->source == y->source);
+                       x->source == y->source && x->local_image == y->local_image);
         }
         for (size_t i = 0; i < a->n_parents; i++)
                 assert(strcmp(a->parents[i], b->parents[i]) == 0);

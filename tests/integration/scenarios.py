@@ -87,6 +87,20 @@ COPY requirements.txt /app/
 RUN cp /app/requirements.txt /app/installed
 COPY src /app/src
 """
+REBUILT = "watchparty-rebuilt:1"
+TOOLCHAIN = "watchparty-toolchain:1"
+TOOLS = "watchparty-tools:1"
+ON_REBUILT = ON_LOCAL_BASE.replace(BASE, REBUILT)
+ON_TOOLCHAIN = f"""FROM {TOOLCHAIN} AS build
+RUN cp /unique /bundle
+FROM scratch
+COPY --from=build /bundle /bundle
+COPY src /app/src
+"""
+WITH_TOOLS = f"""FROM scratch
+COPY --from={TOOLS} /unique /unique
+COPY src /app/src
+"""
 NEWER_BASE = """FROM pybase:1
 ENV VERSION=2
 RUN echo newer >/newer
@@ -242,6 +256,13 @@ ROWS = {row.name: row for row in (
     Row("classic-local-base", "… by the classic builder", dockerfile=ON_LOCAL_BASE, classic=True,
         steps=f"other BASE_DOCKERFILE {BASE}\nbuild IMAGE", keeps=(BASE,), remains=(BASE,),
         needless="the base image would serve a build of its own Dockerfile"),
+    Row("local-base-rebuilt", "… and that was built anew since", dockerfile=ON_REBUILT, keeps=(REBUILT,),
+        steps=f"other BASE_DOCKERFILE {REBUILT}\nbuild IMAGE\nchange\nother BASE_DOCKERFILE {REBUILT}"),
+    # Engine 20 does not tell which image a stage or COPY --from named.
+    Row("local-base-stage", "an earlier stage built on one", dockerfile=ON_TOOLCHAIN, keeps=(TOOLCHAIN,),
+        steps=f"other BASE_DOCKERFILE {TOOLCHAIN}\nbuild IMAGE", engines=("26", "28", "28c")),
+    Row("local-image-copied", "`COPY --from` a local image of ours", dockerfile=WITH_TOOLS, keeps=(TOOLS,),
+        steps=f"other BASE_DOCKERFILE {TOOLS}\nbuild IMAGE", engines=("26", "28", "28c")),
     Row("builder-state", "a buildx builder's volume, its container removed (`--keep-state`)",
         steps="volume buildx_buildkit_ci0_state\nbuild IMAGE", remains=("buildx_buildkit_ci0_state",),
         needless="a builder made again under that name has the cache"),

@@ -130,6 +130,13 @@ class Slice:
         return None
 
 
+def wait_until_left(daemon: Daemon) -> None:
+    """Until a pass has left watchparty-3 alone, or ended early since it heard of the build first. The next pass may
+    take it: by the engine's clock, which the test does not move, a tag of now is two minutes old."""
+    wait_until(lambda: re.search("watchparty-3:latest is left for the next pass: it changed|"
+                                 "Images came or went: the rest is left for the next pass", daemon.log))
+
+
 def test_image_built_again_from_the_cache_is_left(engine: Engine, proxy: Proxy, short_path: Path) -> None:
     """The image keeps its id and its name: LastTagTime alone moves."""
     with aged(engine, proxy, short_path) as (daemon, before):
@@ -137,7 +144,7 @@ def test_image_built_again_from_the_cache_is_left(engine: Engine, proxy: Proxy, 
         also(proxy, moment)
         enforce(daemon)
         assert moment.done.wait(60)
-        wait_until(lambda: "watchparty-3:latest is left for the next pass: it changed" in daemon.log)
+        wait_until_left(daemon)
         assert names(engine)["watchparty-3:latest"] == before["watchparty-3:latest"]
 
 
@@ -148,7 +155,7 @@ def test_name_that_moved_to_another_image_stays(engine: Engine, proxy: Proxy, sh
         also(proxy, moment)
         enforce(daemon)
         assert moment.done.wait(60)
-        wait_until(lambda: "watchparty-3:latest is left for the next pass: it changed" in daemon.log)
+        wait_until_left(daemon)
         assert names(engine).get("watchparty-3:latest") == other
 
 
@@ -162,7 +169,7 @@ def test_name_that_a_build_moved_stays(engine: Engine, proxy: Proxy, short_path:
         also(proxy, moment)
         enforce(daemon)
         assert moment.done.wait(60)
-        wait_until(lambda: "watchparty-3:latest is left for the next pass: it changed" in daemon.log)
+        wait_until_left(daemon)
         assert names(engine).get("watchparty-3:latest") not in (None, before["watchparty-3:latest"])
 
 
@@ -219,7 +226,7 @@ def test_late_stream(engine: Engine, proxy: Proxy, short_path: Path) -> None:
         late.held.set()
         build(engine, short_path / "build", 3)
         enforce(daemon)
-        wait_until(lambda: "watchparty-3:latest is left for the next pass: it changed" in daemon.log)
+        wait_until_left(daemon)
         assert before["watchparty-3:latest"] in images(engine)
         late.held.clear()
 

@@ -537,18 +537,24 @@ static void test_record_plain(void **state) {
                         assert_int_equal(a->in_use, b->in_use);
                         assert_int_equal(a->shared, b->shared);
                         assert_int_equal(a->source, b->source);
+                        assert_int_equal(a->local_image, b->local_image);
                 }
                 record_set_done(&plain.set);
                 record_set_done(&slow.set);
         }
 }
 
-/* What a Dockerfile is read from, told by the description; both readers agree. */
-static void test_source(void **state) {
+/* What a Dockerfile is read from, and layers of local images, told by the description; both readers agree. */
+static void test_description(void **state) {
         static const struct {
                 const char *description;
-                bool source, plain;
+                bool source, plain, local_image;
         } cases[] = {
+                { "from local ", false, true, true },
+                { "from local docker.io/library/web:1", false, true, true },
+                { "from localhost:5000/web", false, true, false },
+                { "fro\\u006d local ", false, false, true },
+                { "mount / from local ", false, true, false },
                 { "local source for dockerfile", true, true },
                 { "local source for context", false, true },
                 { "http url http://build-context-vpg03bscd2kvb8", true, true },
@@ -579,6 +585,8 @@ static void test_source(void **state) {
                 assert_int_equal(parse_record(text, strlen(text), keep_record, &seen, NULL), 0);
                 for (size_t j = 0; j < seen.set.n; j++)
                         assert_int_equal(seen.set.v[j].source, cases[i].source);
+                for (size_t j = 0; j < seen.set.n; j++)
+                        assert_int_equal(seen.set.v[j].local_image, cases[i].local_image);
                 record_set_done(&seen.set);
         }
 }
@@ -683,7 +691,7 @@ int main(void) {
                 cmocka_unit_test(test_volumes_errors),
                 cmocka_unit_test(test_time),
                 cmocka_unit_test(test_record_plain),
-                cmocka_unit_test(test_source),
+                cmocka_unit_test(test_description),
                 cmocka_unit_test(test_usage_count),
                 cmocka_unit_test(test_last_tagged),
                 cmocka_unit_test(test_message),

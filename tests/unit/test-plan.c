@@ -135,6 +135,63 @@ static void test_what_goes(void **state) {
         }
 }
 
+/* A local base image stays. Weak evidence does not count where containers are made from images of its repository,
+ * nor, where it is the number of layers, for an image that serves. */
+static void test_local_bases(void **state) {
+        enum { KNOWN, LIKELY, POSSIBLY };
+        static const struct {
+                int need;
+                InlineCache inline_cache;
+                bool run, remembered; /* another image of the repository */
+                bool kept;
+        } table[] = {
+                { KNOWN, INLINE_CACHE_NO, .kept = true },
+                { KNOWN, INLINE_CACHE_YES, .kept = true },
+                { KNOWN, INLINE_CACHE_NO, .run = true, .kept = true },
+                { LIKELY, INLINE_CACHE_NO, .kept = true },
+                { LIKELY, INLINE_CACHE_YES, .kept = true },
+                { LIKELY, INLINE_CACHE_NO, .run = true },
+                { LIKELY, INLINE_CACHE_NO, .remembered = true },
+                { POSSIBLY, INLINE_CACHE_NO, .kept = true },
+                { POSSIBLY, INLINE_CACHE_YES },
+                { POSSIBLY, INLINE_CACHE_UNKNOWN },
+                { POSSIBLY, INLINE_CACHE_NO, .run = true },
+        };
+        static const char x[] = "watchparty-tools:x";
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                const bool used = table[i].run || table[i].remembered;
+                const NamedImage *taken;
+                Host h = host_new();
+                ClearPlan plan;
+
+                host_image(&h, "x", x, NULL, IMAGE_KIND_BUILDKIT);
+                host_facts(&h, "x")->inline_cache = table[i].inline_cache;
+                host_image(&h, "y", used ? "watchparty-tools:y" : "watchparty-web:y", NULL,
+                           IMAGE_KIND_BUILDKIT);
+                host_facts(&h, "y")->inline_cache = INLINE_CACHE_NO;
+                host_aged(&h, "y", HOUR)->used_sec = table[i].remembered ? 1 : -1;
+                if (table[i].run)
+                        host_container(&h, "c", "y", "exited");
+                if (table[i].need == POSSIBLY)
+                        assert_int_equal(facts_add_possible_need(host_facts(&h, "y"), x), 0);
+                else
+                        assert_int_equal(
+                                facts_add_need(host_facts(&h, "y"),
+                                               table[i].need == KNOWN ? x : "watchparty-tools:z"),
+                                0);
+                plan = host_plan(&h);
+                taken = named_images_find(&plan.names, x);
+                if (keeps(&plan, x, KEPT_BASE) != table[i].kept)
+                        fail_msg("case %zu", i);
+                if (taken && taken->never_run == used)
+                        fail_msg("case %zu: whether it ever ran", i);
+                clear_plan_done(&plan);
+                host_done(&h);
+        }
+}
+
 /* What a round kept stays kept in the next ones, though the newest release has gone meanwhile. */
 static void test_kept_stays_kept(void **state) {
         cleanup(strv_done) Strv kept = STRV_NULL;
@@ -771,6 +828,7 @@ int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_names),
                 cmocka_unit_test(test_what_goes),
+                cmocka_unit_test(test_local_bases),
                 cmocka_unit_test(test_kept_stays_kept),
                 cmocka_unit_test(test_replaced_tags),
                 cmocka_unit_test(test_tags_of_the_unreadable_stay),

@@ -249,7 +249,7 @@ static void test_local_base(void **state) {
  * it; one that never did is. */
 static void test_local_base_of_many_names(void **state) {
         enum { NAMES = 1000, RELEASES = 10000 };
-        cleanup_free bool *bases = NULL;
+        cleanup_free LocalBase *bases = NULL;
         Host h = host_new();
         char text[64];
 
@@ -271,17 +271,17 @@ static void test_local_base_of_many_names(void **state) {
                 assert_int_equal(prefixes_add(&facts->layers, 1000 + i), 0);
                 if (i == RELEASES)
                         break;
-                assert_int_equal(facts_add_name(facts, text_hash("watchparty-web:latest")), 0);
+                assert_int_equal(facts_add_name(facts, "watchparty-web:latest"), 0);
                 if (i + 1 < RELEASES)
                         continue;
                 assert_int_equal(fact_set_index(&h.inventory.facts), 0);
                 assert_int_equal(local_bases_find(&h.inventory, &h.config, &bases), 0);
-                assert_false(bases[0]);
+                assert_int_equal(bases[0], LOCAL_BASE_NOT);
                 free(TAKE_PTR(bases));
         }
         assert_int_equal(fact_set_index(&h.inventory.facts), 0);
         assert_int_equal(local_bases_find(&h.inventory, &h.config, &bases), 0);
-        assert_true(bases[0]);
+        assert_int_equal(bases[0], LOCAL_BASE_KNOWN);
         host_done(&h);
 }
 

@@ -215,14 +215,12 @@ static void test_base(void **state) {
                 host_layers(&h, "child", cases[i].of_child);
                 host_facts(&h, "child")->ours = true;
                 if (cases[i].bore)
-                        assert_int_equal(
-                                facts_add_name(host_facts(&h, "child"), text_hash(cases[i].bore)),
-                                0);
+                        assert_int_equal(facts_add_name(host_facts(&h, "child"), cases[i].bore), 0);
                 if (cases[i].gone)
                         image_done(&h.inventory.images.v[--h.inventory.images.n]);
                 if (cases[i].used)
                         host_container(&h, "c", "b", "exited");
-                if (source_of(&h, "b").base != cases[i].base)
+                if (source_of(&h, "b").base != (cases[i].base ? LOCAL_BASE_KNOWN : LOCAL_BASE_NOT))
                         fail_msg("case %zu", i);
                 host_done(&h);
         }
@@ -252,8 +250,8 @@ static void test_base_of_metadata(void **state) {
                 if (cases[i].of_child)
                         host_history(&h, "child", cases[i].of_child);
                 host_facts(&h, "b")->ours = host_facts(&h, "child")->ours = true;
-                if (source_of(&h, "b").base != cases[i].base ||
-                    source_of(&h, "child").base !=
+                if ((source_of(&h, "b").base == LOCAL_BASE_KNOWN) != cases[i].base ||
+                    (source_of(&h, "child").base == LOCAL_BASE_KNOWN) !=
                             (cases[i].history && cases[i].of_child &&
                              strlen(cases[i].history) > strlen(cases[i].of_child)))
                         fail_msg("case %zu", i);
@@ -275,12 +273,199 @@ static void test_base_of_one_of_several(void **state) {
                 host_image(&h, id, "watchparty-a:1", NULL, IMAGE_KIND_BUILDKIT);
                 host_layers(&h, id, "bAB");
                 host_facts(&h, id)->ours = true;
-                assert_int_equal(facts_add_name(host_facts(&h, id), text_hash("watchparty-base:1")),
-                                 0);
+                assert_int_equal(facts_add_name(host_facts(&h, id), "watchparty-base:1"), 0);
                 assert_false(source_of(&h, "b").base);
         }
         hash_list_done(&host_facts(&h, "c1")->names);
         assert_true(source_of(&h, "b").base);
+        host_done(&h);
+}
+
+/* A build named the image, or another tag of its repository: in the facts of an image that is here or gone, of
+ * ours or of others. */
+static void test_base_by_need(void **state) {
+        static const struct {
+                const char *need;
+                bool ours, used;
+                LocalBase base;
+        } cases[] = {
+                { "watchparty-tools:1", true, false, LOCAL_BASE_KNOWN },
+                { "watchparty-tools:1", false, false, LOCAL_BASE_KNOWN },
+                { "watchparty-tools:1", true, true, LOCAL_BASE_NOT },
+                { "watchparty-tools:2", true, false, LOCAL_BASE_LIKELY },
+                { "watchparty-tool:1", true, false, LOCAL_BASE_NOT },
+                { "other/watchparty-tools:1", true, false, LOCAL_BASE_NOT },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < 2 * ELEMENTSOF(cases); i++) {
+                const bool gone = i % 2;
+                Host h = host_new();
+
+                host_image(&h, "b", "watchparty-tools:1", NULL, IMAGE_KIND_BUILDKIT);
+                host_image(&h, "x", "x:1", NULL, IMAGE_KIND_BUILDKIT);
+                host_facts(&h, "x")->ours = cases[i / 2].ours;
+                assert_int_equal(facts_add_need(host_facts(&h, "x"), cases[i / 2].need), 0);
+                if (gone)
+                        image_done(&h.inventory.images.v[--h.inventory.images.n]);
+                if (cases[i / 2].used)
+                        host_container(&h, "c", "b", "exited");
+                if (source_of(&h, "b").base != cases[i / 2].base)
+                        fail_msg("case %zu", i);
+                host_done(&h);
+        }
+}
+
+/* A base image that was built anew has other layers, and the instructions that ours begins with. */
+static void test_base_by_history(void **state) {
+        static const struct {
+                const char *history, *of_child, *name_of_child;
+                LocalBase base;
+        } cases[] = {
+                { "bA", "bAE", "watchparty-a:1", LOCAL_BASE_LIKELY },
+                { "bA", "bA", "watchparty-a:1", LOCAL_BASE_NOT },
+                { "bA", "bXE", "watchparty-a:1", LOCAL_BASE_NOT },
+                /* nothing of its own: a base image in common */
+                { "b", "bAE", "watchparty-a:1", LOCAL_BASE_NOT },
+                /* a release before, whose Dockerfile was shorter; the child was seen with its name */
+                { "bA", "bAE", "watchparty-base:2", LOCAL_BASE_NOT },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Host h = host_new();
+
+                host_image(&h, "b", "watchparty-base:1", NULL, IMAGE_KIND_BUILDKIT);
+                host_image(&h, "child", cases[i].name_of_child, NULL, IMAGE_KIND_BUILDKIT);
+                host_layers(&h, "b", "xy");
+                host_layers(&h, "child", "zyw");
+                host_history(&h, "b", cases[i].history);
+                host_history(&h, "child", cases[i].of_child);
+                host_facts(&h, "b")->ours = host_facts(&h, "child")->ours = true;
+                assert_int_equal(facts_add_name(host_facts(&h, "child"), cases[i].name_of_child),
+                                 0);
+                if (source_of(&h, "b").base != cases[i].base)
+                        fail_msg("case %zu", i);
+                host_done(&h);
+        }
+}
+
+/* Thousands of releases of one repository, each second one with an instruction more. */
+static void test_base_by_history_of_many(void **state) {
+        enum { N = 20000 };
+        cleanup_free LocalBase *bases = NULL;
+        Host h = host_new();
+
+        (void)state;
+        for (unsigned i = 0; i < N; i++) {
+                char id[IMAGE_ID_MAX], name[64];
+                ImageFacts *facts;
+                Image image = { 0 };
+
+                snprintf(id, sizeof(id), "sha256:%u", i);
+                snprintf(name, sizeof(name), "watchparty-web:%u", i);
+                strcpy(image.id, id);
+                assert_int_equal(strv_add(&image.names, name), 0);
+                assert_int_equal(image_set_add(&h.inventory.images, &image), 0);
+                facts = fact_set_add(&h.inventory.facts, id);
+                assert_non_null(facts);
+                facts->ours = true;
+                for (unsigned step = 0; step < 2 + i % 2; step++)
+                        assert_int_equal(hash_list_add(&facts->steps, step), 0);
+                assert_int_equal(facts_add_name(facts, name), 0);
+        }
+        assert_int_equal(fact_set_index(&h.inventory.facts), 0);
+        assert_int_equal(local_bases_find(&h.inventory, &h.config, &bases), 0);
+        for (size_t i = 0; i < N; i++)
+                assert_int_equal(bases[i], LOCAL_BASE_NOT);
+        host_done(&h);
+}
+
+static void host_local_layer(Host *h, const char *id, const char *parent) {
+        host_record(h, id, RECORD_REGULAR, false, 0, parent);
+        h->inventory.records.v[h->inventory.records.n - 1].local_image = true;
+}
+
+/* An engine without records of builds tells how many layers an image had that a build named. */
+static void test_base_by_depth(void **state) {
+        static const struct {
+                const char *layers; /* of the image */
+                const char *of_others;
+                bool history;
+                LocalBase base;
+        } cases[] = {
+                { "ab", "z", false, LOCAL_BASE_POSSIBLY },   { "ab", "zy", false, LOCAL_BASE_NOT },
+                { "ab", "z", true, LOCAL_BASE_NOT },         { "a", "z", false, LOCAL_BASE_NOT },
+                { "abcd", "z", false, LOCAL_BASE_POSSIBLY }, { "abc", "z", false, LOCAL_BASE_NOT },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Host h = host_new();
+
+                h.inventory.builds.history = cases[i].history;
+                host_image(&h, "b", "watchparty-tools:1", NULL, IMAGE_KIND_BUILDKIT);
+                host_image(&h, "x", "python:3", NULL, IMAGE_KIND_OTHER);
+                host_layers(&h, "b", cases[i].layers);
+                host_layers(&h, "x", cases[i].of_others);
+                /* two layers, four, and one that a step made */
+                host_local_layer(&h, "r1", NULL);
+                host_local_layer(&h, "r2", "r1");
+                host_local_layer(&h, "s1", NULL);
+                host_local_layer(&h, "s2", "s1");
+                host_local_layer(&h, "s3", "s2");
+                host_local_layer(&h, "s4", "s3");
+                host_record(&h, "t", RECORD_REGULAR, false, 1, "s4");
+                if (source_of(&h, "b").base != cases[i].base)
+                        fail_msg("case %zu", i);
+                /* It is remembered, since a clear takes the records. */
+                assert_int_equal(local_bases_note(&h.config, &h.inventory), 0);
+                h.inventory.records.n = 0;
+                if (source_of(&h, "b").base != cases[i].base)
+                        fail_msg("case %zu, later", i);
+                host_done(&h);
+        }
+}
+
+/* Parents of records in a circle, and more of them than an image has layers. */
+static void test_odd_records(void **state) {
+        Host h = host_new();
+
+        (void)state;
+        host_image(&h, "b", "watchparty-tools:1", NULL, IMAGE_KIND_BUILDKIT);
+        host_layers(&h, "b", "ab");
+        host_local_layer(&h, "r1", "r2");
+        host_local_layer(&h, "r2", "r1");
+        host_local_layer(&h, "s0", "s0");
+        host_local_layer(&h, "s1", "r1");
+        for (unsigned i = 2; i < 1000; i++) {
+                char id[16], parent[16];
+
+                snprintf(id, sizeof(id), "s%u", i);
+                snprintf(parent, sizeof(parent), "s%u", i - 1);
+                host_local_layer(&h, id, parent);
+        }
+        assert_int_equal(source_of(&h, "b").base, LOCAL_BASE_NOT);
+        host_done(&h);
+}
+
+/* FROM of an earlier stage, built by the classic builder. */
+static void test_base_of_stage(void **state) {
+        Host h = host_new();
+
+        (void)state;
+        host_image(&h, "b", "watchparty-toolchain:1", NULL, IMAGE_KIND_CLASSIC);
+        host_image(&h, "s1", NULL, "b", IMAGE_KIND_CLASSIC);
+        host_image(&h, "s2", NULL, "s1", IMAGE_KIND_CLASSIC);
+        assert_int_equal(source_of(&h, "b").base, LOCAL_BASE_NOT);
+        host_facts(&h, "s2")->ours = true;
+        assert_int_equal(source_of(&h, "b").base, LOCAL_BASE_KNOWN);
+        assert_int_equal(facts_add_name(host_facts(&h, "s2"), "watchparty-toolchain:1"), 0);
+        assert_int_equal(source_of(&h, "b").base, LOCAL_BASE_NOT);
+        hash_list_done(&host_facts(&h, "s2")->names);
+        /* an engine's answer may hold a circle */
+        strcpy(host_find(&h, "s1")->parent_id, host_id("s2"));
+        assert_int_equal(source_of(&h, "b").base, LOCAL_BASE_NOT);
         host_done(&h);
 }
 
@@ -772,6 +957,12 @@ int main(void) {
                 cmocka_unit_test(test_base),
                 cmocka_unit_test(test_base_of_metadata),
                 cmocka_unit_test(test_base_of_one_of_several),
+                cmocka_unit_test(test_base_by_need),
+                cmocka_unit_test(test_base_by_history),
+                cmocka_unit_test(test_base_by_history_of_many),
+                cmocka_unit_test(test_base_by_depth),
+                cmocka_unit_test(test_odd_records),
+                cmocka_unit_test(test_base_of_stage),
                 cmocka_unit_test(test_loaded_first_step),
                 cmocka_unit_test(test_ownership),
                 cmocka_unit_test(test_chains),

@@ -4,6 +4,7 @@
 
 #include "store-scratch.h"
 
+#include "base/text.h"
 #include "store/facts.h"
 
 static ImageFacts *add_facts(FactSet *facts, unsigned number) {
@@ -36,8 +37,15 @@ static ImageFacts *add_facts(FactSet *facts, unsigned number) {
                 assert_int_equal(hash_list_add(&entry->bases, UINT64_MAX - i), 0);
         for (unsigned i = 0; i < number % 8; i++)
                 assert_int_equal(hash_list_add(&entry->stages, i), 0);
-        for (unsigned i = 0; i < number % 13; i++)
-                assert_int_equal(facts_add_name(entry, UINT64_MAX - number - i % 9), 0);
+        for (unsigned i = 0; i < number % 13; i++) {
+                char name[64];
+
+                snprintf(name, sizeof(name), "watchparty-%u:%u", number, i % 9);
+                assert_int_equal(facts_add_name(entry, name), 0);
+                assert_int_equal(facts_add_need(entry, name), 0);
+        }
+        assert_true(entry->names.n == 0 || entry->names.n == MIN(number % 13, 9U) + 1);
+        assert_int_equal(entry->needs.n, entry->names.n);
         return entry;
 }
 
@@ -68,6 +76,7 @@ static void assert_facts_equal(const ImageFacts *stored, const ImageFacts *facts
         assert_hash_lists_equal(&stored->bases, &facts->bases);
         assert_hash_lists_equal(&stored->stages, &facts->stages);
         assert_hash_lists_equal(&stored->names, &facts->names);
+        assert_hash_lists_equal(&stored->needs, &facts->needs);
         assert_false(stored->dirty);
         assert_false(stored->inspected);
         assert_int_equal(stored->last_tagged_sec, 0);
@@ -96,9 +105,10 @@ static void test_facts(void **state) {
         for (size_t i = 0; i < back.n; i++) {
                 const size_t n = back.v[i].names.n;
 
-                assert_int_equal(facts_add_name(&back.v[i], 1), 0);
-                assert_int_equal(facts_add_name(&back.v[i], 2), 0);
+                assert_int_equal(facts_add_name(&back.v[i], "web:1"), 0);
                 assert_int_equal(back.v[i].names.n, MIN(n + 2, (size_t)FACTS_NAMES_MAX));
+                assert_int_equal(facts_add_need(&back.v[i], "base:1"), 0);
+                assert_int_equal(back.v[i].needs.n, n + 2);
                 assert_int_equal(hash_list_add(&back.v[i].layers, 1), 0);
                 back.v[i].dirty = false;
         }
@@ -119,16 +129,24 @@ static void test_names(void **state) {
         ImageFacts *facts = fact_set_add(&set, "a");
 
         (void)state;
-        for (uint64_t i = 0; i < FACTS_NAMES_MAX; i++) {
+        for (unsigned i = 0; i < FACTS_NAMES_MAX - 1; i++) {
+                char name[32];
+
+                snprintf(name, sizeof(name), "watchparty-web:%u", i);
                 facts->dirty = false;
-                assert_int_equal(facts_add_name(facts, i), 0);
+                assert_int_equal(facts_add_name(facts, name), 0);
                 assert_true(facts->dirty);
-                assert_true(hash_list_contains(&facts->names, i));
+                assert_true(hash_list_contains(&facts->names, text_hash(name)));
+                assert_true(hash_list_contains(&facts->names, text_hash("watchparty-web")));
         }
         /* A name that is known, or for which there is no room, costs no write at each look. */
         facts->dirty = false;
-        for (uint64_t i = 0; i < 2 * FACTS_NAMES_MAX; i++)
-                assert_int_equal(facts_add_name(facts, i), 0);
+        for (unsigned i = 0; i < 2 * FACTS_NAMES_MAX; i++) {
+                char name[32];
+
+                snprintf(name, sizeof(name), "watchparty-web:%u", i);
+                assert_int_equal(facts_add_name(facts, name), 0);
+        }
         assert_false(facts->dirty);
         assert_int_equal(facts->names.n, FACTS_NAMES_MAX);
 }
@@ -204,8 +222,8 @@ static void test_odd_lists(void **state) {
                 snprintf(
                         sql, sizeof(sql),
                         "REPLACE INTO image_facts VALUES (1, 'a', 99, -1, 1, 1, -1, 0, 99, 0, 0, '%s',"
-                        " '', '%s', '', '%s', 0, 99, 0, 0)",
-                        texts[i], texts[i], texts[i]);
+                        " '', '%s', '', '%s', 0, 99, 0, 0, '%s')",
+                        texts[i], texts[i], texts[i], texts[i]);
                 raw(&scratch, sql);
                 store = open_store(&scratch);
                 assert_int_equal(store_read_facts(store, &back, &diag), 0);
@@ -215,6 +233,7 @@ static void test_odd_lists(void **state) {
                 assert_int_equal(back.v[0].layers.n, 0);
                 assert_int_equal(back.v[0].bases.n, 0);
                 assert_int_equal(back.v[0].names.n, 0);
+                assert_int_equal(back.v[0].needs.n, 0);
         }
 }
 
