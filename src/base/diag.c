@@ -7,7 +7,7 @@
 
 #include "base/text.h"
 
-static void set_text(Diag *diag, const char *context, const char *text) {
+static void store_text(Diag *diag, const char *context, const char *text) {
         char buffer[2 * sizeof diag->text + 16];
 
         snprintf(buffer, sizeof buffer, "%s%s%s", context, *context && *text ? ": " : "", text);
@@ -27,7 +27,7 @@ void diag_format(Diag *diag, const char *format, ...) {
         va_start(arguments, format);
         vsnprintf(text, sizeof text, format, arguments);
         va_end(arguments);
-        set_text(diag, "", text);
+        store_text(diag, "", text);
 }
 
 void diag_prefix(Diag *diag, const char *format, ...) {
@@ -39,7 +39,7 @@ void diag_prefix(Diag *diag, const char *format, ...) {
         va_start(arguments, format);
         vsnprintf(context, sizeof context, format, arguments);
         va_end(arguments);
-        set_text(diag, context, diag->text);
+        store_text(diag, context, diag->text);
 }
 
 const char *error_text(int error) {
