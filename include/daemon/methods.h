@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * The methods of the control interface, one function each: who may call, what the parameters must
- * be, what is answered and when. Callers that wait for a job are Waiters of the manager.
+ * The methods of the control interface, one function each. Replies to calls that need a job come
+ * from job-reply.h, once the job is done.
  */
 
 #include "daemon/manager.h"
@@ -12,10 +12,3 @@
 Right methods_right(void *userdata, const Peer *peer);
 void methods_on_call(void *userdata, Connection *connection, const VarlinkCall *call);
 void methods_on_gone(void *userdata, Connection *connection);
-
-#define COMMAND_MAX 256
-
-/* Joins a clear that will still look at everything, or queues this one; `job` is taken over. The
- * answer is the Waiter's. */
-void methods_submit_clear(Manager *manager, Connection *connection, Job *job, bool more,
-                          uint64_t wait_usec);

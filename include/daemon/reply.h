@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/* Small answers, and the check of parameters, which all method handlers share. */
+/* Small answers that all method handlers share. */
 
 #include "daemon/server.h"
 
@@ -15,5 +15,13 @@ void reply_no_memory(Connection *connection);
 /* Answers with one member, which is taken over. */
 void reply_member(Connection *connection, const char *name, Json *value, bool continues);
 
-/* Whether all parameters are in the NULL-terminated list; if not, that was answered. */
-bool check_parameters(Connection *connection, const Json *parameters, const char *const *known);
+/* Type Progress of the interface. */
+typedef struct Progress {
+        const char *job_id, *step, *message;
+        unsigned round;
+        int64_t elapsed_sec;
+        uint64_t engine_bytes;
+} Progress;
+
+/* NULL on out of memory. */
+Json *progress_json(const Progress *progress);

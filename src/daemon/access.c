@@ -21,35 +21,27 @@ void role_done(Role *role) {
         *role = (Role){ 0 };
 }
 
+static int id_add(unsigned **ids, size_t *n, unsigned id) {
+        unsigned *larger = reallocarray(*ids, *n + 1, sizeof(*larger));
+
+        if (!larger)
+                return -ENOMEM;
+        larger[(*n)++] = id;
+        *ids = larger;
+        return 0;
+}
+
 static int role_add(Role *role, const char *key, const char *name) {
-        if (strncmp(name, "user:", strlen("user:")) == 0) {
-                const struct passwd *user = getpwnam(name + strlen("user:"));
-                uid_t *uids;
+        const char *user_text = strncmp(name, "user:", 5) == 0 ? name + 5 : NULL;
+        const struct passwd *user = user_text ? getpwnam(user_text) : NULL;
+        const struct group *group = user_text ? NULL : getgrnam(name);
 
-                if (!user) {
-                        log_warning("[control] %s: there is no user '%s'", key,
-                                    name + strlen("user:"));
-                        return 0;
-                }
-                uids = reallocarray(role->uids, role->n_uids + 1, sizeof(*uids));
-                if (!uids)
-                        return -ENOMEM;
-                role->uids = uids;
-                role->uids[role->n_uids++] = user->pw_uid;
-        } else {
-                const struct group *group = getgrnam(name);
-                gid_t *gids;
-
-                if (!group) {
-                        log_warning("[control] %s: there is no group '%s'", key, name);
-                        return 0;
-                }
-                gids = reallocarray(role->gids, role->n_gids + 1, sizeof(*gids));
-                if (!gids)
-                        return -ENOMEM;
-                role->gids = gids;
-                role->gids[role->n_gids++] = group->gr_gid;
-        }
+        if (user)
+                return id_add(&role->uids, &role->n_uids, user->pw_uid);
+        if (group)
+                return id_add(&role->gids, &role->n_gids, group->gr_gid);
+        log_warning("[control] %s: there is no %s '%s'", key, user_text ? "user" : "group",
+                    user_text ?: name);
         return 0;
 }
 

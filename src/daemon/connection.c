@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Each connection has one call a turn of the loop, and none while its peer has not read the answers to
- * those before: so a client costs another one no more than the time of one call, and memory is bounded
- * by what one answer takes. Users whose calls took the least time lately go first.
+ * A connection handles one call in a turn of the loop, and none while its peer has not read the last reply. So
+ * a client delays another client by the time of one call at most, and memory is bounded by the size of one reply.
+ * Users whose calls took the least time lately go first.
  *
- * The trap is freeing a connection while one of its own callbacks is on the stack: a connection is
- * only marked dead there, and buried by a deferred event of its own.
+ * A connection must not be freed while one of its callbacks is on the stack. It is only marked dead there, and
+ * freed by a deferred event of its own.
  */
 
 #include <string.h>
@@ -39,7 +39,6 @@ void connection_free(Connection *connection) {
 static int on_bury(sd_event_source *source, void *userdata) {
         Connection *connection = userdata;
 
-        (void)source;
         connection->server->handler.gone(connection->server->handler.userdata, connection);
         connection_free(connection);
         return 0;
@@ -55,7 +54,7 @@ void connection_kill(Connection *connection) {
         sd_event_source_set_enabled(connection->bury, SD_EVENT_ONESHOT);
 }
 
-/* What this user's calls took lately. Of users past the table's size those with the least are forgotten. */
+/* The time that this user's calls took lately. If the table is full, it replaces the user with the least time. */
 static Spender *find_spender(Server *server, uid_t uid) {
         uint64_t now_usec = now_monotonic_usec();
         Spender *least = NULL;
@@ -97,7 +96,7 @@ static void set_priority(Connection *connection) {
         sd_event_source_set_priority(connection->next_call, priority);
 }
 
-/* What to wait for, and until when. */
+/* Sets the events to wait for, and the time-out. */
 void connection_arm(Connection *connection) {
         /* While a call is in progress only the peer's going away is of interest, which epoll tells
          * unasked. A peer that only shut down its own side still waits for the answer. */
@@ -135,9 +134,7 @@ void connection_arm(Connection *connection) {
         sd_event_source_set_enabled(connection->timer, SD_EVENT_ONESHOT);
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
-        (void)source;
-        (void)usec;
+static int on_connection_timeout(sd_event_source *source, uint64_t usec, void *userdata) {
         connection_kill(userdata);
         return 0;
 }
@@ -151,14 +148,14 @@ static void connection_flush(Connection *connection) {
                 connection->since_usec = 0;
 }
 
-/* Whether `c` rather than `than` is closed for what its peer does not read. */
+/* Whether `c` is closed before `than` if peers do not read their replies. */
 static bool holds_more(const Connection *c, const Connection *than) {
         return c->right != than->right
                        ? c->right < than->right
                        : frame_writer_waiting(&c->writer) > frame_writer_waiting(&than->writer);
 }
 
-/* Bounds what all connections together have to write. Those with the least rights go first. */
+/* Bounds the unsent output of all connections together. Connections with the least rights are closed first. */
 static void bound_output(Server *server) {
         for (;;) {
                 Connection *worst = NULL;
@@ -177,7 +174,7 @@ static void bound_output(Server *server) {
         }
 }
 
-/* Queues a message, or for lack of memory (`r` < 0) gives the connection up. */
+/* Queues a message, or kills the connection if the message could not be made (`r` < 0). */
 static void connection_send(Connection *connection, int r, const char *text) {
         if (connection->dead)
                 return;
@@ -197,8 +194,8 @@ static void connection_end_call(Connection *connection) {
         connection->since_usec = 0;
 }
 
-/* Lists are shortened where the reply is made (janitor/job.c); what is too long all the same ends the call
- * with an error, so that the caller knows that it was not the daemon that went away. */
+/* Lists are shortened where the reply is made (janitor/job.c). A reply that is still too long becomes an error, so
+ * that the caller does not mistake it for a daemon that went away. */
 static void reply_too_long(Connection *connection) {
         cleanup(json_free) Json *parameters = json_new_object();
 
@@ -253,10 +250,9 @@ static int on_next_call(sd_event_source *source, void *userdata) {
         uint64_t begin_usec = now_monotonic_usec();
         size_t n;
 
-        (void)source;
         if (frame_next(&connection->reader, &message, &n) <= 0 ||
             varlink_call_parse(message, n, &call, NULL) < 0) {
-                /* Not a Varlink peer: there is no telling where the next message starts. */
+                /* Not a Varlink peer: the start of the next message is unknown. */
                 connection_kill(connection);
                 return 0;
         }
@@ -273,7 +269,6 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
         Connection *connection = userdata;
         int r;
 
-        (void)source;
         if (revents & EPOLLOUT)
                 connection_flush(connection);
         if (revents & (EPOLLHUP | EPOLLERR) && !(revents & EPOLLIN))
@@ -311,7 +306,7 @@ int connection_new(Server *server, int fd, Peer *peer) {
         r = sd_event_add_io(server->event, &connection->io, fd, EPOLLIN, on_io, connection);
         if (r >= 0)
                 r = sd_event_add_time(server->event, &connection->timer, CLOCK_BOOTTIME, 0,
-                                      100 * USEC_PER_MSEC, on_timer, connection);
+                                      100 * USEC_PER_MSEC, on_connection_timeout, connection);
         if (r >= 0)
                 r = sd_event_add_defer(server->event, &connection->next_call, on_next_call,
                                        connection);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Options, signals, and where things are; all else is the manager's.
+ * Options, signals and default paths; manager.c does the rest.
  */
 
 #include <getopt.h>
@@ -59,7 +59,7 @@ static int parse_level(const char *text) {
         return -EINVAL;
 }
 
-/* 1: go on; 0: done; -EINVAL: told on stderr. */
+/* Returns 1 to go on, 0 if all is done, or -EINVAL after a message on stderr. */
 static int parse_arguments(int argc, char **argv) {
         enum { OPT_CHECK = 256, OPT_DROPIN, OPT_STATE, OPT_LEVEL, OPT_VERSION };
         static const struct option options[] = {
@@ -115,7 +115,7 @@ static int parse_arguments(int argc, char **argv) {
         return 1;
 }
 
-/* Prints what there is to say. `ret_clean`: it was nothing but notes. */
+/* Prints mistakes, warnings and notes. `ret_clean`: there were notes only. */
 static int load_config(const char *path, Config **ret, bool *ret_clean) {
         ConfigErrors errors = { 0 };
         int r;
@@ -142,7 +142,7 @@ static int check_config(const char *path) {
         return EXIT_SUCCESS;
 }
 
-/* Groups past the first so many count as none: more access than is needed is asked for then. */
+/* Further groups are ignored: the drop-in then grants more access than needed. */
 #define GROUPS_MAX 256
 
 static int print_dropin(const char *path) {
@@ -184,7 +184,7 @@ static int print_dropin(const char *path) {
         return EXIT_SUCCESS;
 }
 
-/* $STATE_DIRECTORY may hold several, with colons between; the first is ours. */
+/* $STATE_DIRECTORY may be a list of directories with colons between them; the daemon uses the first. */
 static char *state_path(void) {
         const char *systemd = getenv("STATE_DIRECTORY"), *base;
         char *path = NULL;
@@ -203,7 +203,6 @@ static char *state_path(void) {
 }
 
 int main(int argc, char **argv) {
-        cleanup(manager_free) Manager *manager = NULL;
         cleanup_free char *state = NULL;
         Diag diag = DIAG_NULL;
         int r, fd = -EBADF;
@@ -221,10 +220,10 @@ int main(int argc, char **argv) {
 
         log_open(arg_log_level);
         umask(0022);
-        /* One arena: the worker's would otherwise keep what an inventory took. */
+        /* Use one arena: an arena of the worker's own would keep the memory of an inventory. */
         mallopt(M_ARENA_MAX, 1);
-        /* And large arrays outside of it, also after the first was freed: they grow without being
-         * copied there, and the peak of a clear has no second copy in it. */
+        /* Map large arrays always, also after the first one was freed: mapped arrays grow without
+         * being copied, so that the peak of a clear has no second copy in it. */
         mallopt(M_MMAP_THRESHOLD, 128 * 1024);
         sigemptyset(&mask);
         sigaddset(&mask, SIGTERM);
@@ -246,8 +245,6 @@ int main(int argc, char **argv) {
                           diag_text(&diag, r));
                 return EXIT_FAILURE;
         }
-        r = manager_new(arg_config, state, fd, &manager);
-        if (r >= 0)
-                r = manager_run(manager);
+        r = manager_run(arg_config, state, fd);
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

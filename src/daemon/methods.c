@@ -1,26 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 
-/*
- * Who may: root, the daemon's own user and operators may act; readers may look as well. Parameters
- * are checked strictly, unknown ones included: a misspelt option must not change what a clear does.
- */
+/* Root, the daemon's own user and operators may act; readers may look. */
 
 #include <stdio.h>
 #include <string.h>
 
-#include "base/log.h"
-#include "base/span.h"
+#include "base/text.h"
+#include "daemon/calls.h"
+#include "daemon/dispatch.h"
 #include "daemon/methods.h"
+#include "daemon/metrics.h"
+#include "daemon/reload.h"
 #include "daemon/reply.h"
-#include "janitor/history.h"
+#include "daemon/requests.h"
 #include "wire/interface.h"
-
-#define WAIT_SEC_DEFAULT 1800
-#define WAIT_SEC_MAX (7 * 24 * 3600)
-/* How long one who only looks waits for the jobs before. */
-#define LOOK_WAIT_USEC (60 * USEC_PER_SEC)
-#define OBJECT_MAX 512
-#define HISTORY_SINCE_SEC (7 * 24 * 3600)
 
 Right methods_right(void *userdata, const Peer *peer) {
         const Manager *manager = userdata;
@@ -29,44 +22,43 @@ Right methods_right(void *userdata, const Peer *peer) {
 }
 
 void methods_on_gone(void *userdata, Connection *connection) {
-        waiters_on_gone(userdata, connection);
-        inhibit_on_gone(userdata, connection);
+        Manager *manager = userdata;
+
+        monitors_remove(&manager->monitors, connection);
+        requests_gone(manager, connection);
 }
 
 static void on_get_status(Manager *manager, Connection *connection, const VarlinkCall *call) {
-        static const char *const known[] = { NULL };
+        StatusFacts facts = dispatch_status_facts(manager);
 
-        if (!check_parameters(connection, call->parameters, known))
-                return;
-        reply_member(connection, "status", manager_status(manager), false);
+        if (read_nothing(connection, call))
+                reply_member(connection, "status", status_json(&facts), false);
 }
 
 static void on_monitor(Manager *manager, Connection *connection, const VarlinkCall *call) {
-        static const char *const known[] = { NULL };
         cleanup(json_free) Json *parameters = json_new_object();
+        StatusFacts facts = dispatch_status_facts(manager);
         int r;
 
-        if (!check_parameters(connection, call->parameters, known))
+        if (!read_nothing(connection, call))
                 return;
         if (!call->more) {
                 reply_error(connection, ERROR_EXPECTED_MORE, NULL, NULL);
                 return;
         }
         r = json_add_string(parameters, "event", "status");
-        r |= json_add(parameters, "status", manager_status(manager));
-        if (r < 0 || waiter_add_monitor(manager, connection) < 0) {
+        r |= json_add(parameters, "status", status_json(&facts));
+        if (r < 0 || monitors_add(&manager->monitors, connection) < 0)
                 reply_no_memory(connection);
-                return;
-        }
-        connection_reply(connection, parameters, true);
+        else
+                connection_reply(connection, parameters, true);
 }
 
 static void on_reload(Manager *manager, Connection *connection, const VarlinkCall *call) {
-        static const char *const known[] = { NULL };
         cleanup(strv_done) Strv restart_keys = STRV_NULL;
         cleanup_free char *text = NULL;
 
-        if (!check_parameters(connection, call->parameters, known))
+        if (!read_nothing(connection, call))
                 return;
         if (manager_reload(manager, &restart_keys, &text) < 0)
                 reply_error(connection, ERROR_CONFIG_INVALID, "reason", text ?: "out of memory");
@@ -74,138 +66,31 @@ static void on_reload(Manager *manager, Connection *connection, const VarlinkCal
                 reply_member(connection, "restartNeeded", json_new_strings(&restart_keys), false);
 }
 
-static Who who_is(const Connection *connection, const char *command) {
-        const Peer *peer = connection_peer(connection);
-
-        return (Who){
-                .uid = peer->uid,
-                .pid = peer->pid,
-                .user = user_name(peer->uid),
-                .command = command ? strdup(command) : NULL,
-        };
-}
-
-static Job *job_new(JobKind kind, const Connection *connection, const char *command) {
+/* NULL on out of memory. */
+static Job *job_new(JobKind kind, Connection *connection) {
         Job *job = calloc(1, sizeof(*job));
+        const Peer *peer = connection_peer(connection);
 
         if (job) {
                 job->kind = kind;
-                job->who = who_is(connection, command);
+                job->who = (Who){
+                        .uid = peer->uid,
+                        .pid = peer->pid,
+                        .user = user_name(peer->uid),
+                };
         }
         return job;
 }
 
-/* Takes `job` over. */
-static void submit(Manager *manager, Connection *connection, Job *job, bool looks, bool more,
-                   uint64_t wait_usec) {
-        JobKind kind = job->kind;
-        char id[RECEIPT_ID_MAX];
-
-        if (!looks && manager_queue_full(manager, connection_peer(connection))) {
-                job_free(job);
-                reply_error(connection, ERROR_BUSY, "reason", "too many jobs are waiting");
-                return;
-        }
-        if (manager_submit(manager, job, id) < 0)
-                reply_no_memory(connection);
-        else
-                waiter_add_for_job(manager, connection, id, kind, looks, more, wait_usec);
-}
-
-static bool read_target(const Manager *manager, Connection *connection, const char *text,
-                        ClearOptions *ret) {
-        cleanup(json_free) Json *error = NULL, *list = NULL;
-        int r;
-
-        if (target_from_string(manager->config, text, &ret->target, ret->app) >= 0)
-                return true;
-        error = json_new_object();
-        list = json_new_array();
-        r = json_add_string(error, "target", text);
-        for (size_t i = 0; i < n_target_names; i++)
-                r |= json_append_string(list, target_names[i]);
-        for (size_t i = 0; i < manager->config->apps.n; i++)
-                r |= json_append_string(list, manager->config->apps.v[i].name);
-        r |= json_add(error, "known", TAKE_PTR(list));
-        if (r < 0)
-                reply_no_memory(connection);
-        else
-                connection_error(connection, ERROR_UNKNOWN_TARGET, error);
-        return false;
-}
-
-typedef struct ClearCall {
-        ClearOptions options;
-        const char *command, *token;
-        bool ignore_inhibitors;
-} ClearCall;
-
-static bool read_clear(const Manager *manager, Connection *connection, const Json *parameters,
-                       ClearCall *ret) {
-        static const char *const known[] = { "target",           "keepMounts", "includeMounted",
-                                             "dryRun",           "waitSec",    "inhibitor",
-                                             "ignoreInhibitors", "command",    NULL };
-        ClearOptions *options = &ret->options;
-        int64_t wait_sec = WAIT_SEC_DEFAULT;
-        const char *target = NULL, *wrong = NULL;
-
-        if (!check_parameters(connection, parameters, known))
-                return false;
-        if (json_read_string(parameters, "target", &target) <= 0)
-                wrong = "target";
-        else if (json_read_bool(parameters, "keepMounts", &options->keep_mounts) < 0)
-                wrong = "keepMounts";
-        else if (json_read_bool(parameters, "includeMounted", &options->include_mounted) < 0)
-                wrong = "includeMounted";
-        else if (json_read_bool(parameters, "dryRun", &options->dry_run) < 0)
-                wrong = "dryRun";
-        else if (json_read_int(parameters, "waitSec", &wait_sec) < 0 || wait_sec < 0 ||
-                 wait_sec > WAIT_SEC_MAX)
-                wrong = "waitSec";
-        else if (json_read_string(parameters, "inhibitor", &ret->token) < 0 ||
-                 (ret->token && !inhibit_token_valid(ret->token)))
-                wrong = "inhibitor";
-        else if (json_read_bool(parameters, "ignoreInhibitors", &ret->ignore_inhibitors) < 0)
-                wrong = "ignoreInhibitors";
-        else if (json_read_string(parameters, "command", &ret->command) < 0 ||
-                 (ret->command && strlen(ret->command) > COMMAND_MAX))
-                wrong = "command";
-        if (wrong) {
-                reply_error(connection, ERROR_INVALID_PARAMETER, "parameter", wrong);
-                return false;
-        }
-        options->wait_usec = (uint64_t)wait_sec * USEC_PER_SEC;
-        options->asked_sec = now_realtime_sec();
-        options->asked_usec = now_boottime_usec();
-        options->tag_events = schedule_tag_events(manager);
-        return read_target(manager, connection, target, options);
-}
-
-/* Whether a clear in progress or queued is as good for this caller, who waits for it then. */
-static bool join_clear(Manager *manager, Connection *connection, const ClearOptions *options,
-                       bool more, uint64_t wait_usec) {
-        const Peer *peer = connection_peer(connection);
-        char id[RECEIPT_ID_MAX];
-
-        if (!worker_find_clear(manager->worker, options, manager->generation, id))
-                return false;
-        log_info("Clear of %s joined by uid %u (pid %i)",
-                 target_to_string(options->target, options->app), peer->uid, peer->pid);
-        waiter_add_for_job(manager, connection, id, JOB_CLEAR, options->dry_run, more, wait_usec);
-        return true;
-}
-
-void methods_submit_clear(Manager *manager, Connection *connection, Job *job, bool more,
-                          uint64_t wait_usec) {
-        if (join_clear(manager, connection, &job->options, more, wait_usec))
-                job_free(job);
-        else
-                submit(manager, connection, job, job->options.dry_run, more, wait_usec);
+/* Copies a text that may be NULL. 0 or -ENOMEM. */
+static int copy_text(char **ret, const char *text) {
+        *ret = text ? strdup(text) : NULL;
+        return text && !*ret ? -ENOMEM : 0;
 }
 
 /* The receipt tells which inhibitors were overridden. */
 static int note_inhibitors(const Manager *manager, const char *token, Strv *notes) {
-        cleanup_free char *names = inhibit_text(manager, token), *text = NULL;
+        cleanup_free char *names = inhibitors_text(&manager->inhibitors, token), *text = NULL;
 
         if (!names)
                 return -ENOMEM;
@@ -218,139 +103,157 @@ static int note_inhibitors(const Manager *manager, const char *token, Strv *note
         return strv_add(notes, text);
 }
 
-static void on_clear(Manager *manager, Connection *connection, const VarlinkCall *call) {
-        cleanup(job_free) Job *job = NULL;
-        ClearCall clear = { 0 };
-        uint64_t wait_usec;
-        bool looks;
+/* Replies that a clear waits for inhibitors, if its caller asked for progress. The clear has no job yet, and so no
+ * id. */
+static void reply_waiting(const Inhibitors *inhibitors, const Request *clear) {
+        cleanup_free char *names = inhibitors_text(inhibitors, clear->token), *text = NULL;
+        Json *progress;
 
-        if (!read_clear(manager, connection, call->parameters, &clear))
+        if (!clear->more)
                 return;
-        looks = clear.options.dry_run;
-        wait_usec = clear.options.wait_usec;
-        if (join_clear(manager, connection, &clear.options, call->more, wait_usec))
-                return; /* the one it joins removes in any case */
-        job = job_new(JOB_CLEAR, connection, clear.command);
-        if (!job || (clear.ignore_inhibitors && !looks &&
-                     note_inhibitors(manager, clear.token, &job->notes) < 0)) {
+        text = text_format("waiting for %s%s", names && names[0] ? "inhibitor " : "inhibitors",
+                           names ?: "");
+        if (!text)
+                return;
+        progress = progress_json(&(Progress){ .job_id = "", .step = "waiting", .message = text });
+        reply_member(clear->connection, "progress", progress, true);
+}
+
+/* Keeps a clear until nothing blocks it. Takes `job` over. */
+static void hold_clear(Manager *manager, const Caller *caller, Job *job, const char *token) {
+        cleanup(request_free) Request *request = calloc(1, sizeof(*request));
+        Submitter submitter = requests_submitter(manager);
+
+        if (!request) {
+                job_free(job);
+                reply_no_memory(caller->connection);
+                return;
+        }
+        request->clear = job;
+        if (submit_refused(&submitter, caller->connection))
+                return;
+        request->connection = caller->connection;
+        request->more = caller->more;
+        request->deadline_usec = submitter.now_usec + caller->wait_usec;
+        snprintf(request->token, sizeof(request->token), "%s", token ?: "");
+        reply_waiting(&manager->inhibitors, request);
+        inhibitors_add(&manager->inhibitors, TAKE_PTR(request), NULL);
+}
+
+static void on_inhibit(Manager *manager, Connection *connection, const VarlinkCall *call) {
+        cleanup(request_free) Request *request = NULL;
+        const char *outer = NULL;
+
+        if (!read_inhibit(connection, call, &request, &outer))
+                return;
+        if (inhibitors_full(&manager->inhibitors, request->who.uid)) {
+                reply_error(connection, ERROR_BUSY, "reason", "too many inhibitors");
+                return;
+        }
+        inhibitors_add(&manager->inhibitors, TAKE_PTR(request), outer);
+        requests_withdraw_policy(manager);
+        requests_advance(manager);
+}
+
+static void on_clear(Manager *manager, Connection *connection, const VarlinkCall *call) {
+        Submitter submitter = requests_submitter(manager);
+        Caller caller = { .connection = connection, .more = call->more };
+        cleanup(job_free) Job *job = NULL;
+        ClearCall clear;
+        bool removes;
+
+        if (!read_clear(connection, call, manager->config, &clear))
+                return;
+        removes = !clear.options.dry_run;
+        clear.options.tag_events = event_stream_tags(&manager->events);
+        caller.wait_usec = clear.options.wait_usec;
+        if (submit_join(&submitter, &caller, &clear.options))
+                return; /* the other clear goes on whatever this caller does */
+        job = job_new(JOB_CLEAR, connection);
+        if (!job || copy_text(&job->who.command, clear.command) < 0 ||
+            (clear.ignore_inhibitors && removes &&
+             note_inhibitors(manager, clear.token, &job->notes) < 0)) {
                 reply_no_memory(connection);
                 return;
         }
         job->options = clear.options;
-        if (!looks && !clear.ignore_inhibitors && inhibit_blocks(manager, clear.token))
-                inhibit_hold_clear(manager, connection, TAKE_PTR(job), clear.token, call->more,
-                                   wait_usec);
+        if (removes && !clear.ignore_inhibitors &&
+            inhibitors_block(&manager->inhibitors, clear.token))
+                hold_clear(manager, &caller, TAKE_PTR(job), clear.token);
         else
-                submit(manager, connection, TAKE_PTR(job), looks, call->more, wait_usec);
+                submit_job(&submitter, &caller, TAKE_PTR(job));
 }
 
 /* The dry run of policy, or of a clear. */
 static void on_get_plan(Manager *manager, Connection *connection, const VarlinkCall *call) {
-        static const char *const known[] = { "target", "keepMounts", "includeMounted", NULL };
-        ClearOptions options = { .dry_run = true, .wait_usec = LOOK_WAIT_USEC };
-        const char *target = NULL, *shared, *wrong = NULL;
+        Caller caller = { .connection = connection, .wait_usec = QUERY_WAIT_USEC };
+        Submitter submitter = requests_submitter(manager);
+        ClearCall plan;
         Job *job;
 
-        if (!check_parameters(connection, call->parameters, known))
+        if (!read_plan(connection, call, manager->config, &plan))
                 return;
-        if (json_read_string(call->parameters, "target", &target) < 0)
-                wrong = "target";
-        else if (json_read_bool(call->parameters, "keepMounts", &options.keep_mounts) < 0 ||
-                 (options.keep_mounts && !target))
-                wrong = "keepMounts";
-        else if (json_read_bool(call->parameters, "includeMounted", &options.include_mounted) < 0 ||
-                 (options.include_mounted && !target))
-                wrong = "includeMounted";
-        if (wrong) {
-                reply_error(connection, ERROR_INVALID_PARAMETER, "parameter", wrong);
+        if (!plan.target && submit_join_plan(&submitter, &caller))
                 return;
-        }
-        if (target && !read_target(manager, connection, target, &options))
-                return;
-        shared = target ? NULL : waiters_find_plan(manager);
-        if (shared) {
-                waiter_add_for_job(manager, connection, shared, JOB_PLAN, true, false,
-                                   LOOK_WAIT_USEC);
-                return;
-        }
-        job = job_new(target ? JOB_CLEAR : JOB_PLAN, connection, NULL);
+        job = job_new(plan.target ? JOB_CLEAR : JOB_PLAN, connection);
         if (!job) {
                 reply_no_memory(connection);
-                return;
-        }
-        if (target) {
-                job->options = options;
-                methods_submit_clear(manager, connection, job, false, LOOK_WAIT_USEC);
+        } else if (plan.target) {
+                job->options = plan.options;
+                submit_clear(&submitter, &caller, job);
         } else {
-                job->around = schedule_surroundings(manager);
-                submit(manager, connection, job, true, false, LOOK_WAIT_USEC);
+                job->around = dispatch_policy_context(manager);
+                submit_job(&submitter, &caller, job);
         }
+}
+
+/* Queues the job of a query, and takes it over. */
+static void submit_query(Manager *manager, Connection *connection, Job *job) {
+        Caller caller = { .connection = connection, .wait_usec = QUERY_WAIT_USEC };
+        Submitter submitter = requests_submitter(manager);
+
+        submit_job(&submitter, &caller, job);
 }
 
 static void on_explain(Manager *manager, Connection *connection, const VarlinkCall *call) {
-        static const char *const known[] = { "object", NULL };
         cleanup(job_free) Job *job = NULL;
-        const char *object = NULL;
+        const char *object;
 
-        if (!check_parameters(connection, call->parameters, known))
+        if (!read_explain(connection, call, &object))
                 return;
-        if (json_read_string(call->parameters, "object", &object) <= 0 || !object[0] ||
-            strlen(object) > OBJECT_MAX) {
-                reply_error(connection, ERROR_INVALID_PARAMETER, "parameter", "object");
-                return;
-        }
-        job = job_new(JOB_EXPLAIN, connection, NULL);
-        if (job)
-                job->object = strdup(object);
-        if (!job || !job->object) {
+        job = job_new(JOB_EXPLAIN, connection);
+        if (!job || copy_text(&job->object, object) < 0) {
                 reply_no_memory(connection);
                 return;
         }
-        job->around = schedule_surroundings(manager);
-        submit(manager, connection, TAKE_PTR(job), true, false, LOOK_WAIT_USEC);
+        job->around = dispatch_policy_context(manager);
+        submit_query(manager, connection, TAKE_PTR(job));
 }
 
 static void on_get_history(Manager *manager, Connection *connection, const VarlinkCall *call) {
-        static const char *const known[] = { "since", "limit", "receipt", NULL };
-        int64_t since_sec = now_realtime_sec() - HISTORY_SINCE_SEC;
-        const char *receipt = NULL, *wrong = NULL;
         cleanup(job_free) Job *job = NULL;
-        int64_t limit = HISTORY_RUNS_MAX;
+        HistoryCall history;
 
-        if (!check_parameters(connection, call->parameters, known))
+        if (!read_history(connection, call, &history))
                 return;
-        if (json_read_int(call->parameters, "since", &since_sec) < 0)
-                wrong = "since";
-        else if (json_read_int(call->parameters, "limit", &limit) < 0 || limit < 1 ||
-                 limit > HISTORY_RUNS_MAX)
-                wrong = "limit";
-        else if (json_read_string(call->parameters, "receipt", &receipt) < 0 ||
-                 (receipt && !receipt_id_valid(receipt)))
-                wrong = "receipt";
-        if (wrong) {
-                reply_error(connection, ERROR_INVALID_PARAMETER, "parameter", wrong);
-                return;
-        }
-        job = job_new(JOB_HISTORY, connection, NULL);
-        if (job)
-                job->receipt_id = receipt ? strdup(receipt) : NULL;
-        if (!job || (receipt && !job->receipt_id)) {
+        job = job_new(JOB_HISTORY, connection);
+        if (!job || copy_text(&job->receipt_id, history.receipt) < 0) {
                 reply_no_memory(connection);
                 return;
         }
-        job->since_sec = since_sec;
-        job->limit = (size_t)limit;
-        submit(manager, connection, TAKE_PTR(job), true, false, LOOK_WAIT_USEC);
+        job->since_sec = history.since_sec;
+        job->limit = (size_t)history.limit;
+        submit_query(manager, connection, TAKE_PTR(job));
 }
 
 static void on_get_metrics(Manager *manager, Connection *connection, const VarlinkCall *call) {
-        static const char *const known[] = { NULL };
         cleanup(json_free) Json *parameters = json_new_object();
+        StatusFacts facts = dispatch_status_facts(manager);
         cleanup_free char *text = NULL;
 
-        if (!check_parameters(connection, call->parameters, known))
+        if (!read_nothing(connection, call))
                 return;
-        text = metrics_text(manager);
+        text = metrics_text(&facts);
         if (!text || json_add_string(parameters, "text", text) < 0)
                 reply_no_memory(connection);
         else
@@ -358,35 +261,25 @@ static void on_get_metrics(Manager *manager, Connection *connection, const Varli
 }
 
 static void on_rollback(Manager *manager, Connection *connection, const VarlinkCall *call) {
-        static const char *const known[] = { "receipt", NULL };
-        const char *receipt = NULL;
-        Job *job;
+        Caller caller = { .connection = connection, .wait_usec = WAIT_SEC_DEFAULT * USEC_PER_SEC };
+        Submitter submitter = requests_submitter(manager);
+        cleanup(job_free) Job *job = NULL;
+        const char *receipt;
 
-        if (!check_parameters(connection, call->parameters, known))
+        if (!read_rollback(connection, call, &receipt))
                 return;
-        if (json_read_string(call->parameters, "receipt", &receipt) < 0 ||
-            (receipt && !receipt_id_valid(receipt))) {
-                reply_error(connection, ERROR_INVALID_PARAMETER, "parameter", "receipt");
-                return;
-        }
-        job = job_new(JOB_ROLLBACK, connection, NULL);
-        if (job)
-                job->receipt_id = receipt ? strdup(receipt) : NULL;
-        if (!job || (receipt && !job->receipt_id)) {
-                job_free(job);
+        job = job_new(JOB_ROLLBACK, connection);
+        if (!job || copy_text(&job->receipt_id, receipt) < 0)
                 reply_no_memory(connection);
-                return;
-        }
-        submit(manager, connection, job, false, false, WAIT_SEC_DEFAULT * USEC_PER_SEC);
+        else
+                submit_job(&submitter, &caller, TAKE_PTR(job));
 }
 
 static void on_get_info(Manager *manager, Connection *connection, const VarlinkCall *call) {
-        static const char *const known[] = { NULL };
         cleanup(json_free) Json *parameters = json_new_object(), *interfaces = json_new_array();
         int r;
 
-        (void)manager;
-        if (!check_parameters(connection, call->parameters, known))
+        if (!read_nothing(connection, call))
                 return;
         r = json_add_string(parameters, "vendor", "wpcache");
         r |= json_add_string(parameters, "product", "wpcached");
@@ -401,7 +294,7 @@ static void on_get_info(Manager *manager, Connection *connection, const VarlinkC
                 connection_reply(connection, parameters, false);
 }
 
-/* As varlink.org has it. */
+/* From varlink.org. */
 static const char service_text[] =
         "# The Varlink Service Interface is provided by every varlink service.\n"
         "interface org.varlink.service\n"
@@ -422,18 +315,13 @@ static const char service_text[] =
         "error PermissionDenied()\n"
         "error ExpectedMore()\n";
 
-static void on_get_description(Manager *manager, Connection *connection, const VarlinkCall *call) {
-        static const char *const known[] = { "interface", NULL };
+static void on_get_interface(Manager *manager, Connection *connection, const VarlinkCall *call) {
+        static const Parameter table[] = { { "interface", PARAMETER_STRING, 0, .required = true } };
         cleanup(json_free) Json *parameters = json_new_object();
-        const char *name = NULL, *text;
+        const char *name, *text;
 
-        (void)manager;
-        if (!check_parameters(connection, call->parameters, known))
+        if (!read_parameters(connection, call, table, ELEMENTSOF(table), &name))
                 return;
-        if (json_read_string(call->parameters, "interface", &name) <= 0) {
-                reply_error(connection, ERROR_INVALID_PARAMETER, "parameter", "interface");
-                return;
-        }
         if (strcmp(name, INTERFACE_NAME) == 0)
                 text = interface_text;
         else if (strcmp(name, "org.varlink.service") == 0)
@@ -454,7 +342,7 @@ static const struct {
         void (*handler)(Manager *manager, Connection *connection, const VarlinkCall *call);
 } methods[] = {
         { "org.varlink.service.GetInfo", RIGHT_NONE, on_get_info },
-        { "org.varlink.service.GetInterfaceDescription", RIGHT_NONE, on_get_description },
+        { "org.varlink.service.GetInterfaceDescription", RIGHT_NONE, on_get_interface },
         { INTERFACE_NAME ".GetStatus", RIGHT_LOOK, on_get_status },
         { INTERFACE_NAME ".GetPlan", RIGHT_LOOK, on_get_plan },
         { INTERFACE_NAME ".Explain", RIGHT_LOOK, on_explain },
@@ -462,7 +350,7 @@ static const struct {
         { INTERFACE_NAME ".GetMetrics", RIGHT_LOOK, on_get_metrics },
         { INTERFACE_NAME ".Monitor", RIGHT_LOOK, on_monitor },
         { INTERFACE_NAME ".Clear", RIGHT_ACT, on_clear },
-        { INTERFACE_NAME ".Inhibit", RIGHT_ACT, inhibit_on_call },
+        { INTERFACE_NAME ".Inhibit", RIGHT_ACT, on_inhibit },
         { INTERFACE_NAME ".Rollback", RIGHT_ACT, on_rollback },
         { INTERFACE_NAME ".Reload", RIGHT_ACT, on_reload },
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Names follow Prometheus' conventions: a prefix, base units, "_total" on counters alone. A figure
- * that is not known is left out, since 0 would be a statement.
+ * Names follow Prometheus' conventions: a prefix, base units, "_total" on counters only. A figure
+ * that is not known is left out, since 0 would be wrong.
  */
 
 #include <inttypes.h>
@@ -10,13 +10,13 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "daemon/manager.h"
+#include "daemon/metrics.h"
 
 static void family(FILE *file, const char *name, const char *type, const char *help) {
         fprintf(file, "# HELP wpcache_%s %s\n# TYPE wpcache_%s %s\n", name, help, name, type);
 }
 
-/* A label's value, in quotes. */
+/* Writes the value of a label, in quotes. */
 static void put_quoted(FILE *file, const char *text) {
         fputc('"', file);
         for (; *text; text++) {
@@ -48,28 +48,28 @@ static void counter(FILE *file, const char *name, const char *help, uint64_t val
         fprintf(file, "wpcache_%s %" PRIu64 "\n", name, value);
 }
 
-static void put_health(FILE *file, const Manager *manager) {
+static void put_health(FILE *file, const StatusFacts *facts) {
         gauge(file, "up", "The daemon runs.", 1);
         family(file, "build_info", "gauge", "The daemon's version.");
         labelled(file, "build_info", "version", WPCACHE_VERSION, 1);
-        gauge(file, "start_time_seconds", "When the daemon was started.", manager->started_sec);
+        gauge(file, "start_time_seconds", "When the daemon was started.", facts->started_sec);
         gauge(file, "config_error", "The newest configuration has a mistake and is not in force.",
-              manager->config_error != NULL);
-        if (manager->engine_known)
-                gauge(file, "engine_up", "The Docker engine answers.", !manager->engine_reason);
+              facts->config_error != NULL);
+        if (facts->engine->known)
+                gauge(file, "engine_up", "The Docker engine answers.", !facts->engine->reason);
         gauge(file, "engine_events_connected", "The engine's events are listened to.",
-              schedule_hears_events(manager));
+              facts->event_stream_connected);
         family(file, "alarm", "gauge", "The alarm stands.");
         for (AlarmKind kind = 0; kind < ALARM_MAX; kind++)
                 labelled(file, "alarm", "kind", alarm_kind_to_string(kind),
-                         manager->alarms.v[kind].standing);
-        gauge(file, "inhibitors", "Inhibitors that are held.", (int64_t)inhibit_count(manager));
-        gauge(file, "jobs_waiting", "Clears and rollbacks that wait.",
-              (int64_t)(worker_queued(manager->worker) + inhibit_waiting(manager)));
+                         facts->alarms->v[kind].standing);
+        gauge(file, "inhibitors", "Inhibitors that are held.",
+              (int64_t)inhibitors_count(facts->inhibitors));
+        gauge(file, "jobs_waiting", "Clears and rollbacks that wait.", (int64_t)facts->n_waiting);
 }
 
-static void put_builder(FILE *file, const Manager *manager) {
-        const Summary *summary = &manager->summary;
+static void put_builder(FILE *file, const StatusFacts *facts) {
+        const Summary *summary = &facts->engine->summary;
         uint64_t max_bytes, target_bytes;
 
         gauge(file, "builder_cache_bytes", "Build cache, all records.",
@@ -83,7 +83,7 @@ static void put_builder(FILE *file, const Manager *manager) {
         gauge(file, "builder_cache_records_leaked",
               "Build cache records that the engine holds in use for no build.",
               (int64_t)summary->records_leaked);
-        manager_builder_limits(manager, &max_bytes, &target_bytes);
+        builder_limits(facts->config, &summary->disks, &max_bytes, &target_bytes);
         if (max_bytes == UINT64_MAX)
                 return;
         gauge(file, "builder_cache_max_bytes", "Above this the build cache is pruned.",
@@ -151,40 +151,41 @@ static void put_apps(FILE *file, const Json *apps) {
         }
 }
 
-static void put_hold(FILE *file, const Manager *manager) {
-        Hold now = manager_hold(manager);
+static void put_hold(FILE *file, const StatusFacts *facts) {
+        Hold now = status_hold(facts);
 
         family(file, "policy_hold", "gauge", "Why policy does nothing now.");
         for (Hold hold = HOLD_NONE; hold < HOLD_MAX; hold++)
                 labelled(file, "policy_hold", "hold",
                          hold == HOLD_NONE ? "none" : hold_to_string(hold), hold == now);
         gauge(file, "policy_wanted", "There is something that policy would remove.",
-              manager->summary.wanted);
+              facts->engine->summary.wanted);
 }
 
-static void put_times(FILE *file, const Manager *manager) {
-        const char *outcome = json_get_string(manager->last_clear, "outcome", "");
-        int64_t finished_sec = json_get_int(manager->last_clear, "finishedAt", 0);
+static void put_times(FILE *file, const EngineState *engine) {
+        const Run *clear = &engine->last_clear, *policy = &engine->last_policy_run;
 
-        if (manager->summary.observed_sec > 0)
+        if (engine->summary.observed_sec > 0)
                 gauge(file, "last_poll_timestamp_seconds", "When the engine was last looked at.",
-                      manager->summary.observed_sec);
-        if (manager->last_pass)
+                      engine->summary.observed_sec);
+        if (policy->id[0])
                 gauge(file, "last_pass_timestamp_seconds", "When the last policy pass ended.",
-                      json_get_int(manager->last_pass, "finishedAt", 0));
-        if (finished_sec == 0)
+                      policy->finished_sec);
+        if (clear->finished_sec == 0)
                 return;
-        gauge(file, "last_clear_timestamp_seconds", "When the last clear ended.", finished_sec);
+        gauge(file, "last_clear_timestamp_seconds", "When the last clear ended.",
+              clear->finished_sec);
         gauge(file, "last_clear_fresh", "The last clear proved that the next build is fresh.",
-              strcmp(outcome, "fresh") == 0);
+              strcmp(clear->outcome, outcome_to_string(OUTCOME_FRESH)) == 0);
 }
 
 static void put_counters(FILE *file, const Counters *counters) {
         counter(file, "polls_total", "Looks at the engine.", counters->polls);
         counter(file, "poll_failures_total", "Looks that failed.", counters->poll_failures);
         counter(file, "engine_events_total", "Events of the engine.", counters->events);
-        counter(file, "policy_passes_total", "Passes of the policy.", counters->passes);
-        counter(file, "policy_pass_failures_total", "Passes that failed.", counters->pass_failures);
+        counter(file, "policy_passes_total", "Passes of the policy.", counters->policy_runs);
+        counter(file, "policy_pass_failures_total", "Passes that failed.",
+                counters->policy_run_failures);
         counter(file, "policy_images_removed_total", "Images removed by policy.",
                 counters->images_removed);
         counter(file, "policy_records_removed_total", "Build cache records removed by policy.",
@@ -203,7 +204,7 @@ static void put_counters(FILE *file, const Counters *counters) {
                 counters->clear_freed_bytes);
 }
 
-char *metrics_text(const Manager *manager) {
+char *metrics_text(const StatusFacts *facts) {
         char *text = NULL;
         size_t n = 0;
         FILE *file = open_memstream(&text, &n);
@@ -211,16 +212,16 @@ char *metrics_text(const Manager *manager) {
 
         if (!file)
                 return NULL;
-        put_health(file, manager);
-        if (manager->summary.observed_sec > 0) {
-                put_builder(file, manager);
-                put_images(file, &manager->summary);
-                put_disks(file, &manager->summary);
-                put_hold(file, manager);
+        put_health(file, facts);
+        if (facts->engine->summary.observed_sec > 0) {
+                put_builder(file, facts);
+                put_images(file, &facts->engine->summary);
+                put_disks(file, &facts->engine->summary);
+                put_hold(file, facts);
         }
-        put_apps(file, manager->apps);
-        put_times(file, manager);
-        put_counters(file, &manager->counters);
+        put_apps(file, facts->engine->apps);
+        put_times(file, facts->engine);
+        put_counters(file, &facts->engine->counters);
         failed = ferror(file);
         if (fclose(file) != 0 || failed) {
                 free(text);
@@ -229,31 +230,33 @@ char *metrics_text(const Manager *manager) {
         return text;
 }
 
-void metrics_write(Manager *manager) {
+void metrics_file_write(Workers *workers, const StatusFacts *facts) {
         cleanup(job_free) Job *job = NULL;
         char id[RECEIPT_ID_MAX];
         int r = -ENOMEM;
 
-        if (!manager->config->metrics_textfile || manager->stopping)
+        if (!facts->config->metrics_textfile)
                 return;
         job = calloc(1, sizeof(*job));
         if (job) {
                 job->kind = JOB_TEXTFILE;
-                job->text = metrics_text(manager);
+                job->text = metrics_text(facts);
         }
         if (job && job->text)
-                r = manager_submit(manager, TAKE_PTR(job), id);
+                r = workers_submit(workers, TAKE_PTR(job), id);
         if (r < 0)
                 log_error_errno(r, "Cannot write the metrics");
 }
 
-void metrics_written(Manager *manager, const Job *job) {
+void metrics_file_written(bool *broken, const Job *job) {
+        bool failed = job->error < 0;
+
         if (job->error == -ECANCELED)
                 return;
-        if (job->error < 0 && !manager->textfile_broken)
+        if (failed && !*broken)
                 log_warning("Cannot write the metrics to %s: %s", job->config->metrics_textfile,
                             diag_text(&job->diag, job->error));
-        else if (job->error >= 0 && manager->textfile_broken)
+        else if (!failed && *broken)
                 log_info("The metrics are written to %s again", job->config->metrics_textfile);
-        manager->textfile_broken = job->error < 0;
+        *broken = failed;
 }

@@ -35,17 +35,15 @@ void reply_member(Connection *connection, const char *name, Json *value, bool co
                 connection_reply(connection, parameters, continues);
 }
 
-bool check_parameters(Connection *connection, const Json *parameters, const char *const *known) {
-        json_foreach (member, parameters) {
-                const char *const *name;
+Json *progress_json(const Progress *progress) {
+        cleanup(json_free) Json *json = json_new_object();
+        int r;
 
-                for (name = known; *name; name++)
-                        if (strcmp(*name, json_name(member)) == 0)
-                                break;
-                if (*name)
-                        continue;
-                reply_error(connection, ERROR_INVALID_PARAMETER, "parameter", json_name(member));
-                return false;
-        }
-        return true;
+        r = json_add_string(json, "jobId", progress->job_id);
+        r |= json_add_string(json, "step", progress->step);
+        r |= json_add_string(json, "message", progress->message);
+        r |= json_add_int(json, "pass", progress->round);
+        r |= json_add_int(json, "elapsedSec", progress->elapsed_sec);
+        r |= json_add_int(json, "engineReportedBytes", (int64_t)progress->engine_bytes);
+        return r < 0 ? NULL : TAKE_PTR(json);
 }

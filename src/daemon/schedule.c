@@ -1,415 +1,163 @@
 /* SPDX-License-Identifier: MIT */
 
-/*
- * Timers run on the loop's clock; what is compared with the watcher's times or is an age for policy
- * runs on now_boottime_usec(), which tests move.
- */
-
-#include <stdio.h>
-#include <string.h>
-
-#include "base/bytes.h"
-#include "base/log.h"
-#include "base/span.h"
-#include "daemon/manager.h"
-#include "janitor/history.h"
+#include "daemon/schedule.h"
 
 #define BACKOFF_FIRST_USEC (2 * USEC_PER_SEC)
-/* Events come in swarms: a poll waits for this much silence, but not for longer than that. */
-#define NEWS_SETTLE_USEC (2 * USEC_PER_SEC)
+/* Many events come at once: a poll waits until none came for SETTLE_USEC, but not longer than this. */
 #define NEWS_WAIT_MAX_USEC (10 * USEC_PER_SEC)
 #define CALM_INTERVALS 5
 #define CALM_USEC (10 * USEC_PER_MINUTE)
-#define PASS_BACKOFF_MAX_USEC USEC_PER_HOUR
-/* However short the interval: other jobs take their time, too. */
+#define POLICY_BACKOFF_MAX_USEC USEC_PER_HOUR
+/* A poll is overdue after so many intervals. */
+#define OVERDUE_INTERVALS 3
+/* But not before this time, since other jobs delay polls. */
 #define OVERDUE_MIN_USEC (15 * USEC_PER_SEC)
 
-static uint64_t loop_now_usec(const Manager *manager) {
-        uint64_t usec = 0;
-
-        if (sd_event_now(manager->event, CLOCK_BOOTTIME, &usec) < 0)
-                return 0;
-        return usec;
-}
-
-/* From one poll to the next, so that the engine spends no more than its share of time on them. */
-static uint64_t pause_usec(const Manager *manager) {
-        return manager->summary.build_cache_usec * 100 / manager->config->poll_share_percent;
-}
-
-static void arm(Manager *manager) {
-        Schedule *schedule = &manager->schedule;
-        uint64_t usec = MIN(schedule->next_usec, schedule->wanted_usec);
-
-        if (schedule->polling || manager->stopping)
-                return;
-        if (schedule->news_first_usec > 0) {
-                uint64_t news_usec = MIN(schedule->news_last_usec + NEWS_SETTLE_USEC,
-                                         schedule->news_first_usec + NEWS_WAIT_MAX_USEC);
-
-                /* However much happens, no more of the engine's time than its share. */
-                usec = MIN(usec, MAX(news_usec, schedule->polled_usec + pause_usec(manager)));
-        }
-        sd_event_source_set_time(schedule->timer, usec);
-        sd_event_source_set_enabled(schedule->timer, SD_EVENT_ONESHOT);
-}
-
-void schedule_poll_within(Manager *manager, uint64_t usec) {
-        Schedule *schedule = &manager->schedule;
-
-        schedule->wanted_usec = MIN(schedule->wanted_usec, loop_now_usec(manager) + usec);
-        arm(manager);
-}
-
-int64_t schedule_quiet_sec(const Manager *manager) {
-        uint64_t now_usec = now_boottime_usec();
-
-        return now_usec < manager->schedule.activity_usec
-                       ? 0
-                       : (int64_t)((now_usec - manager->schedule.activity_usec) / USEC_PER_SEC);
-}
-
-bool schedule_hears_events(const Manager *manager) {
-        return manager->schedule.watching && !manager->engine_reason;
-}
-
-TagEvents *schedule_tag_events(const Manager *manager) {
-        return manager->schedule.watching ? manager->schedule.tag_events : NULL;
-}
-
-Surroundings schedule_surroundings(const Manager *manager) {
-        return (Surroundings){
-                .quiet_sec = schedule_quiet_sec(manager),
-                .n_inhibitors = inhibit_count(manager),
-                .tag_events = schedule_tag_events(manager),
+void schedule_init(Schedule *self, uint64_t now_usec, uint64_t host_usec) {
+        *self = (Schedule){
+                .polled_usec = now_usec,
+                .next_usec = now_usec,
+                .wanted_usec = USEC_INFINITY,
+                .activity_usec = host_usec,
         };
 }
 
-/* When the next poll has to have ended. The timer's clock stands still while the host sleeps. */
-static void expect_poll(Manager *manager) {
-        Schedule *schedule = &manager->schedule;
-        uint64_t now_usec = loop_now_usec(manager), usec = manager->config->poll_interval_usec;
-
-        if (schedule->next_usec > now_usec)
-                usec = MAX(usec, schedule->next_usec - now_usec);
-        usec = MAX(ALARM_INTERVALS * usec, OVERDUE_MIN_USEC);
-        usec -= MIN(usec, now_usec - schedule->polled_usec);
-        sd_event_source_set_time_relative(schedule->overdue_timer, usec);
-        sd_event_source_set_enabled(schedule->overdue_timer, SD_EVENT_ONESHOT);
+void schedule_reload(Schedule *self, uint64_t now_usec) {
+        self->n_no_progress = 0;
+        self->policy_after_usec = 0;
+        schedule_poll_within(self, now_usec, 0);
 }
 
-static int on_overdue(sd_event_source *source, uint64_t usec, void *userdata) {
-        Manager *manager = userdata;
-
-        (void)usec;
-        alarms_poll_overdue(manager, loop_now_usec(manager) - manager->schedule.polled_usec);
-        /* As long as it lasts: the job that is in the way may be another by then. */
-        sd_event_source_set_time_relative(source, manager->config->poll_interval_usec);
-        return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+void schedule_poll_within(Schedule *self, uint64_t now_usec, uint64_t usec) {
+        self->wanted_usec = MIN(self->wanted_usec, now_usec + usec);
 }
 
-static int submit(Manager *manager, JobKind kind, char ret_id[static RECEIPT_ID_MAX]) {
-        Job *job = calloc(1, sizeof(*job));
+bool schedule_events(Schedule *self, uint64_t now_usec, uint64_t last_usec) {
+        bool active = last_usec > self->activity_usec;
 
-        if (!job)
-                return -ENOMEM;
-        job->kind = kind;
-        job->around = schedule_surroundings(manager);
-        return manager_submit(manager, job, ret_id);
+        if (active)
+                self->activity_usec = last_usec;
+        self->news_last_usec = now_usec;
+        if (self->news_first_usec == 0)
+                self->news_first_usec = now_usec;
+        return active;
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
-        Manager *manager = userdata;
-        Schedule *schedule = &manager->schedule;
-        char id[RECEIPT_ID_MAX];
+/* The least pause between polls, so that the engine spends no more than the configured share of its time on them. */
+static uint64_t pause_usec(const ScheduleFacts *facts) {
+        return facts->summary->build_cache_usec * 100 / facts->config->poll_share_percent;
+}
 
-        (void)source;
-        (void)usec;
-        schedule->wanted_usec = USEC_INFINITY;
-        schedule->news_first_usec = schedule->news_last_usec = 0;
-        if (submit(manager, JOB_POLL, id) < 0) {
-                schedule->next_usec = loop_now_usec(manager) + manager->config->poll_interval_usec;
-                arm(manager);
-        } else {
-                schedule->polling = true;
-        }
-        return 0;
+uint64_t schedule_poll_at(const Schedule *self, const ScheduleFacts *facts) {
+        uint64_t usec = MIN(self->next_usec, self->wanted_usec), news_usec;
+
+        if (self->polling || self->stopped)
+                return USEC_INFINITY;
+        if (self->news_first_usec == 0)
+                return usec;
+        news_usec =
+                MIN(self->news_last_usec + SETTLE_USEC, self->news_first_usec + NEWS_WAIT_MAX_USEC);
+        return MIN(usec, MAX(news_usec, self->polled_usec + pause_usec(facts)));
+}
+
+void schedule_poll_begins(Schedule *self) {
+        self->wanted_usec = USEC_INFINITY;
+        self->news_first_usec = self->news_last_usec = 0;
+        self->polling = true;
+}
+
+void schedule_poll_delayed(Schedule *self, const ScheduleFacts *facts) {
+        self->polling = false;
+        self->next_usec = facts->now_usec + facts->config->poll_interval_usec;
+}
+
+void schedule_poll_failed(Schedule *self, const ScheduleFacts *facts) {
+        uint64_t backoff_usec = BACKOFF_FIRST_USEC << MIN(self->n_failures, 10U);
+
+        if (self->n_failures++ == 0)
+                self->failing_since_usec = facts->host_usec;
+        self->polling = false;
+        self->polled_usec = facts->now_usec;
+        self->next_usec = facts->now_usec + MIN(backoff_usec, facts->config->poll_interval_usec);
 }
 
 /*
  * On the containerd store a df in the middle of a build makes the engine count its records as not
- * shared, until it is restarted. While its events are heard nothing is missed by looking less often,
- * but for the disk that fills by other hands: so not for long.
+ * shared, until it is restarted. While the event stream is connected, rarer polls miss nothing but a disk
+ * that others fill. So the pause is bounded, and a disk under pressure is polled as usual.
  */
-static bool may_be_calm(const Manager *manager) {
-        return manager->summary.engine.image_store == IMAGE_STORE_CONTAINERD &&
-               schedule_hears_events(manager) && !manager->summary.pressure;
+static bool may_be_calm(const ScheduleFacts *facts) {
+        return facts->summary->engine.image_store == IMAGE_STORE_CONTAINERD &&
+               facts->event_stream_connected && !facts->summary->pressure;
 }
 
-static uint64_t interval_usec(const Manager *manager) {
-        const Summary *summary = &manager->summary;
-        uint64_t interval = manager->config->poll_interval_usec, usec = interval;
+static uint64_t interval_usec(const ScheduleFacts *facts) {
+        const Summary *summary = facts->summary;
+        uint64_t interval = facts->config->poll_interval_usec,
+                 usec = MAX(interval, pause_usec(facts));
 
-        usec = MAX(usec, pause_usec(manager));
-        if (may_be_calm(manager))
+        if (may_be_calm(facts))
                 usec = MAX(usec, MIN(interval * CALM_INTERVALS, CALM_USEC));
         if (summary->wanted && summary->hold_left_sec >= 0)
                 usec = MIN(usec, ((uint64_t)summary->hold_left_sec + 1) * USEC_PER_SEC);
         return usec;
 }
 
-/* Policy has its turn when the last poll says so, and nothing else that removes is under way. */
-static void maybe_pass(Manager *manager) {
-        Schedule *schedule = &manager->schedule;
-
-        if (!manager->summary.due || schedule->pass_id[0] || manager->removals ||
-            !inhibit_idle(manager) || manager->stopping)
-                return;
-        if (loop_now_usec(manager) < schedule->pass_after_usec) {
-                schedule->next_usec = MIN(schedule->next_usec, schedule->pass_after_usec);
-                return;
-        }
-        if (submit(manager, JOB_PASS, schedule->pass_id) < 0) {
-                schedule->pass_id[0] = '\0';
-                log_error("Out of memory: policy has to wait");
-        }
+bool schedule_polled(Schedule *self, const ScheduleFacts *facts) {
+        self->polling = false;
+        self->n_failures = 0;
+        self->polled_usec = facts->now_usec;
+        self->next_usec = facts->now_usec + interval_usec(facts);
+        if (facts->summary->changed)
+                self->activity_usec = facts->host_usec;
+        if (!facts->summary->due || self->policy_id[0] || facts->busy || self->stopped)
+                return false;
+        if (facts->now_usec >= self->policy_after_usec)
+                return true;
+        self->next_usec = MIN(self->next_usec, self->policy_after_usec);
+        return false;
 }
 
-static void poll_failed(Manager *manager, const Job *job) {
-        Schedule *schedule = &manager->schedule;
-        uint64_t backoff_usec = BACKOFF_FIRST_USEC << MIN(schedule->n_failures, 10U);
+/* A run that made no progress would be due again at once. The pause doubles with each such run. */
+void schedule_policy_ended(Schedule *self, const PolicyResult *result, const ScheduleFacts *facts) {
+        uint64_t interval = facts->config->poll_interval_usec, backoff_usec = 0;
 
-        if (schedule->n_failures++ == 0)
-                schedule->failing_since_usec = now_boottime_usec();
-        manager->counters.poll_failures++;
-        manager_engine_is(manager, job->error, diag_text(&job->diag, job->error));
-        schedule->next_usec =
-                loop_now_usec(manager) + MIN(backoff_usec, manager->config->poll_interval_usec);
-}
-
-void schedule_poll_done(Manager *manager, Job *job) {
-        Schedule *schedule = &manager->schedule;
-
-        schedule->polling = false;
-        schedule->polled_usec = loop_now_usec(manager);
-        if (job->error == -ECANCELED)
+        self->policy_id[0] = '\0';
+        if (result->canceled)
                 return;
-        manager->counters.polls++;
-        if (job->error < 0) {
-                poll_failed(manager, job);
+        if (!result->recorded && !result->error) {
+                backoff_usec = interval; /* a hold came up */
+        } else if (result->no_progress) {
+                backoff_usec = interval << MIN(self->n_no_progress, 10U);
+                self->n_no_progress++;
         } else {
-                schedule->n_failures = 0;
-                summary_done(&manager->summary);
-                manager->summary = job->summary;
-                job->summary = (Summary){ 0 };
-                if (manager->summary.changed)
-                        schedule->activity_usec = now_boottime_usec();
-                manager_engine_is(manager, 0, NULL);
-                schedule->next_usec = loop_now_usec(manager) + interval_usec(manager);
-                maybe_pass(manager);
+                self->n_no_progress = 0;
         }
-        arm(manager);
-        expect_poll(manager);
-        alarms_update(manager);
-        metrics_write(manager);
+        self->policy_after_usec = facts->now_usec + MIN(backoff_usec, POLICY_BACKOFF_MAX_USEC);
+        schedule_poll_within(self, facts->now_usec, SETTLE_USEC);
 }
 
-static int keep_last_pass(Manager *manager, const Job *job) {
-        Run run = {
-                .kind = "policy",
-                .started_sec = json_get_int(job->result, "startedAt", 0),
-                .finished_sec = json_get_int(job->result, "finishedAt", 0),
-                .n_removed = json_size(json_get(job->result, "removed")) +
-                             (uint64_t)json_get_int(job->result, "records", 0),
-                .n_remaining = job->n_remaining,
-                .engine_bytes = (uint64_t)json_get_int(job->result, "engineReportedBytes", 0),
-                .freed_bytes = (uint64_t)json_get_int(job->result, "diskFreedBytes", 0),
-        };
-        Json *json;
+uint64_t schedule_overdue_usec(const Schedule *self, const ScheduleFacts *facts) {
+        uint64_t usec = facts->config->poll_interval_usec;
 
-        strcpy(run.id, job->id);
-        snprintf(run.outcome, sizeof(run.outcome), "%s",
-                 json_get_string(job->result, "outcome", "failed"));
-        json = run_json(&run);
-        if (!json)
-                return -ENOMEM;
-        json_free(manager->last_pass);
-        manager->last_pass = json;
-        manager->counters.images_removed += json_size(json_get(job->result, "removed"));
-        manager->counters.records_removed += (uint64_t)json_get_int(job->result, "records", 0);
-        manager->counters.policy_engine_bytes += run.engine_bytes;
-        manager->counters.policy_freed_bytes += run.freed_bytes;
-        return 0;
+        if (self->next_usec > facts->now_usec)
+                usec = MAX(usec, self->next_usec - facts->now_usec);
+        usec = MAX(OVERDUE_INTERVALS * usec, OVERDUE_MIN_USEC);
+        return usec - MIN(usec, facts->now_usec - self->polled_usec);
 }
 
-static void log_pass(const Job *job) {
-        char engine[BYTES_TEXT_MAX], freed[BYTES_TEXT_MAX];
-        const char *outcome = json_get_string(job->result, "outcome", "failed");
-        cleanup_free char *fields = NULL;
-
-        if (asprintf(&fields, "WPCACHE_JOB=policy\nWPCACHE_OUTCOME=%s\nWPCACHE_RECEIPT=%s", outcome,
-                     job->id) < 0)
-                fields = NULL;
-        if (job->error < 0) {
-                log_full(LOG_ERR, 0, fields, "Policy pass failed: %s",
-                         diag_text(&job->diag, job->error));
-                return;
-        }
-        bytes_format((uint64_t)json_get_int(job->result, "engineReportedBytes", 0), engine);
-        bytes_format((uint64_t)json_get_int(job->result, "diskFreedBytes", 0), freed);
-        log_full(job->n_remaining > 0 ? LOG_WARNING : LOG_NOTICE, 0, fields,
-                 "Policy pass ended: %s, %zu images and %lli build cache records removed, %zu "
-                 "objects left, %s by the engine, %s freed so far (run %s)",
-                 outcome, json_size(json_get(job->result, "removed")),
-                 (long long)json_get_int(job->result, "records", 0), job->n_remaining, engine,
-                 freed, job->id);
+int64_t schedule_quiet_sec(const Schedule *self, uint64_t host_usec) {
+        return host_usec < self->activity_usec
+                       ? 0
+                       : (int64_t)((host_usec - self->activity_usec) / USEC_PER_SEC);
 }
 
-bool schedule_pass_was_in_vain(const Job *job) {
-        return job->error < 0 || job->n_remaining > 0 ||
-               (json_size(json_get(job->result, "removed")) == 0 &&
-                json_get_int(job->result, "records", 0) == 0 &&
-                json_get_int(job->result, "engineReportedBytes", 0) == 0);
-}
-
-void schedule_pass_done(Manager *manager, const Job *job) {
-        Schedule *schedule = &manager->schedule;
-        uint64_t backoff_usec = 0;
-
-        schedule->pass_id[0] = '\0';
-        if (job->error == -ECANCELED && !job->result)
-                return;
-        if (job->result || job->error < 0) {
-                manager->counters.passes++;
-                manager->counters.pass_failures += job->error < 0;
-                log_pass(job);
-        }
-        if (job->result && keep_last_pass(manager, job) < 0)
-                log_error("Out of memory");
-        if (!job->result && job->error >= 0) {
-                backoff_usec = manager->config->poll_interval_usec; /* a hold came up */
-        } else if (schedule_pass_was_in_vain(job)) {
-                backoff_usec = manager->config->poll_interval_usec << MIN(schedule->n_vain, 10U);
-                schedule->n_vain++;
-        } else {
-                schedule->n_vain = 0;
-        }
-        schedule->pass_after_usec =
-                loop_now_usec(manager) + MIN(backoff_usec, PASS_BACKOFF_MAX_USEC);
-        alarms_pass_done(manager, job); /* the poll that follows tells what became of it */
-        metrics_write(manager);
-        schedule_poll_within(manager, FREED_SETTLE_USEC);
-}
-
-void schedule_withdraw_pass(Manager *manager) {
-        Schedule *schedule = &manager->schedule;
-
-        if (schedule->pass_id[0] && manager_withdraw(manager, schedule->pass_id))
-                schedule->pass_id[0] = '\0';
-}
-
-static int on_watcher(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
-        Manager *manager = userdata;
-        Schedule *schedule = &manager->schedule;
-        WatcherNews news = watcher_news(schedule->watcher);
-
-        (void)source;
-        (void)fd;
-        (void)revents;
-        if (news.connected != schedule->watching)
-                log_debug("The engine's events are %s", news.connected ? "heard" : "not heard");
-        schedule->watching = news.connected;
-        if (news.n_events == 0)
-                return 0;
-        manager->counters.events += news.n_events;
-        if (news.last_usec > schedule->activity_usec) {
-                schedule_withdraw_pass(manager); /* it was to begin in a quiet host */
-                schedule->activity_usec = news.last_usec;
-        }
-        schedule->news_last_usec = loop_now_usec(manager);
-        if (schedule->news_first_usec == 0)
-                schedule->news_first_usec = schedule->news_last_usec;
-        arm(manager);
-        return 0;
-}
-
-static void drop_watcher(Schedule *schedule) {
-        schedule->watcher_source = sd_event_source_disable_unref(schedule->watcher_source);
-        schedule->watcher = watcher_free(schedule->watcher);
-        free(schedule->watched_socket);
-        free(schedule->watched_tag);
-        schedule->watched_socket = schedule->watched_tag = NULL;
-        schedule->watching = false;
-}
-
-/* Listens to the engine's events, or not, as the configuration has it. */
-static int follow_events(Manager *manager) {
-        Schedule *schedule = &manager->schedule;
-        const char *socket = manager->config->docker_socket;
-        const char *tag = manager->config->rollback_tag;
-        int r;
-
-        if (schedule->watcher &&
-            (!manager->config->events || strcmp(schedule->watched_socket, socket) != 0 ||
-             strcmp(schedule->watched_tag, tag) != 0))
-                drop_watcher(schedule);
-        if (schedule->watcher || !manager->config->events)
-                return 0;
-        schedule->watched_socket = strdup(socket);
-        schedule->watched_tag = strdup(tag);
-        r = schedule->watched_socket && schedule->watched_tag
-                    ? watcher_new(socket, tag, schedule->tag_events, &schedule->watcher)
-                    : -ENOMEM;
-        if (r >= 0)
-                r = sd_event_add_io(manager->event, &schedule->watcher_source,
-                                    watcher_fd(schedule->watcher), EPOLLIN, on_watcher, manager);
-        if (r < 0)
-                drop_watcher(schedule);
-        return r;
-}
-
-int schedule_start(Manager *manager) {
-        Schedule *schedule = &manager->schedule;
-        int r;
-
-        schedule->wanted_usec = USEC_INFINITY;
-        schedule->next_usec = schedule->polled_usec = loop_now_usec(manager);
-        schedule->activity_usec = now_boottime_usec();
-        r = tag_events_new(&schedule->tag_events);
-        if (r >= 0)
-                r = sd_event_add_time(manager->event, &schedule->timer, CLOCK_BOOTTIME, 0,
-                                      10 * USEC_PER_MSEC, on_timer, manager);
-        if (r >= 0)
-                r = sd_event_add_time(manager->event, &schedule->overdue_timer, CLOCK_MONOTONIC, 0,
-                                      100 * USEC_PER_MSEC, on_overdue, manager);
-        if (r < 0)
-                return r;
-        arm(manager);
-        expect_poll(manager);
-        return follow_events(manager);
-}
-
-void schedule_reload(Manager *manager) {
-        int r = follow_events(manager);
-
-        if (r < 0)
-                log_warning_errno(r, "Cannot listen to the engine's events; polling alone");
-        schedule_withdraw_pass(manager); /* it has the configuration of before */
-        manager->schedule.n_vain = 0;
-        manager->schedule.pass_after_usec = 0;
-        schedule_poll_within(manager, 0);
-        expect_poll(manager);
-}
-
-void schedule_stop(Manager *manager) {
-        sd_event_source_set_enabled(manager->schedule.timer, SD_EVENT_OFF);
-        sd_event_source_set_enabled(manager->schedule.overdue_timer, SD_EVENT_OFF);
-        drop_watcher(&manager->schedule);
-}
-
-void schedule_free(Manager *manager) {
-        drop_watcher(&manager->schedule);
-        tag_events_free(manager->schedule.tag_events);
-        sd_event_source_disable_unref(manager->schedule.timer);
-        sd_event_source_disable_unref(manager->schedule.overdue_timer);
+Hold hold_now(Hold hold, size_t n_inhibitors, int64_t quiet_sec, const Config *config) {
+        if (hold == HOLD_OBSERVE || hold == HOLD_GRACE)
+                return hold;
+        if (n_inhibitors > 0)
+                return HOLD_INHIBITED;
+        if (hold != HOLD_INHIBITED)
+                return hold;
+        return (uint64_t)quiet_sec * USEC_PER_SEC < config->quiet_usec ? HOLD_QUIET : HOLD_NONE;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Who is accepted, who is closed for whom. Nothing here blocks, and nothing spins where accept4(2)
- * fails.
+ * Accepts connections, and closes others to make room. Nothing here blocks; after a failure of accept4(2) there is a
+ * pause.
  */
 
 #include <fcntl.h>
@@ -15,13 +15,12 @@
 #include "base/span.h"
 #include "daemon/connection.h"
 
-/* Out of descriptors or memory, the next accept4(2) would fail at once: it is tried again after this
- * time, and told once in that time. */
+/* Without descriptors or memory, accept4(2) would fail again at once: it is tried again after ACCEPT_PAUSE_USEC, and
+ * logged once in ACCEPT_TOLD_USEC. */
 #define ACCEPT_PAUSE_USEC (200 * USEC_PER_MSEC)
 #define ACCEPT_TOLD_USEC USEC_PER_MINUTE
-/* Whoever connects as fast as possible must not fill the backlog, where others could not connect any
- * more: so many connections are accepted in one turn of the loop. Nor may it keep calls from being
- * answered: so many such turns there are in so much time. */
+/* A client that connects as fast as possible must not fill the backlog, so many connections are accepted in one
+ * turn of the loop; nor delay replies, so the number of such turns in a time is limited. */
 #define ACCEPT_BATCH 32
 #define ACCEPT_TURNS 12
 #define ACCEPT_TURNS_USEC (10 * USEC_PER_MSEC)
@@ -30,15 +29,15 @@ static bool is_busy(const Connection *connection) {
         return connection->in_call || !frame_writer_empty(&connection->writer);
 }
 
-/* Whether `c` rather than `than` is closed for a newcomer. */
-static bool goes_before(const Connection *c, const Connection *than) {
+/* Whether `c` is closed before `than` to make room for a new connection. */
+static bool is_closed_before(const Connection *c, const Connection *than) {
         if (c->right != than->right)
                 return c->right < than->right;
         return is_busy(c) != is_busy(than) ? is_busy(than) : c->since_usec < than->since_usec;
 }
 
-/* The connection to close for a newcomer of this right; of one user, or (uid -1) of any. No call in
- * progress is ended for it, but for those of peers without a right. */
+/* The connection to close for a new one of this right: of one user, or (uid -1) of any user. A connection with a call
+ * in progress is closed only if its peer has no right. */
 static Connection *find_victim(Server *server, Right right, uid_t uid) {
         Connection *found = NULL;
 
@@ -46,13 +45,13 @@ static Connection *find_victim(Server *server, Right right, uid_t uid) {
                 if (c->dead || c->right > right || (is_busy(c) && c->right != RIGHT_NONE) ||
                     (uid != (uid_t)-1 && c->peer.uid != uid))
                         continue;
-                if (!found || goes_before(c, found))
+                if (!found || is_closed_before(c, found))
                         found = c;
         }
         return found;
 }
 
-/* Whether one more of this right leaves the places that are kept for others. */
+/* Whether there is a place for one more connection of this right, without those kept for other rights. */
 static bool place_left(const size_t n[static RIGHT_MAX], Right right) {
         static const size_t kept[RIGHT_MAX] = {
                 [RIGHT_ACT] = CONNECTIONS_KEPT,
@@ -67,8 +66,8 @@ static bool place_left(const size_t n[static RIGHT_MAX], Right right) {
         return n_taken < CONNECTIONS_MAX;
 }
 
-/* Makes room for one more of this user: -EUSERS if there is none. */
-static int make_room(Server *server, const Peer *peer) {
+/* Makes room for one more connection of this user: 0, or -EUSERS if there is none. */
+static int make_place(Server *server, const Peer *peer) {
         Right right = server->handler.right(server->handler.userdata, peer);
         size_t max_user =
                 right == RIGHT_NONE ? CONNECTIONS_NO_RIGHT_PER_USER_MAX : CONNECTIONS_PER_USER_MAX;
@@ -92,7 +91,7 @@ static int make_room(Server *server, const Peer *peer) {
         return 0;
 }
 
-/* A peer that is gone again is no reason to wait. */
+/* Whether accept4(2) may be tried again without a pause. */
 static bool is_transient(int error) {
         return error == EAGAIN || error == EINTR || error == ECONNABORTED;
 }
@@ -105,7 +104,7 @@ static int accept_one(Server *server) {
                 return -errno;
         r = peer_read(fd, &peer);
         if (r >= 0)
-                r = make_room(server, &peer);
+                r = make_place(server, &peer);
         if (r >= 0)
                 r = connection_new(server, fd, &peer);
         if (r < 0)
@@ -118,8 +117,6 @@ static int on_accept(sd_event_source *source, int listen_fd, uint32_t revents, v
         Server *server = userdata;
         int r = 0;
 
-        (void)listen_fd;
-        (void)revents;
         for (int i = 0; i < ACCEPT_BATCH && r >= 0; i++)
                 r = accept_one(server);
         if (r >= 0 || is_transient(-r))
@@ -137,8 +134,6 @@ static int on_accept(sd_event_source *source, int listen_fd, uint32_t revents, v
 static int on_accept_again(sd_event_source *source, uint64_t usec, void *userdata) {
         Server *server = userdata;
 
-        (void)source;
-        (void)usec;
         return sd_event_source_set_enabled(server->accept, SD_EVENT_ON);
 }
 

@@ -1,44 +1,41 @@
 /* SPDX-License-Identifier: MIT */
 
-/*
- * What GetStatus says: always of what is known already, never asked of the engine for the occasion.
- */
-
+#include <stdio.h>
 #include <string.h>
 
-#include "base/span.h"
-#include "daemon/manager.h"
+#include "base/text.h"
 #include "daemon/remedy.h"
+#include "daemon/schedule.h"
+#include "daemon/status.h"
+#include "janitor/history.h"
 
-static Json *config_status(const Manager *manager) {
+static Json *config_status(const StatusFacts *facts) {
         cleanup(json_free) Json *json = json_new_object();
         int r;
 
-        r = json_add_string(json, "file", manager->config->file ?: "(defaults)");
-        r |= json_add_int(json, "loadedAt", manager->config_loaded_sec);
-        r |= json_add_string(json, "error", manager->config_error);
+        r = json_add_string(json, "file", facts->config->file ?: "(defaults)");
+        r |= json_add_int(json, "loadedAt", facts->config_loaded_sec);
+        r |= json_add_string(json, "error", facts->config_error);
         return r < 0 ? NULL : TAKE_PTR(json);
 }
 
-void manager_builder_limits(const Manager *manager, uint64_t *ret_max_bytes,
-                            uint64_t *ret_target_bytes) {
-        const Disks *disks = &manager->summary.disks;
+void builder_limits(const Config *config, const Disks *disks, uint64_t *ret_max_bytes,
+                    uint64_t *ret_target_bytes) {
         uint64_t total_bytes = disks->n > 0 ? disks->v[0].total_bytes : 0, max_bytes;
-        Size max = manager->config->builder_max;
+        Size max = config->builder_max;
 
         if (total_bytes == 0)
-                max.percent = 0; /* of a disk that is not known: as policy has it */
+                max.percent = 0; /* a share of an unknown disk is no limit, as in policy */
         max_bytes = size_of(&max, total_bytes);
         *ret_max_bytes = max_bytes;
-        *ret_target_bytes =
-                max_bytes == UINT64_MAX
-                        ? UINT64_MAX
-                        : MIN(size_of(&manager->config->builder_target, max_bytes), max_bytes);
+        *ret_target_bytes = max_bytes == UINT64_MAX
+                                    ? UINT64_MAX
+                                    : MIN(size_of(&config->builder_target, max_bytes), max_bytes);
 }
 
-static Json *builder_json(const Manager *manager) {
+static Json *builder_status(const StatusFacts *facts) {
         cleanup(json_free) Json *json = json_new_object();
-        const Summary *summary = &manager->summary;
+        const Summary *summary = &facts->engine->summary;
         uint64_t max_bytes, target_bytes;
         int r;
 
@@ -48,7 +45,7 @@ static Json *builder_json(const Manager *manager) {
                 r |= json_add_int(json, "leaked", (int64_t)summary->records_leaked);
         r |= json_add_int(json, "bytes", (int64_t)summary->record_bytes);
         r |= json_add_int(json, "privateBytes", (int64_t)summary->record_private_bytes);
-        manager_builder_limits(manager, &max_bytes, &target_bytes);
+        builder_limits(facts->config, &summary->disks, &max_bytes, &target_bytes);
         if (max_bytes < UINT64_MAX) {
                 r |= json_add_int(json, "maxBytes", (int64_t)max_bytes);
                 r |= json_add_int(json, "targetBytes", (int64_t)target_bytes);
@@ -56,7 +53,7 @@ static Json *builder_json(const Manager *manager) {
         return r < 0 ? NULL : TAKE_PTR(json);
 }
 
-static Json *images_json(const Summary *summary) {
+static Json *images_status(const Summary *summary) {
         cleanup(json_free) Json *json = json_new_object();
         int r;
 
@@ -68,21 +65,12 @@ static Json *images_json(const Summary *summary) {
         return r < 0 ? NULL : TAKE_PTR(json);
 }
 
-/* `said` is of an earlier look; inhibitors come and go faster. */
-static Hold hold_now(const Manager *manager, Hold said) {
-        if (said == HOLD_OBSERVE || said == HOLD_GRACE)
-                return said;
-        if (inhibit_count(manager) > 0)
-                return HOLD_INHIBITED;
-        if (said != HOLD_INHIBITED)
-                return said;
-        return (uint64_t)schedule_quiet_sec(manager) * USEC_PER_SEC < manager->config->quiet_usec
-                       ? HOLD_QUIET
-                       : HOLD_NONE;
+static Hold hold_with(const StatusFacts *facts, Hold hold) {
+        return hold_now(hold, inhibitors_count(facts->inhibitors), facts->quiet_sec, facts->config);
 }
 
-Hold manager_hold(const Manager *manager) {
-        return hold_now(manager, manager->summary.hold);
+Hold status_hold(const StatusFacts *facts) {
+        return hold_with(facts, facts->engine->summary.hold);
 }
 
 static Hold hold_from_string(const char *text) {
@@ -92,9 +80,9 @@ static Hold hold_from_string(const char *text) {
         return HOLD_NONE;
 }
 
-Json *manager_policy(const Manager *manager, const Json *policy) {
+Json *status_policy_json(const StatusFacts *facts, const Json *policy) {
         Hold said = hold_from_string(json_get_string(policy, "hold", NULL));
-        Hold now = hold_now(manager, said);
+        Hold now = hold_with(facts, said);
         cleanup(json_free) Json *json = json_new_object();
         int r = 0;
 
@@ -108,51 +96,51 @@ Json *manager_policy(const Manager *manager, const Json *policy) {
         }
         if (now != said && now != HOLD_NONE)
                 r |= json_add_string(json, "hold", hold_to_string(now));
-        r |= json_add_bool(json, "events", schedule_hears_events(manager));
-        if (manager->last_pass)
-                r |= json_add(json, "lastRun", json_copy(manager->last_pass));
+        r |= json_add_bool(json, "events", facts->event_stream_connected);
+        if (facts->engine->last_policy_run.id[0])
+                r |= json_add(json, "lastRun", run_json(&facts->engine->last_policy_run));
         return r < 0 ? NULL : TAKE_PTR(json);
 }
 
-static int add_summary(const Manager *manager, Json *status) {
-        const Summary *summary = &manager->summary;
+static int add_summary(const StatusFacts *facts, Json *status) {
+        const Summary *summary = &facts->engine->summary;
         int r;
 
         if (summary->observed_sec == 0)
                 return 0;
         r = json_add_int(status, "observedAt", summary->observed_sec);
-        r |= json_add(status, "builder", builder_json(manager));
-        r |= json_add(status, "images", images_json(summary));
+        r |= json_add(status, "builder", builder_status(facts));
+        r |= json_add(status, "images", images_status(summary));
         if (summary->disks_json)
                 r |= json_add(status, "disks", json_copy(summary->disks_json));
         if (summary->not_reached)
                 r |= json_add(status, "notReached", json_copy(summary->not_reached));
         if (summary->policy)
-                r |= json_add(status, "policy", manager_policy(manager, summary->policy));
+                r |= json_add(status, "policy", status_policy_json(facts, summary->policy));
         r |= json_add(status, "notes", json_new_strings(&summary->notes));
         return r;
 }
 
-static Json *present_json(const Present *present) {
+static Json *current_json(const CurrentJob *current) {
         cleanup(json_free) Json *json = json_new_object();
         int r;
 
-        r = json_add_string(json, "id", present->id);
-        r |= json_add_string(json, "kind", job_kind_to_string(present->kind));
-        if (present->kind == JOB_CLEAR)
-                r |= json_add_string(json, "target", present->target);
-        r |= json_add_int(json, "startedAt", present->started_sec);
-        r |= json_add_string(json, "step", present->step);
-        r |= json_add_string(json, "message", present->message);
+        r = json_add_string(json, "id", current->id);
+        r |= json_add_string(json, "kind", job_kind_to_string(current->kind));
+        if (current->kind == JOB_CLEAR)
+                r |= json_add_string(json, "target", current->target);
+        r |= json_add_int(json, "startedAt", current->started_sec);
+        r |= json_add_string(json, "step", current->step);
+        r |= json_add_string(json, "message", current->message);
         return r < 0 ? NULL : TAKE_PTR(json);
 }
 
-static Json *store_json(const Manager *manager) {
-        const StoreState *store = &manager->store_now;
+static Json *store_json(const StatusFacts *facts) {
+        const StoreState *store = &facts->engine->store;
         cleanup(json_free) Json *json = json_new_object();
         int r;
 
-        r = json_add_string(json, "directory", manager->state_path);
+        r = json_add_string(json, "directory", facts->state_path);
         r |= json_add_string(json, "state",
                              store->writable   ? "stored"
                              : store->readable ? "unwritable"
@@ -162,7 +150,63 @@ static Json *store_json(const Manager *manager) {
         return r < 0 ? NULL : TAKE_PTR(json);
 }
 
-/* As long as nobody looked at them. */
+static Json *inhibitors_json(const Inhibitors *inhibitors) {
+        cleanup(json_free) Json *array = json_new_array();
+
+        for (const Request *request = inhibitors->first; request; request = request->next) {
+                cleanup(json_free) Json *json = NULL;
+                int r;
+
+                if (!request->held)
+                        continue;
+                json = json_new_object();
+                r = json_add_string(json, "why", request->why);
+                r |= json_add(json, "who", who_json(&request->who));
+                r |= json_add_int(json, "since", request->since_sec);
+                r |= json_add_int(json, "until", request->until_sec);
+                r |= json_add(array, NULL, TAKE_PTR(json));
+                if (r < 0)
+                        return NULL;
+        }
+        return TAKE_PTR(array);
+}
+
+static Json *alarms_json(const Alarms *alarms) {
+        cleanup(json_free) Json *array = json_new_array();
+
+        for (AlarmKind kind = 0; kind < ALARM_MAX; kind++) {
+                const Alarm *alarm = &alarms->v[kind];
+                cleanup(json_free) Json *json = NULL;
+                int r;
+
+                if (!alarm->standing)
+                        continue;
+                json = json_new_object();
+                r = json_add_string(json, "kind", alarm_kind_to_string(kind));
+                r |= json_add_int(json, "since", alarm->since_sec);
+                r |= json_add_string(json, "message", alarm->message ?: alarm_kind_to_string(kind));
+                r |= json_add_string(json, "remedy", alarm->remedy);
+                r |= json_add(array, NULL, TAKE_PTR(json));
+                if (r < 0)
+                        return NULL;
+        }
+        return TAKE_PTR(array);
+}
+
+static Json *last_clear_json(const Run *run) {
+        cleanup(json_free) Json *json = json_new_object();
+        int r;
+
+        r = json_add_string(json, "id", run->id);
+        r |= json_add_string(json, "target", run->target);
+        r |= json_add_string(json, "outcome", run->outcome);
+        if (run->finished_sec > 0)
+                r |= json_add_int(json, "finishedAt", run->finished_sec);
+        r |= json_add_int(json, "remaining", (int64_t)run->n_remaining);
+        return r < 0 ? NULL : TAKE_PTR(json);
+}
+
+/* For the time before the first search for caches has ended. */
 static Json *configured_apps(const Config *config) {
         cleanup(json_free) Json *array = json_new_array();
 
@@ -181,31 +225,47 @@ static Json *configured_apps(const Config *config) {
         return TAKE_PTR(array);
 }
 
-Json *manager_status(const Manager *manager) {
-        const EngineInfo *engine =
-                manager->engine_known && !manager->engine_reason ? &manager->summary.engine : NULL;
+Json *status_json(const StatusFacts *facts) {
+        const EngineInfo *engine = facts->engine->known && !facts->engine->reason
+                                           ? &facts->engine->summary.engine
+                                           : NULL;
         cleanup(json_free) Json *json = json_new_object();
-        size_t n_queued = worker_queued(manager->worker) + inhibit_waiting(manager);
         Json *engine_state =
-                engine_json(manager->config->docker_socket, engine, manager->engine_reason);
+                engine_json(facts->config->docker_socket, engine, facts->engine->reason);
         int r;
 
         r = json_add_string(json, "version", WPCACHE_VERSION);
-        r |= json_add_int(json, "startedAt", manager->started_sec);
-        r |= json_add(json, "config", config_status(manager));
-        r |= json_add(json, "store", store_json(manager));
-        if (engine_answered(manager->engine_error))
+        r |= json_add_int(json, "startedAt", facts->started_sec);
+        r |= json_add(json, "config", config_status(facts));
+        r |= json_add(json, "store", store_json(facts));
+        if (engine_answered(facts->engine->error))
                 r |= json_add_bool(engine_state, "answered", true);
         r |= json_add(json, "engine", engine_state);
-        r |= add_summary(manager, json);
+        r |= add_summary(facts, json);
         r |= json_add(json, "apps",
-                      manager->apps ? json_copy(manager->apps) : configured_apps(manager->config));
-        r |= json_add(json, "inhibitors", inhibit_json(manager));
-        r |= json_add(json, "alarms", alarms_json(manager));
-        if (manager->present.id[0] && manager->present.kind != JOB_POLL)
-                r |= json_add(json, "job", present_json(&manager->present));
-        r |= json_add_int(json, "queued", (int64_t)n_queued);
-        if (manager->last_clear)
-                r |= json_add(json, "lastClear", json_copy(manager->last_clear));
+                      facts->engine->apps ? json_copy(facts->engine->apps)
+                                          : configured_apps(facts->config));
+        r |= json_add(json, "inhibitors", inhibitors_json(facts->inhibitors));
+        r |= json_add(json, "alarms", alarms_json(facts->alarms));
+        if (facts->current->id[0] && facts->current->kind != JOB_POLL)
+                r |= json_add(json, "job", current_json(facts->current));
+        r |= json_add_int(json, "queued", (int64_t)facts->n_waiting);
+        if (facts->engine->last_clear.id[0])
+                r |= json_add(json, "lastClear", last_clear_json(&facts->engine->last_clear));
         return r < 0 ? NULL : TAKE_PTR(json);
+}
+
+void status_line(const StatusFacts *facts, char *ret, size_t size) {
+        const EngineState *engine = facts->engine;
+        const CurrentJob *current = facts->current;
+
+        ret[0] = '\0';
+        if (engine->reason)
+                snprintf(ret, size, "Engine not available: %s", engine->reason);
+        else if (current->id[0] && current->kind != JOB_POLL)
+                snprintf(ret, size, "%s: %s", job_kind_to_string(current->kind), current->message);
+        else if (engine->summary.observed_sec > 0)
+                snprintf(ret, size, "Build cache: %llu records",
+                         (unsigned long long)engine->summary.records);
+        text_clean(ret); /* a newline would start another field of sd_notify(3) */
 }
