@@ -20,7 +20,7 @@
  * and -EBUSY where another program holds the file for seconds, with the reason in the diag.
  */
 
-#include "apps/sweep.h"
+#include "apps/quarantine.h"
 #include "base/ageclock.h"
 #include "base/diag.h"
 #include "docker/model.h"
