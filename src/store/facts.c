@@ -338,14 +338,15 @@ static int write_facts(Store *store, const FactSet *facts, Diag *reterr_diag) {
 
         r = sql_script(store, "BEGIN IMMEDIATE", reterr_diag);
         if (r >= 0)
-                r = sql_query(store,
-                              "REPLACE INTO image_facts (id, kind, inline_cache, ours,"
-                              " n_history, n_base, names_hash, made_amid_ours, tagged_here,"
-                              " project_hash, layers, steps, bases, stages, names, amid_hash,"
-                              " step, bore_name, created_nsec, needs, classic_steps, of_others,"
-                              " committed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
-                              " ?, ?, ?, ?, ?, ?)",
-                              NO_VALUES, &statement, reterr_diag);
+                r = sql_query(
+                        store,
+                        "REPLACE INTO image_facts (id, kind, inline_cache, ours,"
+                        " n_history, n_base, names_hash, made_amid_ours, tagged_here,"
+                        " project_hash, layers, steps, bases, stages, names, amid_hash,"
+                        " step, bore_name, created_nsec, needs, classic_steps, of_others,"
+                        " committed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+                        " ?, ?, ?, ?, ?, ?)",
+                        NO_VALUES, &statement, reterr_diag);
         for (size_t i = 0; i < facts->n && r >= 0; i++)
                 if (facts->v[i].dirty)
                         r = write_image_facts(store, statement, &facts->v[i], reterr_diag);
