@@ -15,7 +15,7 @@ from collections import deque
 from pathlib import Path
 
 # Floors that still have rings. A floor without a ring may not stay in this list.
-TO_DO = {"apps", "conf", "ctl", "janitor"}
+TO_DO = {"janitor"}
 
 Needs = dict[str, dict[str, set[str]]]  # file -> needed file -> symbols
 

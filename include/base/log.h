@@ -16,9 +16,6 @@
 /* Chooses the destination. `max_level` is a syslog level: what is above it is dropped. */
 void log_open(int max_level);
 
-/* Changes the level later, from any thread. */
-void log_set_max_level(int max_level);
-
 /*
  * One record: `fields` is NULL or "KEY=value\nKEY2=value2" (keys upper case, values without
  * newline), which only the journal sees. Returns -abs(error) so that

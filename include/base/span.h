@@ -20,6 +20,9 @@ char *span_format(uint64_t usec, char buffer[static SPAN_TEXT_MAX]);
 /* Wall clock and monotonic clock (CLOCK_BOOTTIME), in microseconds. */
 uint64_t now_realtime_usec(void);
 uint64_t now_boottime_usec(void);
+/* The time left until a deadline of CLOCK_BOOTTIME as a timeout of poll(2): rounded up, an hour at
+ * most, and -1 for USEC_INFINITY. */
+int deadline_msec(uint64_t deadline_usec);
 /* What something took: CLOCK_MONOTONIC stands still while the host sleeps, and no test moves it. */
 uint64_t now_monotonic_usec(void);
 /* The wall clock as the engine tells times: whole seconds. */

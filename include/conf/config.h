@@ -1,43 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #pragma once
 
-/*
- * The configuration: an INI file and its drop-ins, parsed and validated; the one user of inih is
- * conf/config.c.
- *
- * config_load() reads FILE, then the *.conf of FILE.d in name order; later settings win. Every key
- * has a default, but for the root and the caches of an application. Every mistake in every file is
- * reported, not only the first: one ConfigError each, in the order of the files and of their lines;
- * last come those that no line shows alone: of two keys at the line of the one that was set last, of
- * a root or a trash at its line, of a key that is missing where its section was opened first. A
- * Config is a plain value owned by its holder; jobs own copies.
- *
- * A file is UTF-8 text of at most CONFIG_FILE_MAX bytes: "[section]", "key=value", blank lines,
- * and comments. A comment is a line whose first character after blanks is ';' or '#', of any
- * length, or what follows a blank and ';' on another line ('#' has no such meaning). Other lines
- * start in the first column, do not continue, and hold at most CONFIG_LINE_MAX bytes. A section
- * may be opened again. A list may be set several times in a file: the first time replaces the default
- * and what earlier files set, each further time adds, and an empty value empties it. Other keys are
- * set at most once a file. A byte order mark at the start and carriage returns at the ends of lines
- * are taken; other control characters are not.
- *
- * [app NAME] is a section for each NAME. A root that can be seen and is none (a system directory, a
- * home, no directory, behind a link that is not followed, no project in it) is a mistake. But whoever
- * owns an application must not keep the daemon from starting: what others than root may have made so,
- * a system directory and a home aside, is a state. One that is missing, empty or hidden may come, and
- * is noted.
- */
+/* The configuration as a plain value, owned by its holder; jobs own copies. conf/loader.h reads it. */
 
-#include "base/diag.h"
 #include "base/strv.h"
 
-#define CONFIG_PATH "/etc/wpcache/wpcached.conf" /* unless another is given */
-
-#define CONFIG_LINE_MAX 198 /* inih's INI_MAX_LINE, less its newline and NUL */
-#define CONFIG_FILE_MAX (64U * 1024U)
-
-/* An amount of bytes, or a share of a whole that is known later; the smaller of both where both are
- * given. Neither (SIZE_OFF): no limit. */
+/* An amount of bytes, a share of a whole that is known later, or both, of which the smaller
+ * counts. Neither (SIZE_OFF) means no limit. */
 typedef struct Size {
         uint64_t bytes;   /* 0: not given */
         unsigned percent; /* 1 to 100; 0: not given */
@@ -45,24 +14,24 @@ typedef struct Size {
 
 #define SIZE_OFF ((Size){ 0 })
 
-/* The amount, of a whole of `whole_bytes`, rounded down; UINT64_MAX for SIZE_OFF. A whole that is not
- * known must not be passed as 0, of which every share is 0. */
+/* The amount, given the whole, rounded down; UINT64_MAX for SIZE_OFF. Do not pass 0 for a whole
+ * that is not known: every share of it would be 0. */
 uint64_t size_of(const Size *size, uint64_t whole_bytes);
 
 static inline bool size_is_off(const Size *size) {
         return size->bytes == 0 && size->percent == 0;
 }
 
-/* One [app NAME]. */
+/* An [app NAME]. */
 #define APP_NAME_MAX 32 /* NUL included */
 #define APPS_MAX 32
 
 typedef struct AppConfig {
         char *name;       /* [a-z0-9][a-z0-9_.-]*, none of the other targets of a clear */
         char *root;       /* absolute, with neither "." nor "..", nor a slash too many */
-        Strv caches;      /* names, as cache_name_valid() has them; at least one */
+        Strv caches;      /* names that cache_name_valid() accepts; at least one */
         char *trash;      /* absolute; NULL: auto */
-        char *context;    /* what builds take for their context, absolute; NULL: the root */
+        char *context;    /* the build context, absolute; NULL: the root */
         char *dockerfile; /* relative to the context, or absolute */
 } AppConfig;
 
@@ -72,7 +41,7 @@ typedef struct AppConfigs {
 } AppConfigs;
 
 typedef struct Config {
-        char *file; /* what was loaded; NULL: defaults alone */
+        char *file; /* the file that was loaded; NULL: the defaults */
 
         /* [docker] */
         char *docker_socket; /* path, from host=unix://PATH */
@@ -81,8 +50,8 @@ typedef struct Config {
 
         /* [poll] */
         uint64_t poll_interval_usec;
-        unsigned poll_share_percent; /* of the engine's time, at most */
-        bool events;                 /* listen to the engine's, beside polling */
+        unsigned poll_share_percent; /* at most this share of the engine's time */
+        bool events;                 /* listen to the engine's events, too */
 
         /* [policy] */
         bool observe_only; /* mode=observe */
@@ -90,8 +59,8 @@ typedef struct Config {
         uint64_t quiet_usec;
 
         /* [builder] */
-        Size builder_max;          /* percent: of the disk */
-        Size builder_target;       /* percent: of builder_max; an amount is not more than its */
+        Size builder_max;    /* percent: of the disk */
+        Size builder_target; /* percent: of builder_max; an amount is at most that of builder_max */
         uint64_t builder_age_usec; /* max_age in whole hours; USEC_INFINITY: off */
         bool external_builders_ignore;
 
@@ -130,32 +99,6 @@ typedef struct Config {
         Strv readers;
 } Config;
 
-typedef enum ConfigLevel {
-        CONFIG_MISTAKE,
-        CONFIG_STATE, /* of a root: no mistake only since others than root may have made it so */
-        CONFIG_NOTE,  /* of a root that may come */
-} ConfigLevel;
-
-/* One mistake, or a remark of another level. */
-typedef struct ConfigError {
-        ConfigLevel level;
-        char *file;
-        unsigned line; /* 0: the file as a whole */
-        char *text;    /* "[images] mach: unknown key; did you mean 'match'?" */
-} ConfigError;
-
-typedef struct ConfigErrors {
-        ConfigError *v;
-        size_t n;         /* mistakes, */
-        size_t n_remarks; /* and behind them those */
-} ConfigErrors;
-
-/*
- * Loads `path`, or the defaults where `path` is NULL. 0 with a Config, and no mistake; -EINVAL with
- * at least one; other -errno where the file can't be read (also told as a mistake); -ENOMEM. There
- * may be remarks in any case, and the caller frees `reterr_errors`.
- */
-int config_load(const char *path, Config **ret, ConfigErrors *reterr_errors) must_check;
 int config_copy(const Config *config, Config **ret) must_check;
 Config *config_free(Config *config);
 DEFINE_CLEANUP(Config *, config_free);
@@ -163,14 +106,8 @@ DEFINE_CLEANUP(Config *, config_free);
 /* The application of this name, or NULL. */
 const AppConfig *config_app(const Config *config, const char *name);
 
-/* What builds of applications read: no trash may lie there. 0 or -ENOMEM. */
+/* The roots and build contexts of all applications, which must not hold a trash. 0 or -ENOMEM. */
 int config_build_directories(const Config *config, Strv *ret) must_check;
-
-void config_errors_done(ConfigErrors *errors);
-
-/* "FILE:LINE: TEXT", or "FILE: TEXT" for line 0, with "note: " before the text of one; malloc'ed or
- * NULL. */
-char *config_error_text(const ConfigError *error);
 
 /* Adds the names of keys that differ but only take effect after a restart ("[control] socket"). */
 int config_restart_keys(const Config *old_config, const Config *new_config,

@@ -9,6 +9,7 @@
 #include <systemd/sd-event.h>
 
 #include "conf/config.h"
+#include "conf/errors.h"
 #include "daemon/access.h"
 #include "daemon/alarm-notice.h"
 #include "daemon/event-stream.h"

@@ -119,6 +119,8 @@ const Image *image_set_find(const ImageSet *set, const char *id);
 const Image *image_set_find_name(const ImageSet *set, const char *name);
 /* Whether `id` is the parent of an image in the set. */
 bool image_set_has_children(const ImageSet *set, const char *id);
+/* Whether `id` is the parent of an image in the set that was made at or after a time. */
+bool image_set_has_child_since(const ImageSet *set, const char *id, int64_t sec);
 void image_done(Image *image);
 void image_set_done(ImageSet *set);
 static inline void image_set_donep(ImageSet *set) {
@@ -211,6 +213,9 @@ typedef struct Container {
         int64_t created_sec;
 } Container;
 
+/* Whether the list shows an id in place of the image's name: the container was made by it, or the image lost its
+ * name. */
+bool container_shows_id(const Container *container);
 /* Whether the engine may have made up its name, as it does where none is asked for: "angry_lovelace", where
  * that is taken "angry_lovelace7", and at last the id. */
 bool container_name_is_generated(const Container *container);
@@ -277,6 +282,9 @@ typedef struct ContainerDetail {
         char *config_image;   /* what it was created from, as given then */
         char *status;         /* State.Status */
         char *log_driver;     /* HostConfig.LogConfig.Type, "" if absent */
+        bool dns;             /* HostConfig.Dns is a list, which may be empty */
+        bool no_healthcheck;  /* Config.Healthcheck.Test is ["NONE"] */
+        bool nop;             /* a word of Config.Cmd begins with "#(nop)" */
         int64_t exit_code;    /* State.ExitCode */
         int64_t finished_sec; /* State.FinishedAt, 0: never */
 } ContainerDetail;

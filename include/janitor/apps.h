@@ -3,11 +3,12 @@
 
 /*
  * Caches of applications, as clears, plans and polls have to do with them: looked at, taken out of
- * the way, removed. What apps/sweep.h says of hostile trees holds; which containers have a cache
+ * the way, removed. What apps/root.h says of hostile trees holds; which containers have a cache
  * mounted is the engine's word. Run on the worker thread and block it.
  */
 
 #include "apps/context.h"
+#include "apps/root.h"
 #include "janitor/mounted.h"
 #include "janitor/receipt.h"
 #include "janitor/reporter.h"
@@ -45,7 +46,7 @@ typedef struct AppCache {
         size_t app; /* index in AppsLook.apps */
         char *path; /* below the root */
         uint64_t dev, ino, bytes;
-        Reach reach;
+        ContextStatus reach;
 } AppCache;
 
 typedef struct AppsLook {

@@ -21,6 +21,9 @@ bool id_set_contains(const IdSet *set, const char *id);
 /* In any order; builds_judge() sorts them. */
 int id_set_add(IdSet *set, const char *id) must_check;
 void id_set_done(IdSet *set);
+static inline void id_set_donep(IdSet *set) {
+        id_set_done(set);
+}
 
 /* A build that has ended, and whose steps were not read yet: see janitor/build-steps.h. */
 typedef struct EndedBuild {
@@ -62,6 +65,8 @@ typedef struct BuildWatch {
         LeakedRecord *leaked; /* sorted by id_hash */
         size_t n_leaked;
         IdSet steps_read; /* refs of builds whose steps were read, as far as the engine lists them still */
+        /* Of the classic builder: containers of steps that were committed and kept (--rm=false). */
+        IdSet committed;
 } BuildWatch;
 
 void build_watch_done(BuildWatch *watch);
@@ -72,6 +77,8 @@ static inline void build_watch_donep(BuildWatch *watch) {
 int build_watch_note_read(BuildWatch *watch, const char *ref) must_check;
 /* Later observations have all builds in `ended` again. To be called where what the steps told is lost. */
 void build_watch_forget_read(BuildWatch *watch);
+/* Takes the containers over in place of those of the observation before. */
+void build_watch_remember_committed(BuildWatch *watch, IdSet *containers);
 
 /* Two observations that show the same record in use are at least so far apart: BuildKit lets go of a
  * build's records a moment after the build has ended. */

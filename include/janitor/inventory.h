@@ -72,16 +72,10 @@ typedef struct Inventory {
         /* Borrowed, or NULL; kept from one observation to the next. */
         BuildWatch *watch;
         KnownMounts *known_mounts;
+        struct TagEvents *tag_events;
 } Inventory;
 
 #define INVENTORY_NULL ((Inventory){ .image_store = IMAGE_STORE_GRAPHDRIVER })
-
-/* A classic build leaves its newest image untagged for a moment between two steps; one younger
- * than this is taken for a build under way, unless its build has ended, see janitor/stages.h. */
-#define CLASSIC_QUIET_SEC 60
-/* How long the commit of a RUN step that ended well, and its start, may take before its container counts
- * as left over. */
-#define CLASSIC_COMMIT_SEC 600
 
 typedef enum Observe {
         OBSERVE_ALL,
@@ -95,10 +89,10 @@ typedef enum Observe {
  * Reads everything. One object that can't be read does not spoil the rest: the sets of images and
  * containers and `unreadable_records` name it, and callers must check them before they act. An image is
  * unreadable, though it is in the list, if the engine can't tell its details. `ret` must be
- * INVENTORY_NULL, perhaps with `watch` and `known_mounts`, or a former inventory of the same job, of which
- * only those, the facts and ours_ended_nsec are kept. On error it is empty but for those. `known` are images
- * that were steps of a finished image, or that one, when last looked at: without a name they are
- * left-overs, however young, and no sign of a build.
+ * INVENTORY_NULL, perhaps with `watch`, `known_mounts` and `tag_events`, or a former inventory of the same
+ * job, of which only those, the facts and ours_ended_nsec are kept. On error it is empty but for those.
+ * `known` are images that were steps of a finished image, or that image, when last looked at: without a
+ * name they are left over, however young, and no sign of a build.
  */
 int inventory_observe(Docker *docker, const Config *config, Observe what, const NamedImages *known,
                       Inventory *ret, Diag *reterr_diag) must_check;

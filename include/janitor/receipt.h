@@ -9,34 +9,20 @@
 #include <sys/types.h>
 
 #include "apps/context.h"
+#include "apps/quarantine.h"
 #include "conf/config.h"
 #include "docker/model.h"
+#include "model/target.h"
 #include "store/store.h"
 #include "wire/json.h"
 
 #define RECEIPT_ID_MAX RUN_ID_MAX
 
-typedef enum Target {
-        TARGET_BUILDER = 1 << 0,
-        TARGET_IMAGES = 1 << 1,
-        TARGET_APPS = 1 << 2,
-        TARGET_DOCKER = TARGET_BUILDER | TARGET_IMAGES,
-        TARGET_ALL = TARGET_DOCKER | TARGET_APPS,
-} Target;
-
-/* "all", "docker", "builder", "images", "apps"; beside these, each application by its name. */
-extern const char *const target_names[];
-extern const size_t n_target_names;
 /* `app`: of one application, or "". */
 const char *target_to_string(Target target, const char *app);
-/* -EINVAL: neither one of the names nor an application of `config`. */
+/* -EINVAL: neither one of target_names nor an application of `config`. */
 int target_from_string(const Config *config, const char *text, Target *ret,
                        char ret_app[static APP_NAME_MAX]) must_check;
-
-/* Whether a target says something of the next build as a whole. */
-static inline bool target_speaks_of_fresh(Target target) {
-        return (target & TARGET_DOCKER) == TARGET_DOCKER;
-}
 
 typedef enum Outcome {
         OUTCOME_INTERRUPTED, /* the outcome until another is known */
@@ -123,7 +109,7 @@ typedef struct TakenCache {
         char name[TRASH_NAME_MAX];
         uint64_t bytes; /* freed */
         bool removed;   /* nothing of it is left */
-        Reach reach;
+        ContextStatus reach;
 } TakenCache;
 
 /* A disk whose free space is measured. */
@@ -179,7 +165,7 @@ static inline void receipt_donep(Receipt *receipt) {
 Json *receipt_json(const Receipt *receipt);
 
 /* Adds one of type Cache. 0 or -ENOMEM. */
-int cache_add_json(Json *array, const char *app, const char *path, Reach reach,
+int cache_add_json(Json *array, const char *app, const char *path, ContextStatus reach,
                    uint64_t bytes) must_check;
 
 /* The receipt in short, for the store. What was freed is the disks' word; where no cache of Docker's
@@ -195,7 +181,7 @@ void receipt_measure_disks(Receipt *receipt);
 /* Notes a cache that was taken, until REMAINING_NAMED_MAX are; `path` below the root. It is counted as
  * removed, and told as that, once nothing of it is left; of a clear that came to no end all are told.
  * `name`: in the trash; NULL: it is removed already, and freed `bytes`. */
-int receipt_add_cache(Receipt *receipt, const char *app, const char *path, Reach reach,
+int receipt_add_cache(Receipt *receipt, const char *app, const char *path, ContextStatus reach,
                       const char *name, uint64_t bytes) must_check;
 void receipt_cache_removed(Receipt *receipt, const char *name, uint64_t bytes);
 

@@ -34,7 +34,10 @@ typedef struct Source {
                                         * on it */
         bool lost_name;                /* a clear took a name from the image itself */
         bool untagged_ours;            /* untagged, and claimed for us (plan_claims()) */
-        bool unclaimed;       /* untagged, made by the classic builder, of unknown origin */
+        bool unclaimed; /* untagged, made by the classic builder, of unknown origin */
+        bool commit;    /* untagged, and docker commit made it */
+        /* An untagged image that no clear takes stands on this one, as on a step of one Dockerfile. */
+        bool kept_descendant;
         bool configured_base; /* by [images] base */
         /*
          * It begins like an image of ours, present or remembered, so that the next build may well take

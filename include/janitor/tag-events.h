@@ -18,6 +18,9 @@
 
 typedef struct TagEvents TagEvents;
 
+/* So many names are kept for tag_events_take_names(). Past that the oldest are forgotten. */
+#define TAG_NAMES_MAX 128
+
 /* So many images are remembered. Past that the oldest event is forgotten, and the images that were
  * inspected before it count as having one. */
 #define TAG_EVENTS_MAX 1024
@@ -35,6 +38,15 @@ int tag_events_connected(TagEvents *events, const char *socket_path, int64_t sin
 void tag_events_lost(TagEvents *events);
 /* Any event of the stream. */
 void tag_events_note(TagEvents *events, const DockerEvent *event, uint64_t now_usec);
+
+/*
+ * Hands over the names but trash tags that images got by a tag or a build, as the stream told them and the
+ * oldest first: an image may have lost its name again before anybody looked. Those of which `sink` returns
+ * true are forgotten. `events` may be NULL.
+ */
+void tag_events_take_names(TagEvents *events,
+                           bool (*sink)(void *userdata, const char *id, const char *name),
+                           void *userdata);
 
 /*
  * Asks the engine itself for the events that the stream has not delivered yet, and notes them: to be

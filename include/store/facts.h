@@ -47,6 +47,14 @@ typedef enum AmidOurs {
         AMID_OURS_MAX
 } AmidOurs;
 
+/* Whether docker commit made an image: see janitor/origin.h. */
+typedef enum Commit {
+        COMMIT_UNKNOWN, /* not asked, or not answered */
+        COMMIT_NO,
+        COMMIT_YES,
+        COMMIT_MAX
+} Commit;
+
 /* Made by hash_list_add() alone, which counts on the room that it left. */
 typedef struct HashList {
         uint64_t *v;
@@ -101,7 +109,9 @@ typedef struct ImageFacts {
         AmidOurs made_amid_ours;
         uint64_t amid_hash; /* text_hash() of the id of the image of ours that tells it */
         ImageStep step;
-        bool bore_name;       /* it has or had a name; of an untagged image known where `step` is */
+        bool bore_name; /* it has or had a name; of an untagged image known where `step` or `commit` is */
+        bool of_others;       /* it had a name of others */
+        Commit commit;        /* asked of untagged images without children, by janitor/origin.h */
         int64_t created_nsec; /* 0: not asked */
         /* By a build or by docker tag. On the containerd store also by docker pull and docker load. */
         bool tagged_here;
@@ -130,6 +140,12 @@ typedef struct ImageFacts {
 /* Whether the instructions of the image are taken for those of a build of ours. */
 static inline bool facts_teach(const ImageFacts *facts) {
         return facts->ours || facts->made_amid_ours == AMID_OURS_NAMED_SINCE;
+}
+
+/* Whether an image without a name is known to be none of ours: a person made it by docker commit, or it bore
+ * names of others alone. */
+static inline bool facts_not_ours(const ImageFacts *facts) {
+        return facts->commit == COMMIT_YES || (facts->of_others && !facts->ours);
 }
 
 typedef struct FactSet {

@@ -20,7 +20,7 @@
  * and -EBUSY where another program holds the file for seconds, with the reason in the diag.
  */
 
-#include "apps/sweep.h"
+#include "apps/quarantine.h"
 #include "base/ageclock.h"
 #include "base/diag.h"
 #include "docker/model.h"
@@ -137,6 +137,8 @@ typedef struct SeenImage {
         int64_t rollback_since_sec; /* since when it has a rollback tag; -1: it has none */
         unsigned
                 ahead; /* of the engine's times, those that lay ahead of its clock when first read */
+        /* By its facts: docker commit made it, or it bore names of others alone. A poll reads no facts. */
+        bool not_ours;
         uint64_t names_hash; /* of its names, to see a change by */
         uint64_t own_hash;   /* the same of the janitor's */
         char *repository;    /* the matching one it last belonged to, or NULL */

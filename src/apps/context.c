@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-/* Where the build context lies, and what is read in it: files in a tree that others write. */
+/* Reads the .dockerignore of a build context, a file in a tree that others may change. */
 
 #include "apps/context.h"
 
@@ -9,30 +9,31 @@
 #include <string.h>
 
 #include "apps/dir.h"
-#include "apps/ignored.h"
 #include "base/io.h"
+#include "base/path.h"
 #include "base/text.h"
+#include "ignore-internal.h"
 
 #define FILE_BYTES_MAX (1U << 20)
 
 struct Context {
-        char *above; /* the root's path below the context; "" or NULL where it is the context */
-        char *below; /* the context's path below the root, where it is there */
+        char *above; /* the root's path below the context; "" or NULL if they are the same */
+        char *below; /* the context's path below the root, if it lies there */
         bool outside;
-        Ignored ignored;
+        IgnoreRules ignored;
 };
 
-const char *reach_to_string(Reach reach) {
-        static const char *const names[REACH_MAX] = {
-                [REACH_CONTEXT] = "context",
-                [REACH_IGNORED] = "ignored",
-                [REACH_OUTSIDE] = "outside",
+const char *context_status_to_string(ContextStatus reach) {
+        static const char *const names[CONTEXT_STATUS_MAX] = {
+                [CONTEXT_INSIDE] = "context",
+                [CONTEXT_IGNORED] = "ignored",
+                [CONTEXT_OUTSIDE] = "outside",
         };
 
-        return (unsigned)reach < REACH_MAX ? names[reach] : NULL;
+        return (unsigned)reach < CONTEXT_STATUS_MAX ? names[reach] : NULL;
 }
 
-/* The path below another, "" for the same; NULL: it is not. */
+/* The part of `path` below `top`, "" for the same path; NULL if it does not lie there. */
 static const char *path_below(const char *path, const char *top) {
         size_t n = strlen(top);
 
@@ -43,27 +44,27 @@ static const char *path_below(const char *path, const char *top) {
         return path + n + (path[n] == '/');
 }
 
-Reach context_reach(const Context *context, const char *path) {
+ContextStatus context_status(const Context *context, const char *path) {
         cleanup_free char *whole = NULL;
         const char *rest;
 
         if (context->outside)
-                return REACH_OUTSIDE;
+                return CONTEXT_OUTSIDE;
         if (context->below) {
                 rest = path_below(path, context->below);
                 if (!rest)
-                        return path_below(context->below, path) ? REACH_CONTEXT : REACH_OUTSIDE;
+                        return path_below(context->below, path) ? CONTEXT_INSIDE : CONTEXT_OUTSIDE;
         } else {
                 bool same = !context->above || !*context->above;
 
                 whole = text_format("%s%s%s", same ? "" : context->above, same ? "" : "/", path);
                 rest = whole;
         }
-        return rest && *rest && ignored_has(&context->ignored, rest) ? REACH_IGNORED
-                                                                     : REACH_CONTEXT;
+        return rest && *rest && ignore_matches(&context->ignored, rest) ? CONTEXT_IGNORED
+                                                                        : CONTEXT_INSIDE;
 }
 
-/* -EINVAL: it is no regular file. Nobody else's file system is asked what it is. */
+/* -EINVAL: not a regular file. The server of another mount is not asked for the type of a file. */
 static int read_text(int dir_fd, const char *name, char **ret_text, size_t *ret_n) {
         cleanup_close int fd = openat(dir_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
         uint64_t mount = 0, dir_mount = 0;
@@ -108,7 +109,7 @@ static int read_patterns(Context *context, int dir_fd, const char *name, Diag *r
                 next = strchr(line, '\n');
                 if (next)
                         *next++ = '\0';
-                r = ignored_add(&context->ignored, line);
+                r = ignore_add(&context->ignored, line);
                 if (r == -ENOMEM)
                         return r;
                 if (r < 0)
@@ -119,7 +120,7 @@ static int read_patterns(Context *context, int dir_fd, const char *name, Diag *r
         return 0;
 }
 
-/* The directory of the Dockerfile, of the context in `fd` at `path`. */
+/* Opens the directory of the Dockerfile. `fd` is the context at `path`. */
 static int open_beside(int fd, const char *path, char *dockerfile, Diag *reterr_diag) {
         const char *rest;
         struct stat st;
@@ -202,7 +203,7 @@ int context_new(const AppRoot *root, const char *path, const char *dockerfile, C
         if (r == -ENOMEM)
                 return r;
         if (r < 0) {
-                ignored_done(&context->ignored);
+                ignore_done(&context->ignored);
                 diag_set(reterr_diag, r, "what is ignored is not known: %s", diag_text(&diag, r));
         }
         *ret = TAKE_PTR(context);
@@ -213,7 +214,7 @@ Context *context_free(Context *context) {
         if (context) {
                 free(context->above);
                 free(context->below);
-                ignored_done(&context->ignored);
+                ignore_done(&context->ignored);
                 free(context);
         }
         return NULL;

@@ -5,10 +5,10 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 
-#include "base/macro.h"
+#include "base/random.h"
+#include "base/text.h"
 
 int file_read(int dir_fd, const char *path, size_t max_bytes, char **ret_text, size_t *ret_n) {
         cleanup_close int fd = -EBADF;
@@ -108,7 +108,7 @@ int file_write_atomic(int dir_fd, const char *path, const char *text, size_t n, 
         cleanup_close int parent_fd = -EBADF, fd = -EBADF;
         cleanup_free char *temporary = NULL;
         const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-        uint64_t random;
+        char random[2 * 8 + 1];
         int r;
 
         if (*name == '\0')
@@ -116,12 +116,12 @@ int file_write_atomic(int dir_fd, const char *path, const char *text, size_t n, 
         parent_fd = open_parent(dir_fd, path);
         if (parent_fd < 0)
                 return parent_fd;
-        if (getrandom(&random, sizeof random, 0) < 0) /* so few bytes are never cut short */
-                return -errno;
-        if (asprintf(&temporary, ".#%s.%016llx", name, (unsigned long long)random) < 0) {
-                temporary = NULL;
+        r = random_hex(8, random);
+        if (r < 0)
+                return r;
+        temporary = text_format(".#%s.%s", name, random);
+        if (!temporary)
                 return -ENOMEM;
-        }
         fd = openat(parent_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0600);
         if (fd < 0)
                 return -errno;

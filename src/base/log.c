@@ -21,6 +21,7 @@
 
 #include "base/diag.h"
 #include "base/io.h"
+#include "base/text.h"
 
 #define MESSAGE_MAX 2048
 #define FIELDS_MAX 16
@@ -42,13 +43,9 @@ static bool stderr_is_journal(void) {
 }
 
 void log_open(int max_level) {
-        log_set_max_level(max_level);
+        atomic_store(&max_level_now, max_level);
         atomic_store(&to_journal, stderr_is_journal());
         atomic_store(&to_terminal, isatty(STDERR_FILENO) == 1);
-}
-
-void log_set_max_level(int max_level) {
-        atomic_store(&max_level_now, max_level);
 }
 
 static struct iovec field(const char *text, size_t n) {

@@ -121,6 +121,16 @@ uint64_t now_boottime_usec(void) {
         return test_clock_move(CLOCK_BOOTTIME, now_usec(CLOCK_BOOTTIME));
 }
 
+int deadline_msec(uint64_t deadline_usec) {
+        uint64_t now_usec = now_boottime_usec();
+
+        if (deadline_usec == USEC_INFINITY)
+                return -1;
+        if (now_usec >= deadline_usec)
+                return 0;
+        return (int)MIN((deadline_usec - now_usec + 999) / USEC_PER_MSEC, UINT64_C(3600000));
+}
+
 uint64_t now_monotonic_usec(void) {
         return now_usec(CLOCK_MONOTONIC);
 }

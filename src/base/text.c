@@ -4,6 +4,96 @@
 
 #include <string.h>
 
+size_t utf8_length_max(const char *text, size_t max) {
+        static const struct {
+                unsigned char first, last, second_first, second_last, n;
+        } forms[] = {
+                { 0x01, 0x7f, 0, 0, 1 },       { 0xc2, 0xdf, 0x80, 0xbf, 2 },
+                { 0xe0, 0xe0, 0xa0, 0xbf, 3 }, { 0xe1, 0xec, 0x80, 0xbf, 3 },
+                { 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 },
+                { 0xf0, 0xf0, 0x90, 0xbf, 4 }, { 0xf1, 0xf3, 0x80, 0xbf, 4 },
+                { 0xf4, 0xf4, 0x80, 0x8f, 4 },
+        };
+        const unsigned char *s = (const unsigned char *)text;
+
+        for (size_t i = 0; i < ELEMENTSOF(forms); i++) {
+                if (s[0] < forms[i].first || s[0] > forms[i].last)
+                        continue;
+                if (forms[i].n > max)
+                        return 0;
+                if (forms[i].n > 1 && (s[1] < forms[i].second_first || s[1] > forms[i].second_last))
+                        return 0;
+                for (size_t k = 2; k < forms[i].n; k++)
+                        if (s[k] < 0x80 || s[k] > 0xbf)
+                                return 0;
+                return forms[i].n;
+        }
+        return 0;
+}
+
+size_t utf8_length(const char *text) {
+        return utf8_length_max(text, SIZE_MAX);
+}
+
+uint32_t utf8_code_point(const char *text, size_t n) {
+        const unsigned char *s = (const unsigned char *)text;
+        uint32_t code = n == 1 ? s[0] : s[0] & (0x7fU >> n);
+
+        for (size_t i = 1; i < n; i++)
+                code = code << 6 | (s[i] & 0x3f);
+        return code;
+}
+
+size_t text_unprintable(const char *text) {
+        static const struct {
+                uint32_t first, last;
+        } ranges[] = {
+                { 0x00, 0x1f },     { 0x7f, 0x9f },     { 0x61c, 0x61c },
+                { 0x200e, 0x200f }, { 0x2028, 0x202e }, { 0x2066, 0x2069 },
+        };
+        uint32_t code;
+        size_t n;
+
+        if (*text >= ' ' && *text < 0x7f) /* most of all text */
+                return 0;
+        n = utf8_length(text);
+        if (n == 0)
+                return 1;
+        code = utf8_code_point(text, n);
+        for (size_t i = 0; i < ELEMENTSOF(ranges); i++)
+                if (code >= ranges[i].first && code <= ranges[i].last)
+                        return n;
+        return 0;
+}
+
+char *text_clean(char *text) {
+        char *from = text, *to = text;
+
+        while (*from) {
+                size_t bad = text_unprintable(from), n = bad > 0 ? bad : utf8_length(from);
+
+                if (bad > 0) {
+                        *to++ = *from == '\n' || *from == '\r' || *from == '\t' ? ' ' : '?';
+                } else {
+                        memmove(to, from, n);
+                        to += n;
+                }
+                from += n;
+        }
+        while (to > text && to[-1] == ' ')
+                to--;
+        *to = '\0';
+        return text;
+}
+
+void text_cut(char *text, size_t size) {
+        size_t n = size - 4;
+
+        while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
+                n--;
+        memcpy(text + n, "...", 4);
+}
+
 /* Git abbreviates the hash of a commit to this length. */
 #define SHORT_HASH 7
 

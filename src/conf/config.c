@@ -1,480 +1,135 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * inih splits lines into names and values, and no more is left to it: it tells its handler no line
- * number, reports one mistake a file, cuts long lines and long section names silently, takes an
- * indented line for more of the value before, and ':' for '='. So it reads through read_line(),
- * which counts, keeps the section, and hands it only lines that it can't get wrong; every other line
- * is reported and reaches inih as an empty one. A line handed over that comes back as no value
- * (`pending`) is a mistake as well. None of this depends on how the distribution built inih, other
- * than its buffer being no smaller than INI_MAX_LINE.
+ * The table of keys drives all of this. The name of the file and the names of the applications are not
+ * keys, so each function handles them on its own.
  */
 
-#include "conf/config.h"
+#include "config-internal.h"
 
 #include <assert.h>
-#include <ctype.h>
-#include <dirent.h>
-#include <fcntl.h>
-#include <ini.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/io.h"
-#include "conf/draft.h"
+#include "base/array.h"
+#include "base/text.h"
+#include "key-internal.h"
+#include "key-value-internal.h"
 
-#define BLANKS " \t"
-#define BYTE_ORDER_MARK "\xef\xbb\xbf"
+uint64_t size_of(const Size *size, uint64_t whole_bytes) {
+        uint64_t share =
+                whole_bytes / 100 * size->percent + whole_bytes % 100 * size->percent / 100;
 
-static_assert(CONFIG_LINE_MAX + 2 <= INI_MAX_LINE, "inih would cut lines");
-
-typedef struct Loader {
-        Draft draft;
-        Strv files;
-        unsigned turn;
-        int file_error; /* of the first file that could not be read */
-
-        /* the file being read */
-        const char *file;
-        const char *rest, *end;
-        unsigned line;
-        enum { SECTION_NONE, SECTION_KNOWN, SECTION_UNKNOWN } section;
-        char title[sizeof APP_SECTION + APP_NAME_MAX]; /* of a known one, "app frontend" */
-        size_t scope;                                  /* its place in `origins` */
-        bool pending; /* inih has a line that should come back as a value */
-} Loader;
-
-static void complain(Loader *loader, const char *format, ...) printf_like(2, 3);
-static void complain(Loader *loader, const char *format, ...) {
-        Diag diag = DIAG_NULL;
-        char text[sizeof diag.text + 8];
-        va_list arguments;
-
-        va_start(arguments, format);
-        vsnprintf(text, sizeof text, format, arguments);
-        va_end(arguments);
-        diag_format(&diag, "%s", text);
-        draft_error(&loader->draft, loader->file, loader->line, &diag);
+        if (size->percent == 0)
+                return size->bytes > 0 ? size->bytes : UINT64_MAX;
+        return size->bytes > 0 ? MIN(size->bytes, share) : share;
 }
 
-/* A line that can't be read may have been any key of the section. */
-static void line_lost(Loader *loader) {
-        if (loader->section == SECTION_KNOWN && loader->scope > 0)
-                loader->draft.app_heads[loader->scope - 1].mistaken = true;
-}
-
-static void unknown_key(Loader *loader, const char *section, const char *name) {
-        const char *nearest = key_nearest(section, name), *title = loader->title;
-        char homes[KEY_HOMES_MAX];
-
-        if (key_homes(name, homes))
-                complain(loader, "[%s] %s: unknown key; it belongs to %s", title, name, homes);
-        else if (nearest) {
-                const Key *key = key_find(section, nearest);
-                Origin *meant = &loader->draft.origins[loader->scope][key - config_keys];
-
-                complain(loader, "[%s] %s: unknown key; did you mean '%s'?", title, name, nearest);
-                if (meant->turn == 0)
-                        meant->mistaken = true;
-        } else
-                complain(loader, "[%s] %s: unknown key", title, name);
-}
-
-/* inih's handler: one value of the line that read_line() handed over last. What it takes for the
- * section may have been cut. */
-static int on_value(void *userdata, const char *cut, const char *name, const char *value) {
-        Loader *loader = userdata;
-        const char *section = loader->scope > 0 ? APP_SECTION : loader->title;
-        void *base = loader->draft.config;
-        Diag diag = DIAG_NULL;
-        Origin *origin;
-        const Key *key;
-        bool again;
+int config_new(Config **ret) {
+        cleanup(config_free) Config *config = calloc(1, sizeof *config);
         int r;
 
-        (void)cut;
-        loader->pending = false;
-        if (*name == '\0') {
-                complain(loader, "no key before '='");
-                line_lost(loader);
-                return 1;
-        }
-        if (loader->section == SECTION_UNKNOWN) /* told once, at its head */
-                return 1;
-        if (loader->section == SECTION_NONE) {
-                char homes[KEY_HOMES_MAX];
-
-                if (key_homes(name, homes))
-                        complain(loader, "%s: a key outside a section; it belongs to %s", name,
-                                 homes);
-                else
-                        complain(loader, "%s: a key outside a section", name);
-                return 1;
-        }
-        key = key_find(section, name);
-        if (!key) {
-                unknown_key(loader, section, name);
-                return 1;
-        }
-        origin = &loader->draft.origins[loader->scope][key - config_keys];
-        again = origin->file == loader->file;
-        if (again && key->kind != KEY_LIST) {
-                complain(loader, "[%s] %s: set twice, before in line %u", loader->title, name,
-                         origin->line);
-                return 1;
-        }
-        *origin = (Origin){
-                .file = loader->file,
-                .line = loader->line,
-                .turn = ++loader->turn,
-                .mistaken = again && origin->mistaken,
-                .emptied = key->kind == KEY_LIST && *value == '\0',
-        };
-        if (loader->scope > 0)
-                base = &loader->draft.config->apps.v[loader->scope - 1];
-        r = again ? key_add(key, value, base, &diag) : key_parse(key, value, base, &diag);
-        if (r == -ENOMEM)
-                loader->draft.out_of_memory = true;
-        else if (r < 0) {
-                complain(loader, "[%s] %s: %s", loader->title, name, diag_text(&diag, r));
-                origin->mistaken = true;
-        }
-        return 1;
+        if (!config)
+                return -ENOMEM;
+        r = keys_set_defaults(KEY_OF_CONFIG, config);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(config);
+        return 0;
 }
 
-static bool open_app(Loader *loader, const char *name) {
-        AppConfigs *apps = &loader->draft.config->apps;
-        const AppConfig *known = config_app(loader->draft.config, name);
-        size_t i = known ? (size_t)(known - apps->v) : apps->n;
-        Diag diag = DIAG_NULL;
-        int r;
+AppConfig *app_configs_add(AppConfigs *apps, const char *name) {
+        cleanup_free char *copy = strdup(name);
 
-        r = app_name_check(name, &diag);
-        if (r < 0) {
-                complain(loader, "[%s %s]: %s", APP_SECTION, name, diag_text(&diag, r));
-                return false;
-        }
-        if (i == APPS_MAX) {
-                complain(loader, "[%s %s]: one application too many; %d are possible", APP_SECTION,
-                         name, APPS_MAX);
-                return false;
-        }
-        if (i == apps->n) {
-                AppConfig *app = app_configs_add(apps, name);
-
-                if (!app || keys_set_defaults(KEY_OF_APP, app) < 0) {
-                        loader->draft.out_of_memory = true;
-                        return false;
-                }
-                loader->draft.app_heads[i] = (Origin){ .file = loader->file, .line = loader->line };
-        }
-        snprintf(loader->title, sizeof loader->title, "%s %s", APP_SECTION, name);
-        loader->scope = 1 + i;
-        return true;
-}
-
-/* What follows where a section was meant for an application's, as in "apps", "app:web" or
- * "application web"; NULL where it was not. */
-static const char *app_meant(const char *name) {
-        static const char *const words[] = { "application", "apps", APP_SECTION };
-
-        name += strspn(name, BLANKS);
-        for (size_t i = 0; i < ELEMENTSOF(words); i++) {
-                size_t n = strlen(words[i]);
-
-                if (strncasecmp(name, words[i], n) == 0 && !isalnum((unsigned char)name[n]))
-                        return name + n + strspn(name + n, BLANKS ".:/_-\"'");
-        }
-        return NULL;
-}
-
-static void unknown_section(Loader *loader, const char *name) {
-        const char *app = app_meant(name), *nearest = section_nearest(name), *near;
-        char buffer[APP_NAME_MAX];
-
-        near = app_name_near(app ?: name, buffer);
-        if (!app && nearest && strcmp(nearest, APP_SECTION) != 0)
-                complain(loader, "[%s]: unknown section; did you mean [%s]?", name, nearest);
-        else if (app || nearest || near)
-                complain(loader, "[%s]: unknown section; did you mean [%s %s]?", name, APP_SECTION,
-                         near && (app || !nearest) ? near : "NAME");
-        else
-                complain(loader, "[%s]: unknown section", name);
-}
-
-static bool open_section(Loader *loader, const char *name) {
-        size_t n = strcspn(name, BLANKS);
-        const char *rest = name + n + strspn(name + n, BLANKS), *section = section_find(name);
-
-        if (n == strlen(APP_SECTION) && strncmp(name, APP_SECTION, n) == 0 && *rest)
-                return open_app(loader, rest);
-        if (!section || strcmp(section, APP_SECTION) == 0) {
-                unknown_section(loader, name);
-                return false;
-        }
-        snprintf(loader->title, sizeof loader->title, "%s", section);
-        loader->scope = 0;
-        return true;
-}
-
-static bool check_section(Loader *loader, const char *line) {
-        size_t n = strcspn(line + 1, "]");
-        const char *after = line + 1 + n;
-        char name[CONFIG_LINE_MAX + 1];
-
-        loader->section = SECTION_UNKNOWN;
-        if (*after == '\0') {
-                complain(loader, "a section without its ']'");
-                return false;
-        }
-        after++;
-        if (*after && (*after != ' ' || after[strspn(after, BLANKS)] != ';')) {
-                complain(loader, "something after the ']' of a section");
-                return false;
-        }
-        memcpy(name, line + 1, n);
-        name[n] = '\0';
-        if (!open_section(loader, name))
-                return false;
-        loader->section = SECTION_KNOWN;
-        return true;
-}
-
-static void line_too_long(Loader *loader, const char *text, size_t n) {
-        const char *section = loader->scope > 0 ? APP_SECTION : loader->title, *end;
-        char name[CONFIG_LINE_MAX + 1];
-        const Key *key = NULL;
-
-        end = memchr(text, '=', MIN(n, sizeof name - 1));
-        while (end && end > text && strchr(BLANKS, end[-1]))
-                end--;
-        if (end && loader->section == SECTION_KNOWN) {
-                memcpy(name, text, (size_t)(end - text));
-                name[end - text] = '\0';
-                key = key_find(section, name);
-        }
-        if (key && key->kind == KEY_LIST)
-                complain(loader,
-                         "the line has %zu characters; %d are possible: repeat %s= in further "
-                         "lines, each adds to the list",
-                         n, CONFIG_LINE_MAX, name);
-        else
-                complain(loader, "the line has %zu characters; %d are possible", n,
-                         CONFIG_LINE_MAX);
-}
-
-/* Whether inih may see the line; puts it into `line`, which has room. */
-static bool check_line(Loader *loader, const char *text, size_t n, char *line) {
-        char cleaned[CONFIG_LINE_MAX + 1];
-        const char *separator;
-        size_t blanks = 0;
-
-        if (memchr(text, '\0', n)) {
-                complain(loader, "a NUL byte");
-                return false;
-        }
-        while (n > 0 && strchr(BLANKS, text[n - 1]))
-                n--;
-        while (blanks < n && strchr(BLANKS, text[blanks]))
-                blanks++;
-        if (blanks == n || text[blanks] == ';' || text[blanks] == '#')
-                return false;
-        if (n > CONFIG_LINE_MAX) {
-                line_too_long(loader, text, n);
-                return false;
-        }
-        if (blanks > 0) {
-                complain(loader, "a blank before the text: keys and sections start in the first "
-                                 "column, and values do not continue");
-                return false;
-        }
-
-        memcpy(line, text, n);
-        line[n] = '\0';
-        for (char *tab = line; (tab = strchr(tab, '\t'));)
-                *tab = ' ';
-        memcpy(cleaned, line, n + 1);
-        if (strcmp(text_clean(cleaned), line) != 0) {
-                complain(loader, "a control character, or not UTF-8: '%s'", cleaned);
-                return false;
-        }
-
-        if (line[0] == '[')
-                return check_section(loader, line);
-        separator = strpbrk(line, "=:");
-        if (!separator || *separator == ':') {
-                complain(loader, "no '=': '%s' is neither KEY=VALUE nor [SECTION]", line);
-                return false;
-        }
-        loader->pending = true;
-        return true;
-}
-
-static void end_line(Loader *loader) {
-        if (loader->pending) { /* such as "a key ;=" */
-                complain(loader, "neither KEY=VALUE nor [SECTION]");
-                line_lost(loader);
-        }
-        loader->pending = false;
-}
-
-/* inih's reader, as fgets(3). `line` has INI_MAX_LINE bytes or more. */
-static char *read_line(char *line, int size, void *userdata) {
-        Loader *loader = userdata;
-        const char *text = loader->rest, *newline;
-        size_t before, n;
-
-        end_line(loader);
-        if (text == loader->end || size < CONFIG_LINE_MAX + 2)
+        if (!copy || array_grow(apps->v, apps->n, apps->size) < 0)
                 return NULL;
-        newline = memchr(text, '\n', (size_t)(loader->end - text));
-        n = (size_t)((newline ? newline : loader->end) - text);
-        loader->rest = newline ? newline + 1 : loader->end;
-        loader->line++;
-
-        if (n > 0 && text[n - 1] == '\r')
-                n--;
-        if (loader->line == 1 && n >= strlen(BYTE_ORDER_MARK) &&
-            memcmp(text, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK)) == 0) {
-                text += strlen(BYTE_ORDER_MARK);
-                n -= strlen(BYTE_ORDER_MARK);
-        }
-        before = loader->draft.errors->n;
-        if (!check_line(loader, text, n, line))
-                line[0] = '\0';
-        if (loader->draft.errors->n > before)
-                line_lost(loader);
-        return line;
+        apps->v[apps->n] = (AppConfig){ .name = TAKE_PTR(copy) };
+        return &apps->v[apps->n++];
 }
 
-static void file_failed(Loader *loader, const char *file, int error) {
-        Diag diag = DIAG_NULL;
+static int copy_apps(const AppConfigs *from, AppConfigs *to) {
+        for (size_t i = 0; i < from->n; i++) {
+                AppConfig *app = app_configs_add(to, from->v[i].name);
+                int r = app ? keys_copy(KEY_OF_APP, &from->v[i], app) : -ENOMEM;
 
-        if (error == -ENOMEM)
-                loader->draft.out_of_memory = true;
-        else if (error == -EFBIG)
-                diag_format(&diag, "larger than %u bytes", CONFIG_FILE_MAX);
-        else if (error == -EINVAL)
-                diag_format(&diag, "not a regular file");
-        else
-                diag_format(&diag, "can't be read: %s", error_text(error));
-        draft_error(&loader->draft, file, 0, &diag);
-        if (loader->file_error == 0)
-                loader->file_error = error;
-}
-
-static void load_file(Loader *loader, const char *file) {
-        cleanup_free char *text = NULL;
-        size_t before = loader->draft.errors->n, n;
-        int r;
-
-        r = file_read(AT_FDCWD, file, CONFIG_FILE_MAX, &text, &n);
-        if (r < 0) {
-                file_failed(loader, file, r);
-                return;
-        }
-        loader->file = file;
-        loader->rest = text;
-        loader->end = text + n;
-        loader->line = 0;
-        loader->section = SECTION_NONE;
-        r = ini_parse_stream(read_line, loader, on_value, loader);
-        end_line(loader);
-        if (r == -2)
-                loader->draft.out_of_memory = true;
-        else if ((r != 0 && loader->draft.errors->n == before) || loader->rest != loader->end) {
-                /* inih saw a mistake that nothing above saw, or has a buffer of another size */
-                loader->line = r > 0 ? (unsigned)r : 0;
-                complain(loader, "not understood");
-        }
-}
-
-/* The *.conf of FILE.d in name order; no such directory is none of them. */
-static int find_drop_ins(Loader *loader, const char *path) {
-        cleanup(strv_done) Strv names = STRV_NULL;
-        cleanup_free char *directory = NULL;
-        struct dirent *entry;
-        DIR *stream;
-        int r = 0;
-
-        if (asprintf(&directory, "%s.d", path) < 0) {
-                directory = NULL;
-                return -ENOMEM;
-        }
-        stream = opendir(directory);
-        if (!stream && errno == ENOENT)
-                return 0;
-        if (!stream) {
-                file_failed(loader, directory, -errno);
-                return 0;
-        }
-        while (r == 0 && (errno = 0, entry = readdir(stream))) {
-                const char *name = entry->d_name;
-                size_t n = strlen(name);
-
-                if (name[0] != '.' && n > strlen(".conf") &&
-                    strcmp(name + n - strlen(".conf"), ".conf") == 0)
-                        r = strv_add(&names, name);
-        }
-        if (r == 0 && errno != 0)
-                file_failed(loader, directory, -errno);
-        closedir(stream);
-
-        strv_sort(&names);
-        for (size_t i = 0; r == 0 && i < names.n; i++) {
-                cleanup_free char *file = NULL;
-
-                if (asprintf(&file, "%s/%s", directory, names.v[i]) < 0) {
-                        file = NULL;
-                        return -ENOMEM;
-                }
-                r = strv_add(&loader->files, file);
-        }
-        return r;
-}
-
-static int load_files(Loader *loader, const char *path) {
-        Config *config = loader->draft.config;
-        int r;
-
-        config->file = strdup(path);
-        if (!config->file)
-                return -ENOMEM;
-        r = strv_add(&loader->files, path);
-        if (r < 0)
-                return r;
-        r = find_drop_ins(loader, path);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < loader->files.n; i++)
-                load_file(loader, loader->files.v[i]);
-        draft_check(&loader->draft);
-        if (size_is_off(&config->target_free))
-                config->target_free = config->min_free;
-
-        if (loader->draft.out_of_memory)
-                return -ENOMEM;
-        if (loader->file_error < 0)
-                return loader->file_error;
-        return loader->draft.errors->n > 0 ? -EINVAL : 0;
-}
-
-int config_load(const char *path, Config **ret, ConfigErrors *reterr_errors) {
-        cleanup(config_free) Config *config = NULL;
-        Loader loader = { .draft.errors = reterr_errors };
-        int r;
-
-        *reterr_errors = (ConfigErrors){ 0 };
-        r = config_new(&config);
-        if (r < 0)
-                return r;
-        if (path) {
-                loader.draft.config = config;
-                r = load_files(&loader, path);
-                strv_done(&loader.files);
                 if (r < 0)
                         return r;
         }
-        *ret = TAKE_PTR(config);
+        return 0;
+}
+
+int config_copy(const Config *config, Config **ret) {
+        cleanup(config_free) Config *copy = calloc(1, sizeof *copy);
+        int r;
+
+        if (!copy)
+                return -ENOMEM;
+        if (config->file) {
+                copy->file = strdup(config->file);
+                if (!copy->file)
+                        return -ENOMEM;
+        }
+        r = keys_copy(KEY_OF_CONFIG, config, copy);
+        if (r == 0)
+                r = copy_apps(&config->apps, &copy->apps);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(copy);
+        return 0;
+}
+
+Config *config_free(Config *config) {
+        if (!config)
+                return NULL;
+        keys_clear(KEY_OF_CONFIG, config);
+        for (size_t i = 0; i < config->apps.n; i++) {
+                keys_clear(KEY_OF_APP, &config->apps.v[i]);
+                free(config->apps.v[i].name);
+        }
+        free(config->apps.v);
+        free(config->file);
+        free(config);
+        return NULL;
+}
+
+const AppConfig *config_app(const Config *config, const char *name) {
+        for (size_t i = 0; i < config->apps.n; i++)
+                if (strcmp(config->apps.v[i].name, name) == 0)
+                        return &config->apps.v[i];
+        return NULL;
+}
+
+int config_build_directories(const Config *config, Strv *ret) {
+        cleanup(strv_done) Strv directories = STRV_NULL;
+        int r = 0;
+
+        for (size_t i = 0; i < config->apps.n && r >= 0; i++) {
+                const AppConfig *app = &config->apps.v[i];
+
+                r = strv_add(&directories, app->root);
+                if (r >= 0 && app->context)
+                        r = strv_add(&directories, app->context);
+        }
+        if (r < 0)
+                return r;
+        *ret = directories;
+        directories = STRV_NULL;
+        return 0;
+}
+
+int config_restart_keys(const Config *old_config, const Config *new_config, Strv *ret_keys) {
+        for (size_t i = 0; i < n_config_keys; i++) {
+                const Key *key = &config_keys[i];
+                char name[64];
+                int r;
+
+                assert(!key->restart || key->owner == KEY_OF_CONFIG);
+                if (!key->restart || key_equal(key, old_config, new_config))
+                        continue;
+                snprintf(name, sizeof name, "[%s] %s", key->section, key->name);
+                r = strv_add(ret_keys, name);
+                if (r < 0)
+                        return r;
+        }
         return 0;
 }

@@ -1,25 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Whether some image can have a name that a glob matches. A glob that no name can match protects
- * nothing, and no message would say so: quotes as in a shell, a brace expansion, a regular expression,
- * a capital letter.
+ * Finds globs that no image name can match: with quotes as in a shell, a brace expansion, a
+ * regular expression, a capital letter. Such a glob would protect nothing, and no message would
+ * say so.
  *
- * The glob is followed element by element through Docker's grammar of names. `States` is the set of
- * states of that grammar in which a name can be after the elements so far; the glob is wrong at the
- * element that leaves the set empty. fnmatch(3) says which characters a bracket expression matches,
- * since docker/name.c matches with it.
+ * The glob is followed element by element through Docker's grammar of names. `States` is the set
+ * of states of that grammar that a name may have reached after the elements so far. The glob is
+ * wrong at the element that leaves the set empty. fnmatch(3) says which characters a bracket
+ * expression matches, since docker/name.c matches with it.
  *
- * The grammar is that of github.com/distribution/reference (regexp.go), in the familiar form in which
- * the engine lists names (normalize.go): without "docker.io/" and without "library/".
+ * The grammar is that of github.com/distribution/reference (regexp.go), in the familiar form in
+ * which the engine lists names (normalize.go): without "docker.io/" and without "library/".
  */
+
+#include "glob-internal.h"
 
 #include <ctype.h>
 #include <fnmatch.h>
 #include <string.h>
 
 #include "base/image-glob.h"
-#include "conf/texts.h"
+#include "base/text.h"
 
 /* RepositoryNameTotalLengthMax of reference.go, and the tag's 1 + 127 of regexp.go. */
 #define REPOSITORY_MAX 255
@@ -99,7 +101,7 @@ static States after(States from, char c) {
         return after_component(from, c) | after_host(from, c) | after_tag(from, c);
 }
 
-/* Whether the element of `n` bytes matches this character; '*' is more than one. */
+/* Whether an element of `n` bytes, which is not '*', matches a character. */
 static bool element_matches(const char *element, size_t n, char c) {
         const char text[] = { c, '\0' };
         char copy[REPOSITORY_MAX + 1];
@@ -113,7 +115,8 @@ static bool element_matches(const char *element, size_t n, char c) {
         return fnmatch(copy, text, FNM_PATHNAME) == 0;
 }
 
-/* A '/' that is escaped divides no glob: such a glob is matched against a component, which has none. */
+/* `slash`: the part may have a '/'. A glob with only an escaped '/' is matched against a single
+ * component. */
 static States after_element(States from, const char *element, size_t n, bool slash) {
         States to = 0, before;
 
@@ -134,7 +137,7 @@ static States after_element(States from, const char *element, size_t n, bool sla
 /* Follows a part of a glob, up to `end`. Returns NULL if it matches some name of at most `most`
  * characters; else the first element that no name has at that place, or `end` where a name can't end
  * there. */
-static const char *follow(const char *part, const char *end, States from, size_t most) {
+static const char *follow_part(const char *part, const char *end, States from, size_t most) {
         States last = from & TAG_START ? TAG : COMPONENT;
         bool slash = from & HOST_START;
         size_t n = 0;
@@ -149,16 +152,16 @@ static const char *follow(const char *part, const char *end, States from, size_t
         return from & last ? NULL : end;
 }
 
-/* The first element that no name has at that place, or NULL. */
+/* The first element that no name has at its place, or NULL. */
 static const char *impossible(const char *glob, const ImageGlob *parts) {
         const char *end = glob + parts->n_repository, *at;
         States start = COMPONENT_START;
 
         if (parts->slash)
                 start |= HOST_START;
-        at = follow(glob, end, start, REPOSITORY_MAX);
+        at = follow_part(glob, end, start, REPOSITORY_MAX);
         if (!at && parts->tag)
-                at = follow(parts->tag, parts->tag + strlen(parts->tag), TAG_START, TAG_MAX);
+                at = follow_part(parts->tag, parts->tag + strlen(parts->tag), TAG_START, TAG_MAX);
         return at;
 }
 
@@ -223,14 +226,14 @@ static const char *meaning(const char *at) {
         }
 }
 
-/* How many bytes of an element to show: an element may be the first byte of a longer character. */
+/* The number of bytes to show of an element, which may begin a multi-byte character. */
 static int element_length(const char *element) {
         size_t n = utf8_length(element);
 
         return n > 1 ? (int)n : (int)(image_glob_element(element) - element);
 }
 
-/* Says why no image has such a name; `at` is the element that no name has at that place. */
+/* Explains why no image has such a name. `at` is the element that no name has at its place. */
 static int explain(const char *glob, const ImageGlob *parts, const char *at, Diag *diag) {
         const char *end = glob + strlen(glob), *digest = strchr(glob, '@'), *why = meaning(at);
         const char *tag = parts->tag && at >= parts->tag ? parts->tag : NULL;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * The socket is non-blocking and every wait is a poll(2) with a deadline, connecting included: a
- * full backlog makes connect(2) on a unix socket return EAGAIN, which poll(2) can't wait for.
+ * The socket is non-blocking, and every wait is a poll(2) with a deadline. Connecting is retried
+ * instead: with a full backlog connect(2) on a unix socket returns EAGAIN, for which poll(2)
+ * cannot wait.
  */
 
 #include <poll.h>
@@ -15,11 +16,15 @@
 
 #include "base/span.h"
 #include "base/strv.h"
+#include "base/text.h"
 #include "ctl/client.h"
+#include "ctl/fail.h"
+#include "ctl/output.h"
+#include "model/target.h"
 #include "wire/frame.h"
 #include "wire/interface.h"
 
-/* Calls are short; a receipt may name some thousand images. */
+/* A receipt may name some thousand images. */
 #define REPLY_MAX (16U * 1024U * 1024U)
 
 #define CONNECT_RETRY_USEC (50 * USEC_PER_MSEC)
@@ -98,24 +103,17 @@ int client_fd(const Client *client) {
 }
 
 /* Waits for `events` on the socket. */
-static int wait_for(Client *client, short events, uint64_t deadline) {
+static int client_wait(Client *client, short events, uint64_t deadline) {
         struct pollfd fds[] = {
                 { .fd = client->fd, .events = events },
                 { .fd = client->signal_fd, .events = POLLIN },
         };
 
         for (;;) {
-                uint64_t now = now_boottime_usec();
                 struct signalfd_siginfo info;
-                int timeout_msec = -1, r;
+                int r;
 
-                /* rounded up, and waking up early now and then does no harm */
-                if (deadline != USEC_INFINITY)
-                        timeout_msec = now >= deadline
-                                               ? 0
-                                               : (int)MIN((deadline - now + 999) / USEC_PER_MSEC,
-                                                          UINT64_C(3600000));
-                r = poll(fds, ELEMENTSOF(fds), timeout_msec);
+                r = poll(fds, ELEMENTSOF(fds), deadline_msec(deadline));
                 if (r < 0 && errno != EINTR)
                         return -errno;
                 if (r > 0 && fds[1].revents &&
@@ -146,10 +144,11 @@ int client_send(Client *client, const char *method, const Json *parameters, bool
                 r = frame_flush(&writer, client->fd);
                 if (r != 0)
                         break;
-                r = wait_for(client, POLLOUT, deadline);
+                r = client_wait(client, POLLOUT, deadline);
         }
         frame_writer_done(&writer);
-        /* closed at once: past a quota, say; what was said before may still be read */
+        /* The daemon closed the connection at once, over a quota for example. A reply that it
+         * sent before can still be read. */
         if (r == -EPIPE || r == -ECONNRESET)
                 return diag_set(reterr_diag, -ECONNRESET, "it closed the connection");
         return r < 0 ? r : 0;
@@ -171,7 +170,7 @@ int client_reply(Client *client, uint64_t timeout_usec, VarlinkReply *ret, Diag 
                         break;
                 r = frame_read(&client->reader, client->fd);
                 if (r == -EAGAIN) {
-                        r = wait_for(client, POLLIN, deadline);
+                        r = client_wait(client, POLLIN, deadline);
                         if (r < 0)
                                 return r;
                         continue;
@@ -187,9 +186,21 @@ int client_reply(Client *client, uint64_t timeout_usec, VarlinkReply *ret, Diag 
         r = varlink_reply_parse(message, n, ret, reterr_diag);
         if (r < 0)
                 return r;
-        if (client->ctl->render.json == JSON_FORMAT_OFF)
+        if (client->ctl->terminal.json == JSON_FORMAT_OFF)
                 json_make_printable(ret->root);
         return 0;
+}
+
+Json *client_target_parameters(const Ctl *ctl) {
+        cleanup(json_free) Json *parameters = json_new_object();
+        int r;
+
+        r = json_add_string(parameters, "target", ctl->target);
+        if (ctl->keep_mounts)
+                r |= json_add_bool(parameters, "keepMounts", true);
+        if (ctl->include_mounted)
+                r |= json_add_bool(parameters, "includeMounted", true);
+        return r < 0 ? NULL : TAKE_PTR(parameters);
 }
 
 int client_call(const Ctl *ctl, const char *method, const Json *parameters, uint64_t timeout_usec,
@@ -210,50 +221,37 @@ int client_call(const Ctl *ctl, const char *method, const Json *parameters, uint
         return CTL_DONE;
 }
 
-int client_fail(int status, const char *format, ...) {
-        char text[1024];
-        va_list ap;
-
-        va_start(ap, format);
-        vsnprintf(text, sizeof(text), format, ap);
-        va_end(ap);
-        fflush(stdout);
-        fprintf(stderr, "wpcachectl: %s\n", text_clean(text));
-        return status;
-}
-
 int client_fail_connection(const Ctl *ctl, int error, const Diag *diag) {
         const char *path = ctl->socket_path;
 
         switch (error) {
         case -ENOMEM:
-                return client_fail(CTL_FAILED, "out of memory");
+                return ctl_fail(CTL_FAILED, "out of memory");
         case -EBADMSG:
         case -EMSGSIZE:
-                return client_fail(CTL_FAILED, "what answers at %s is not wpcached: %s", path,
-                                   diag_text(diag, error));
+                return ctl_fail(CTL_FAILED, "what answers at %s is not wpcached: %s", path,
+                                diag_text(diag, error));
         case -EACCES:
         case -EPERM:
-                return client_fail(CTL_NOT_PERMITTED,
-                                   "may not open %s: %s; run as root, or fix the modes on the way",
-                                   path, diag_text(diag, error));
+                return ctl_fail(CTL_NOT_PERMITTED,
+                                "may not open %s: %s; run as root, or fix the modes on the way",
+                                path, diag_text(diag, error));
         case -ETIMEDOUT:
-                return client_fail(CTL_UNREACHABLE,
-                                   "wpcached at %s does not answer; see journalctl -u wpcached",
-                                   path);
+                return ctl_fail(CTL_UNREACHABLE,
+                                "wpcached at %s does not answer; see journalctl -u wpcached", path);
         case -ECONNRESET:
-                return client_fail(CTL_UNREACHABLE,
-                                   "no answer from wpcached at %s: %s; see journalctl -u wpcached",
-                                   path, diag_text(diag, error));
+                return ctl_fail(CTL_UNREACHABLE,
+                                "no answer from wpcached at %s: %s; see journalctl -u wpcached",
+                                path, diag_text(diag, error));
         default:
-                return client_fail(CTL_UNREACHABLE,
-                                   "cannot reach wpcached at %s: %s; is the service running? "
-                                   "systemctl status wpcached",
-                                   path, diag_text(diag, error));
+                return ctl_fail(CTL_UNREACHABLE,
+                                "cannot reach wpcached at %s: %s; is the service running? "
+                                "systemctl status wpcached",
+                                path, diag_text(diag, error));
         }
 }
 
-/* The strings of an array, joined, as many as fit. */
+/* Joins the strings of an array, as many as fit. */
 static const char *join(const Json *array, char *buffer, size_t size) {
         size_t n = 0;
 
@@ -272,96 +270,87 @@ static const char *join(const Json *array, char *buffer, size_t size) {
 }
 
 static int fail_target(const Json *parameters) {
-        const char *target = json_get_string(parameters, "target", "?"), *nearest;
+        const char *target = output_text(parameters, "target"), *nearest;
         const Json *known = json_get(parameters, "known");
         cleanup_free const char **names = calloc(json_size(known) + 1, sizeof(*names));
         char list[512];
         size_t n = 0;
 
         if (!names)
-                return client_fail(CTL_FAILED, "out of memory");
+                return ctl_fail(CTL_FAILED, "out of memory");
         json_foreach (name, known)
                 if (json_string(name))
                         names[n++] = json_string(name);
         nearest = strv_nearest(target, names, n);
         join(known, list, sizeof(list));
         if (nearest)
-                return client_fail(CTL_USAGE,
-                                   "unknown target '%s'; did you mean '%s'? There are: %s", target,
-                                   nearest, list);
-        /* applications come last */
+                return ctl_fail(CTL_USAGE, "unknown target '%s'; did you mean '%s'? There are: %s",
+                                target, nearest, list);
+        /* the names of applications come last */
         if (n > 0 && strcmp(names[n - 1], "apps") == 0)
-                return client_fail(CTL_USAGE,
-                                   "unknown target '%s'; there are: %s; no application is "
-                                   "configured, see [app NAME] in wpcached.conf(5)",
-                                   target, list);
-        return client_fail(CTL_USAGE, "unknown target '%s'; there are: %s", target, list);
+                return ctl_fail(CTL_USAGE,
+                                "unknown target '%s'; there are: %s; no application is "
+                                "configured, see [app NAME] in wpcached.conf(5)",
+                                target, list);
+        return ctl_fail(CTL_USAGE, "unknown target '%s'; there are: %s", target, list);
 }
 
-/* The engine is asked for no more than what containers have mounted. */
+/* Whether the daemon asks the engine only for the mounts of containers. */
 static bool asks_for_mounts_alone(const Ctl *ctl) {
-        return ctl->target && !target_touches_docker(ctl->target) && !ctl->include_mounted;
+        return ctl->target && !target_touches_docker(target_of(ctl->target)) &&
+               !ctl->include_mounted;
 }
 
 static int fail_engine(const Ctl *ctl, const Json *parameters, const char *reason) {
         const char *remedy = json_get_string(parameters, "remedy", "systemctl status docker");
 
-        return client_fail(CTL_NO_ENGINE, "Docker engine %s, nothing was touched: %s%s%s%s",
-                           json_get_bool(parameters, "answered", false) ? "gives no usable answer"
-                                                                        : "not available",
-                           reason, *remedy ? "; see " : "", remedy,
-                           asks_for_mounts_alone(ctl)
-                                   ? "; caches of applications can be cleared all the "
-                                     "same with --include-mounted"
-                                   : "");
+        return ctl_fail(CTL_NO_ENGINE, "Docker engine %s, nothing was touched: %s%s%s%s",
+                        json_get_bool(parameters, "answered", false) ? "gives no usable answer"
+                                                                     : "not available",
+                        reason, *remedy ? "; see " : "", remedy,
+                        asks_for_mounts_alone(ctl)
+                                ? "; caches of applications can be cleared all the "
+                                  "same with --include-mounted"
+                                : "");
 }
 
 int client_fail_reply(const Ctl *ctl, const VarlinkReply *reply) {
         const Json *parameters = reply->parameters;
         const char *reason = json_get_string(parameters, "reason", "no reason given");
-        const char *parameter = json_get_string(parameters, "parameter", "?");
+        const char *parameter = output_text(parameters, "parameter");
         const char *error = reply->error;
 
         if (strcmp(error, ERROR_ENGINE_UNAVAILABLE) == 0)
                 return fail_engine(ctl, parameters, reason);
         if (strcmp(error, ERROR_PERMISSION_DENIED) == 0)
-                return client_fail(CTL_NOT_PERMITTED,
-                                   "not permitted for uid %u; run as root, or see operators and "
-                                   "readers under [control] in wpcached.conf(5)",
-                                   (unsigned)geteuid());
+                return ctl_fail(CTL_NOT_PERMITTED,
+                                "not permitted for uid %u; run as root, or see operators and "
+                                "readers under [control] in wpcached.conf(5)",
+                                (unsigned)geteuid());
         if (strcmp(error, ERROR_UNKNOWN_TARGET) == 0)
                 return fail_target(parameters);
         if (strcmp(error, ERROR_UNKNOWN_RECEIPT) == 0)
-                return client_fail(CTL_FAILED, "%s; see wpcachectl history", reason);
+                return ctl_fail(CTL_FAILED, "%s; see wpcachectl history", reason);
         if (strcmp(error, ERROR_UNKNOWN_OBJECT) == 0)
-                return client_fail(CTL_FAILED, "'%s': %s",
-                                   json_get_string(parameters, "object", "?"), reason);
+                return ctl_fail(CTL_FAILED, "'%s': %s", output_text(parameters, "object"), reason);
         if (strcmp(error, ERROR_BUSY) == 0)
-                return client_fail(CTL_BUSY, "busy: %s; see wpcachectl status", reason);
+                return ctl_fail(CTL_BUSY, "busy: %s; see wpcachectl status", reason);
         if (strcmp(error, ERROR_CONFIG_INVALID) == 0)
-                return client_fail(CTL_FAILED,
-                                   "configuration not taken, the old one stays: %s; "
-                                   "wpcached --check-config tells all mistakes",
-                                   reason);
+                return ctl_fail(CTL_FAILED,
+                                "configuration not taken, the old one stays: %s; "
+                                "wpcached --check-config tells all mistakes",
+                                reason);
         if (strcmp(error, ERROR_JOB_FAILED) == 0)
-                return client_fail(CTL_FAILED, "failed: %s", reason);
+                return ctl_fail(CTL_FAILED, "failed: %s", reason);
         if (strcmp(error, ERROR_SHUTTING_DOWN) == 0)
-                return client_fail(CTL_UNREACHABLE, "wpcached is stopping; try again");
+                return ctl_fail(CTL_UNREACHABLE, "wpcached is stopping; try again");
         if (strcmp(error, ERROR_INVALID_PARAMETER) == 0 && strcmp(parameter, "receipt") == 0)
-                return client_fail(CTL_FAILED,
-                                   "that is no id of a receipt; see wpcachectl history");
+                return ctl_fail(CTL_FAILED, "that is no id of a receipt; see wpcachectl history");
         if (strcmp(error, ERROR_INVALID_PARAMETER) == 0)
-                return client_fail(CTL_FAILED,
-                                   "wpcached does not take this value of '%s'; if it should, see "
-                                   "wpcachectl version",
-                                   parameter);
-        return client_fail(CTL_FAILED,
-                           "wpcached answers %s; is it of another version? wpcachectl version",
-                           error);
-}
-
-int client_print_json(const Ctl *ctl, const Json *json) {
-        if (render_json(&ctl->render, json) < 0)
-                return client_fail(CTL_FAILED, "out of memory");
-        return CTL_DONE;
+                return ctl_fail(CTL_FAILED,
+                                "wpcached does not take this value of '%s'; if it should, see "
+                                "wpcachectl version",
+                                parameter);
+        return ctl_fail(CTL_FAILED,
+                        "wpcached answers %s; is it of another version? wpcachectl version", error);
 }

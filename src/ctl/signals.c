@@ -13,7 +13,7 @@ int signals_catch(const int *numbers, size_t n, sigset_t *ret_before, int *ret_f
         for (size_t i = 0; i < n; i++)
                 if (sigaction(numbers[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
                         sigaddset(&signals, numbers[i]);
-        /* where it is ignored, children leave no status */
+        /* while SIGCHLD is ignored, children leave no exit status */
         signal(SIGCHLD, SIG_DFL);
         sigaddset(&signals, SIGCHLD);
         if (sigprocmask(SIG_BLOCK, &signals, ret_before) < 0)

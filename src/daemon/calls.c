@@ -3,9 +3,9 @@
 #include "daemon/calls.h"
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "base/log.h"
+#include "base/random.h"
 #include "base/span.h"
 #include "base/text.h"
 #include "daemon/reply.h"
@@ -116,15 +116,7 @@ bool read_rollback(Connection *connection, const VarlinkCall *call, const char *
         return read_parameters(connection, call, table, ELEMENTSOF(table), ret_receipt);
 }
 
-static int make_inhibitor_token(char ret[static TOKEN_MAX]) {
-        unsigned char bytes[16];
-
-        if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
-                return -EIO;
-        for (size_t i = 0; i < sizeof(bytes); i++)
-                snprintf(ret + 2 * i, TOKEN_MAX - 2 * i, "%02x", bytes[i]);
-        return 0;
-}
+#define TOKEN_BYTES 16 /* of a token that the daemon makes */
 
 typedef struct InhibitCall {
         const char *why, *token, *inhibitor, *command;
@@ -162,7 +154,7 @@ static Request *request_new(Connection *connection, const InhibitCall *call) {
         text_clean(request->why); /* it goes into fields of the journal, one a line */
         if (call->token)
                 strcpy(request->token, call->token);
-        else if (make_inhibitor_token(request->token) < 0)
+        else if (random_hex(TOKEN_BYTES, request->token) < 0)
                 return NULL;
         return TAKE_PTR(request);
 }

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
+#include "conf/loader.h"
 #include "daemon/listen.h"
 #include "daemon/manager.h"
 #include "janitor/dropin.h"

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/span.h"
+#include "conf/loader.h"
 #include "daemon/dispatch.h"
 #include "daemon/methods.h"
 #include "daemon/reload.h"

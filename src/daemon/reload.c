@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/span.h"
+#include "conf/loader.h"
 #include "daemon/dispatch.h"
 #include "daemon/reload.h"
 

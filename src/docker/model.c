@@ -176,6 +176,23 @@ bool image_set_has_children(const ImageSet *set, const char *id) {
         return false;
 }
 
+bool image_set_has_child_since(const ImageSet *set, const char *id, int64_t sec) {
+        const IndexEntry *children;
+        size_t n = 0;
+
+        if (!set->indexed) {
+                for (size_t i = 0; i < set->n; i++)
+                        if (strcmp(set->v[i].parent_id, id) == 0 && set->v[i].created_sec >= sec)
+                                return true;
+                return false;
+        }
+        children = index_find(&set->by_parent, id, &n);
+        for (size_t i = 0; i < n; i++)
+                if (set->v[children[i].at].created_sec >= sec)
+                        return true;
+        return false;
+}
+
 void image_done(Image *image) {
         strv_done(&image->names);
         strv_done(&image->digests);
@@ -309,6 +326,10 @@ void image_detail_done(ImageDetail *detail) {
         strv_done(&detail->names);
         strv_done(&detail->layers);
         *detail = (ImageDetail){ 0 };
+}
+
+bool container_shows_id(const Container *container) {
+        return strncmp(container->image, "sha256:", strlen("sha256:")) == 0;
 }
 
 bool container_name_is_generated(const Container *container) {

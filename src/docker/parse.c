@@ -497,24 +497,51 @@ int parse_container(const char *text, size_t n, Container *ret, Diag *reterr_dia
         return 0;
 }
 
-const char *const parse_container_detail_members[] = {
-        "Config/Image", "HostConfig/LogConfig/Type", "State/ExitCode",
-        "State/Status", "State/FinishedAt",          NULL
-};
+const char *const parse_container_detail_members[] = { "Config/Image",
+                                                       "Config/Cmd",
+                                                       "Config/Healthcheck/Test",
+                                                       "HostConfig/LogConfig/Type",
+                                                       "HostConfig/Dns",
+                                                       "State/ExitCode",
+                                                       "State/Status",
+                                                       "State/FinishedAt",
+                                                       NULL };
+
+/* Healthcheck.Test of ["NONE"] */
+static bool has_no_healthcheck(const Json *config) {
+        const Json *test = json_get(json_get(config, "Healthcheck"), "Test");
+        const char *word = test ? json_string(json_first(test)) : NULL;
+
+        return word && strcmp(word, "NONE") == 0;
+}
+
+/* A word of Cmd that begins with "#(nop)" */
+static bool runs_nothing(const Json *config) {
+        json_foreach (item, json_get(config, "Cmd")) {
+                const char *word = json_string(item);
+
+                if (word && strncmp(word, "#(nop)", strlen("#(nop)")) == 0)
+                        return true;
+        }
+        return false;
+}
 
 int parse_container_detail(const char *text, size_t n, ContainerDetail *ret, Diag *reterr_diag) {
         cleanup(container_detail_done) ContainerDetail detail = { 0 };
         cleanup(json_free) Json *json = NULL;
-        const Json *state, *log;
+        const Json *state, *host;
         int r;
 
         r = parse_json_object(text, n, &json);
         state = json_get(json, "State");
-        log = json_get(json_get(json, "HostConfig"), "LogConfig");
+        host = json_get(json, "HostConfig");
+        detail.dns = json_is_array(json_get(host, "Dns"));
+        detail.nop = runs_nothing(json_get(json, "Config"));
+        detail.no_healthcheck = has_no_healthcheck(json_get(json, "Config"));
         detail.exit_code = json_get_int(state, "ExitCode", 0);
         if (r < 0 ||
             (r = read_string(json_get(json, "Config"), "Image", &detail.config_image)) < 0 ||
-            (r = read_string(log, "Type", &detail.log_driver)) < 0 ||
+            (r = read_string(json_get(host, "LogConfig"), "Type", &detail.log_driver)) < 0 ||
             (r = read_string(state, "Status", &detail.status)) < 0 ||
             (r = read_time(state, "FinishedAt", &detail.finished_sec)) < 0)
                 return parse_failed(reterr_diag, r,

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "apps/remove.h"
+#include "apps/trash.h"
 #include "base/bytes.h"
 #include "base/index.h"
 #include "base/span.h"
@@ -47,12 +49,12 @@ typedef struct Removal {
         const char *app, *place, *from; /* for a person */
         uint64_t until_usec;
         bool silent;
-        SweepFigures figures;
+        RemovalFigures figures;
         int error; /* of remaining(), which can return none */
         unsigned n_steps;
 } Removal;
 
-static int on_step(void *userdata, const SweepFigures *figures) {
+static int on_step(void *userdata, const RemovalFigures *figures) {
         Removal *removal = userdata;
         const Reporter *reporter = removal->work->reporter;
         char bytes[BYTES_TEXT_MAX], text[160];
@@ -145,7 +147,7 @@ int apps_remove_in_place(AppsWork *work, const AppsLook *look, size_t index) {
                         .from = app->config->name,
                         .until_usec = deadline(work),
                 };
-                SweepHooks hooks = { on_step, on_remaining, &removal };
+                RemovalHooks hooks = { on_step, on_remaining, &removal };
                 int r;
 
                 if (cache->app != index)
@@ -204,8 +206,8 @@ static void place_open(Place *place, const TrashItem *item) {
 
 /* The number of a device may be another after the host was started anew: what bears the name that no
  * one could guess, on the trash's own device, with the inode, is what was put there. */
-static int remove_item(const Place *place, const TrashItem *item, const SweepHooks *hooks,
-                       SweepFigures *figures) {
+static int remove_item(const Place *place, const TrashItem *item, const RemovalHooks *hooks,
+                       RemovalFigures *figures) {
         int r;
 
         if (place->error < 0)
@@ -248,7 +250,7 @@ static int sweep_item(AppsWork *work, const Place *place, const TrashItem *item,
                 .until_usec = deadline(work),
                 .silent = !is_ours(work, item),
         };
-        SweepHooks hooks = { on_step, on_remaining, &removal };
+        RemovalHooks hooks = { on_step, on_remaining, &removal };
         cleanup_free char *object = NULL;
         int r;
 

@@ -8,7 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "apps/quarantine.h"
+#include "apps/trash.h"
 #include "base/array.h"
+#include "base/path.h"
 #include "base/text.h"
 #include "janitor/apps.h"
 
@@ -35,7 +38,7 @@ typedef struct Batch {
         AppsWork *work;
         const App *app;
         const char *place;
-        CacheTake takes[BATCH];
+        CacheQuarantine takes[BATCH];
         const AppCache *caches[BATCH];
         size_t n;
         TrashItem items[BATCH];
@@ -51,7 +54,7 @@ static void batch_free_items(Batch *batch) {
         memset(batch->items, 0, sizeof(batch->items));
 }
 
-static int on_store(void *userdata, const CacheTake *takes, size_t n) {
+static int on_store(void *userdata, const CacheQuarantine *takes, size_t n) {
         Batch *batch = userdata;
 
         for (size_t i = 0; i < n; i++) {
@@ -78,7 +81,7 @@ static int settle(Batch *batch) {
         size_t n = 0;
 
         for (size_t i = 0; i < batch->n; i++) {
-                const CacheTake *take = &batch->takes[i];
+                const CacheQuarantine *take = &batch->takes[i];
                 int r = 0;
 
                 if (take->result == 0 && work->receipt)
@@ -97,8 +100,8 @@ static int settle(Batch *batch) {
 static int take_batch(Batch *batch, int trash_fd) {
         int r;
 
-        r = cache_take(&batch->app->root, &batch->app->config->caches, trash_fd, batch->takes,
-                       batch->n, on_store, batch);
+        r = cache_quarantine(&batch->app->root, &batch->app->config->caches, trash_fd, batch->takes,
+                             batch->n, on_store, batch);
         if (r >= 0)
                 r = settle(batch);
         batch_free_items(batch);
@@ -123,8 +126,9 @@ static int take_into(AppsWork *work, const AppsLook *look, size_t index, const c
                 if (cache->app != index)
                         continue;
                 batch->caches[batch->n] = cache;
-                batch->takes[batch->n++] =
-                        (CacheTake){ .path = cache->path, .dev = cache->dev, .ino = cache->ino };
+                batch->takes[batch->n++] = (CacheQuarantine){ .path = cache->path,
+                                                              .dev = cache->dev,
+                                                              .ino = cache->ino };
                 if (batch->n < BATCH)
                         continue;
                 r = work->reporter->pause(work->reporter->userdata, 0);

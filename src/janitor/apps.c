@@ -9,7 +9,14 @@
 
 #include <string.h>
 
+#include "apps/dir.h"
+#include "apps/find.h"
+#include "apps/marker.h"
+#include "apps/measure.h"
+#include "apps/quarantine.h"
+#include "apps/root.h"
 #include "base/array.h"
+#include "base/path.h"
 #include "base/span.h"
 #include "base/text.h"
 #include "janitor/dropin.h"
@@ -136,7 +143,7 @@ static int open_app(const Config *config, App *app, AppsLook *look) {
 
         diag = DIAG_NULL;
         lineage_read(app->root.fd, &app->lineage);
-        r = app_path(&app->root, &app->path);
+        r = dir_path(app->root.fd, &app->path);
         if (r < 0 && r != -ENOMEM) { /* it is moved about, or its path is too long */
                 app_close(&app->root);
                 return refuse(config, app, look, r);
@@ -186,13 +193,13 @@ static int keep(Search *search, const Cache *cache) {
                 .path = strdup(cache->path),
                 .dev = cache->dev,
                 .ino = cache->ino,
-                .reach = context_reach(search->app->context, cache->path),
+                .reach = context_status(search->app->context, cache->path),
         };
         if (!kept->path)
                 return -ENOMEM;
         look->n_caches++;
         look->paths_bytes += n;
-        search->app->n_reached += kept->reach == REACH_CONTEXT;
+        search->app->n_reached += kept->reach == CONTEXT_INSIDE;
         return 0;
 }
 
@@ -205,7 +212,7 @@ static bool leads_into(const Search *search, const char *path) {
         for (size_t i = 0; i < names->n; i++)
                 if (strncmp(names->v[i], path, n) == 0 && names->v[i][n] == '/')
                         return true;
-        return context_reach(search->app->context, path) == REACH_CONTEXT;
+        return context_status(search->app->context, path) == CONTEXT_INSIDE;
 }
 
 static int on_unsearched(Search *search, const Cache *cache, const char *object) {
@@ -256,7 +263,7 @@ static int on_found(void *userdata, const Cache *cache) {
         default:
                 break;
         }
-        r = search->options->predict ? cache_check(&search->app->root, cache->path) : 0;
+        r = search->options->predict ? cache_quarantine_check(&search->app->root, cache->path) : 0;
         if (r < 0) {
                 reason = text_format("cannot be cleared: %s", error_text(r));
                 if (!reason || dropin_remedy(search->config, object, r, &remedy) < 0)
@@ -382,7 +389,7 @@ static int spare(AppsLook *look, const AppCache *cache, const Mounted *mounted,
         if (!object || !reason || !remedy)
                 return -ENOMEM;
         app->n_caches--;
-        app->n_reached -= cache->reach == REACH_CONTEXT;
+        app->n_reached -= cache->reach == CONTEXT_INSIDE;
         app->bytes -= cache->bytes;
         return remaining_add(&look->remaining, REMAINING_CACHE, object, reason, remedy);
 }

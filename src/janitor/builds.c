@@ -107,6 +107,7 @@ void builds_done(Builds *builds) {
 void build_watch_done(BuildWatch *watch) {
         id_set_done(&watch->in_use);
         id_set_done(&watch->steps_read);
+        id_set_done(&watch->committed);
         free(watch->leaked);
         *watch = (BuildWatch){ 0 };
 }
@@ -120,6 +121,13 @@ int build_watch_note_read(BuildWatch *watch, const char *ref) {
 
 void build_watch_forget_read(BuildWatch *watch) {
         id_set_done(&watch->steps_read);
+}
+
+void build_watch_remember_committed(BuildWatch *watch, IdSet *containers) {
+        id_set_done(&watch->committed);
+        id_set_sort(containers);
+        watch->committed = *containers;
+        *containers = (IdSet){ 0 };
 }
 
 static int compare_leaked(const void *a, const void *b) {

@@ -2,13 +2,16 @@
 
 #include "janitor/dropin.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "apps/sweep.h"
+#include "apps/sysdirs.h"
 #include "base/array.h"
+#include "base/path.h"
 #include "base/text.h"
 #include "base/words.h"
+#include "conf/loader.h"
 
 typedef enum Setting { READ_WRITE, BIND, BIND_READ_ONLY, SETTING_MAX } Setting;
 
@@ -18,7 +21,7 @@ static const char *const setting_names[SETTING_MAX] = {
         [BIND_READ_ONLY] = "BindReadOnlyPaths",
 };
 
-/* A line, and for whom it is. */
+/* A setting of the unit, and comments that say for which applications it is. */
 typedef struct Grant {
         Setting setting;
         char *path;
@@ -28,8 +31,9 @@ typedef struct Grant {
 typedef struct Dropin {
         Grant *grants;
         size_t n, size;
-        Strv capability, trashes; /* why, and which */
-        bool home;                /* something in it is bound */
+        Strv capability; /* why the capability is needed */
+        Strv trashes;    /* to be made for the user */
+        bool home;       /* a path in a home is bound */
 } Dropin;
 
 static void grant_done(Grant *grant) {
@@ -45,102 +49,112 @@ static void dropin_donep(Dropin *dropin) {
         strv_done(&dropin->trashes);
 }
 
-static int say(Strv *list, char *text) {
-        cleanup_free char *owned = text;
+/* Adds a text of the drop-in. One with a control character is refused: the owner of a directory could
+ * otherwise write lines of the unit by its name. */
+static int add_text(Strv *list, Diag *reterr_diag, const char *format, ...) printf_like(3, 4);
+static int add_text(Strv *list, Diag *reterr_diag, const char *format, ...) {
+        cleanup_free char *text = NULL;
+        va_list args;
+        int r;
 
-        return owned ? strv_add(list, owned) : -ENOMEM;
+        va_start(args, format);
+        text = text_vformat(format, args);
+        va_end(args);
+        if (!text)
+                return -ENOMEM;
+        r = path_printable(text, reterr_diag);
+        return r < 0 ? r : strv_add(list, text);
 }
 
-static int grant(Dropin *dropin, Setting setting, const char *path, const AppConfig *app,
-                 const char *what, const Strv *notes) {
-        Grant *added;
+static int add_grant(Dropin *dropin, Setting setting, const char *path, const AppConfig *app,
+                     const char *what, const Strv *notes, Diag *reterr_diag) {
+        Grant *grant;
         int r;
 
         if (array_grow(dropin->grants, dropin->n, dropin->size) < 0)
                 return -ENOMEM;
-        added = &dropin->grants[dropin->n];
-        *added = (Grant){ .setting = setting, .path = strdup(path) };
-        if (!added->path)
+        grant = &dropin->grants[dropin->n];
+        *grant = (Grant){ .setting = setting, .path = strdup(path) };
+        if (!grant->path)
                 return -ENOMEM;
         dropin->n++;
-        r = say(&added->comments, text_format("[app %s] %s", app->name, what));
+        r = path_printable(path, reterr_diag);
+        if (r >= 0)
+                r = add_text(&grant->comments, reterr_diag, "[app %s] %s", app->name, what);
         for (size_t i = 0; notes && i < notes->n && r >= 0; i++)
-                r = say(&added->comments, text_format("  %s", notes->v[i]));
+                r = add_text(&grant->comments, reterr_diag, "  %s", notes->v[i]);
         /* 257.13 drops it on the way to sd-executor; 252 does not. */
         if (r >= 0 && setting != READ_WRITE && strpbrk(path, "\"'"))
-                r = strv_add(&added->comments, "  systemd 257 binds no path with a quote in it");
+                r = strv_add(&grant->comments, "  systemd 257 binds no path with a quote in it");
         return r;
 }
 
-static int add(Dropin *dropin, const AppConfig *app, const AppNeed *need, const ServiceUser *user) {
+static int add_app_grants(Dropin *dropin, const AppConfig *app, const SandboxGrants *grants,
+                          const ServiceUser *user, Diag *reterr_diag) {
         int r;
 
-        r = grant(dropin, need->hidden != HIDDEN_NOT ? BIND : READ_WRITE, need->path, app,
-                  app->root, &need->notes);
-        if (r >= 0 && need->other && need_hidden(need->other, NULL) == HIDDEN_NOT)
-                r = grant(dropin, READ_WRITE, need->other, app, app->trash, NULL);
-        if (r >= 0 && app->context && need_hidden(app->context, NULL) != HIDDEN_NOT)
-                r = grant(dropin, BIND_READ_ONLY, app->context, app, app->context, NULL);
-        if (r >= 0 && need->capability && !user->known)
-                r = dropin->capability.n > 0 ? 0 : strv_add(&dropin->capability, need->capability);
-        else if (r >= 0 && need->capability)
-                r = say(&dropin->capability,
-                        text_format("[app %s] %s", app->name, need->capability));
-        if (r >= 0 && need->make_trash && !strv_contains(&dropin->trashes, need->make_trash))
-                r = strv_add(&dropin->trashes, need->make_trash);
+        r = add_grant(dropin, grants->hidden != HIDDEN_NOT ? BIND : READ_WRITE, grants->path, app,
+                      app->root, &grants->notes, reterr_diag);
+        if (r >= 0 && grants->other && sysdir_hidden(grants->other, NULL) == HIDDEN_NOT)
+                r = add_grant(dropin, READ_WRITE, grants->other, app, app->trash, NULL,
+                              reterr_diag);
+        if (r >= 0 && app->context && sysdir_hidden(app->context, NULL) != HIDDEN_NOT)
+                r = add_grant(dropin, BIND_READ_ONLY, app->context, app, app->context, NULL,
+                              reterr_diag);
+        if (r >= 0 && grants->capability && user->known)
+                r = add_text(&dropin->capability, reterr_diag, "[app %s] %s", app->name,
+                             grants->capability);
+        else if (r >= 0 && grants->capability && dropin->capability.n == 0)
+                r = add_text(&dropin->capability, reterr_diag, "%s", grants->capability);
+        if (r >= 0 && grants->make_trash && !strv_contains(&dropin->trashes, grants->make_trash))
+                r = add_text(&dropin->trashes, reterr_diag, "%s", grants->make_trash);
         return r;
 }
 
-static int compare(const void *a, const void *b) {
+static int compare_grants(const void *a, const void *b) {
         const Grant *x = a, *y = b;
 
         return x->setting != y->setting ? (x->setting < y->setting ? -1 : 1)
                                         : strcmp(x->path, y->path);
 }
 
-/* Whether what one grants is granted by another, too. */
+/* Whether `other` grants all that `grant` does. */
 static bool covers(const Grant *other, const Grant *grant) {
         return path_within(grant->path, other->path) &&
                (other->setting == grant->setting ||
                 (other->setting == BIND && grant->setting == BIND_READ_ONLY));
 }
 
-static int merge(Dropin *dropin) {
+/* Drops grants that others cover, to which their comments go. */
+static int merge_grants(Dropin *dropin) {
         size_t n = 0;
+        int r = 0;
 
-        if (dropin->n == 0)
-                return 0;
-        /* A directory sorts before what is in it. */
-        qsort(dropin->grants, dropin->n, sizeof(*dropin->grants), compare);
+        /* A directory sorts before the paths in it. */
+        if (dropin->n > 0)
+                qsort(dropin->grants, dropin->n, sizeof(*dropin->grants), compare_grants);
         for (size_t i = 0; i < dropin->n; i++) {
-                Grant *grant = &dropin->grants[i];
+                Grant grant = dropin->grants[i];
                 size_t k = 0;
-                int r = 0;
 
-                while (k < n && !covers(&dropin->grants[k], grant))
+                dropin->grants[i] = (Grant){ 0 };
+                while (k < n && !covers(&dropin->grants[k], &grant))
                         k++;
                 if (k == n) {
-                        dropin->home |= grant->setting != READ_WRITE &&
-                                        need_hidden(grant->path, NULL) == HIDDEN_HOME;
-                        if (n != i) {
-                                dropin->grants[n] = *grant;
-                                *grant = (Grant){ 0 };
-                        }
-                        n++;
+                        dropin->home |= grant.setting != READ_WRITE &&
+                                        sysdir_hidden(grant.path, NULL) == HIDDEN_HOME;
+                        dropin->grants[n++] = grant;
                         continue;
                 }
-                for (size_t j = 0; j < grant->comments.n && r >= 0; j++)
-                        r = strv_add(&dropin->grants[k].comments, grant->comments.v[j]);
-                if (r < 0)
-                        return r;
-                grant_done(grant);
-                *grant = (Grant){ 0 };
+                for (size_t j = 0; j < grant.comments.n && r >= 0; j++)
+                        r = strv_add(&dropin->grants[k].comments, grant.comments.v[j]);
+                grant_done(&grant);
         }
         dropin->n = n;
-        return 0;
+        return r;
 }
 
-/* As a setting of a unit takes it, and a line of tmpfiles.d(5). */
+/* Writes a path as settings of units and lines of tmpfiles.d(5) take it. */
 static void write_path(FILE *file, const char *prefix, const char *path) {
         bool plain = !path[strspn(path, "/-._+@,=~0123456789abcdefghijklmnopqrstuvwxyz"
                                         "ABCDEFGHIJKLMNOPQRSTUVWXYZ")];
@@ -208,28 +222,6 @@ static void write_dropin(FILE *file, const Config *config, const Dropin *dropin,
         write_trashes(file, dropin, user);
 }
 
-static int check_list(const Strv *list, Diag *reterr_diag) {
-        int r = 0;
-
-        for (size_t i = 0; i < list->n && r >= 0; i++)
-                r = path_printable(list->v[i], reterr_diag);
-        return r;
-}
-
-/* Who may name a directory would else write lines of the unit. */
-static int check(const Config *config, const Dropin *dropin, Diag *reterr_diag) {
-        int r = config->file ? path_printable(config->file, reterr_diag) : 0;
-
-        for (size_t i = 0; i < dropin->n && r >= 0; i++) {
-                r = path_printable(dropin->grants[i].path, reterr_diag);
-                if (r >= 0)
-                        r = check_list(&dropin->grants[i].comments, reterr_diag);
-        }
-        if (r >= 0)
-                r = check_list(&dropin->capability, reterr_diag);
-        return r < 0 ? r : check_list(&dropin->trashes, reterr_diag);
-}
-
 int dropin_text(const Config *config, const ServiceUser *user, char **ret, Diag *reterr_diag) {
         cleanup(dropin_done) Dropin dropin = { 0 };
         cleanup(strv_done) Strv outside = STRV_NULL;
@@ -238,23 +230,20 @@ int dropin_text(const Config *config, const ServiceUser *user, char **ret, Diag 
         FILE *file;
         int r;
 
-        r = config_build_directories(config, &outside);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < config->apps.n; i++) {
-                const AppConfig *app = &config->apps.v[i];
-                cleanup(app_need_done) AppNeed need = { 0 };
-
-                r = app_need(app->root, &app->caches, app->trash, &outside, user, &need,
-                             reterr_diag);
-                if (r >= 0)
-                        r = add(&dropin, app, &need, user);
-                if (r < 0)
-                        return r;
-        }
-        r = merge(&dropin);
+        r = config->file ? path_printable(config->file, reterr_diag) : 0;
         if (r >= 0)
-                r = check(config, &dropin, reterr_diag);
+                r = config_build_directories(config, &outside);
+        for (size_t i = 0; i < config->apps.n && r >= 0; i++) {
+                const AppConfig *app = &config->apps.v[i];
+                cleanup(sandbox_grants_done) SandboxGrants grants = { 0 };
+
+                r = sandbox_grants(app->root, &app->caches, app->trash, &outside, user, &grants,
+                                   reterr_diag);
+                if (r >= 0)
+                        r = add_app_grants(&dropin, app, &grants, user, reterr_diag);
+        }
+        if (r >= 0)
+                r = merge_grants(&dropin);
         if (r < 0)
                 return r;
 
@@ -269,35 +258,27 @@ int dropin_text(const Config *config, const ServiceUser *user, char **ret, Diag 
 }
 
 int dropin_remedy(const Config *config, const char *path, int error, char **ret) {
-        bool by_systemd = getenv("INVOCATION_ID");
+        char *file = config->file;
+        bool other_file = file && strcmp(file, CONFIG_PATH) != 0;
 
         *ret = NULL;
         if (error != -EACCES && error != -EROFS &&
-            (error != -ENOENT || need_hidden(path, NULL) == HIDDEN_NOT))
+            (error != -ENOENT || sysdir_hidden(path, NULL) == HIDDEN_NOT))
                 return 0;
-        if (by_systemd) {
-                cleanup(strv_done) Strv words = STRV_NULL;
-                cleanup_free char *command = NULL;
-                int r;
+        if (getenv("INVOCATION_ID")) {
+                cleanup_free char *quoted =
+                        other_file ? words_quote(&(Strv){ .v = &file, .n = 1 }) : strdup("");
 
-                r = strv_add(&words, "wpcached");
-                if (r >= 0 && config->file && strcmp(config->file, CONFIG_PATH) != 0) {
-                        r = strv_add(&words, "--config");
-                        if (r >= 0)
-                                r = strv_add(&words, config->file);
-                }
-                if (r >= 0)
-                        r = strv_add(&words, "--print-dropin");
-                command = r < 0 ? NULL : words_quote(&words);
-                if (!command)
+                if (!quoted)
                         return -ENOMEM;
-                *ret = text_format("f=$(mktemp) && %s >$f && install -D -m 644 $f %s && systemctl "
-                                   "daemon-reload && systemctl restart wpcached",
-                                   command, DROPIN_PATH);
-                return *ret ? 0 : -ENOMEM;
-        }
-        if (error != -EACCES || geteuid() == 0)
+                *ret = text_format("f=$(mktemp) && wpcached%s%s --print-dropin >$f && install -D "
+                                   "-m 644 $f %s && systemctl daemon-reload && systemctl restart "
+                                   "wpcached",
+                                   other_file ? " --config " : "", quoted, DROPIN_PATH);
+        } else if (error == -EACCES && geteuid() != 0) {
+                *ret = text_format("run wpcached as root, or as a user that may write %s", path);
+        } else {
                 return 0;
-        *ret = text_format("run wpcached as root, or as a user that may write %s", path);
+        }
         return *ret ? 0 : -ENOMEM;
 }

@@ -17,6 +17,7 @@
 #include "janitor/inline-cache.h"
 #include "janitor/local-base.h"
 #include "janitor/named-stages.h"
+#include "janitor/origin.h"
 #include "janitor/stages.h"
 
 #define NO_FACTS SIZE_MAX
@@ -284,6 +285,8 @@ int image_facts_observe(Docker *docker, const Config *config, Inventory *invento
         r = build_steps_observe(docker, config, inventory);
         if (r >= 0)
                 r = image_histories_observe(docker, config, inventory, reterr_diag);
+        if (r >= 0)
+                r = origins_observe(docker, config, inventory, reterr_diag);
         if (r >= 0)
                 r = stages_observe(docker, config, inventory, reterr_diag);
         if (r >= 0)

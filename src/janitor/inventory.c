@@ -19,14 +19,12 @@
 #include "base/span.h"
 #include "base/text.h"
 #include "docker/name.h"
+#include "janitor/classic-builds.h"
 #include "janitor/image-facts.h"
-#include "janitor/stages.h"
 
 #define CONTAINERD_ROOT "/var/lib/containerd"
 /* Unreadable images, or containers, past which the failure to describe one more is the engine's. */
 #define FAILURES_MAX 8
-/* Young leaves past this many count as steps of a build. */
-#define LEAVES_ASKED_MAX 64
 
 void disks_done(Disks *disks) {
         for (size_t i = 0; i < disks->n; i++)
@@ -89,6 +87,7 @@ int disks_observe(const Config *config, const EngineInfo *engine, Disks *ret) {
 static void inventory_reset(Inventory *inventory) {
         const int64_t ours_ended_nsec = inventory->ours_ended_nsec;
         KnownMounts *known_mounts = inventory->known_mounts;
+        struct TagEvents *tag_events = inventory->tag_events;
         BuildWatch *watch = inventory->watch;
         FactSet facts = inventory->facts;
 
@@ -109,6 +108,7 @@ static void inventory_reset(Inventory *inventory) {
         inventory->facts = facts;
         inventory->watch = watch;
         inventory->known_mounts = known_mounts;
+        inventory->tag_events = tag_events;
 }
 
 void inventory_done(Inventory *inventory) {
@@ -277,32 +277,6 @@ int inventory_add_failure(UnreadableSet *set, const char *id, int error, const D
         return unreadable_add(set, id, diag_text(diag, error));
 }
 
-/*
- * A RUN step of the classic builder is a container made from an image's id and without a log; one
- * that a person or compose made keeps the name it was made from in its configuration, even when
- * the name has moved on and the list shows an id. A step that ended well is about to be committed;
- * one that failed is left over. The builder gives it no name, so one with a name of the kind that people
- * choose is none, however it was made.
- */
-static bool is_classic_step(const Container *container, const ContainerDetail *detail) {
-        return strncmp(detail->config_image, "sha256:", strlen("sha256:")) == 0 &&
-               strcmp(detail->log_driver, "none") == 0 && container_name_is_generated(container);
-}
-
-/* Its build was cut short: it failed, or was neither started nor committed for long. */
-static bool is_left_over(const Container *container, const ContainerDetail *detail,
-                         int64_t now_sec) {
-        if (strcmp(detail->status, "created") == 0)
-                return now_sec - container->created_sec > CLASSIC_COMMIT_SEC;
-        return strcmp(detail->status, "exited") == 0 &&
-               (detail->exit_code != 0 || now_sec - detail->finished_sec > CLASSIC_COMMIT_SEC);
-}
-
-/* The list shows an id where the container's image lost its name. */
-static bool shows_id(const Container *container) {
-        return strncmp(container->image, "sha256:", strlen("sha256:")) == 0;
-}
-
 int inventory_observe_containers(Docker *docker, ContainerSet *ret, Diag *reterr_diag) {
         cleanup(container_set_done) ContainerSet containers = { 0 };
         int r;
@@ -313,7 +287,7 @@ int inventory_observe_containers(Docker *docker, ContainerSet *ret, Diag *reterr
                 Container *container = &containers.v[i];
                 Diag diag = DIAG_NULL;
 
-                if (!shows_id(container))
+                if (!container_shows_id(container))
                         continue;
                 r = docker_container(docker, container->id, &detail, &diag);
                 if (r == -ENOENT) { /* gone */
@@ -387,83 +361,6 @@ int inventory_resolve_volumes(Docker *docker, ContainerSet *containers, Diag *re
         return r;
 }
 
-static int observe_classic_container(Docker *docker, Container *container, Inventory *inventory,
-                                     Strv *failed_ids, Diag *reterr_diag) {
-        cleanup(container_detail_done) ContainerDetail detail = { 0 };
-        Diag diag = DIAG_NULL;
-        char text[160];
-        int r;
-
-        if (!shows_id(container))
-                return 0;
-        r = docker_container(docker, container->id, &detail, &diag);
-        if (r == -ENOENT) /* gone since the list, as a step that was committed is: look again */
-                return strv_add(&inventory->classic_builds, "a container of a build just ended");
-        if (r < 0)
-                return inventory_add_failure(&inventory->containers.unreadable, container->id, r,
-                                             &diag, reterr_diag);
-        if (!is_classic_step(container, &detail)) {
-                free(container->image);
-                container->image = TAKE_PTR(detail.config_image);
-                return 0;
-        }
-        if (is_left_over(container, &detail, inventory->observed_sec))
-                return strv_add(failed_ids, container->image_id);
-        container->builds = true;
-        snprintf(text, sizeof(text), "container %.12s (%.64s) runs a step of a classic build",
-                 container->id, container->name);
-        return strv_add(&inventory->classic_builds, text);
-}
-
-static int observe_classic_builds(Docker *docker, const Config *config, const NamedImages *known,
-                                  Inventory *inventory, Diag *reterr_diag) {
-        cleanup(named_builds_done) NamedBuilds builds = { 0 };
-        /* Not when the look began: a step may have been committed since. */
-        int64_t now_sec = now_realtime_sec();
-        cleanup(strv_done) Strv failed_ids = STRV_NULL;
-        size_t n_asked = 0;
-        char text[160];
-        int r;
-
-        for (size_t i = 0; i < inventory->containers.n; i++) {
-                r = observe_classic_container(docker, &inventory->containers.v[i], inventory,
-                                              &failed_ids, reterr_diag);
-                if (r < 0)
-                        return r;
-        }
-        strv_sort(&failed_ids);
-        r = stages_ask_times(docker, config, inventory, reterr_diag);
-        if (r >= 0)
-                r = named_builds_find(inventory, config, &builds);
-        if (r < 0)
-                return r;
-        inventory->ours_ended_nsec = MAX(inventory->ours_ended_nsec, builds.newest_of_ours_nsec);
-        builds.newest_of_ours_nsec = inventory->ours_ended_nsec;
-        for (size_t i = 0; i < inventory->images.n; i++) {
-                const Image *image = &inventory->images.v[i];
-                int64_t age_sec = now_sec - image->created_sec;
-                bool is_step = true;
-
-                if (!image_is_classic_leaf(inventory, image) || age_sec < 0 ||
-                    age_sec > CLASSIC_QUIET_SEC || strv_sorted_contains(&failed_ids, image->id) ||
-                    stage_has_ended(&builds, image) || named_images_contain_id(known, image->id))
-                        continue;
-                if (n_asked++ < LEAVES_ASKED_MAX)
-                        r = leaf_is_step(docker, image, fact_set_find(&inventory->facts, image->id),
-                                         &is_step, reterr_diag);
-                if (r < 0)
-                        return r;
-                if (!is_step)
-                        continue;
-                snprintf(text, sizeof(text), "image %.19s of a classic build is %llds old",
-                         image->id, (long long)age_sec);
-                r = strv_add(&inventory->classic_builds, text);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
 /* The cache of a builder outlives its container there (`docker buildx rm --keep-state`). */
 static int observe_builder_volumes(Docker *docker, const Config *config, Inventory *inventory,
                                    Diag *reterr_diag) {
@@ -511,7 +408,7 @@ int inventory_observe(Docker *docker, const Config *config, Observe what, const 
                 r = docker_image_mounts(docker, &ret->containers, &ret->images, ret->observed_sec,
                                         ret->known_mounts, &ret->image_mounts, reterr_diag);
         if (r >= 0)
-                r = observe_classic_builds(docker, config, known, ret, reterr_diag);
+                r = classic_builds_observe(docker, config, known, ret, reterr_diag);
         if (r >= 0)
                 r = disks_observe(config, &ret->engine, &ret->disks);
         if (r < 0)

@@ -168,6 +168,7 @@ int look_run(Docker *docker, const Config *config, Observe what, Memory *memory,
         refresh(memory);
         ret->inventory.watch = &memory->builds;
         ret->inventory.known_mounts = &memory->known_mounts;
+        ret->inventory.tag_events = around->tag_events;
         if (what == OBSERVE_ALL)
                 recall_facts(memory, &ret->inventory);
         r = inventory_observe(docker, config, what, &memory->suspects.images, &ret->inventory,

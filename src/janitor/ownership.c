@@ -3,7 +3,8 @@
 /*
  * Whose an untagged image is can only be read from what it shares with images whose owner is
  * known (a compose project's label, a parent of the classic builder) and from what was remembered
- * of it. A parent says nothing where it is the base image both were built from, so the chain ends at
+ * of it: an image that bore names of others alone is another application's release, whatever it stands
+ * on. A parent says nothing where it is the base image both were built from, so the chain ends at
  * the first image that others name. Nor does a step that an image of others stands on as well, as a
  * WORKDIR on a common base image is: the step is ours, and what else stands on it may be either's.
  * Layers say nothing: BuildKit keeps no base image, so whose a common layer is can't be told.
@@ -39,10 +40,25 @@ static bool image_is_nameless(const Config *config, const Image *image) {
         return true;
 }
 
-/* Whether a parent belongs to the chain; where not, it is what FROM named. */
+static bool is_commit(const Inventory *inventory, const Image *image) {
+        const ImageFacts *facts = fact_set_find(&inventory->facts, image->id);
+
+        return facts && facts->commit == COMMIT_YES;
+}
+
+static bool bore_names_of_others(const Inventory *inventory, const Image *image) {
+        const ImageFacts *facts = fact_set_find(&inventory->facts, image->id);
+
+        return facts && facts->of_others && !facts->ours;
+}
+
+/* Whether a parent belongs to the chain; where not, it is what FROM named. No build commits with
+ * docker commit. */
 static bool chain_takes(const Inventory *inventory, const Config *config, const Image *parent) {
-        return image_is_classic(inventory, parent) &&
-               (image_is_nameless(config, parent) || image_is_ours(config, parent));
+        if (!image_is_classic(inventory, parent))
+                return false;
+        return image_is_ours(config, parent) ||
+               (image_is_nameless(config, parent) && !is_commit(inventory, parent));
 }
 
 /*
@@ -390,11 +406,20 @@ static int claim_by_chain(const Owners *owners, Claim *claims) {
         return 0;
 }
 
-static Claim final_claim(const Owners *owners, const Image *image, Claim by_chain) {
+static Claim final_claim(const Owners *owners, size_t i, Claim by_chain) {
+        const Image *image = &owners->inventory->images.v[i];
+
         if (image->names.n > 0)
                 return CLAIM_NONE;
-        if (owners->config->dangling_all || named_images_contain_id(owners->suspects, image->id))
+        if (owners->config->dangling_all)
                 return CLAIM_OURS;
+        /* A person made it, and it has the labels and the parents of the container's image. */
+        if (is_commit(owners->inventory, image) && !(owners->marks[i] & NAMED_BY_US))
+                return CLAIM_FOREIGN;
+        if (named_images_contain_id(owners->suspects, image->id))
+                return CLAIM_OURS;
+        if (bore_names_of_others(owners->inventory, image))
+                return CLAIM_FOREIGN;
         if (image->project)
                 return project_is_ours(owners, image->project) ? CLAIM_OURS : CLAIM_FOREIGN;
         return by_chain;
@@ -424,7 +449,7 @@ int plan_claims(const Inventory *inventory, const Config *config, const NamedIma
         if (r < 0)
                 return r;
         for (size_t i = 0; i < n; i++)
-                claims[i] = final_claim(&owners, &inventory->images.v[i], claims[i]);
+                claims[i] = final_claim(&owners, i, claims[i]);
         *ret = TAKE_PTR(claims);
         return 0;
 }

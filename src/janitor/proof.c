@@ -95,7 +95,7 @@ static int judge_below(Proof *proof, const Image *image, const char *what) {
 }
 
 /* A cleared image of the classic builder, with a name or without. A step that has none is left out where
- * an image stands on it that is remaining, too: that one has to go first. */
+ * an image stands on it that is remaining, too: that image has to go first. */
 static int judge_cleared_classic(Proof *proof, size_t i) {
         const ImageSet *images = &proof->inventory->images;
         const Image *image = &images->v[i];
@@ -115,6 +115,8 @@ static int judge_cleared_classic(Proof *proof, size_t i) {
                 return judge_below(proof, image, "an image that was cleared");
         if (container)
                 return held_by_container(proof, image, container, classic_serves, "");
+        if (top == i && image->names.n == 0 && source->kept_descendant)
+                return 0;
         removal = remedy_remove(proof->inventory, &images->v[top]);
         if (!removal ||
             asprintf(&remedy, "%s, then clear again%s", removal,
@@ -219,6 +221,22 @@ static int judge_untagged(Proof *proof, size_t i) {
                    source->unclaimed ? "of unknown origin, " : "", classic_serves);
 }
 
+/* It may hold data that is nowhere else, so no clear deletes it. */
+static int judge_commit(Proof *proof, const Image *image) {
+        cleanup_free char *removal = remedy_remove(proof->inventory, image);
+        cleanup_free char *remedy = NULL;
+
+        if (!removal || asprintf(&remedy,
+                                 "save what you need of it (docker save), %s, then clear again; or "
+                                 "build with --no-cache",
+                                 removal) < 0)
+                return -ENOMEM;
+        return add(
+                proof, REMAINING_IMAGE, image->id, remedy,
+                "docker commit made it from a container of this application: it is kept, and the "
+                "classic builder takes cached steps from the images that it stands on");
+}
+
 static const char *likeness_text(const Source *source) {
         if (source->of_our_project)
                 return "has the label of a compose project of this application";
@@ -274,9 +292,9 @@ static int judge_image(Proof *proof, size_t i) {
         if (source->unclaimed ||
             (source->untagged_ours && !image_has_children(proof->inventory, image)))
                 return judge_untagged(proof, i);
-        if (source->like_ours && source_is_foreign(proof->inventory, image, source))
-                return judge_like_ours(proof, i);
-        return 0;
+        if (!source->like_ours || !source_is_foreign(proof->inventory, image, source))
+                return 0;
+        return source->commit ? judge_commit(proof, image) : judge_like_ours(proof, i);
 }
 
 /* A name that the clear would take, and did not. */

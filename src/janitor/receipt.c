@@ -12,34 +12,21 @@
 #include <time.h>
 
 #include "base/array.h"
+#include "base/path.h"
 #include "janitor/receipt.h"
 
-const char *const target_names[] = { "all", "docker", "builder", "images", "apps" };
-const size_t n_target_names = ELEMENTSOF(target_names);
-static const Target target_values[] = { TARGET_ALL, TARGET_DOCKER, TARGET_BUILDER, TARGET_IMAGES,
-                                        TARGET_APPS };
-
 const char *target_to_string(Target target, const char *app) {
-        if (app[0])
-                return app;
-        for (size_t i = 0; i < n_target_names; i++)
-                if (target_values[i] == target)
-                        return target_names[i];
-        return NULL;
+        return app[0] ? app : target_name(target);
 }
 
 int target_from_string(const Config *config, const char *text, Target *ret,
                        char ret_app[static APP_NAME_MAX]) {
-        for (size_t i = 0; i < n_target_names; i++)
-                if (strcmp(target_names[i], text) == 0) {
-                        *ret = target_values[i];
-                        ret_app[0] = '\0';
-                        return 0;
-                }
-        if (!config_app(config, text))
+        bool is_name = target_is_name(text);
+
+        if (!is_name && !config_app(config, text))
                 return -EINVAL;
-        *ret = TARGET_APPS;
-        strcpy(ret_app, text);
+        *ret = target_of(text);
+        strcpy(ret_app, is_name ? "" : text);
         return 0;
 }
 
@@ -268,13 +255,14 @@ static uint64_t engine_bytes(const Receipt *receipt) {
         return bytes;
 }
 
-int cache_add_json(Json *array, const char *app, const char *path, Reach reach, uint64_t bytes) {
+int cache_add_json(Json *array, const char *app, const char *path, ContextStatus reach,
+                   uint64_t bytes) {
         cleanup(json_free) Json *json = json_new_object();
         int r;
 
         r = json_add_string(json, "app", app);
         r |= json_add_string(json, "path", path);
-        r |= json_add_string(json, "reach", reach_to_string(reach));
+        r |= json_add_string(json, "reach", context_status_to_string(reach));
         r |= json_add_int(json, "bytes", (int64_t)bytes);
         return r < 0 ? -ENOMEM : json_add(array, NULL, TAKE_PTR(json));
 }
@@ -383,7 +371,7 @@ void receipt_cache_removed(Receipt *receipt, const char *name, uint64_t bytes) {
         }
 }
 
-int receipt_add_cache(Receipt *receipt, const char *app, const char *path, Reach reach,
+int receipt_add_cache(Receipt *receipt, const char *app, const char *path, ContextStatus reach,
                       const char *name, uint64_t bytes) {
         cleanup_free char *app_copy = NULL, *text = NULL;
         TakenCache *cache;

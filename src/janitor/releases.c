@@ -88,6 +88,7 @@ void releases_forget_tag(Fact *fact) {
 
 static int find_facts(Releases *releases, const SeenImages *seen, const NamedImages *suspects) {
         const Inventory *inventory = releases->inventory;
+        const Config *config = releases->config;
         const size_t n = inventory->images.n;
         cleanup_free size_t *parents = NULL;
         cleanup_free const SeenImage **recalled = NULL;
@@ -101,7 +102,7 @@ static int find_facts(Releases *releases, const SeenImages *seen, const NamedIma
         if (r >= 0)
                 r = plan_parents(inventory, &parents);
         if (r >= 0)
-                r = plan_claims(inventory, releases->config, suspects, parents, &claims);
+                r = plan_claims(inventory, config, suspects, parents, &claims);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < n; i++) {
@@ -111,7 +112,9 @@ static int find_facts(Releases *releases, const SeenImages *seen, const NamedIma
                 releases->facts[i].container = container_of_image(inventory, image->id);
                 releases->facts[i].service = service_of_image(inventory, image);
                 releases->facts[i].in_use = image_in_use(inventory, image);
-                releases->facts[i].ours = claims[i] == CLAIM_OURS;
+                releases->facts[i].ours =
+                        claims[i] == CLAIM_OURS &&
+                        (config->dangling_all || !recalled[i] || !recalled[i]->not_ours);
                 find_times(releases, image, &releases->facts[i]);
                 if (parents[i] != PLAN_NO_PARENT)
                         releases->facts[parents[i]].has_children = true;

@@ -212,6 +212,16 @@ static bool update_mark(SeenImage *seen, const Inventory *inventory, int64_t age
         return named;
 }
 
+/* What an inventory without facts does not tell stays as it is. */
+static void update_owner(SeenImage *seen, const Inventory *inventory) {
+        const ImageFacts *facts = fact_set_find(&inventory->facts, seen->id);
+
+        if (!facts || facts_not_ours(facts) == seen->not_ours)
+                return;
+        seen->not_ours = !seen->not_ours;
+        seen->dirty = true;
+}
+
 static void update_use(SeenImage *seen, const Inventory *inventory, const Image *image,
                        int64_t age_now_sec) {
         const Container *container = container_of_image(inventory, seen->id);
@@ -325,6 +335,7 @@ int seen_update(SeenImages *list, const Inventory *inventory, const Config *conf
                 changed |= update_names(&v[i], config, images[j], age_now_sec);
                 update_own_names(&v[i], config, images[j], age_now_sec);
                 changed |= update_mark(&v[i], inventory, age_now_sec);
+                update_owner(&v[i], inventory);
                 update_use(&v[i], inventory, images[j], age_now_sec);
                 if (update_repository(&v[i], inventory, config, images[j]) < 0)
                         r = -ENOMEM;

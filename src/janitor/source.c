@@ -208,9 +208,11 @@ static int mark_on_cleared(Finder *finder) {
         return 0;
 }
 
-/* docker commit made it, with a comment: it has a parent, but can be no stage of ours. */
-static bool is_committed(const ImageFacts *facts) {
-        return facts && facts->kind == IMAGE_KIND_OTHER;
+/* An untagged image that no clear takes keeps the steps that it stands on. */
+static void mark_kept_descendants(Finder *finder, size_t leaf) {
+        for (size_t i = step_below(finder, leaf);
+             i != CHAIN_NO_IMAGE && !finder->sources[i].kept_descendant; i = step_below(finder, i))
+                finder->sources[i].kept_descendant = true;
 }
 
 static int find_claims(Finder *finder) {
@@ -226,13 +228,17 @@ static int find_claims(Finder *finder) {
                 return r;
         for (size_t i = 0; i < inventory->images.n; i++) {
                 const Image *image = &inventory->images.v[i];
+                const ImageFacts *facts = facts_of(finder, i);
 
                 if (!image_is_untagged(image))
                         continue;
+                finder->sources[i].commit = facts && facts->commit == COMMIT_YES;
+                if (claims[i] != CLAIM_OURS && !image_has_children(inventory, image))
+                        mark_kept_descendants(finder, i);
                 finder->sources[i].untagged_ours = claims[i] == CLAIM_OURS;
-                finder->sources[i].unclaimed =
-                        claims[i] == CLAIM_NONE && image_is_classic(inventory, image) &&
-                        !image_has_children(inventory, image) && !is_committed(facts_of(finder, i));
+                finder->sources[i].unclaimed = claims[i] == CLAIM_NONE &&
+                                               image_is_classic(inventory, image) &&
+                                               !image_has_children(inventory, image);
         }
         return 0;
 }

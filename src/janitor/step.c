@@ -34,6 +34,7 @@ int step_ask_time(Docker *docker, ImageFacts *facts, Image *image, size_t *n_ask
 /* Of a history, whose newest entry is handed over first. */
 typedef struct Newest {
         const char *command; /* of the image */
+        bool nop;            /* the entry is an instruction that runs no command */
         ImageStep step;
 } Newest;
 
@@ -44,6 +45,7 @@ static int on_entry(void *userdata, const char *created_by, const char *comment)
 
         if (newest->step != STEP_UNKNOWN)
                 return 0;
+        newest->nop = strstr(created_by, "#(nop)");
         if (!instruction_may_be_classic(created_by, comment) ||
             strcmp(created_by, newest->command) == 0)
                 newest->step = STEP_NONE;
@@ -54,10 +56,28 @@ static int on_entry(void *userdata, const char *created_by, const char *comment)
         return 0;
 }
 
+/* RUN leaves an image the command of its parent; docker commit --change 'CMD ...' does not. False where the
+ * parent can't be read. */
+static int has_another_command(Docker *docker, const ImageDetail *detail, bool *ret,
+                               Diag *reterr_diag) {
+        cleanup(image_detail_done) ImageDetail parent = { 0 };
+        int r;
+
+        *ret = false;
+        if (!detail->parent_id[0])
+                return 0;
+        r = docker_image(docker, detail->parent_id, &parent, reterr_diag);
+        if (r < 0)
+                return r == -ENOENT || failure_is_of_object(r) ? 0 : r;
+        *ret = strcmp(detail->command, parent.command) != 0;
+        return 0;
+}
+
 int step_ask(Docker *docker, const char *id, ImageFacts *facts, StepAnswer *ret,
              Diag *reterr_diag) {
         cleanup(image_detail_done) ImageDetail detail = { 0 };
         Newest newest = { .step = STEP_UNKNOWN };
+        bool changed = false;
         int r;
 
         *ret = (StepAnswer){ .step = STEP_UNKNOWN };
@@ -68,8 +88,12 @@ int step_ask(Docker *docker, const char *id, ImageFacts *facts, StepAnswer *ret,
         }
         if (r < 0)
                 return r == -ENOENT || failure_is_of_object(r) ? 0 : r;
+        if (newest.step == STEP_OTHER && !newest.nop)
+                r = has_another_command(docker, &detail, &changed, reterr_diag);
+        if (r < 0)
+                return r;
         *ret = (StepAnswer){
-                .step = newest.step == STEP_UNKNOWN ? STEP_NONE : newest.step,
+                .step = newest.step == STEP_UNKNOWN || changed ? STEP_NONE : newest.step,
                 .created_nsec = detail.created_nsec,
                 .last_tagged_nsec = detail.last_tagged_nsec,
         };

@@ -29,6 +29,11 @@ typedef struct TagEvent {
         uint64_t heard_usec;
 } TagEvent;
 
+typedef struct TagName {
+        char id[IMAGE_ID_MAX];
+        char *name;
+} TagName;
+
 struct TagEvents {
         pthread_mutex_t mutex;
         char *socket_path;    /* of the stream, NULL: there was none yet */
@@ -38,6 +43,8 @@ struct TagEvents {
         size_t n_moment;      /* events in it, of any kind */
         uint64_t ask_usec;    /* the engine is not asked before */
         int64_t heard_nsec;   /* the engine's time up to which events were heard */
+        size_t n_names;
+        TagName names[TAG_NAMES_MAX]; /* the oldest first */
         size_t n;
         TagEvent v[TAG_EVENTS_MAX]; /* each image once */
 };
@@ -57,6 +64,8 @@ TagEvents *tag_events_free(TagEvents *events) {
         if (!events)
                 return NULL;
         pthread_mutex_destroy(&events->mutex);
+        for (size_t i = 0; i < events->n_names; i++)
+                free(events->names[i].name);
         free(events->socket_path);
         free(events);
         return NULL;
@@ -122,6 +131,40 @@ static void note_image(TagEvents *events, const char *id, uint64_t now_usec) {
         *entry = (TagEvent){ id_hash, now_usec };
 }
 
+/* A name that can't be kept is one that was not heard. */
+static void note_name(TagEvents *events, const DockerEvent *event) {
+        char *name = strdup(event->name);
+
+        if (!name)
+                return;
+        if (events->n_names == TAG_NAMES_MAX) {
+                free(events->names[0].name);
+                events->n_names--;
+                memmove(&events->names[0], &events->names[1],
+                        events->n_names * sizeof(*events->names));
+        }
+        strcpy(events->names[events->n_names].id, event->id);
+        events->names[events->n_names++].name = name;
+}
+
+void tag_events_take_names(TagEvents *events,
+                           bool (*sink)(void *userdata, const char *id, const char *name),
+                           void *userdata) {
+        size_t n = 0;
+
+        if (!events)
+                return;
+        pthread_mutex_lock(&events->mutex);
+        for (size_t i = 0; i < events->n_names; i++) {
+                if (sink(userdata, events->names[i].id, events->names[i].name))
+                        free(events->names[i].name);
+                else
+                        events->names[n++] = events->names[i];
+        }
+        events->n_names = n;
+        pthread_mutex_unlock(&events->mutex);
+}
+
 static void count_event(TagEvents *events, uint64_t now_usec) {
         if (now_usec - events->moment_usec >= MOMENT_USEC) {
                 events->moment_usec = now_usec;
@@ -143,6 +186,8 @@ void tag_events_note(TagEvents *events, const DockerEvent *event, uint64_t now_u
                         events->whole_usec = MAX(events->whole_usec, now_usec);
                 if (!event->name || !name_is_trash(event->name))
                         events->newest_usec = now_usec;
+                if (event->name && !name_is_trash(event->name) && strcmp(event->action, "tag") == 0)
+                        note_name(events, event);
         }
         pthread_mutex_unlock(&events->mutex);
 }

@@ -251,6 +251,8 @@ static int facts_of_row(Statement *row, FactSet *facts) {
         entry->step = (ImageStep)MIN(column_uint(row, 16), (uint64_t)STEP_MAX - 1);
         entry->bore_name = column_int(row, 17);
         entry->created_nsec = column_int(row, 18);
+        entry->of_others = column_int(row, 21);
+        entry->commit = (Commit)MIN(column_uint(row, 22), (uint64_t)COMMIT_MAX - 1);
         r = read_hash_list(row, 10, &entry->layers);
         if (r >= 0)
                 r = read_hash_list(row, 11, &entry->steps);
@@ -274,7 +276,8 @@ static int read_facts(Store *store, FactSet *ret, Diag *reterr_diag) {
                 store,
                 "SELECT id, kind, inline_cache, ours, n_history, n_base, names_hash,"
                 " made_amid_ours, tagged_here, project_hash, layers, steps, bases, stages, names,"
-                " amid_hash, step, bore_name, created_nsec, needs, classic_steps FROM image_facts",
+                " amid_hash, step, bore_name, created_nsec, needs, classic_steps, of_others, committed"
+                " FROM image_facts",
                 NO_VALUES, &statement, reterr_diag);
         while (r >= 0 && (r = sql_step(store, statement, reterr_diag)) > 0)
                 r = facts_of_row(statement, &facts);
@@ -311,7 +314,8 @@ static int write_image_facts(Store *store, Statement *statement, const ImageFact
                             INT(facts->tagged_here), INT(facts->project_hash), TEXT(layers),
                             TEXT(steps), TEXT(bases), TEXT(stages), TEXT(names),
                             INT(facts->amid_hash), INT(facts->step), INT(facts->bore_name),
-                            INT(facts->created_nsec), TEXT(needs), TEXT(classic_steps)),
+                            INT(facts->created_nsec), TEXT(needs), TEXT(classic_steps),
+                            INT(facts->of_others), INT(facts->commit)),
                      reterr_diag);
         return r < 0 ? r : sql_step(store, statement, reterr_diag);
 }
@@ -334,13 +338,15 @@ static int write_facts(Store *store, const FactSet *facts, Diag *reterr_diag) {
 
         r = sql_script(store, "BEGIN IMMEDIATE", reterr_diag);
         if (r >= 0)
-                r = sql_query(store,
-                              "REPLACE INTO image_facts (id, kind, inline_cache, ours,"
-                              " n_history, n_base, names_hash, made_amid_ours, tagged_here,"
-                              " project_hash, layers, steps, bases, stages, names, amid_hash,"
-                              " step, bore_name, created_nsec, needs, classic_steps) VALUES"
-                              " (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                              NO_VALUES, &statement, reterr_diag);
+                r = sql_query(
+                        store,
+                        "REPLACE INTO image_facts (id, kind, inline_cache, ours,"
+                        " n_history, n_base, names_hash, made_amid_ours, tagged_here,"
+                        " project_hash, layers, steps, bases, stages, names, amid_hash,"
+                        " step, bore_name, created_nsec, needs, classic_steps, of_others,"
+                        " committed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+                        " ?, ?, ?, ?, ?, ?)",
+                        NO_VALUES, &statement, reterr_diag);
         for (size_t i = 0; i < facts->n && r >= 0; i++)
                 if (facts->v[i].dirty)
                         r = write_image_facts(store, statement, &facts->v[i], reterr_diag);

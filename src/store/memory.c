@@ -34,6 +34,7 @@ static int seen_of_row(Statement *row, SeenImage *ret) {
                 .rollback_since_sec = column_int(row, 9),
                 .own_hash = column_uint(row, 10),
                 .ahead = (unsigned)column_uint(row, 11),
+                .not_ours = column_int(row, 13),
         };
         if (column_text(row, 0, ret->id, sizeof(ret->id)) < 0)
                 return -ENOMEM;
@@ -45,11 +46,11 @@ static int read_seen(Store *store, SeenImages *ret, Diag *reterr_diag) {
         cleanup(seen_images_done) SeenImages list = { 0 };
         int r;
 
-        r = sql_query(
-                store,
-                "SELECT id, first_seen, named, used, running_since, tag_mark, names_hash,"
-                " repository, own_mark, rollback_since, own_hash, ahead, tag_rest FROM seen ORDER BY id",
-                NO_VALUES, &statement, reterr_diag);
+        r = sql_query(store,
+                      "SELECT id, first_seen, named, used, running_since, tag_mark, names_hash,"
+                      " repository, own_mark, rollback_since, own_hash, ahead, tag_rest, not_ours"
+                      " FROM seen ORDER BY id",
+                      NO_VALUES, &statement, reterr_diag);
         while (r >= 0 && (r = sql_step(store, statement, reterr_diag)) > 0) {
                 if (array_grow(list.v, list.n, list.size) < 0)
                         return -ENOMEM;
@@ -74,8 +75,8 @@ static int write_dirty(Store *store, const SeenImages *list, Diag *reterr_diag) 
         r = sql_query(
                 store,
                 "REPLACE INTO seen (id, first_seen, named, used, running_since, tag_mark,"
-                " names_hash, repository, own_mark, rollback_since, own_hash, ahead, tag_rest)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " names_hash, repository, own_mark, rollback_since, own_hash, ahead, tag_rest,"
+                " not_ours) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 NO_VALUES, &statement, reterr_diag);
         for (size_t i = 0; i < list->n && r >= 0; i++) {
                 const SeenImage *image = &list->v[i];
@@ -89,7 +90,7 @@ static int write_dirty(Store *store, const SeenImages *list, Diag *reterr_diag) 
                                     INT(image->names_hash), TEXT(image->repository),
                                     INT(image->own_mark), INT(image->rollback_since_sec),
                                     INT(image->own_hash), INT(image->ahead),
-                                    INT(image->tag_rest_nsec)),
+                                    INT(image->tag_rest_nsec), INT(image->not_ours)),
                              reterr_diag);
                 if (r >= 0)
                         r = sql_step(store, statement, reterr_diag);

@@ -50,7 +50,8 @@ static const char *const schema[] = {
         "ALTER TABLE seen ADD COLUMN rollback_since INTEGER NOT NULL DEFAULT -1;"
         "ALTER TABLE seen ADD COLUMN own_hash INTEGER NOT NULL DEFAULT 0;"
         "ALTER TABLE seen ADD COLUMN ahead INTEGER NOT NULL DEFAULT 0;"
-        "ALTER TABLE seen ADD COLUMN tag_rest INTEGER NOT NULL DEFAULT 0;",
+        "ALTER TABLE seen ADD COLUMN tag_rest INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE seen ADD COLUMN not_ours INTEGER NOT NULL DEFAULT 0;",
 
         /* layers and what follows: hashes as hex digits */
         "CREATE TABLE image_facts (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,"
@@ -60,8 +61,8 @@ static const char *const schema[] = {
         " project_hash INTEGER NOT NULL, layers TEXT NOT NULL, steps TEXT NOT NULL,"
         " bases TEXT NOT NULL, stages TEXT NOT NULL, names TEXT NOT NULL,"
         " amid_hash INTEGER NOT NULL, step INTEGER NOT NULL, bore_name INTEGER NOT NULL,"
-        " created_nsec INTEGER NOT NULL, needs TEXT NOT NULL,"
-        " classic_steps TEXT NOT NULL) STRICT;",
+        " created_nsec INTEGER NOT NULL, needs TEXT NOT NULL, classic_steps TEXT NOT NULL,"
+        " of_others INTEGER NOT NULL, committed INTEGER NOT NULL) STRICT;",
 };
 
 const int64_t schema_version = (int64_t)ELEMENTSOF(schema);

@@ -6,34 +6,17 @@
  * no UTF-8, control characters (it skips any byte up to 32 as a blank, NUL included) and "\uXYZW"
  * (read as "\u0000"). The grammar itself is cJSON's affair. At "\u0000" its strings would end, and
  * some releases refuse it, so it is given "\ufffd" in its place, which has the same length.
- *
- * A poll may bring a hundred thousand records, and cJSON should be what they cost: a quick look at
- * sixteen bytes at a time spares most of them the scan.
  */
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "wire/json.h"
 
 /* Elements that each list keeps when lists are first shortened. */
 #define SHORTEN_FIRST 32768
-
-/* Length of the UTF-8 sequence at `p`, 0 if it is none: overlong, surrogate, past U+10FFFF, cut. */
-static size_t utf8_sequence(const unsigned char *p, const unsigned char *end) {
-        size_t length = *p < 0x80 ? 1 : *p < 0xc2 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : 4;
-
-        if (length == 0 || *p > 0xf4 || length > (size_t)(end - p))
-                return 0;
-        for (size_t i = 1; i < length; i++)
-                if ((p[i] & 0xc0) != 0x80)
-                        return 0;
-        if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] >= 0xa0) ||
-            (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] >= 0x90))
-                return 0;
-        return length;
-}
 
 /* The four hex digits at `p`, -1 if they are none. */
 static int hex4(const unsigned char *p) {
@@ -66,7 +49,7 @@ static const unsigned char *scan_string(const unsigned char *p, const unsigned c
                                 return NULL;
                         length = 2;
                 } else if (*p >= 0x80) {
-                        length = utf8_sequence(p, end);
+                        length = utf8_length_max((const char *)p, (size_t)(end - p));
                         if (length == 0)
                                 return NULL;
                 }
@@ -98,40 +81,6 @@ static bool scan(const unsigned char *p, const unsigned char *end) {
         return depth == 0;
 }
 
-typedef unsigned char Block __attribute__((vector_size(16)));
-
-/*
- * Most records are printable ASCII, have no escapes, and no more brackets than may be nested: they
- * need no closer look. Longer texts would overflow the counters, one a column.
- */
-static bool is_harmless(const unsigned char *p, size_t n) {
-        Block odd = { 0 }, open = { 0 };
-        unsigned char any_odd = 0;
-        size_t n_open = 0;
-
-        if (n > UINT8_MAX * sizeof(Block))
-                return false;
-        while (n > 0) {
-                Block block = (Block){ 0 } + ' ';
-                size_t length = MIN(n, sizeof(block));
-
-                if (length == sizeof(block))
-                        memcpy(&block, p, sizeof(block));
-                else
-                        memcpy(&block, p, length);
-                odd |= (Block)(block < ' ') | (Block)(block > '~') | (Block)(block == '\\');
-                /* '[' and '{' differ in one bit; true is -1 */
-                open -= (Block)((block | 0x20) == '{');
-                p += length;
-                n -= length;
-        }
-        for (size_t i = 0; i < sizeof(Block); i++) {
-                any_odd |= odd[i];
-                n_open += open[i];
-        }
-        return !any_odd && n_open <= JSON_DEPTH_MAX;
-}
-
 /* Whether a text has "\u0000"; with `copy`, replaces it there. A backslash outside of strings, which
  * cJSON refuses, may be anywhere. */
 static bool find_nul(const char *text, size_t n, char *copy) {
@@ -155,19 +104,17 @@ static int parse(const char *text, size_t n, bool foreign, Json **ret) {
         const char *end, *rest = NULL;
         const unsigned char *bytes = (const unsigned char *)text;
 
-        if (!is_harmless(bytes, n)) {
-                if (!scan(bytes, bytes + n))
+        if (!scan(bytes, bytes + n))
+                return -EBADMSG;
+        if (find_nul(text, n, NULL)) {
+                if (!foreign)
                         return -EBADMSG;
-                if (find_nul(text, n, NULL)) {
-                        if (!foreign)
-                                return -EBADMSG;
-                        copy = malloc(n);
-                        if (!copy)
-                                return -ENOMEM;
-                        memcpy(copy, text, n);
-                        find_nul(text, n, copy);
-                        text = copy;
-                }
+                copy = malloc(n);
+                if (!copy)
+                        return -ENOMEM;
+                memcpy(copy, text, n);
+                find_nul(text, n, copy);
+                text = copy;
         }
         end = text + n;
         errno = 0;
@@ -352,31 +299,23 @@ Json *json_copy(const Json *json) {
 
 /* A string value; each byte that belongs to no UTF-8 sequence becomes U+FFFD. */
 static Json *new_string(const char *value) {
-        size_t length = strlen(value), n_bad = 0, n = 0;
-        const unsigned char *start = (const unsigned char *)value, *end = start + length;
+        size_t n_bad = 0, n = 0;
         cleanup_free char *clean = NULL;
 
-        for (const unsigned char *p = start; p < end;) {
-                size_t sequence = utf8_sequence(p, end);
-
-                n_bad += sequence == 0;
-                p += sequence > 0 ? sequence : 1;
-        }
+        for (const char *p = value; *p; p += MAX(utf8_length(p), (size_t)1))
+                n_bad += utf8_length(p) == 0;
         if (n_bad == 0)
                 return cJSON_CreateString(value);
 
-        clean = malloc(length + 2 * n_bad + 1);
+        clean = malloc(strlen(value) + 2 * n_bad + 1);
         if (!clean)
                 return NULL;
-        for (const unsigned char *p = start; p < end;) {
-                size_t sequence = utf8_sequence(p, end);
+        for (const char *p = value; *p;) {
+                size_t length = utf8_length(p);
 
-                if (sequence > 0)
-                        memcpy(clean + n, p, sequence);
-                else
-                        memcpy(clean + n, "\xef\xbf\xbd", 3);
-                n += sequence > 0 ? sequence : 3;
-                p += sequence > 0 ? sequence : 1;
+                memcpy(clean + n, length > 0 ? p : "\xef\xbf\xbd", length > 0 ? length : 3);
+                n += length > 0 ? length : 3;
+                p += MAX(length, (size_t)1);
         }
         clean[n] = '\0';
         return cJSON_CreateString(clean);

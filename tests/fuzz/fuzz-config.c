@@ -12,10 +12,12 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "apps/sweep.h"
+#include "apps/find.h"
 #include "base/io.h"
-#include "conf/config.h"
-#include "conf/keys.h"
+#include "base/text.h"
+#include "conf/checks-internal.h"
+#include "conf/key-value-internal.h"
+#include "conf/loader.h"
 
 /* Errors that no line alone shows come last, in an order of their own: of an application two, since
  * where its root is missing none is looked at. */

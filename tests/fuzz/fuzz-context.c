@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "apps/context.h"
+#include "apps/root.h"
 #include "base/io.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
@@ -60,18 +61,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
                 abort();
 
         for (char *end = path; end; end = strchr(end + 1, '/')) {
-                Reach reach;
+                ContextStatus reach;
 
                 if (end == path)
                         continue;
                 *end = '\0';
-                reach = context_reach(context, path);
+                reach = context_status(context, path);
                 *end = '/';
-                assert(reach == REACH_IGNORED || reach == REACH_CONTEXT);
-                assert(!ignored || reach == REACH_IGNORED);
-                ignored = reach == REACH_IGNORED;
+                assert(reach == CONTEXT_IGNORED || reach == CONTEXT_INSIDE);
+                assert(!ignored || reach == CONTEXT_IGNORED);
+                ignored = reach == CONTEXT_IGNORED;
         }
-        assert(!ignored || context_reach(context, path) == REACH_IGNORED);
+        assert(!ignored || context_status(context, path) == CONTEXT_IGNORED);
         assert(!ignored || !*diag.text);
         return 0;
 }

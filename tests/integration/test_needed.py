@@ -281,5 +281,26 @@ def test_cache_from_is_no_need(engine: Engine, daemon: Daemon, sources: Sources)
     build()
     engine.docker("builder", "prune", "--all", "--force")
     build("--cache-from", BACKEND)
-    assert BACKEND not in names(engine) or clear(daemon)
+    clear(daemon)
     assert BACKEND not in names(engine)
+
+
+@on(*NEW)
+@pytest.mark.parametrize("child", [STAGE, COPY_FROM], ids=["stage", "copied"])
+def test_classic_image_that_buildkit_needs(engine: Engine, daemon: Daemon, sources: Sources, child: str) -> None:
+    sources.base(classic=True)
+    sources.build(BACKEND, child)
+    base = names(engine)[sources.name]
+    assert f"REMAINING: image {sources.name}: a local base image, which the classic builder" in clear(daemon, 3)
+    assert names(engine)[sources.name] == base
+    assert sources.build(BACKEND, child).cached == 0
+
+
+def test_image_that_a_classic_stage_needs_serves_nothing(engine: Engine, daemon: Daemon, sources: Sources) -> None:
+    """BuildKit made the base image, so that it is kept and the host is fresh."""
+    base = sources.base()
+    sources.build(BACKEND, STAGE, classic=True)
+    daemon.clock.go_on(minutes=2)
+    clear(daemon)
+    assert names(engine)[sources.name] == base
+    assert sources.build(BACKEND, STAGE, classic=True).cached == 0

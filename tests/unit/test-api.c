@@ -318,6 +318,9 @@ static void test_containers(void **state) {
         assert_string_equal(detail.config_image, "registry.example:5000/team/app:2");
         assert_string_equal(detail.status, "exited");
         assert_int_equal(detail.finished_sec, 1795184763);
+        assert_true(detail.dns);
+        assert_false(detail.no_healthcheck);
+        assert_false(detail.nop);
         container_detail_done(&detail);
         assert_int_equal(docker_container(docker, "x", &detail, NULL), -ENOENT);
         assert_int_equal(docker_container(docker, "", &detail, NULL), -EINVAL);

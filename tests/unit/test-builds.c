@@ -261,6 +261,25 @@ static void test_policy_beside_leaked(void **state) {
         host_done(&h);
 }
 
+/* Containers of steps that were committed, of the last observation alone. */
+static void test_committed(void **state) {
+        BuildWatch watch = { 0 };
+        IdSet first = { 0 }, second = { 0 };
+
+        (void)state;
+        assert_false(id_set_contains(&watch.committed, "a"));
+        assert_int_equal(id_set_add(&first, "b"), 0);
+        assert_int_equal(id_set_add(&first, "a"), 0);
+        build_watch_remember_committed(&watch, &first);
+        assert_true(id_set_contains(&watch.committed, "a"));
+        assert_true(id_set_contains(&watch.committed, "b"));
+        assert_int_equal(id_set_add(&second, "b"), 0);
+        build_watch_remember_committed(&watch, &second);
+        assert_false(id_set_contains(&watch.committed, "a"));
+        assert_true(id_set_contains(&watch.committed, "b"));
+        build_watch_done(&watch);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_leaked_with_a_history),
@@ -273,6 +292,7 @@ int main(void) {
                 cmocka_unit_test(test_what_builds),
                 cmocka_unit_test(test_remaining),
                 cmocka_unit_test(test_policy_beside_leaked),
+                cmocka_unit_test(test_committed),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 
-#include "conf/config.h"
+#include "conf/loader.h"
 
 #include <assert.h>
 #include <fcntl.h>
@@ -9,10 +9,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "apps/sweep.h"
+#include "apps/marker.h"
 #include "base/io.h"
-#include "conf/keys.h"
-#include "conf/texts.h"
+#include "conf/checks-internal.h"
+#include "conf/key-value-internal.h"
 #include "test.h"
 
 static char directory[] = "/tmp/test-config-XXXXXX";

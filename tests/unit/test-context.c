@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "apps/root.h"
 #include "base/diag.h"
 #include "base/io.h"
 #include "base/text.h"
@@ -69,7 +70,7 @@ static Context *open_context(const char *path, const char *dockerfile, Diag *dia
 }
 
 /* What becomes of a directory with this .dockerignore in the root, which can be read. */
-static Reach reach_of(const char *ignored, const char *path) {
+static ContextStatus reach_of(const char *ignored, const char *path) {
         cleanup(context_free) Context *context = NULL;
         Diag diag;
 
@@ -77,14 +78,14 @@ static Reach reach_of(const char *ignored, const char *path) {
         context = open_context(NULL, "Dockerfile", &diag);
         if (*diag.text)
                 fail_msg("'%s': %s", ignored, diag.text);
-        return context_reach(context, path);
+        return context_status(context, path);
 }
 
-static void assert_reach(const char *ignored, const char *path, Reach expected) {
-        Reach reach = reach_of(ignored, path);
+static void assert_reach(const char *ignored, const char *path, ContextStatus expected) {
+        ContextStatus reach = reach_of(ignored, path);
 
         if (reach != expected)
-                fail_msg("'%s' with '%s': %s", path, ignored, reach_to_string(reach));
+                fail_msg("'%s' with '%s': %s", path, ignored, context_status_to_string(reach));
 }
 
 static void assert_unknown(const char *ignored) {
@@ -95,8 +96,8 @@ static void assert_unknown(const char *ignored) {
         context = open_context(NULL, "Dockerfile", &diag);
         if (!strstr(diag.text, ".dockerignore, line"))
                 fail_msg("'%s': '%s'", ignored, diag.text);
-        assert_int_equal(context_reach(context, "a"), REACH_CONTEXT);
-        assert_int_equal(context_reach(context, ".next"), REACH_CONTEXT);
+        assert_int_equal(context_status(context, "a"), CONTEXT_INSIDE);
+        assert_int_equal(context_status(context, ".next"), CONTEXT_INSIDE);
 }
 
 typedef struct Case {
@@ -107,7 +108,7 @@ typedef struct Case {
 static void assert_cases(const Case *cases, size_t n) {
         for (size_t i = 0; i < n; i++)
                 assert_reach(cases[i].ignored, cases[i].path,
-                             cases[i].matches ? REACH_IGNORED : REACH_CONTEXT);
+                             cases[i].matches ? CONTEXT_IGNORED : CONTEXT_INSIDE);
 }
 
 /* TestMatches, TestWildcardMatches ... */
@@ -375,8 +376,9 @@ static void test_all_that_is_in_it(void **state) {
         assert_cases(cases, ELEMENTSOF(cases));
 }
 
-static void assert_reaches(Context *context, const char *path, Reach reach) {
-        assert_string_equal(reach_to_string(context_reach(context, path)), reach_to_string(reach));
+static void assert_reaches(Context *context, const char *path, ContextStatus reach) {
+        assert_string_equal(context_status_to_string(context_status(context, path)),
+                            context_status_to_string(reach));
 }
 
 static void test_no_file(void **state) {
@@ -386,7 +388,7 @@ static void test_no_file(void **state) {
         (void)state;
         context = open_context(NULL, "Dockerfile", &diag);
         assert_string_equal(diag.text, "");
-        assert_reaches(context, ".next", REACH_CONTEXT);
+        assert_reaches(context, ".next", CONTEXT_INSIDE);
 }
 
 /* `path`: of the context. */
@@ -397,7 +399,7 @@ static void assert_not_read(const char *path, const char *why) {
         context = open_context(path, "Dockerfile", &diag);
         if (!strstr(diag.text, why))
                 fail_msg("'%s', not '%s'", diag.text, why);
-        assert_reaches(context, ".next", REACH_CONTEXT);
+        assert_reaches(context, ".next", CONTEXT_INSIDE);
 }
 
 static void test_no_regular_file(void **state) {
@@ -429,7 +431,7 @@ static void test_too_much(void **state) {
         make_file_of("top/root/.dockerignore", text, (1U << 20) + 1);
         assert_not_read(NULL, ".dockerignore: File too large");
         text[1U << 20] = '\0';
-        assert_reach(text, ".next", REACH_IGNORED);
+        assert_reach(text, ".next", CONTEXT_IGNORED);
 
         make_file_of("top/root/.dockerignore", ".next\na\0b", 9);
         assert_not_read(NULL, ".dockerignore is not text");
@@ -437,14 +439,14 @@ static void test_too_much(void **state) {
         memset(text, 'a', 1025);
         memcpy(text + 1025, "\n.next", 7);
         assert_unknown(text);
-        assert_reach(text + 1, ".next", REACH_IGNORED);
+        assert_reach(text + 1, ".next", CONTEXT_IGNORED);
 
         strcpy(text, ".next\n");
         for (size_t i = 0; i < 4096; i++)
                 memcpy(text + 6 + 2 * i, "a\n", 3);
         assert_unknown(text);
         text[6 + 4095 * 2] = '\0';
-        assert_reach(text, ".next", REACH_IGNORED);
+        assert_reach(text, ".next", CONTEXT_IGNORED);
 }
 
 /* Text and path were made to take long. */
@@ -475,14 +477,14 @@ static void test_hostile(void **state) {
                 context = open_context(NULL, "Dockerfile", &diag);
                 assert_string_equal(diag.text, "");
                 clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
-                assert_reaches(context, path, REACH_CONTEXT);
+                assert_reaches(context, path, CONTEXT_INSIDE);
                 clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
                 assert_true(to.tv_sec - from.tv_sec < 2);
         }
         strcpy(path + 2000, "b");
-        assert_reach("**/a", path, REACH_CONTEXT);
-        assert_reach("**/b", path, REACH_IGNORED);
-        assert_reach("a*", path, REACH_IGNORED);
+        assert_reach("**/a", path, CONTEXT_INSIDE);
+        assert_reach("**/b", path, CONTEXT_IGNORED);
+        assert_reach("a*", path, CONTEXT_IGNORED);
 }
 
 static void test_beside_the_dockerfile(void **state) {
@@ -519,8 +521,8 @@ static void test_beside_the_dockerfile(void **state) {
                 make_file(file, "a\n");
                 context = open_context(NULL, whole, &diag);
                 assert_string_equal(diag.text, "");
-                assert_reaches(context, cases[i].ignored, REACH_IGNORED);
-                assert_reaches(context, cases[i].ignored[0] == 'a' ? ".next" : "a", REACH_CONTEXT);
+                assert_reaches(context, cases[i].ignored, CONTEXT_IGNORED);
+                assert_reaches(context, cases[i].ignored[0] == 'a' ? ".next" : "a", CONTEXT_INSIDE);
                 ok(unlink(file));
         }
 }
@@ -539,7 +541,7 @@ static void test_dockerfile_not_read(void **state) {
         make_file("top/root/Dockerfile.dockerignore", "");
         context = open_context(NULL, "Dockerfile", &diag);
         assert_string_equal(diag.text, "");
-        assert_reaches(context, ".next", REACH_CONTEXT);
+        assert_reaches(context, ".next", CONTEXT_INSIDE);
         make_file("top/root/Dockerfile.dockerignore", "[");
         assert_not_read(NULL, "Dockerfile.dockerignore, line 1");
 
@@ -547,7 +549,7 @@ static void test_dockerfile_not_read(void **state) {
         ok(symlink("docker", "top/root/link"));
         other = open_context(NULL, "link/Dockerfile", &diag);
         assert_string_not_equal(diag.text, "");
-        assert_reaches(other, ".next", REACH_CONTEXT);
+        assert_reaches(other, ".next", CONTEXT_INSIDE);
 }
 
 static void test_root_below_the_context(void **state) {
@@ -559,11 +561,11 @@ static void test_root_below_the_context(void **state) {
         make_file("top/.dockerignore", "root/.next\n.turbo\n**/__pycache__\n");
         context = open_context("top", "root/Dockerfile", &diag);
         assert_string_equal(diag.text, "");
-        assert_reaches(context, ".next", REACH_IGNORED);
-        assert_reaches(context, ".next/cache", REACH_IGNORED);
-        assert_reaches(context, "src/.next", REACH_CONTEXT);
-        assert_reaches(context, ".turbo", REACH_CONTEXT);
-        assert_reaches(context, "a/__pycache__", REACH_IGNORED);
+        assert_reaches(context, ".next", CONTEXT_IGNORED);
+        assert_reaches(context, ".next/cache", CONTEXT_IGNORED);
+        assert_reaches(context, "src/.next", CONTEXT_INSIDE);
+        assert_reaches(context, ".turbo", CONTEXT_INSIDE);
+        assert_reaches(context, "a/__pycache__", CONTEXT_IGNORED);
 }
 
 static void test_context_below_the_root(void **state) {
@@ -577,15 +579,15 @@ static void test_context_below_the_root(void **state) {
         make_file("top/root/web/app/.dockerignore", ".next\nweb");
         context = open_context("top/root/web/app", "Dockerfile", &diag);
         assert_string_equal(diag.text, "");
-        assert_reaches(context, "web/app/.next", REACH_IGNORED);
-        assert_reaches(context, "web/app/.turbo", REACH_CONTEXT);
-        assert_reaches(context, "web/app/web/x", REACH_IGNORED);
-        assert_reaches(context, ".next", REACH_OUTSIDE);
-        assert_reaches(context, "web/.next", REACH_OUTSIDE);
-        assert_reaches(context, "web/app2", REACH_OUTSIDE);
-        assert_reaches(context, "web/app", REACH_CONTEXT);
-        assert_reaches(context, "web", REACH_CONTEXT);
-        assert_reaches(context, "we", REACH_OUTSIDE);
+        assert_reaches(context, "web/app/.next", CONTEXT_IGNORED);
+        assert_reaches(context, "web/app/.turbo", CONTEXT_INSIDE);
+        assert_reaches(context, "web/app/web/x", CONTEXT_IGNORED);
+        assert_reaches(context, ".next", CONTEXT_OUTSIDE);
+        assert_reaches(context, "web/.next", CONTEXT_OUTSIDE);
+        assert_reaches(context, "web/app2", CONTEXT_OUTSIDE);
+        assert_reaches(context, "web/app", CONTEXT_INSIDE);
+        assert_reaches(context, "web", CONTEXT_INSIDE);
+        assert_reaches(context, "we", CONTEXT_OUTSIDE);
 }
 
 static void test_other_contexts(void **state) {
@@ -596,12 +598,12 @@ static void test_other_contexts(void **state) {
         ok(mkdir("top/root2", 0755));
         beside = open_context("top/root2", "Dockerfile", &diag);
         assert_string_equal(diag.text, "");
-        assert_reaches(beside, ".next", REACH_OUTSIDE);
+        assert_reaches(beside, ".next", CONTEXT_OUTSIDE);
 
         make_file("top/root/.dockerignore", ".next");
         same = open_context("top/root", "Dockerfile", &diag);
         assert_string_equal(diag.text, "");
-        assert_reaches(same, ".next", REACH_IGNORED);
+        assert_reaches(same, ".next", CONTEXT_IGNORED);
 
         assert_not_read("top/none", "none of");
         assert_not_read("top/root/.dockerignore", "is not a directory");
@@ -610,7 +612,7 @@ static void test_other_contexts(void **state) {
         ok(symlink("root", "top/link"));
         linked = open_context("top/link", "Dockerfile", &diag);
         assert_string_equal(diag.text, "");
-        assert_reaches(linked, ".next", REACH_IGNORED);
+        assert_reaches(linked, ".next", CONTEXT_IGNORED);
         ok(lchown("top/link", NOBODY, NOBODY));
         assert_not_read("top/link", "symlink");
 }

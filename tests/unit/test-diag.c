@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/text.h"
 #include "test.h"
 
 static void test_set_and_wrap(void **state) {

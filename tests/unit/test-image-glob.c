@@ -7,7 +7,7 @@
 #include <regex.h>
 #include <string.h>
 
-#include "conf/texts.h"
+#include "conf/glob-internal.h"
 #include "docker/name.h"
 #include "test.h"
 

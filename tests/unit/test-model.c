@@ -188,12 +188,33 @@ static void test_generated_names(void **state) {
         }
 }
 
+static void test_children_since(void **state) {
+        ImageSet set = { 0 };
+
+        (void)state;
+        for (unsigned i = 0; i < 4; i++) {
+                cleanup(image_done) Image image = { .created_sec = 100 + i };
+
+                snprintf(image.id, sizeof(image.id), "sha256:%u", i);
+                strcpy(image.parent_id, i < 2 ? "sha256:base" : "");
+                assert_int_equal(image_set_add(&set, &image), 0);
+        }
+        for (unsigned i = 0; i < 2; i++) { /* without the index and with it */
+                assert_true(image_set_has_child_since(&set, "sha256:base", 101));
+                assert_false(image_set_has_child_since(&set, "sha256:base", 102));
+                assert_false(image_set_has_child_since(&set, "sha256:0", 0));
+                assert_int_equal(image_set_index(&set), 0);
+        }
+        image_set_done(&set);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_record_types),  cmocka_unit_test(test_record_size),
-                cmocka_unit_test(test_record_set),    cmocka_unit_test(test_image_set),
-                cmocka_unit_test(test_container_set), cmocka_unit_test(test_volume_set),
-                cmocka_unit_test(test_merge_names),   cmocka_unit_test(test_generated_names),
+                cmocka_unit_test(test_record_types),   cmocka_unit_test(test_record_size),
+                cmocka_unit_test(test_record_set),     cmocka_unit_test(test_image_set),
+                cmocka_unit_test(test_container_set),  cmocka_unit_test(test_volume_set),
+                cmocka_unit_test(test_merge_names),    cmocka_unit_test(test_generated_names),
+                cmocka_unit_test(test_children_since),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

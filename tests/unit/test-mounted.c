@@ -8,9 +8,9 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "apps/root.h"
 #include "test.h"
 
-#include "apps/sweep.h"
 #include "base/text.h"
 #include "janitor/mounted.h"
 

@@ -824,6 +824,81 @@ static void test_shared_step(void **state) {
         host_done(&h);
 }
 
+/* An untagged image of a step of ours, by what is known of it. */
+static void test_claims_by_facts(void **state) {
+        static const struct {
+                const char *what;
+                bool of_others, ours, suspect, named;
+                Commit commit;
+                Claim claim;
+                bool project; /* with the label of a project of ours */
+                bool dangling_all;
+        } cases[] = {
+                { "stands on a step of ours", .claim = CLAIM_OURS },
+                { "bore names of others", .of_others = true, .claim = CLAIM_FOREIGN },
+                { "bore names of both", .of_others = true, .ours = true, .claim = CLAIM_OURS },
+                { "a step of ours", .of_others = true, .suspect = true, .claim = CLAIM_OURS },
+                { "committed", .commit = COMMIT_YES, .claim = CLAIM_FOREIGN },
+                { "not committed", .commit = COMMIT_NO, .claim = CLAIM_OURS },
+                { "committed, in a project", .commit = COMMIT_YES, .claim = CLAIM_FOREIGN,
+                  .project = true },
+                { "committed, and others stand on it", .commit = COMMIT_YES, .suspect = true,
+                  .claim = CLAIM_FOREIGN },
+                { "committed, lost a name of ours", .commit = COMMIT_YES, .suspect = true,
+                  .named = true, .claim = CLAIM_OURS },
+                { "committed, all go", .commit = COMMIT_YES, .claim = CLAIM_OURS,
+                  .dangling_all = true },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Host h = host_new();
+                cleanup_free size_t *parents = NULL;
+                cleanup_free Claim *claims = NULL;
+
+                print_message("%s\n", cases[i].what);
+                h.config.dangling_all = cases[i].dangling_all;
+                host_image(&h, "x", NULL, "step", IMAGE_KIND_CLASSIC);
+                host_image(&h, "web", "watchparty-web:1", "step", IMAGE_KIND_CLASSIC);
+                host_image(&h, "step", NULL, "base", IMAGE_KIND_CLASSIC);
+                host_image(&h, "base", "base:1", NULL, IMAGE_KIND_OTHER);
+                host_facts(&h, "x")->of_others = cases[i].of_others;
+                host_facts(&h, "x")->ours = cases[i].ours;
+                host_facts(&h, "x")->commit = cases[i].commit;
+                host_project(&h, "web", "party");
+                if (cases[i].project)
+                        host_project(&h, "x", "party");
+                if (cases[i].suspect)
+                        assert_int_equal(named_images_add(&h.suspects,
+                                                          cases[i].named ? "watchparty-web:0" : "",
+                                                          host_id("x")),
+                                         0);
+                assert_int_equal(plan_parents(&h.inventory, &parents), 0);
+                assert_int_equal(
+                        plan_claims(&h.inventory, &h.config, &h.suspects, parents, &claims), 0);
+                assert_int_equal(claims[0], cases[i].claim);
+                host_done(&h);
+        }
+}
+
+/* What stands on an image that docker commit made does so by FROM: no step of ours. */
+static void test_chain_ends_at_commit(void **state) {
+        Host h = host_new();
+        cleanup_free size_t *parents = NULL;
+        cleanup_free Claim *claims = NULL;
+
+        (void)state;
+        host_image(&h, "x", NULL, "commit", IMAGE_KIND_CLASSIC);
+        host_image(&h, "web", "watchparty-web:1", "commit", IMAGE_KIND_CLASSIC);
+        host_image(&h, "commit", NULL, "base", IMAGE_KIND_CLASSIC);
+        host_facts(&h, "commit")->commit = COMMIT_YES;
+        assert_int_equal(plan_parents(&h.inventory, &parents), 0);
+        assert_int_equal(plan_claims(&h.inventory, &h.config, &h.suspects, parents, &claims), 0);
+        assert_int_equal(claims[0], CLAIM_NONE);
+        assert_int_equal(claims[2], CLAIM_FOREIGN);
+        host_done(&h);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_names),
@@ -848,6 +923,8 @@ int main(void) {
                 cmocka_unit_test(test_running_untagged),
                 cmocka_unit_test(test_equal),
                 cmocka_unit_test(test_claims),
+                cmocka_unit_test(test_claims_by_facts),
+                cmocka_unit_test(test_chain_ends_at_commit),
                 cmocka_unit_test(test_shared_step),
                 cmocka_unit_test(test_deep_and_circular),
         };

@@ -130,6 +130,43 @@ static void test_shared_step(void **state) {
         host_done(&h);
 }
 
+/* What no clear takes keeps the steps of ours that it stands on: it is named, and not they. A container that
+ * holds a step is. */
+static void test_kept_on_a_step(void **state) {
+        static const struct {
+                Commit commit;
+                bool of_others, held;
+                const char *object, *reason;
+        } cases[] = {
+                { COMMIT_YES, false, false, "sha256:y", "docker commit made it" },
+                { COMMIT_NO, true, false, "sha256:y", "stands on a step of an image that was" },
+                { COMMIT_YES, false, true, "one", "holds an untagged image" },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Host h = host_new();
+                RemainingList list;
+
+                host_image(&h, "base", "python:3", NULL, IMAGE_KIND_OTHER);
+                host_image(&h, "s1", NULL, "base", IMAGE_KIND_CLASSIC);
+                host_image(&h, "s2", NULL, "s1", IMAGE_KIND_CLASSIC);
+                host_image(&h, "y", NULL, "s2", IMAGE_KIND_CLASSIC);
+                host_facts(&h, "y")->commit = cases[i].commit;
+                host_facts(&h, "y")->of_others = cases[i].of_others;
+                if (cases[i].held)
+                        host_container(&h, "one", "s2", "exited");
+                assert_int_equal(named_images_add(&h.suspects, "", host_id("s1")), 0);
+                assert_int_equal(named_images_add(&h.suspects, "watchparty-x:1", host_id("s2")), 0);
+                list = judge(&h);
+                assert_int_equal(list.n, cases[i].held ? 2 : 1);
+                assert_string_equal(list.v[0].object, cases[i].object);
+                assert_non_null(strstr(list.v[0].reason, cases[i].reason));
+                remaining_done(&list);
+                host_done(&h);
+        }
+}
+
 /* A cleared image with a name of others is named, whatever others built on it. */
 static void test_cleared_with_a_child(void **state) {
         Host h = host_new();
@@ -516,6 +553,7 @@ int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_images),
                 cmocka_unit_test(test_shared_step),
+                cmocka_unit_test(test_kept_on_a_step),
                 cmocka_unit_test(test_builder),
                 cmocka_unit_test(test_remedy),
                 cmocka_unit_test(test_remedy_of_a_state),

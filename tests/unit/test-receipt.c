@@ -124,12 +124,12 @@ static void test_caches(void **state) {
 
         (void)state;
         strcpy(receipt.app, "frontend");
-        assert_int_equal(receipt_add_cache(&receipt, "frontend", "gone", REACH_CONTEXT, NULL, 7),
+        assert_int_equal(receipt_add_cache(&receipt, "frontend", "gone", CONTEXT_INSIDE, NULL, 7),
                          0);
         for (unsigned i = 0; i < REMAINING_NAMED_MAX + 5; i++) {
                 snprintf(name, sizeof(name), "%x", i);
-                assert_int_equal(receipt_add_cache(&receipt, "frontend", "a\n/.next", REACH_IGNORED,
-                                                   name, 0),
+                assert_int_equal(receipt_add_cache(&receipt, "frontend", "a\n/.next",
+                                                   CONTEXT_IGNORED, name, 0),
                                  0);
         }
         assert_int_equal(receipt.removed[REMOVED_CACHES].objects, 1);

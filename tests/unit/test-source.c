@@ -1065,6 +1065,49 @@ static void test_names_of_services(void **state) {
         }
 }
 
+/* An untagged image of others or of unknown origin. The instructions of the latter decide nothing: they may be
+ * those of a build of ours that failed. */
+static void test_untagged(void **state) {
+        static const struct {
+                const char *what, *history;
+                bool bore_name, of_others, ours_known;
+                Commit commit;
+                bool unclaimed, like_ours, foreign;
+        } cases[] = {
+                { "like ours", "bA", false, false, true, COMMIT_NO, true, true, false },
+                { "unlike ours", "bC", false, false, true, COMMIT_NO, true, false, false },
+                { "a release unlike ours", "bC", true, false, true, COMMIT_NO, true, false, false },
+                { "of others", "bC", true, true, true, COMMIT_NO, false, false, true },
+                { "of others like ours", "bA", true, true, true, COMMIT_NO, false, true, true },
+                { "of others, none of ours known", "bC", true, true, false, COMMIT_NO, false, true,
+                  true },
+                { "committed", "bC", false, false, true, COMMIT_YES, false, false, true },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Host h = host_new();
+                Source source;
+
+                host_image(&h, "base", "base:1", NULL, IMAGE_KIND_OTHER);
+                host_image(&h, "x", NULL, "base", IMAGE_KIND_CLASSIC);
+                host_history(&h, "x", cases[i].history);
+                host_facts(&h, "x")->bore_name = cases[i].bore_name;
+                host_facts(&h, "x")->of_others = cases[i].of_others;
+                host_facts(&h, "x")->commit = cases[i].commit;
+                if (cases[i].ours_known)
+                        add_remembered(&h, NULL, "bAB");
+                source = source_of(&h, "x");
+                if (source.unclaimed != cases[i].unclaimed ||
+                    source.like_ours != cases[i].like_ours ||
+                    source_is_foreign(&h.inventory, host_find(&h, "x"), &source) !=
+                            cases[i].foreign)
+                        fail_msg("%s: unclaimed %d, like ours %d", cases[i].what, source.unclaimed,
+                                 source.like_ours);
+                host_done(&h);
+        }
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_rows),
@@ -1092,6 +1135,7 @@ int main(void) {
                 cmocka_unit_test(test_bases_of_metadata),
                 cmocka_unit_test(test_base_by_buildkit),
                 cmocka_unit_test(test_built_stages),
+                cmocka_unit_test(test_untagged),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,6 +25,8 @@ static ImageFacts *add_facts(FactSet *facts, unsigned number) {
         entry->step = number % STEP_MAX;
         entry->bore_name = number % 19 == 0;
         entry->created_nsec = INT64_MIN + number;
+        entry->of_others = number % 23 == 0;
+        entry->commit = number % COMMIT_MAX;
         entry->tagged_here = number % 17 == 0;
         entry->project_hash = UINT64_MAX - number;
         entry->inspected = true;
@@ -72,6 +74,8 @@ static void assert_facts_equal(const ImageFacts *stored, const ImageFacts *facts
         assert_int_equal(stored->step, facts->step);
         assert_int_equal(stored->bore_name, facts->bore_name);
         assert_true(stored->created_nsec == facts->created_nsec);
+        assert_int_equal(stored->of_others, facts->of_others);
+        assert_int_equal(stored->commit, facts->commit);
         assert_int_equal(stored->tagged_here, facts->tagged_here);
         assert_true(stored->project_hash == facts->project_hash);
         assert_hash_lists_equal(&stored->steps, &facts->steps);
@@ -225,13 +229,14 @@ static void test_odd_lists(void **state) {
                 snprintf(
                         sql, sizeof(sql),
                         "REPLACE INTO image_facts VALUES (1, 'a', 99, -1, 1, 1, -1, 0, 99, 0, 0, '%s',"
-                        " '', '%s', '', '%s', 0, 99, 0, 0, '%s', '%s')",
+                        " '', '%s', '', '%s', 0, 99, 0, 0, '%s', '%s', 0, 99)",
                         texts[i], texts[i], texts[i], texts[i], texts[i]);
                 raw(&scratch, sql);
                 store = open_store(&scratch);
                 assert_int_equal(store_read_facts(store, &back, &diag), 0);
                 assert_int_equal(back.n, 1);
                 assert_in_range(back.v[0].kind, 0, IMAGE_KIND_MAX - 1);
+                assert_in_range(back.v[0].commit, 0, COMMIT_MAX - 1);
                 assert_in_range(back.v[0].inline_cache, 0, INLINE_CACHE_YES);
                 assert_int_equal(back.v[0].layers.n, 0);
                 assert_int_equal(back.v[0].bases.n, 0);

@@ -3,6 +3,7 @@
 #include "engine.h"
 
 #include "base/span.h"
+#include "base/text.h"
 #include "janitor/tag-events.h"
 
 static TagEvents *connected(uint64_t usec) {
@@ -210,6 +211,51 @@ static void test_no_answer(void **state) {
         assert_true(stub_now_usec() - begin < 500 * USEC_PER_MSEC);
 }
 
+/* Names as "ID NAME", but those of sha256:02, which are left. */
+static bool on_name(void *userdata, const char *id, const char *name) {
+        Strv *names = userdata;
+        cleanup_free char *text = text_format("%s %s", id, name);
+
+        assert_int_equal(strv_add(names, text), 0);
+        return strcmp(id, "sha256:02") != 0;
+}
+
+static void test_names(void **state) {
+        cleanup(tag_events_free) TagEvents *events = connected(100);
+        cleanup(strv_done) Strv names = STRV_NULL;
+
+        (void)state;
+        tag_events_take_names(NULL, on_name, &names);
+        note(events, "tag", "sha256:01", "app:1", 200);
+        note(events, "untag", "sha256:01", "app:1", 200);
+        note(events, "tag", "sha256:02", "app:1", 200);
+        note(events, "tag", "sha256:03", NULL, 200);
+        note(events, "create", "sha256:04", "sha256:04", 200);
+        note(events, "tag", "sha256:05", "wpcache-trash:05", 200);
+        tag_events_take_names(events, on_name, &names);
+        tag_events_lost(events);
+        tag_events_take_names(events, on_name, &names);
+        assert_int_equal(names.n, 3);
+        assert_string_equal(names.v[0], "sha256:01 app:1");
+        assert_string_equal(names.v[1], "sha256:02 app:1");
+        assert_string_equal(names.v[2], "sha256:02 app:1");
+}
+
+static void test_many_names(void **state) {
+        cleanup(tag_events_free) TagEvents *events = connected(100);
+        cleanup(strv_done) Strv names = STRV_NULL;
+        char name[16];
+
+        (void)state;
+        for (unsigned i = 0; i < TAG_NAMES_MAX + 5; i++) {
+                snprintf(name, sizeof(name), "app:%u", i);
+                note(events, "tag", "sha256:01", name, 200);
+        }
+        tag_events_take_names(events, on_name, &names);
+        assert_int_equal(names.n, TAG_NAMES_MAX);
+        assert_string_equal(names.v[0], "sha256:01 app:5");
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_an_image_with_an_event),
@@ -221,6 +267,8 @@ int main(void) {
                 cmocka_unit_test(test_many_events_at_once_are_a_gap),
                 cmocka_unit_test(test_late_events),
                 cmocka_unit_test(test_no_answer),
+                cmocka_unit_test(test_names),
+                cmocka_unit_test(test_many_names),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

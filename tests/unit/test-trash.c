@@ -5,8 +5,6 @@
  * small world of its own, in memory, whose "/" is on the application's mount. Needs root.
  */
 
-#include "apps/sweep.h"
-
 #include <fcntl.h>
 #include <ftw.h>
 #include <sched.h>
@@ -17,6 +15,8 @@
 #include <sys/wait.h>
 
 #include "apps/dir.h"
+#include "apps/root.h"
+#include "apps/trash.h"
 #include "base/text.h"
 #include "world.h"
 
