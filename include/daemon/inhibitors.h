@@ -79,7 +79,8 @@ Request *inhibitors_expired(const Inhibitors *self, uint64_t now_usec);
 /* The earliest deadline; USEC_INFINITY: there is none. */
 uint64_t inhibitors_deadline(const Inhibitors *self);
 
-/* The request of this connection, which has one call at a time; or NULL. */
+/* A request of this connection, or NULL. There may be several: an error can end a call of which the request
+ * stays. */
 Request *inhibitors_find(const Inhibitors *self, const Connection *connection);
 /* Whether this user may not have another inhibitor. */
 bool inhibitors_full(const Inhibitors *self, uid_t uid);

@@ -25,7 +25,7 @@ typedef struct Waiters {
 /* Copies the waiter. 0 or -ENOMEM. */
 int waiters_add(Waiters *self, const Waiter *waiter) must_check;
 void waiters_remove(Waiters *self, Waiter *waiter);
-/* The waiter of this connection, which has one call at a time; or NULL. */
+/* A waiter of this connection, or NULL. There may be several: an error can end a call of which the waiter stays. */
 Waiter *waiters_find(const Waiters *self, const Connection *connection);
 /* Whether no other caller waits for the same job. */
 bool waiters_alone(const Waiters *self, const Waiter *waiter);

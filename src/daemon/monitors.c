@@ -19,14 +19,15 @@ int monitors_add(Monitors *self, Connection *connection) {
 }
 
 void monitors_remove(Monitors *self, const Connection *connection) {
-        for (Monitor **at = &self->first; *at; at = &(*at)->next) {
+        for (Monitor **at = &self->first; *at;) {
                 Monitor *monitor = *at;
 
-                if (monitor->connection != connection)
-                        continue;
-                *at = monitor->next;
-                free(monitor);
-                return;
+                if (monitor->connection == connection) {
+                        *at = monitor->next;
+                        free(monitor);
+                } else {
+                        at = &monitor->next;
+                }
         }
 }
 

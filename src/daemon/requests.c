@@ -103,15 +103,15 @@ void requests_advance(Manager *manager) {
 }
 
 void requests_gone(Manager *manager, const Connection *connection) {
-        Waiter *waiter = waiters_find(&manager->waiters, connection);
-        Request *request = inhibitors_find(&manager->inhibitors, connection);
+        Waiter *waiter;
+        Request *request;
 
-        if (waiter) {
+        while ((waiter = waiters_find(&manager->waiters, connection))) {
                 if (!waiter->removes && waiters_alone(&manager->waiters, waiter))
                         withdraw(manager, waiter->job_id);
                 waiters_remove(&manager->waiters, waiter);
         }
-        if (request) {
+        while ((request = inhibitors_find(&manager->inhibitors, connection))) {
                 end_request(manager, request, "ends");
                 requests_advance(manager);
         }
