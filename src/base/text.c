@@ -117,24 +117,34 @@ static size_t hash_length(const char *text) {
         return n >= SHORT_HASH && strcspn(text, "0123456789") < n ? n : 0;
 }
 
-/* The length of the number that begins at word[i]: a hash, or digits with dots in between; 0: there is none. */
-static size_t number_length(const char *word, size_t i) {
-        size_t n = i == 0 || !is_alphanumeric(word[i - 1]) ? hash_length(word + i) : 0;
+/*
+ * The length of the number at `text`: a hash, or digits with dots in between; 0: there is none. `before` is the
+ * character before it. A hash begins a word, or follows the "g" of git describe ("-g1a2b3c4").
+ */
+static size_t number_length(const char *text, char before) {
+        size_t n = 0;
 
+        if (!is_alphanumeric(before)) {
+                n = *text == 'g' ? hash_length(text + 1) : 0;
+                n = n > 0 ? n + 1 : hash_length(text);
+        }
         if (n > 0)
                 return n;
-        while (is_digit(word[i + n]) || (n > 0 && word[i + n] == '.' && is_digit(word[i + n + 1])))
+        while (is_digit(text[n]) || (n > 0 && text[n] == '.' && is_digit(text[n + 1])))
                 n++;
         return n;
 }
 
 void text_replace_numbers(char *text) {
-        char *to = text;
-        size_t n;
+        char *to = text, before = '\0';
 
-        for (size_t i = 0; text[i]; i += MAX(n, (size_t)1)) {
-                n = number_length(text, i);
-                *to = text[i];
+        for (const char *from = text; *from;) {
+                size_t n = number_length(from, before);
+                char c = *from;
+
+                from += MAX(n, (size_t)1);
+                before = from[-1];
+                *to = c;
                 if (n > 0)
                         *to = '#';
                 to++;
@@ -146,7 +156,7 @@ void text_replace_numbers(char *text) {
 static size_t number_in_word(const char *word, size_t n) {
         size_t i = 0;
 
-        while (i < n && number_length(word, i) == 0)
+        while (i < n && number_length(word + i, i > 0 ? word[i - 1] : '\0') == 0)
                 i++;
         return i;
 }

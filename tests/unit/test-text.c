@@ -45,6 +45,10 @@ static void test_replace_numbers(void **state) {
                 { "1.2.-rc.3", "#.-rc.#" },
                 { "20261130-4be1a2c", "#-#" },
                 { "x4be1a2c", "x#be#a#c" },
+                { "v1.2-3-g1a2b3c4", "v#-#-#" }, /* git describe */
+                { "v1.2-11-g9f8e7d6", "v#-#-#" },
+                { "12g1abcdef0", "#g#abcdef#" },
+                { "1g1abcdef0", "#g#abcdef#" },
                 { "base", "base" },
         };
 
