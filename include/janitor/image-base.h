@@ -22,6 +22,10 @@ bool image_may_be_base(const Image *image, const ImageFacts *facts);
 /* A position in the inventory for each image, or one of the values above; malloc'ed. 0 or -ENOMEM. */
 int image_bases_find(const Inventory *inventory, const ImageChain *chains, size_t **ret) must_check;
 
+/* How many entries the history of the image at position `base` has, if it is the beginning of this image's; else
+ * 0. `base` may be one of the values above. */
+size_t image_base_history(const Inventory *inventory, size_t base, const ImageFacts *facts);
+
 /* Hashes of the repositories that name the image at position `base`, or of the words in store/facts.h;
  * empty where it is not known. 0 or -ENOMEM. */
 int image_base_repositories(const Inventory *inventory, size_t base, HashList *ret) must_check;

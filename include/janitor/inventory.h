@@ -67,7 +67,7 @@ typedef struct Inventory {
          * removed that image. */
         int64_t ours_ended_nsec;
         int64_t observed_sec;
-        /* CLOCK_BOOTTIME before the engine was asked for anything; 0: it was not. */
+        /* CLOCK_BOOTTIME before the first list was read; 0: none was. */
         uint64_t begin_usec;
         /* Borrowed, or NULL; kept from one observation to the next. */
         BuildWatch *watch;

@@ -60,6 +60,6 @@ bool tag_events_none_of(TagEvents *events, const char *id, uint64_t since_usec);
 /* Whether no image got a name since then, so that no name has moved to another image. Trash tags of the
  * janitor, which are no image's before, do not count. */
 bool tag_events_none(TagEvents *events, uint64_t since_usec);
-/* The same of this very moment: tag_events_sync() comes first. */
+/* The same of this very moment: tag_events_sync() comes first. False if `since_usec` is 0. */
 bool tag_events_none_now(TagEvents *events, Docker *docker, const char *socket_path,
                          uint64_t since_usec);

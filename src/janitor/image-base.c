@@ -25,6 +25,15 @@ typedef struct Whole {
         size_t image;
 } Whole;
 
+typedef struct Wholes {
+        const Inventory *inventory;
+        Whole *v;
+        size_t n;
+} Wholes;
+
+/* So many images with the same layers are compared by their histories. */
+#define SAME_LAYERS_MAX 16
+
 /* Of images with the same key one with a name comes first. */
 static int compare_wholes(const void *a, const void *b, void *userdata) {
         const Inventory *inventory = userdata;
@@ -39,9 +48,24 @@ static int compare_wholes(const void *a, const void *b, void *userdata) {
                                   : (x->image > y->image) - (x->image < y->image);
 }
 
-/* BASE_NOT_KNOWN: there is none. */
-static size_t find_whole(const Whole *v, size_t n_wholes, uint64_t key) {
-        size_t low = 0, n = n_wholes;
+size_t image_base_history(const Inventory *inventory, size_t base, const ImageFacts *facts) {
+        const ImageFacts *of_base =
+                base < inventory->images.n
+                        ? fact_set_find(&inventory->facts, inventory->images.v[base].id)
+                        : NULL;
+        const HashList *steps = of_base ? &of_base->steps : NULL;
+
+        if (!steps || steps->n == 0 || steps->n >= facts->steps.n ||
+            memcmp(steps->v, facts->steps.v, steps->n * sizeof(*steps->v)) != 0)
+                return 0;
+        return steps->n;
+}
+
+/* Of several images with these layers, one whose history is the beginning of the image's. BASE_NOT_KNOWN: there
+ * is none with these layers. */
+static size_t find_whole(const Wholes *wholes, uint64_t key, const ImageFacts *facts) {
+        const Whole *v = wholes->v;
+        size_t low = 0, n = wholes->n;
 
         while (n > 0) {
                 size_t half = n / 2;
@@ -53,17 +77,20 @@ static size_t find_whole(const Whole *v, size_t n_wholes, uint64_t key) {
                         n = half;
                 }
         }
-        return low < n_wholes && v[low].key == key ? v[low].image : BASE_NOT_KNOWN;
+        for (size_t i = low; i < wholes->n && i - low < SAME_LAYERS_MAX && v[i].key == key; i++)
+                if (image_base_history(wholes->inventory, v[i].image, facts) > 0)
+                        return v[i].image;
+        return low < wholes->n && v[low].key == key ? v[low].image : BASE_NOT_KNOWN;
 }
 
 /* An image that adds ENV, CMD or the like to its base image has no more layers: its history is longer. */
-static size_t base_with_same_layers(const Whole *wholes, size_t n_wholes, const ImageFacts *facts) {
+static size_t base_with_same_layers(const Wholes *wholes, const ImageFacts *facts) {
         size_t longest = BASE_NOT_KNOWN;
         uint64_t steps = 0;
 
         for (size_t i = 0; i < facts->steps.n && facts->layers.n > 0; i++) {
                 size_t found =
-                        find_whole(wholes, n_wholes, hash_prefix(facts_all_layers(facts), steps));
+                        find_whole(wholes, hash_prefix(facts_all_layers(facts), steps), facts);
 
                 longest = found != BASE_NOT_KNOWN ? found : longest;
                 steps = hash_prefix(steps, facts->steps.v[i]);
@@ -72,11 +99,11 @@ static size_t base_with_same_layers(const Whole *wholes, size_t n_wholes, const 
 }
 
 /* The longest beginning of an image's layers that another image is the whole of. */
-static size_t base_by_layers(const Whole *wholes, size_t n_wholes, const ImageFacts *facts) {
-        size_t found = base_with_same_layers(wholes, n_wholes, facts);
+static size_t base_by_layers(const Wholes *wholes, const ImageFacts *facts) {
+        size_t found = base_with_same_layers(wholes, facts);
 
         for (size_t n = facts->layers.n; n > 1 && found == BASE_NOT_KNOWN; n--)
-                found = find_whole(wholes, n_wholes, facts->layers.v[n - 2]);
+                found = find_whole(wholes, facts->layers.v[n - 2], facts);
         return found;
 }
 
@@ -86,10 +113,11 @@ static size_t base_by_chain(const ImageChain *chain) {
 
 int image_bases_find(const Inventory *inventory, const ImageChain *chains, size_t **ret) {
         const ImageSet *images = &inventory->images;
-        cleanup_free Whole *wholes = calloc(2 * images->n + 1, sizeof(*wholes));
-        size_t *bases = calloc(images->n + 1, sizeof(*bases)), n = 0;
+        cleanup_free Whole *v = calloc(2 * images->n + 1, sizeof(*v));
+        size_t *bases = calloc(images->n + 1, sizeof(*bases));
+        Wholes wholes = { inventory, v, 0 };
 
-        if (!wholes || !bases) {
+        if (!v || !bases) {
                 free(bases);
                 return -ENOMEM;
         }
@@ -98,15 +126,15 @@ int image_bases_find(const Inventory *inventory, const ImageChain *chains, size_
 
                 if (!image_may_be_base(&images->v[i], facts) || facts->layers.n == 0)
                         continue;
-                wholes[n++] = (Whole){ facts_all_layers(facts), i };
-                wholes[n++] = (Whole){ facts_layers_and_history(facts), i };
+                v[wholes.n++] = (Whole){ facts_all_layers(facts), i };
+                v[wholes.n++] = (Whole){ facts_layers_and_history(facts), i };
         }
-        qsort_r(wholes, n, sizeof(*wholes), compare_wholes, (void *)inventory);
+        qsort_r(v, wholes.n, sizeof(*v), compare_wholes, (void *)inventory);
         for (size_t i = 0; i < images->n; i++) {
                 const ImageFacts *facts = fact_set_find(&inventory->facts, images->v[i].id);
 
                 bases[i] = chain_tells_base(&chains[i]) ? base_by_chain(&chains[i])
-                           : facts                      ? base_by_layers(wholes, n, facts)
+                           : facts                      ? base_by_layers(&wholes, facts)
                                                         : BASE_NOT_KNOWN;
         }
         *ret = bases;
@@ -158,21 +186,6 @@ static int note_base(const Inventory *inventory, size_t base, ImageFacts *facts)
         return 0;
 }
 
-/* Who signed the entries does not tell where a base image ends that BuildKit made, too; its own history does,
- * if that of the image begins with it. */
-static size_t base_history(const Inventory *inventory, size_t base, const ImageFacts *facts) {
-        const ImageFacts *of_base =
-                base < inventory->images.n
-                        ? fact_set_find(&inventory->facts, inventory->images.v[base].id)
-                        : NULL;
-        const HashList *steps = of_base ? &of_base->steps : NULL;
-
-        if (!steps || steps->n == 0 || steps->n >= facts->steps.n ||
-            memcmp(steps->v, facts->steps.v, steps->n * sizeof(*steps->v)) != 0)
-                return 0;
-        return steps->n;
-}
-
 int image_bases_note(const Config *config, Inventory *inventory) {
         cleanup_free ImageChain *chains = NULL;
         cleanup_free size_t *bases = NULL;
@@ -187,7 +200,8 @@ int image_bases_note(const Config *config, Inventory *inventory) {
 
                 if (!facts)
                         continue;
-                n_base = MAX(n_base, base_history(inventory, bases[i], facts));
+                /* Who signed the entries does not tell where a base image ends that BuildKit made, too. */
+                n_base = MAX(n_base, image_base_history(inventory, bases[i], facts));
                 facts->dirty |= facts->n_base != n_base;
                 facts->n_base = n_base;
                 if (facts_teach(facts))

@@ -48,17 +48,21 @@ static bool ends_with(const char *text, const char *end) {
         return n >= n_end && strcmp(text + n - n_end, end) == 0;
 }
 
+static bool may_be_classic_text(const char *text) {
+        return !ends_with(text, buildkit) && is_command(text) && !has_word(text, "RUN");
+}
+
+static bool has_classic_form(const char *text) {
+        return text[0] == '/' || /* a shell, or the program of RUN ["/bin/x"] */
+               (text[0] == '|' && isdigit((unsigned char)text[1])) || strstr(text, nop);
+}
+
 bool instruction_may_be_classic(const char *created_by, const char *comment) {
-        return !*comment && !ends_with(created_by, buildkit) && is_command(created_by) &&
-               !has_word(created_by, "RUN");
+        return !*comment && may_be_classic_text(created_by);
 }
 
 bool instruction_is_classic(const char *created_by, const char *comment) {
-        if (!instruction_may_be_classic(created_by, comment))
-                return false;
-        return created_by[0] == '/' || /* a shell, or the program of RUN ["/bin/x"] */
-               (created_by[0] == '|' && isdigit((unsigned char)created_by[1])) ||
-               strstr(created_by, nop);
+        return instruction_may_be_classic(created_by, comment) && has_classic_form(created_by);
 }
 
 /* "COPY --chown=1 dir:HASH in /app": "dir", "file", or "multi" for several. */
@@ -86,7 +90,10 @@ static uint64_t hash_contents(const char *text) {
 uint64_t instruction_classic_step(const char *created_by, const char *comment) {
         const char *instruction = strstr(created_by, nop);
 
-        if (!*created_by || !instruction_may_be_classic(created_by, comment))
+        if (!*created_by || !may_be_classic_text(created_by))
+                return CLASSIC_STEP_NO;
+        /* moby does not read the comment. Of the builders that leave one, Jib writes no command. */
+        if (*comment && !has_classic_form(created_by))
                 return CLASSIC_STEP_NO;
         if (!instruction)
                 return CLASSIC_STEP_YES;

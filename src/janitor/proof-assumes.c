@@ -27,7 +27,8 @@ static const char *staying_name(const Config *config, const Image *image) {
 static const char *assumed_name(const Inventory *inventory, const Config *config,
                                 const Image *image, const Source *source) {
         if (source->only_base_serves && source->serves != SERVES_NOTHING)
-                return staying_name(config, image);
+                return source->base != LOCAL_BASE_NOT ? image_any_name(image)
+                                                      : staying_name(config, image);
         if (!source->like_ours && source_is_foreign(inventory, image, source))
                 return image_any_name(image);
         return NULL;

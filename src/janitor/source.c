@@ -77,13 +77,9 @@ static bool is_configured_base(const Config *config, const Image *image) {
 
 /* How many of the oldest entries of its history are known to be its base image's. */
 static size_t known_base_entries(const Finder *finder, size_t i, const ImageFacts *facts) {
-        const ImageFacts *of_base = NULL;
-
         if (chain_tells_base(&finder->chains[i]))
                 return image_base_entries(facts, &finder->chains[i]);
-        if (finder->bases[i] < finder->inventory->images.n)
-                of_base = facts_of(finder, finder->bases[i]);
-        return of_base ? of_base->steps.n : 0;
+        return image_base_history(finder->inventory, finder->bases[i], facts);
 }
 
 /* Whether some entry of its history past the base image gives a step to the classic builder. */

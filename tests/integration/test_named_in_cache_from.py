@@ -103,6 +103,20 @@ def test_of_others_with_other_steps(engine: Engine, daemon: Daemon, app: App, ne
     assert app.build(FROM_BASE + OTHER_STEPS, BACKEND, "--cache-from", DEV).cached == 0
 
 
+@pytest.mark.parametrize("options", [(), ("--message", "by hand")], ids=["plain", "message"])
+def test_commit_whose_command_is_our_step(engine: Engine, daemon: Daemon, app: App, options: tuple[str, ...]) -> None:
+    """The builder compares the text of the command, whoever ran it, and does not read the comment."""
+    engine.docker("run", "--network", "none", "--name", "fixing", "pybase:1", "/bin/sh", "-c", "cp /note /copy")
+    engine.docker("commit", *options, "fixing", DEV)
+    engine.docker("rm", "fixing")
+    come_from_elsewhere(engine, DEV)
+    app.build("FROM pybase:1\nRUN cp /note /copy\nCOPY src /app\n")
+    clear = daemon.ctl("clear", "all")
+    assert clear.returncode == 3, clear.stdout
+    assert DEV in remaining(clear.stdout), clear.stdout
+    assert app.build("FROM pybase:1\nRUN cp /note /copy\nCOPY src /app\n", BACKEND, "--cache-from", DEV).cached == 1
+
+
 EXEC_STEPS = 'RUN ["cp", "/note", "/copy"]\nRUN ["cp", "/copy", "/copy.2"]\n'
 
 

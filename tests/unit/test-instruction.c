@@ -164,7 +164,10 @@ static void test_classic_step(void **state) {
                 { "/bin/sh -c #(nop) COPY ", "", CLASSIC_STEP_YES },
                 { "", "", CLASSIC_STEP_NO },
                 { "", "Imported from -", CLASSIC_STEP_NO },
-                { "/bin/sh", "hotfix", CLASSIC_STEP_NO },
+                /* docker commit and buildah; the builder does not read the comment */
+                { "/bin/sh -c make", "hotfix", CLASSIC_STEP_YES },
+                { "/bin/sh -c #(nop) WORKDIR /app", "FROM scratch", CLASSIC_STEP_YES },
+                { "jib-maven-plugin:3.4", "java -version: 21", CLASSIC_STEP_NO },
                 { "RUN /bin/sh -c make # buildkit", "buildkit.dockerfile.v0", CLASSIC_STEP_NO },
                 { "WORKDIR /app", "", CLASSIC_STEP_NO }, /* kaniko */
                 { "RUN make", "", CLASSIC_STEP_NO },

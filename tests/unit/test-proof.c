@@ -436,6 +436,34 @@ static void test_assumes(void **state) {
         host_done(&h);
 }
 
+/* A local base image that perhaps serves by steps of the classic builder stays, and is named. */
+static void test_kept_base_is_assumed(void **state) {
+        cleanup(strv_done) Strv assumes = STRV_NULL;
+        Host h = host_new();
+        ImageFacts *facts;
+
+        (void)state;
+        host_image(&h, "x", "watchparty-tools:1", NULL, IMAGE_KIND_BUILDKIT);
+        host_layers(&h, "x", "pQC");
+        host_history(&h, "x", "pqC");
+        facts = host_facts(&h, "x");
+        facts->classic_steps.v[0] = facts->classic_steps.v[1] = CLASSIC_STEP_YES;
+        facts->inline_cache = INLINE_CACHE_NO;
+        facts->ours = true;
+        assert_int_equal(facts_add_need(facts, "watchparty-tools:1"), 0);
+        host_image(&h, "o", "watchparty-a:1", NULL, IMAGE_KIND_BUILDKIT);
+        host_layers(&h, "o", "nAB");
+        host_history(&h, "o", "nAB");
+        host_facts(&h, "o")->ours = true;
+        host_facts(&h, "o")->inline_cache = INLINE_CACHE_NO;
+        assert_int_equal(image_set_index(&h.inventory.images), 0);
+        assert_int_equal(fact_set_index(&h.inventory.facts), 0);
+        assert_int_equal(proof_assumes(&h.inventory, &h.config, &h.options, &h.suspects, &assumes),
+                         0);
+        assert_non_null(strstr(assumes.v[assumes.n - 1], ": watchparty-tools:1"));
+        host_done(&h);
+}
+
 /* An image of BuildKit's upon steps of the classic builder, most likely those of its base image: a clear takes its
  * name, and names others that it has among the assumptions. */
 static void test_only_its_base_serves(void **state) {
@@ -564,6 +592,7 @@ int main(void) {
                 cmocka_unit_test(test_the_unreadable_is_named_once),
                 cmocka_unit_test(test_cleared_with_a_child),
                 cmocka_unit_test(test_assumes),
+                cmocka_unit_test(test_kept_base_is_assumed),
                 cmocka_unit_test(test_only_its_base_serves),
                 cmocka_unit_test(test_kept_mounts),
                 cmocka_unit_test(test_many),

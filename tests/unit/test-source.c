@@ -283,6 +283,43 @@ static void test_base_of_one_of_several(void **state) {
         host_done(&h);
 }
 
+/* Of two images with the same layers the base image is the one whose history this one begins with, in whatever
+ * order the engine lists them. */
+static void test_base_image_by_its_history(void **state) {
+        (void)state;
+        for (unsigned order = 0; order < 3; order++) {
+                ImageFacts *facts;
+                Source source;
+                Host h = host_new();
+
+                for (unsigned i = 0; i < 2; i++)
+                        if (order == i) {
+                                host_image(&h, "p", "python:3", NULL, IMAGE_KIND_OTHER);
+                                host_layers(&h, "p", "i");
+                                host_history(&h, "p", "p");
+                        } else if (order < 2) {
+                                host_image(&h, "q", "other/py:1", NULL, IMAGE_KIND_OTHER);
+                                host_layers(&h, "q", "i");
+                                host_history(&h, "q", "pz");
+                        }
+                host_image(&h, "x", "other/cache:1", NULL, IMAGE_KIND_BUILDKIT);
+                host_layers(&h, "x", "iA");
+                host_history(&h, "x", "pAC");
+                facts = host_facts(&h, "x");
+                facts->classic_steps.v[1] = CLASSIC_STEP_YES;
+                facts->inline_cache = INLINE_CACHE_NO;
+                host_image(&h, "o", "watchparty-a:1", NULL, IMAGE_KIND_CLASSIC);
+                host_layers(&h, "o", "iAB");
+                host_history(&h, "o", "pAB");
+                host_facts(&h, "o")->ours = true;
+                source = source_of(&h, "x");
+                assert_int_equal(source.serves, SERVES_PERHAPS);
+                if (!source.like_ours)
+                        fail_msg("order %u", order);
+                host_done(&h);
+        }
+}
+
 /* A build named the image, or another tag of its repository: in the facts of an image that is here or gone, of
  * ours or of others. */
 static void test_base_by_need(void **state) {
@@ -1113,6 +1150,7 @@ int main(void) {
                 cmocka_unit_test(test_rows),
                 cmocka_unit_test(test_containerd),
                 cmocka_unit_test(test_base),
+                cmocka_unit_test(test_base_image_by_its_history),
                 cmocka_unit_test(test_base_of_metadata),
                 cmocka_unit_test(test_base_of_one_of_several),
                 cmocka_unit_test(test_base_by_need),
