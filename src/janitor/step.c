@@ -69,7 +69,7 @@ static int has_another_command(Docker *docker, const ImageDetail *detail, bool *
         r = docker_image(docker, detail->parent_id, &parent, reterr_diag);
         if (r < 0)
                 return r == -ENOENT || failure_is_of_object(r) ? 0 : r;
-        *ret = strcmp(detail->command, parent.command) != 0;
+        *ret = strcmp(detail->command ?: "", parent.command ?: "") != 0;
         return 0;
 }
 

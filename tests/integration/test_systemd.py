@@ -212,9 +212,10 @@ def test_timer(machine, engine, scene):
     machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "enable", "--now", UNITS[3])
     wait_until(lambda: machine.show(UNITS[2], "ActiveState") == "failed")
-    assert machine.show(UNITS[2], "ExecMainStatus") == "3"
-    assert BACKEND not in names(engine)
-    assert f"REMAINING: image {PINNED}" in machine.run("journalctl", "-u", UNITS[2], "-o", "cat").stdout
+    said = machine.run("journalctl", "-u", UNITS[2], "-o", "cat").stdout
+    assert machine.show(UNITS[2], "ExecMainStatus") == "3", said
+    assert BACKEND not in names(engine), said
+    assert f"REMAINING: image {PINNED}" in said
 
     engine.docker("rmi", PINNED)
     machine.run("systemctl", "restart", UNITS[3])
