@@ -171,6 +171,8 @@ uint64_t facts_layers_and_history(const ImageFacts *facts);
 /* Remembers a name of ours that the image bears, and its repository, as far as there is room in `names`. Names
  * here are in the form in which the engine lists them. */
 int facts_add_name(ImageFacts *facts, const char *name) must_check;
+/* The same, the repository of the name alone. */
+int facts_add_repository(ImageFacts *facts, const char *name) must_check;
 /* Remembers there as well what the name has in common with those of other releases: name_release_hash(). */
 int facts_add_release(ImageFacts *facts, const char *name) must_check;
 /* Remembers the name of a needed image, and its repository, as far as there is room in `needs`. */

@@ -156,8 +156,8 @@ void text_replace_numbers(char *text) {
 static size_t number_in_word(const char *word, size_t n) {
         size_t i = 0;
 
-        while (i < n && number_length(word + i, i > 0 ? word[i - 1] : '\0') == 0)
-                i++;
+        for (char before = '\0'; i < n && number_length(word + i, before) == 0; i++)
+                before = word[i];
         return i;
 }
 

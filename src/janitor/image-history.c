@@ -122,7 +122,12 @@ static int note_names(const Config *config, const Image *image, ImageFacts *fact
         for (size_t i = 0; i < image->names.n && r >= 0; i++) {
                 const char *name = image->names.v[i];
 
-                if (!name_is_ours(config, image, name) || name_is_rollback(config, name))
+                if (name_is_rollback(config, name)) {
+                        /* The name that the image lost was of this repository. */
+                        r = facts->ours ? facts_add_repository(facts, name) : 0;
+                        continue;
+                }
+                if (!name_is_ours(config, image, name))
                         continue;
                 r = facts_add_release(facts, name);
                 if (r >= 0)

@@ -195,9 +195,15 @@ static int is_base_of_any(const Inventory *inventory, const Entry *candidate, co
         if (hash_names_of(&inventory->images.v[candidate->at], by_history, &names) < 0)
                 return -ENOMEM;
         for (size_t n = 0; !*ret && i < longer->n && longer->v[i].key == candidate->key; i++, n++) {
+                const ImageFacts *other = &inventory->facts.v[longer->v[i].at];
+
                 if (by_history && n == SEARCH_MAX)
                         break;
-                *ret = !bore_name(&inventory->facts.v[longer->v[i].at], &names);
+                /* The histories of two releases look like that, too. An image of which no name is known may
+                 * be a release of the same repository. */
+                if (by_history && other->names.n == 0)
+                        continue;
+                *ret = !bore_name(other, &names);
         }
         return 0;
 }

@@ -96,12 +96,15 @@ static int add_hash(ImageFacts *facts, HashList *list, size_t max, uint64_t hash
         return r;
 }
 
+int facts_add_repository(ImageFacts *facts, const char *name) {
+        return add_hash(facts, &facts->names, FACTS_NAMES_MAX, name_repository_hash(name));
+}
+
 int facts_add_name(ImageFacts *facts, const char *name) {
         int r;
 
         r = add_hash(facts, &facts->names, FACTS_NAMES_MAX, text_hash(name));
-        return r < 0 ? r
-                     : add_hash(facts, &facts->names, FACTS_NAMES_MAX, name_repository_hash(name));
+        return r < 0 ? r : facts_add_repository(facts, name);
 }
 
 int facts_add_release(ImageFacts *facts, const char *name) {

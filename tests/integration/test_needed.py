@@ -304,3 +304,20 @@ def test_image_that_a_classic_stage_needs_serves_nothing(engine: Engine, daemon:
     clear(daemon)
     assert names(engine)[sources.name] == base
     assert sources.build(BACKEND, STAGE, classic=True).cached == 0
+
+
+def test_release_known_by_its_rollback_tag_alone(engine: Engine, sources: Sources, short_path: Path) -> None:
+    """After the daemon's memory was lost, and its Dockerfile has become shorter: no base image of the release
+    before."""
+    with Daemon(engine.socket, short_path / "before") as daemon:
+        sources.build(BACKEND, BASE_DOCKERFILE + "COPY requirements.txt /app/\n")
+        release = names(engine)[BACKEND]
+        clear(daemon)
+        assert rollback_name(release) in names(engine)
+    sources.change()
+    with Daemon(engine.socket, short_path / "after") as daemon:
+        daemon.ctl("plan")  # looks at images
+        sources.build(BACKEND, BASE_DOCKERFILE)
+        said = clear(daemon)
+        assert "kept: local base image" not in said, said
+        assert BACKEND not in names(engine)
