@@ -32,7 +32,8 @@ typedef struct Source {
         bool ours;                     /* it bears a name in scope, or a protected one of ours */
         bool cleared;                  /* a clear took a name from it, or from an image that stands
                                         * on it */
-        bool lost_name;                /* a clear took a name from the image itself */
+        bool lost_name;                /* a clear took a name from the image itself that is not
+                                        * in [images] base */
         bool untagged_ours;            /* untagged, and claimed for us (plan_claims()) */
         bool unclaimed; /* untagged, made by the classic builder, of unknown origin */
         bool commit;    /* untagged, and docker commit made it */

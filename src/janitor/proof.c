@@ -118,10 +118,10 @@ static int judge_cleared_classic(Proof *proof, size_t i) {
         if (top == i && image->names.n == 0 && source->kept_descendant)
                 return 0;
         removal = remedy_remove(proof->inventory, &images->v[top]);
-        if (!removal ||
-            asprintf(&remedy, "%s, then clear again%s", removal,
-                     images->v[top].names.n > 0 ? "; if it is a base image, add it to [images] base"
-                                                : "") < 0)
+        if (!removal || asprintf(&remedy, "%s, then clear again%s", removal,
+                                 images->v[top].names.n > 0 && !proof->sources[top].configured_base
+                                         ? "; if it is a base image, add it to [images] base"
+                                         : "") < 0)
                 return -ENOMEM;
         if (top != i)
                 return add(proof, REMAINING_IMAGE, image_any_name(&images->v[top]), remedy,

@@ -127,6 +127,11 @@ static void find_way(const Finder *finder, size_t i, Source *source) {
                 source->serves_by_rollback_tag = source->serves;
 }
 
+/* A name that [images] base has by now is none that a clear takes. */
+static bool is_lost_name(const Finder *finder, const char *name) {
+        return *name && !name_matches_any(&finder->config->base, name);
+}
+
 static int find_ways(Finder *finder) {
         const ImageSet *images = &finder->inventory->images;
         cleanup(index_done) Index cleared = { 0 };
@@ -144,13 +149,30 @@ static int find_ways(Finder *finder) {
                 source->ours = image_is_ours(finder->config, &images->v[i]);
                 entries = index_find(&cleared, images->v[i].id, &n);
                 for (size_t j = 0; j < n && !source->lost_name; j++)
-                        source->lost_name = finder->cleared->v[entries[j].at].name[0];
+                        source->lost_name =
+                                is_lost_name(finder, finder->cleared->v[entries[j].at].name);
                 source->configured_base = is_configured_base(finder->config, &images->v[i]);
                 /* [images] base may have been set after a clear that took it for a stage. */
                 source->cleared = entries && (source->lost_name || !source->configured_base);
                 find_way(finder, i, source);
         }
         return 0;
+}
+
+/* What [images] base names was perhaps built by steps that a clear found before it was named there: these are the
+ * base image's, not ours. */
+static void spare_steps_of_bases(Finder *finder) {
+        const ImageSet *images = &finder->inventory->images;
+
+        for (size_t i = 0; i < images->n; i++) {
+                if (!finder->sources[i].configured_base || finder->sources[i].cleared)
+                        continue;
+                for (size_t j = finder->chains[i].parent;
+                     j != CHAIN_NO_IMAGE && j != i && finder->sources[j].cleared &&
+                     images->v[j].names.n == 0 && !finder->sources[j].lost_name;
+                     j = finder->chains[j].parent)
+                        finder->sources[j].cleared = false;
+        }
 }
 
 /* Tells the parents of each image which stand on them. Where one is marked, all below it are. */
@@ -415,6 +437,7 @@ int sources_find(const Inventory *inventory, const Config *config, const NamedIm
                 r = find_ways(&finder);
         if (r < 0)
                 return r;
+        spare_steps_of_bases(&finder);
         mark_descendants(&finder);
         r = mark_on_cleared(&finder);
         if (r >= 0)

@@ -11,6 +11,7 @@ import proxy as proxy_module
 from engine import Engine, rootfs
 from helpers import Daemon, Project, images, load, names, on, receipts, rollback_name, run, start, tag, untag
 from proxy import Proxy
+from policies import configure
 from scenarios import BACKEND, FRONTEND, GRAPH, SLOW, Build, Row, Scenario, count
 from test_swarm import make_swarm
 
@@ -330,6 +331,25 @@ def test_base_image_of_the_classic_builder_remains(engine: Engine, daemon: Daemo
     assert f"docker rmi {BASE}, then clear again" in clear.stdout
     assert names(engine) == {BASE: base}
     assert build(engine, project, BACKEND, CHILD, classic=True).cached == 0
+
+
+@pytest.mark.parametrize("child", ["classic", "buildkit"])
+def test_base_image_that_is_named_in_base_after_a_clear(engine: Engine, daemon: Daemon, short_path: Path,
+                                                        child: str) -> None:
+    """The remedy, typed once."""
+    project = short_path / "project"
+    build(engine, project, BASE, BASE_DOCKERFILE + "RUN cp /unique /copied\n", classic=True)
+    build(engine, project, BACKEND, CHILD, classic=child == "classic")
+    clear = daemon.ctl("clear")
+    assert clear.returncode == 3 and "add it to [images] base" in clear.stdout, clear.stdout
+    base = names(engine)[BASE]
+    configure(daemon, "[images]\n", "[images]\nbase=watchparty-base\n")
+    for _ in range(2):
+        clear = daemon.ctl("clear")
+        assert clear.returncode == 0, clear.stdout
+    assert names(engine)[BASE] == base
+    for classic in (True, False):
+        assert build(engine, project, BACKEND, CHILD, classic).cached == 0
 
 
 def test_base_that_a_container_used_is_a_release(engine: Engine, daemon: Daemon, short_path: Path) -> None:
