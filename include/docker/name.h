@@ -33,3 +33,5 @@ int name_release_hash(const char *name, uint64_t *ret) must_check;
  */
 bool name_matches(const char *glob, const char *name);
 bool name_matches_any(const Strv *globs, const char *name);
+/* Whether one of the globs matches some name of its repository: what a glob says of tags is left out. */
+bool name_repository_matches_any(const Strv *globs, const char *name);

@@ -143,7 +143,8 @@ static inline void policy_plan_donep(PolicyPlan *plan) {
 
 /* Whether an image that the plan removes loses this name of its: an expired rollback tag and a left-over
  * trash tag go alone. */
-bool policy_takes_name(const Config *config, const ImageVerdict *verdict, const char *name);
+bool policy_takes_name(const Config *config, const Image *image, const ImageVerdict *verdict,
+                       const char *name);
 
 /* Nothing to do, held or not. */
 bool policy_plan_empty(const PolicyPlan *plan);

@@ -175,8 +175,9 @@ int facts_add_name(ImageFacts *facts, const char *name) must_check;
 int facts_add_repository(ImageFacts *facts, const char *name) must_check;
 /* Remembers there as well what the name has in common with those of other releases: name_release_hash(). */
 int facts_add_release(ImageFacts *facts, const char *name) must_check;
-/* Remembers the name of a needed image, and its repository, as far as there is room in `needs`. */
+/* Remember the name of a needed image, and its repository, as far as there is room in `needs`. */
 int facts_add_need(ImageFacts *facts, const char *name) must_check;
+int facts_add_needed_repository(ImageFacts *facts, const char *name) must_check;
 /* Remembers in `needs` that an image of this very name is perhaps needed, by possible_need_hash(). */
 int facts_add_possible_need(ImageFacts *facts, const char *name) must_check;
 uint64_t possible_need_hash(const char *name);

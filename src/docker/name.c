@@ -68,15 +68,14 @@ static bool piece_matches(const char *glob, size_t n_glob, const char *text, siz
         return fnmatch(g, t, FNM_PATHNAME) == 0;
 }
 
-bool name_matches(const char *glob, const char *name) {
+static bool repository_matches(const char *glob, const char *name, ImageGlob *ret_parts) {
         size_t n = name_repository_length(name);
         const char *repository = name;
-        ImageGlob parts;
 
-        if (image_glob_divide(glob, &parts) < 0)
+        if (image_glob_divide(glob, ret_parts) < 0)
                 return false;
 
-        if (!parts.slash) {
+        if (!ret_parts->slash) {
                 const char *last = memrchr(name, '/', n);
 
                 if (last) {
@@ -84,7 +83,13 @@ bool name_matches(const char *glob, const char *name) {
                         n -= (size_t)(repository - name);
                 }
         }
-        if (!piece_matches(glob, parts.n_repository, repository, n))
+        return piece_matches(glob, ret_parts->n_repository, repository, n);
+}
+
+bool name_matches(const char *glob, const char *name) {
+        ImageGlob parts;
+
+        if (!repository_matches(glob, name, &parts))
                 return false;
 
         if (parts.tag) {
@@ -94,6 +99,16 @@ bool name_matches(const char *glob, const char *name) {
         }
 
         return true;
+}
+
+bool name_repository_matches_any(const Strv *globs, const char *name) {
+        ImageGlob parts;
+
+        for (size_t i = 0; i < globs->n; i++)
+                if (repository_matches(globs->v[i], name, &parts))
+                        return true;
+
+        return false;
 }
 
 bool name_matches_any(const Strv *globs, const char *name) {

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "docker/name.h"
 #include "docker/references.h"
 #include "janitor/instruction.h"
 #include "janitor/ownership.h"
@@ -72,8 +73,42 @@ static int on_step(void *userdata, const BuildStep *step) {
         return r < 0 ? r : add_instruction(steps, step->name);
 }
 
+static bool bears_name_of(const Image *image, uint64_t repository) {
+        for (size_t i = 0; image && i < image->names.n; i++)
+                if (name_repository_hash(image->names.v[i]) == repository)
+                        return true;
+        return false;
+}
+
+/* Whether the image that the build made is, or was, of the same repository as the one it needs: that repository
+ * has releases, too, so it is no sign of a base image. */
+static bool is_of_needed_repository(const Inventory *inventory, const EndedBuild *build,
+                                    const char *name) {
+        const uint64_t repository = name_repository_hash(name);
+
+        for (size_t i = 0; i < build->images.n; i++) {
+                const char *id = build->images.v[i];
+                const ImageFacts *facts = fact_set_find(&inventory->facts, id);
+
+                if ((facts && hash_list_contains(&facts->names, repository)) ||
+                    bears_name_of(image_set_find(&inventory->images, id), repository))
+                        return true;
+        }
+        return false;
+}
+
+static int add_need(const Inventory *inventory, const EndedBuild *build, const char *name,
+                    ImageFacts *facts) {
+        int r = facts_add_need(facts, name);
+
+        if (r >= 0 && !is_of_needed_repository(inventory, build, name))
+                r = facts_add_needed_repository(facts, name);
+        return r;
+}
+
 /* One id is one configuration, inline cache metadata included, so any build of an image answers for it. */
-static int note_result(const Inventory *inventory, ImageFacts *facts, BuildSteps *steps) {
+static int note_result(const Inventory *inventory, const EndedBuild *build, ImageFacts *facts,
+                       BuildSteps *steps) {
         int r = 0;
 
         if (facts->stages.n == 0 && steps->stages.n > 0) {
@@ -87,33 +122,51 @@ static int note_result(const Inventory *inventory, ImageFacts *facts, BuildSteps
                 facts->dirty = true;
         }
         for (size_t i = 0; i < steps->images.n && r >= 0; i++)
-                r = facts_add_need(facts, steps->images.v[i]);
+                r = add_need(inventory, build, steps->images.v[i], facts);
         return r;
 }
 
 /* Of an image that is needed and still here, its own facts tell so, too: those of the image that was built
  * may never have been known. */
-static int note_need(const Config *config, Inventory *inventory, const char *name) {
+static int note_need(const Config *config, Inventory *inventory, const EndedBuild *build,
+                     const char *name) {
         const Image *image = image_set_find_name(&inventory->images, name);
         ImageFacts *facts = image && image_is_ours(config, image)
                                     ? fact_set_find(&inventory->facts, image->id)
                                     : NULL;
 
-        return facts ? facts_add_need(facts, name) : 0;
+        return facts ? add_need(inventory, build, name, facts) : 0;
+}
+
+/* A build may take its image from the one that bore its name before: "FROM app:latest" for app:latest. That image
+ * has the name no more. */
+static void drop_own_names(const Inventory *inventory, const EndedBuild *build, Strv *names) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < names->n; i++) {
+                const Image *bearer = image_set_find_name(&inventory->images, names->v[i]);
+
+                if (bearer && strv_contains(&build->images, bearer->id))
+                        free(names->v[i]);
+                else
+                        names->v[n++] = names->v[i];
+        }
+        names->n = n;
 }
 
 static int note_build(const Config *config, Inventory *inventory, const EndedBuild *build,
                       BuildSteps *steps) {
         int r = 0;
 
+        drop_own_names(inventory, build, &steps->images);
         for (size_t i = 0; i < build->images.n && r >= 0; i++) {
                 ImageFacts *facts = fact_set_find(&inventory->facts, build->images.v[i]);
 
                 if (facts)
-                        r = note_result(inventory, facts, steps);
+                        r = note_result(inventory, build, facts, steps);
         }
         for (size_t i = 0; i < steps->images.n && r >= 0; i++)
-                r = note_need(config, inventory, steps->images.v[i]);
+                r = note_need(config, inventory, build, steps->images.v[i]);
         return r;
 }
 

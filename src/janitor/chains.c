@@ -63,7 +63,7 @@ static bool is_step(const Walk *walk, const Image *image) {
         for (size_t i = 0; i < image->names.n; i++) {
                 const char *name = image->names.v[i];
 
-                if (!name_is_trash(name) && !name_is_rollback(walk->config, name) &&
+                if (!name_is_trash(name) && !name_is_rollback(walk->config, image, name) &&
                     (!name_is_ours(walk->config, image, name) ||
                      name_matches_any(&walk->config->base, name)))
                         return false;

@@ -122,7 +122,7 @@ static int note_names(const Config *config, const Image *image, ImageFacts *fact
         for (size_t i = 0; i < image->names.n && r >= 0; i++) {
                 const char *name = image->names.v[i];
 
-                if (name_is_rollback(config, name)) {
+                if (name_is_rollback(config, image, name)) {
                         /* The name that the image lost was of this repository. */
                         r = facts->ours ? facts_add_repository(facts, name) : 0;
                         continue;

@@ -188,13 +188,18 @@ bool name_is_trash(const char *name) {
                has_tag_prefix(name, TRASH_REPOSITORY);
 }
 
-bool name_is_rollback(const Config *config, const char *name) {
-        return has_tag_prefix(name, config->rollback_tag);
+static bool is_of_project(const Config *config, const Image *image) {
+        return config->project && image->project && strcmp(config->project, image->project) == 0;
+}
+
+bool name_is_rollback(const Config *config, const Image *image, const char *name) {
+        return has_tag_prefix(name, config->rollback_tag) &&
+               (name_repository_matches_any(&config->match, name) || is_of_project(config, image));
 }
 
 bool image_has_rollback_tag(const Config *config, const Image *image) {
         for (size_t i = 0; i < image->names.n; i++)
-                if (name_is_rollback(config, image->names.v[i]))
+                if (name_is_rollback(config, image, image->names.v[i]))
                         return true;
         return false;
 }
@@ -206,9 +211,7 @@ bool name_is_own(const char *rollback_tag, const char *name) {
 bool name_is_ours(const Config *config, const Image *image, const char *name) {
         if (name_is_own(config->rollback_tag, name))
                 return false;
-        if (name_matches_any(&config->match, name))
-                return true;
-        return config->project && image->project && strcmp(config->project, image->project) == 0;
+        return name_matches_any(&config->match, name) || is_of_project(config, image);
 }
 
 bool name_in_scope(const Config *config, const Image *image, const char *name) {

@@ -35,7 +35,7 @@ static Names sort_names(const Config *config, const Image *image) {
 
         for (size_t i = 0; i < image->names.n; i++) {
                 const char *name = image->names.v[i];
-                bool trash = name_is_trash(name), rollback = name_is_rollback(config, name);
+                bool trash = name_is_trash(name), rollback = name_is_rollback(config, image, name);
 
                 if (trash)
                         names.trash = names.trash ?: name;
@@ -108,7 +108,7 @@ static bool rollback_expired(const Judge *judge, const Image *image, size_t i) {
         if (rollback_too_old(judge, i))
                 return true;
         for (size_t j = 0; j < image->names.n; j++)
-                if (name_is_rollback(judge->config, image->names.v[j]) &&
+                if (name_is_rollback(judge->config, image, image->names.v[j]) &&
                     !releases_superseded(&judge->releases, i, image->names.v[j]))
                         return false;
         return true;
@@ -198,16 +198,17 @@ static bool judge_by_place(const Judge *judge, const Image *image, size_t i,
         return true;
 }
 
-bool policy_takes_name(const Config *config, const ImageVerdict *verdict, const char *name) {
+bool policy_takes_name(const Config *config, const Image *image, const ImageVerdict *verdict,
+                       const char *name) {
         if (verdict->rule == RULE_TRASH)
                 return name_is_trash(name);
-        return verdict->rule != RULE_ROLLBACK_EXPIRED || name_is_rollback(config, name);
+        return verdict->rule != RULE_ROLLBACK_EXPIRED || name_is_rollback(config, image, name);
 }
 
 /* Whether the image goes with the names that are taken from it. */
 static bool takes_all(const Config *config, const Image *image, const ImageVerdict *verdict) {
         for (size_t i = 0; i < image->names.n; i++)
-                if (!policy_takes_name(config, verdict, image->names.v[i]))
+                if (!policy_takes_name(config, image, verdict, image->names.v[i]))
                         return false;
         return true;
 }
@@ -226,7 +227,7 @@ static void judge_rollback_tag(const Judge *judge, const Image *image, size_t i,
         const char *tag = NULL;
 
         for (size_t j = 0; j < image->names.n && !tag; j++)
-                if (name_is_rollback(judge->config, image->names.v[j]))
+                if (name_is_rollback(judge->config, image, image->names.v[j]))
                         tag = image->names.v[j];
         if (tag && verdict->rule != RULE_PROTECT && verdict->rule != RULE_BASE &&
             rollback_expired(judge, image, i))

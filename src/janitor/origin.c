@@ -27,9 +27,8 @@ static void note_name(const Config *config, const Image *image, const char *name
         if (name_is_trash(name))
                 return;
         set(&facts->bore_name, facts);
-        if (name_is_rollback(config, name)) {
-                if (name_matches_any(&config->match, name))
-                        set(&facts->ours, facts);
+        if (name_is_rollback(config, image, name)) {
+                set(&facts->ours, facts);
         } else if (!name_is_ours(config, image, name) || name_matches_any(&config->base, name)) {
                 set(&facts->of_others, facts);
         } else {

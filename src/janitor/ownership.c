@@ -35,7 +35,7 @@ static bool image_is_nameless(const Config *config, const Image *image) {
                 return image->digests.n == 0;
         for (size_t i = 0; i < image->names.n; i++)
                 if (!name_is_trash(image->names.v[i]) &&
-                    !name_is_rollback(config, image->names.v[i]))
+                    !name_is_rollback(config, image, image->names.v[i]))
                         return false;
         return true;
 }

@@ -202,7 +202,7 @@ static int take_names(const Pass *pass, Docker *docker, const Image *image,
         for (size_t i = 0; i < image->names.n && r > 0; i++) {
                 const char *name = image->names.v[i];
 
-                if (!policy_takes_name(pass->config, verdict, name))
+                if (!policy_takes_name(pass->config, image, verdict, name))
                         continue;
                 r = has_name(docker, image, name, n_taken++, &now, reterr_diag);
                 if (r > 0)

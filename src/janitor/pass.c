@@ -126,7 +126,7 @@ static bool is_still_there(const Pass *pass, size_t i) {
         for (size_t j = 0; j < planned->names.n; j++) {
                 const char *name = planned->names.v[j];
 
-                if (!policy_takes_name(pass->config, &pass->look.plan.images[i], name))
+                if (!policy_takes_name(pass->config, planned, &pass->look.plan.images[i], name))
                         alone = true;
                 else if (now && image_set_find_name(&pass->again.images, name) == now)
                         return true;

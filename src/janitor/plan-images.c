@@ -110,7 +110,7 @@ static int find_candidates(Draft *draft) {
                 candidate->only_rollback = image->names.n > 0;
                 for (size_t j = 0; j < image->names.n && candidate->only_rollback; j++)
                         candidate->only_rollback =
-                                name_is_rollback(draft->config, image->names.v[j]);
+                                name_is_rollback(draft->config, image, image->names.v[j]);
         }
         for (size_t i = 0; i < inventory->disks.n; i++)
                 draft->pressure =
@@ -136,11 +136,8 @@ static bool is_unreadable(const Draft *draft, size_t i) {
 static bool is_own_rollback(const Draft *draft, const Image *image, const char *name) {
         const Config *config = draft->config;
 
-        return name_is_rollback(config, name) && !name_matches_any(&config->protect, name) &&
-               !name_matches_any(&config->base, name) &&
-               (name_matches_any(&config->match, name) ||
-                (config->project && image->project &&
-                 strcmp(config->project, image->project) == 0));
+        return name_is_rollback(config, image, name) && !name_matches_any(&config->protect, name) &&
+               !name_matches_any(&config->base, name);
 }
 
 /* A rollback tag moved the time that the engine tells, and policy may not have read it since. Of two
@@ -322,7 +319,7 @@ static int compare_name_repositories(const void *a, const void *b) {
 static int make_repository_tag(Draft *draft, const Image *image, const char *const *names,
                                size_t n) {
         for (size_t i = 0; i < n; i++)
-                if (name_is_rollback(draft->config, names[i]))
+                if (name_is_rollback(draft->config, image, names[i]))
                         return 0;
         return make_rollback_tag(draft, image, names[0]);
 }
@@ -338,7 +335,7 @@ static int make_rollback_tags(Draft *draft, const Image *image) {
                 return -ENOMEM;
         for (size_t i = 0; i < image->names.n; i++)
                 if (name_in_scope(draft->config, image, image->names.v[i]) ||
-                    name_is_rollback(draft->config, image->names.v[i]))
+                    name_is_rollback(draft->config, image, image->names.v[i]))
                         names[n_names++] = image->names.v[i];
         qsort(names, n_names, sizeof(*names), compare_name_repositories);
         for (size_t i = 0, n; i < n_names && r >= 0; i += n) {
@@ -467,7 +464,7 @@ static int keep_names(Draft *draft, const Image *image, KeptReason reason) {
 static bool has_other_name(const Draft *draft, const Image *image) {
         for (size_t i = 0; i < image->names.n; i++)
                 if (!name_in_scope(draft->config, image, image->names.v[i]) &&
-                    !name_is_rollback(draft->config, image->names.v[i]) &&
+                    !name_is_rollback(draft->config, image, image->names.v[i]) &&
                     !name_is_trash(image->names.v[i]))
                         return true;
         return false;

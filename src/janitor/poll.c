@@ -40,7 +40,7 @@ static void count_image(const Inventory *inventory, const Config *config, const 
 
         for (size_t i = 0; i < image->names.n; i++) {
                 ours = ours || name_is_ours(config, image, image->names.v[i]);
-                summary->rollback_tags += name_is_rollback(config, image->names.v[i]);
+                summary->rollback_tags += name_is_rollback(config, image, image->names.v[i]);
         }
         summary->images++;
         summary->images_matching += ours;

@@ -17,7 +17,8 @@ static const char *staying_name(const Config *config, const Image *image) {
                 const char *name = image->names.v[i];
 
                 if (!name_in_scope(config, image, name) && !name_is_trash(name) &&
-                    !name_is_rollback(config, name) && !name_matches_any(&config->base, name))
+                    !name_is_rollback(config, image, name) &&
+                    !name_matches_any(&config->base, name))
                         return name;
         }
         return NULL;

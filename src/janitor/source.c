@@ -42,7 +42,7 @@ const char *source_cache_name(const Inventory *inventory, const Config *config,
                               const Image *image) {
         for (size_t i = 0; i < image->names.n; i++)
                 if (!name_is_trash(image->names.v[i]) &&
-                    !name_is_rollback(config, image->names.v[i]) &&
+                    !name_is_rollback(config, image, image->names.v[i]) &&
                     !name_matches_any(&config->base, image->names.v[i]))
                         return image->names.v[i];
         /* On the graphdriver store a digest is a name, too: what was pulled or pushed keeps it while

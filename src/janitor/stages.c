@@ -15,7 +15,7 @@
 static bool is_named(const Config *config, const Image *image) {
         for (size_t i = 0; i < image->names.n; i++)
                 if (!name_is_trash(image->names.v[i]) &&
-                    !name_is_rollback(config, image->names.v[i]))
+                    !name_is_rollback(config, image, image->names.v[i]))
                         return true;
         return false;
 }

@@ -115,11 +115,11 @@ int facts_add_release(ImageFacts *facts, const char *name) {
 }
 
 int facts_add_need(ImageFacts *facts, const char *name) {
-        int r;
+        return add_hash(facts, &facts->needs, FACTS_NEEDS_MAX, text_hash(name));
+}
 
-        r = add_hash(facts, &facts->needs, FACTS_NEEDS_MAX, text_hash(name));
-        return r < 0 ? r
-                     : add_hash(facts, &facts->needs, FACTS_NEEDS_MAX, name_repository_hash(name));
+int facts_add_needed_repository(ImageFacts *facts, const char *name) {
+        return add_hash(facts, &facts->needs, FACTS_NEEDS_MAX, name_repository_hash(name));
 }
 
 uint64_t possible_need_hash(const char *name) {

@@ -33,7 +33,7 @@ static void test_names(void **state) {
                 { "watchparty-a:1", false, true },
                 { "watchparty-base:1", true, false },
                 { "watchparty-a:wpcache-rollback-0123", false, true },
-                { "other:wpcache-rollback-0123", false, false },
+                { "other:wpcache-rollback-0123", true, false },
                 { "wpcache-trash:0123", false, false },
         };
 

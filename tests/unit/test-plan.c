@@ -176,11 +176,10 @@ static void test_local_bases(void **state) {
                         host_container(&h, "c", "y", "exited");
                 if (table[i].need == POSSIBLY)
                         assert_int_equal(facts_add_possible_need(host_facts(&h, "y"), x), 0);
+                else if (table[i].need == KNOWN)
+                        assert_int_equal(facts_add_need(host_facts(&h, "y"), x), 0);
                 else
-                        assert_int_equal(
-                                facts_add_need(host_facts(&h, "y"),
-                                               table[i].need == KNOWN ? x : "watchparty-tools:z"),
-                                0);
+                        assert_int_equal(facts_add_needed_repository(host_facts(&h, "y"), x), 0);
                 plan = host_plan(&h);
                 taken = named_images_find(&plan.names, x);
                 if (keeps(&plan, x, KEPT_BASE) != table[i].kept)

@@ -1645,7 +1645,7 @@ static bool removes_image(const Host *h, const Image *image, const ImageVerdict 
         if (!verdict->remove)
                 return false;
         for (size_t i = 0; i < image->names.n; i++)
-                if (!policy_takes_name(&h->config, verdict, image->names.v[i]))
+                if (!policy_takes_name(&h->config, image, verdict, image->names.v[i]))
                         return false;
         return true;
 }
@@ -1751,7 +1751,7 @@ static void check_image(const Host *h, const PolicyPlan *plan, size_t i, uint64_
         for (size_t j = 0; j < image->names.n; j++) {
                 const char *name = image->names.v[j];
 
-                if (name_is_rollback(&h->config, name))
+                if (name_is_rollback(&h->config, image, name))
                         continue;
                 if (!name_in_scope(&h->config, image, name))
                         fail_msg("seed %#llx: %s goes", (unsigned long long)seed, name);
@@ -1866,7 +1866,8 @@ static void carry_out(Host *h, const PolicyPlan *plan, Rule *rules) {
                 }
                 for (size_t j = 0; j < names->n; j++)
                         if (plan->images[i].remove &&
-                            policy_takes_name(&h->config, &plan->images[i], names->v[j]))
+                            policy_takes_name(&h->config, &images->v[i], &plan->images[i],
+                                              names->v[j]))
                                 free(names->v[j]);
                         else
                                 names->v[n_names++] = names->v[j];

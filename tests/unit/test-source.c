@@ -58,8 +58,8 @@ static const Row rows[] = {
         { "classic, parents gone, no name", CLASSIC, "gone", NULL, NULL, "bA", "bA", "bA", "bA",
           NOTHING, false },
         { "loaded, a name", CLASSIC, NULL, X, "bA", "bAB", "bA", "bAB", BY_NAME, true },
-        { "loaded, a rollback tag", CLASSIC, NULL, "other:wpcache-rollback-1", NULL, "bA", "bAB",
-          "bA", "bAB", NOTHING, false },
+        { "loaded, a rollback tag", CLASSIC, NULL, "watchparty-a:wpcache-rollback-1", NULL, "bA",
+          "bAB", "bA", "bAB", NOTHING, false },
         { "loaded, untagged", CLASSIC, NULL, NULL, NULL, "bA", "bAB", "bA", "bAB", NOTHING, false },
         { "first step FROM scratch, untagged", CLASSIC, NULL, NULL, NULL, "A", "A", "A", "A", CHAIN,
           true },
@@ -345,6 +345,8 @@ static void test_base_by_need(void **state) {
                 host_image(&h, "x", "x:1", NULL, IMAGE_KIND_BUILDKIT);
                 host_facts(&h, "x")->ours = cases[i / 2].ours;
                 assert_int_equal(facts_add_need(host_facts(&h, "x"), cases[i / 2].need), 0);
+                assert_int_equal(
+                        facts_add_needed_repository(host_facts(&h, "x"), cases[i / 2].need), 0);
                 if (gone)
                         image_done(&h.inventory.images.v[--h.inventory.images.n]);
                 if (cases[i / 2].used)
@@ -671,7 +673,8 @@ static void test_loaded_first_step(void **state) {
                 { IMAGE_KIND_LOADED, 41, "other:x", SOURCE_CLASSIC_CHAIN },
                 { IMAGE_KIND_LOADED, 44, "other:x", SOURCE_CLASSIC_CHAIN },
                 { IMAGE_KIND_LOADED, 45, "other:x", SOURCE_CLASSIC_NAME },
-                { IMAGE_KIND_LOADED, 51, "other:wpcache-rollback-1", SOURCE_NONE },
+                { IMAGE_KIND_LOADED, 51, "watchparty-a:wpcache-rollback-1", SOURCE_NONE },
+                { IMAGE_KIND_LOADED, 51, "other:wpcache-rollback-1", SOURCE_CLASSIC_NAME },
         };
 
         (void)state;

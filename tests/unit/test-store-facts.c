@@ -47,6 +47,7 @@ static ImageFacts *add_facts(FactSet *facts, unsigned number) {
                 snprintf(name, sizeof(name), "watchparty-%u:%u", number, i % 9);
                 assert_int_equal(facts_add_name(entry, name), 0);
                 assert_int_equal(facts_add_need(entry, name), 0);
+                assert_int_equal(facts_add_needed_repository(entry, name), 0);
         }
         assert_true(entry->names.n == 0 || entry->names.n == MIN(number % 13, 9U) + 1);
         assert_int_equal(entry->needs.n, entry->names.n);
@@ -115,6 +116,7 @@ static void test_facts(void **state) {
                 assert_int_equal(facts_add_name(&back.v[i], "web:1"), 0);
                 assert_int_equal(back.v[i].names.n, MIN(n + 2, (size_t)FACTS_NAMES_MAX));
                 assert_int_equal(facts_add_need(&back.v[i], "base:1"), 0);
+                assert_int_equal(facts_add_needed_repository(&back.v[i], "base:1"), 0);
                 assert_int_equal(back.v[i].needs.n, n + 2);
                 assert_int_equal(hash_list_add(&back.v[i].layers, 1), 0);
                 back.v[i].dirty = false;
