@@ -199,9 +199,9 @@ static int is_base_of_any(const Inventory *inventory, const Entry *candidate, co
 
                 if (by_history && n == SEARCH_MAX)
                         break;
-                /* The histories of two releases look like that, too. An image of which no name is known may
-                 * be a release of the same repository. */
-                if (by_history && other->names.n == 0)
+                /* The histories of two releases look like that, too. An image that bore a name which is not
+                 * known may be a release of the same repository; a stage bore none. */
+                if (by_history && other->names.n == 0 && other->bore_name)
                         continue;
                 *ret = !bore_name(other, &names);
         }

@@ -385,6 +385,7 @@ static void test_base_by_history(void **state) {
                 host_history(&h, "b", cases[i].history);
                 host_history(&h, "child", cases[i].of_child);
                 host_facts(&h, "b")->ours = host_facts(&h, "child")->ours = true;
+                host_facts(&h, "child")->bore_name = true;
                 if (cases[i].name_of_child)
                         assert_int_equal(
                                 facts_add_name(host_facts(&h, "child"), cases[i].name_of_child), 0);
