@@ -5,13 +5,14 @@ import itertools
 import json
 import os
 import re
+import time
 from pathlib import Path
 
 import pytest
 
 import proxy as proxy_module
 from engine import Engine
-from helpers import (ONE, Daemon, Project, build_records, images, load, look, names, on, receipts,
+from helpers import (ONE, Daemon, Project, build_cache, build_records, images, load, look, names, on, receipts,
                      records, rollback_name, start, tag, untag, wait_until)
 from proxy import (HTML, Fault, Gate, Proxy, answer_and_close, close, corrupt, cut, delay, endless,
                    error, hang, huge, truncate, unfinished)
@@ -322,9 +323,21 @@ def test_act_that_fails(engine: Engine, proxy: Proxy, short_path: Path, step: st
     recovers(engine, proxy, short_path)
 
 
+def forget_leaks(engine: Engine) -> None:
+    """Engine 20.10 was seen to lose count of records under load: in use by nobody, until a restart."""
+    until = time.monotonic() + 10
+    while any(record["InUse"] for record in build_cache(engine)):
+        if time.monotonic() > until:
+            engine.restart()
+            engine.docker("start", "web")
+            break
+        time.sleep(0.2)
+
+
 def recovers(engine: Engine, proxy: Proxy, directory: Path) -> None:
     """With an engine that answers, all is well again."""
     proxy.before = lambda method, path: None
+    forget_leaks(engine)
     with Daemon(proxy.socket, directory / "daemon", "[images]\ndangling=all\n") as daemon:
         clear = daemon.ctl("clear", "all")
     assert clear.returncode == 0, clear.stdout + clear.stderr

@@ -10,11 +10,16 @@ from helpers import Daemon, names, on, tag, wait_until
 from policies import configure, polls
 from scenarios import BACKEND, GRAPH
 from test_foreign import remaining
-from test_needed import CHILD, Sources, sources  # noqa: F401 # the fixture
+from test_needed import CHILD, Sources
 from test_tag_events import SHORT
 
 APP = "FROM scratch\nCOPY rootfs /\nCOPY requirements.txt /app/\nENV RELEASE=1\n"
 INLINE = ("--build-arg", "BUILDKIT_INLINE_CACHE=1")
+
+
+@pytest.fixture
+def sources(engine: Engine, short_path: Path) -> Sources:
+    return Sources(engine, short_path / "project")
 
 
 def build_inline(engine: Engine, sources: Sources, name: str, dockerfile: str = APP, *options: str) -> str:
