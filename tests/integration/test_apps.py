@@ -318,14 +318,14 @@ def test_root_that_is_no_use_at_start(short_path: Path, start: str) -> None:
         root.mkdir()
         with without_engine(short_path, config) as daemon:
             receipt = clear(daemon, "apps", expect=3)
-            assert app(daemon)["state"] == start
+            wait_for_state(daemon, start)
     else:
         before = tree(project(root))
         with mounted(root, "--bind", root):
             subprocess.run(["mount", "-o", "remount,bind,ro", root], check=True)
             with without_engine(short_path, config) as daemon:
                 receipt = clear(daemon, "apps", expect=3)
-                assert app(daemon)["state"] == start
+                wait_for_state(daemon, start)
         assert tree(root) == before
     assert receipt["outcome"] == "notCleared"
     assert set(remaining(receipt)) == {"frontend"}

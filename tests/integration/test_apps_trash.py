@@ -251,7 +251,7 @@ def test_writer(short_path: Path, root: Path) -> None:
     try:
         wait_until(lambda: (root / ".next/deeper").exists())
         with without_engine(short_path, section(root)) as daemon:
-            for _ in range(20):
+            for _ in range(200):
                 done = daemon.ctl("clear", "--target", "frontend")
                 if done.returncode:
                     break
