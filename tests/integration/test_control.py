@@ -395,13 +395,8 @@ def test_flood(serve):
                           stderr=subprocess.DEVNULL) as flood:
         try:
             time.sleep(0.5)
-            refused = 0
             for _ in range(10):
-                try:
-                    at_once(daemon)
-                except AssertionError:
-                    refused += 1
-            assert refused <= 1  # all compete for the same backlog of the socket
+                at_once(daemon)
             assert flood.poll() is None
         finally:
             flood.kill()
