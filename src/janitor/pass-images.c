@@ -27,7 +27,7 @@
  * times as long as the look took. */
 #define BATCH_LOOKS 4
 #define BATCH_USEC_MIN USEC_PER_SEC
-#define BATCH_USEC_MAX (4 * USEC_PER_SEC)
+#define BATCH_USEC_MAX (2 * USEC_PER_SEC)
 /* How many names of one image may be taken after one look at them. */
 #define NAMES_MAX 16
 /* How many images go after one look at their names, and how many names that look asks for. */
@@ -45,10 +45,9 @@ typedef struct Batch {
 /* Images of a batch that go one after the other, on one connection. */
 typedef struct Slice {
         const Batch *batch;
-        uint64_t
-                since_usec; /* CLOCK_BOOTTIME since when no image got a name; 0: that is not known */
-        bool listed;        /* since a list of what has their names, not since the look */
-        ImageSet named;     /* that list */
+        uint64_t since_usec; /* CLOCK_BOOTTIME; no image got a name since. 0: not known */
+        bool listed;         /* `named` was read, and since_usec is from before that */
+        ImageSet named;      /* what has the names of these images */
 } Slice;
 
 static void slice_donep(Slice *slice) {
