@@ -7,6 +7,7 @@
  * time. All functions here but those said otherwise are the loop thread's.
  */
 
+#include "janitor/clear.h"
 #include "janitor/pass.h"
 
 /* A longer result is shortened for replies, which have to stay below what the server lets wait for a

@@ -32,10 +32,6 @@ static inline void look_donep(Look *look) {
         look_done(look);
 }
 
-/* A failure of the store is kept until a poll tells it; the first one, which the others follow from.
- * Nothing where `error` is 0. */
-void memory_store_failed(Memory *memory, int error, const Diag *diag);
-
 /* The members that type Verdict has of any object; `age_sec` below 0: not told. 0 or -ENOMEM. */
 int look_add_verdict(Json *json, bool remove, Rule rule, const char *sentence, uint64_t bytes,
                      int64_t age_sec) must_check;

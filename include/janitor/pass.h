@@ -10,31 +10,10 @@
  * image that got a name, a container or a build meanwhile is left for the next pass.
  */
 
-#include "janitor/clear.h"
+#include "janitor/memory.h"
 #include "janitor/policy.h"
+#include "janitor/reporter.h"
 #include "janitor/tag-events.h"
-
-/* What the worker keeps between jobs. */
-typedef struct Memory {
-        Store *store;
-        bool loaded; /* it could be read; nothing is written before */
-        char boot_id[BOOT_ID_MAX];
-        AgeClock clock;
-        SeenImages seen;
-        Suspects suspects;                 /* as last read */
-        BuildWatch builds;                 /* of the last observation, a clear's too */
-        KnownMounts known_mounts;          /* by all observations so far */
-        uint64_t pressure, inode_pressure; /* PolicyNow's */
-        size_t n_disks;                    /* that they are of */
-        bool changed;                      /* seen by some look, and no poll told it yet */
-        bool learned;                      /* a poll asked for the facts of all images it found */
-        size_t n_learned;                  /* how many those were */
-        int64_t sampled_age_sec;           /* when the last sample was stored; -1: never */
-        int64_t trimmed_age_sec;           /* when the store was last trimmed; -1: never */
-        int64_t full_sec;                  /* forecast_full_sec() then */
-        int64_t spared_age_sec; /* when no record was found to go by its age; -1: some may */
-        Diag store_diag;        /* how the store failed, if no poll told it yet */
-} Memory;
 
 /* What the loop thread knows and the worker does not. */
 typedef struct Surroundings {
@@ -42,15 +21,6 @@ typedef struct Surroundings {
         size_t n_inhibitors;
         TagEvents *tag_events; /* borrowed, or NULL: the engine's events are not heard */
 } Surroundings;
-
-/*
- * `store` is borrowed. After an error `ret` is an empty memory: looks go on with it, try again to read
- * the store, and write nothing to it until they could.
- */
-int memory_load(Store *store, Memory *ret, Diag *reterr_diag) must_check;
-/* Writes what is not stored yet; for the end of the daemon. */
-int memory_save(Memory *memory, Diag *reterr_diag) must_check;
-void memory_done(Memory *memory);
 
 /* How things stand, for status, metrics and alarms. */
 typedef struct Summary {

@@ -1,92 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 
-/*
- * The store may fail while the engine answers, and a full disk is when policy matters most: a look
- * goes on with what is in memory. The trap is a memory that could not be read at the start: what is
- * written from an empty one would wipe what is stored, so nothing is until it was read; and without
- * the ages of images none is removed, while the build cache, which needs none, is held to its size.
- */
-
 #include <string.h>
 
 #include "base/span.h"
 #include "base/text.h"
 #include "janitor/image-facts.h"
 #include "janitor/look.h"
-
-void memory_done(Memory *memory) {
-        seen_images_done(&memory->seen);
-        suspects_done(&memory->suspects);
-        build_watch_done(&memory->builds);
-        known_mounts_done(&memory->known_mounts);
-        *memory = (Memory){ 0 };
-}
-
-void memory_store_failed(Memory *memory, int error, const Diag *diag) {
-        if (error < 0 && !memory->store_diag.text[0])
-                diag_format(&memory->store_diag, "%s", diag_text(diag, error));
-}
-
-/* All or nothing. */
-static int recall(Memory *memory, Diag *reterr_diag) {
-        cleanup(seen_images_done) SeenImages seen = { 0 };
-        AgeClock clock;
-        int r;
-
-        r = boot_id_read(memory->boot_id);
-        if (r < 0)
-                return diag_set(reterr_diag, r, "cannot read the kernel's boot id: %s",
-                                error_text(r));
-        r = store_read_clock(memory->store, &clock, reterr_diag);
-        if (r >= 0)
-                r = store_read_seen(memory->store, &seen, reterr_diag);
-        if (r < 0)
-                return r;
-        seen_images_done(&memory->seen);
-        memory->seen = seen;
-        seen = (SeenImages){ 0 };
-        memory->clock = clock;
-        memory->loaded = true;
-        return 0;
-}
-
-int memory_load(Store *store, Memory *ret, Diag *reterr_diag) {
-        *ret = (Memory){
-                .store = store,
-                .sampled_age_sec = -1,
-                .trimmed_age_sec = -1,
-                .full_sec = -1,
-                .spared_age_sec = -1,
-        };
-        return recall(ret, reterr_diag);
-}
-
-int memory_save(Memory *memory, Diag *reterr_diag) {
-        int r;
-
-        if (!memory->loaded)
-                return 0;
-        r = store_write_seen(memory->store, &memory->seen, reterr_diag);
-        return r < 0 ? r : store_write_clock(memory->store, &memory->clock, reterr_diag);
-}
-
-/* What is read at each look: clears change the suspects. */
-static void refresh(Memory *memory) {
-        Suspects suspects = { 0 };
-        Diag diag = DIAG_NULL;
-        int r = 0;
-
-        if (!memory->loaded)
-                r = recall(memory, &diag);
-        if (r >= 0)
-                r = store_read_suspects(memory->store, &suspects, &diag);
-        if (r >= 0) {
-                suspects_done(&memory->suspects);
-                memory->suspects = suspects;
-                r = named_images_prepare(&memory->suspects.images);
-        }
-        memory_store_failed(memory, r, &diag);
-}
 
 /* Without the records nobody can tell whether one goes by its age, which is of whole hours: what was
  * found when they were last looked at is good for one. */
@@ -130,15 +49,13 @@ static int read_own_marks(Docker *docker, Memory *memory, Diag *reterr_diag) {
 
 static int decide(Docker *docker, const Config *config, Memory *memory, const Surroundings *around,
                   Look *look, Diag *reterr_diag) {
-        bool changed = false;
         int r;
 
-        r = seen_update(&memory->seen, &look->inventory, config, look->now.age_sec, &changed);
+        r = memory_note_images(memory, &look->inventory, config, look->now.age_sec);
         if (r >= 0)
                 r = read_own_marks(docker, memory, reterr_diag);
         if (r < 0)
                 return r;
-        memory->changed |= changed;
         if (!memory->changed && !inventory_building(&look->inventory))
                 look->now.quiet_sec = around->quiet_sec;
         policy_plan_done(&look->plan);
@@ -165,7 +82,7 @@ int look_run(Docker *docker, const Config *config, Observe what, Memory *memory,
         uint64_t wall_usec;
         int r;
 
-        refresh(memory);
+        memory_refresh(memory);
         ret->inventory.watch = &memory->builds;
         ret->inventory.known_mounts = &memory->known_mounts;
         ret->inventory.tag_events = around->tag_events;
@@ -179,8 +96,7 @@ int look_run(Docker *docker, const Config *config, Observe what, Memory *memory,
         wall_usec = now_realtime_usec();
         ret->now = (PolicyNow){
                 .wall_sec = (int64_t)(wall_usec / USEC_PER_SEC),
-                .age_sec = ageclock_advance(&memory->clock, memory->boot_id, now_boottime_usec(),
-                                            wall_usec),
+                .age_sec = memory_age_sec(memory, wall_usec),
                 .steady_since_sec = memory->clock.steady_since_sec,
                 .n_inhibitors = around->n_inhibitors,
                 .forgetful = !memory->loaded,

@@ -413,7 +413,7 @@ static int remove_batches(Pass *pass, Batch *batch, size_t *images, size_t n, Di
 static int learn(Pass *pass, Diag *reterr_diag) {
         Inventory *inventory = &pass->look.inventory;
         cleanup_free bool *marks = calloc(inventory->images.n + 1, sizeof(*marks));
-        bool any = false, changed = false;
+        bool any = false;
         int r;
 
         if (!marks)
@@ -427,9 +427,8 @@ static int learn(Pass *pass, Diag *reterr_diag) {
         image_facts_age(inventory);
         r = image_facts_refresh(pass->docker, inventory, marks, reterr_diag);
         if (r >= 0)
-                r = seen_update(&pass->memory->seen, inventory, pass->config,
-                                pass->look.now.age_sec, &changed);
-        pass->memory->changed |= changed;
+                r = memory_note_images(pass->memory, inventory, pass->config,
+                                       pass->look.now.age_sec);
         return MIN(r, 0);
 }
 

@@ -215,7 +215,6 @@ static int describe(Memory *memory, const Config *config, Look *look, Summary *s
  */
 static void learn(Docker *docker, const Config *config, Memory *memory, Look *look) {
         Inventory *inventory = &look->inventory;
-        bool changed = false;
 
         /* The first images of an empty host are no change. */
         if (memory->changed || memory->n_learned != inventory->images.n)
@@ -226,8 +225,7 @@ static void learn(Docker *docker, const Config *config, Memory *memory, Look *lo
         /* When an image was last tagged is remembered with the image, not with its facts. */
         memory->learned =
                 image_facts_observe(docker, config, inventory, NULL) >= 0 &&
-                seen_update(&memory->seen, inventory, config, look->now.age_sec, &changed) >= 0;
-        memory->changed |= changed;
+                memory_note_images(memory, inventory, config, look->now.age_sec) >= 0;
         memory->n_learned = inventory->images.n;
         image_facts_remember(memory->store, inventory);
 }
