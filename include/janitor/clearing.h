@@ -10,10 +10,10 @@
 typedef struct Clear {
         Docker *docker;
         const Config *config;
-        Store *store;
+        Memory *memory;
+        Store *store; /* the memory's */
         const ClearOptions *options;
         const Reporter *reporter;
-        const SeenImages *seen; /* what is remembered of images */
         Receipt *receipt;
 
         Suspects suspects; /* of earlier clears and of this one */

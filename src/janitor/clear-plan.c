@@ -41,7 +41,7 @@ static int note_plan(Clear *clear) {
 
 static int make_plan(Clear *clear) {
         ClearContext context = {
-                .seen = clear->seen,
+                .seen = &clear->memory->seen,
                 .first = &clear->first,
                 .kept = &clear->kept,
                 .made = &clear->receipt->rollback_tags,

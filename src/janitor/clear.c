@@ -96,6 +96,16 @@ static int observe_apps(Clear *clear) {
         return apps_look(clear->config, &options, clear->reporter, &clear->apps);
 }
 
+/*
+ * When others last tagged an image is known exactly before the janitor tags it, and which of its tags are
+ * the janitor's right after: later nobody could tell.
+ */
+static int note_images(Clear *clear) {
+        int64_t age_sec = memory_age_sec(clear->memory, now_realtime_usec());
+
+        return memory_note_images(clear->memory, &clear->inventory, clear->config, age_sec);
+}
+
 /* Looks at what is Docker's, and decides. */
 static int observe_docker(Clear *clear, Diag *reterr_diag) {
         uint64_t begin_usec = now_monotonic_usec();
@@ -106,13 +116,15 @@ static int observe_docker(Clear *clear, Diag *reterr_diag) {
         r = inventory_observe(clear->docker, clear->config, OBSERVE_ALL, &clear->suspects.images,
                               &clear->inventory, reterr_diag);
         image_facts_remember(clear->store, &clear->inventory);
+        if (r >= 0)
+                r = note_images(clear);
         if (r < 0)
                 return r;
         clear->observe_usec = now_monotonic_usec() - begin_usec;
         if (clear->options->target & TARGET_IMAGES) {
                 size_t n = clear->suspects.images.n;
 
-                r = plan_suspects(&clear->inventory, clear->config, clear->seen,
+                r = plan_suspects(&clear->inventory, clear->config, &clear->memory->seen,
                                   &clear->suspects.images);
                 if (r >= 0)
                         r = stages_add(&clear->inventory, clear->config, &clear->suspects.images);
@@ -380,23 +392,22 @@ static int begin(Clear *clear, Diag *reterr_diag) {
         return 0;
 }
 
-int clear_run(Docker *docker, const Config *config, Store *store, BuildWatch *watch,
-              KnownMounts *known_mounts, const SeenImages *seen, const ClearOptions *options,
+int clear_run(Docker *docker, const Config *config, Memory *memory, const ClearOptions *options,
               const Reporter *reporter, Receipt *receipt, Json **ret_plan, bool *reterr_local,
               Diag *reterr_diag) {
         cleanup(clear_done) Clear clear = {
                 .docker = docker,
                 .config = config,
-                .store = store,
-                .seen = seen,
+                .memory = memory,
+                .store = memory->store,
                 .options = options,
                 .reporter = reporter,
                 .receipt = receipt,
-                .inventory = { .watch = watch,
-                               .known_mounts = known_mounts,
+                .inventory = { .watch = &memory->builds,
+                               .known_mounts = &memory->known_mounts,
                                .tag_events = options->tag_events },
                 .apps_work = { .config = config,
-                               .store = store,
+                               .store = memory->store,
                                .reporter = reporter,
                                .name = options->app[0] ? options->app : NULL,
                                .receipt = receipt },

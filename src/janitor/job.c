@@ -303,8 +303,7 @@ static int run_clear(Worker *worker, Job *job, const Reporter *reporter, Receipt
         strcpy(receipt->app, job->options.app);
         if (!job->options.dry_run)
                 worker->apps.looked_usec = 0; /* whatever comes of it */
-        r = clear_run(worker->docker, job->config, worker->store, &worker->memory.builds,
-                      &worker->memory.known_mounts, &worker->memory.seen, &job->options, reporter,
+        r = clear_run(worker->docker, job->config, &worker->memory, &job->options, reporter,
                       receipt, &job->result, &job->local_failure, &job->diag);
         job->outcome = receipt->outcome;
         job->n_remaining = receipt->remaining.n;

@@ -140,21 +140,11 @@ static bool is_own_rollback(const Draft *draft, const Image *image, const char *
                !name_matches_any(&config->base, name);
 }
 
-/* A rollback tag moved the time that the engine tells, and policy may not have read it since. Of two
- * releases of one second, the one without such a tag came later. */
+/* A rollback tag moved the time that the engine tells. */
 static void forget_own_tags(Draft *draft) {
-        for (size_t i = 0; i < draft->inventory->images.n; i++) {
-                Fact *fact = &draft->order.facts[i];
-
-                if (!image_has_rollback_tag(draft->config, &draft->inventory->images.v[i]))
-                        continue;
-                releases_forget_tag(fact);
-                if (fact->seen && fact->seen->tag_rest_nsec != 0)
-                        continue;
-                /* Only the second is known. */
-                fact->engine_nsec -= NSEC_PER_SEC;
-                fact->told_nsec -= NSEC_PER_SEC;
-        }
+        for (size_t i = 0; i < draft->inventory->images.n; i++)
+                if (image_has_rollback_tag(draft->config, &draft->inventory->images.v[i]))
+                        releases_forget_tag(&draft->order.facts[i]);
 }
 
 static int compare_slices(const char *a, size_t n_a, const char *b, size_t n_b) {

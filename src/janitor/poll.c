@@ -223,9 +223,8 @@ static void learn(Docker *docker, const Config *config, Memory *memory, Look *lo
                 return;
         image_facts_recall(memory->store, inventory);
         /* When an image was last tagged is remembered with the image, not with its facts. */
-        memory->learned =
-                image_facts_observe(docker, config, inventory, NULL) >= 0 &&
-                memory_note_images(memory, inventory, config, look->now.age_sec) >= 0;
+        memory->learned = image_facts_observe(docker, config, inventory, NULL) >= 0 &&
+                          memory_note_images(memory, inventory, config, look->now.age_sec) >= 0;
         memory->n_learned = inventory->images.n;
         image_facts_remember(memory->store, inventory);
 }

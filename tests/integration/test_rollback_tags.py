@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine import Engine
-from helpers import Daemon, names, on, tag, wait_until
+from helpers import Daemon, load, names, on, tag, wait_until
 from policies import configure, polls
 from scenarios import BACKEND, GRAPH
 from test_foreign import remaining
@@ -95,3 +95,23 @@ def test_image_built_upon_the_one_before(engine: Engine, daemon: Daemon, sources
     build_inline(engine, sources, name, f"FROM {name}\nCOPY requirements.txt /hotfix\n")
     daemon.ctl("clear", "--target", "images")
     assert name not in names(engine)
+
+
+@pytest.mark.parametrize("how", ["load", "import"])
+def test_releases_of_one_moment(engine: Engine, daemon: Daemon, how: str) -> None:
+    """Each further clear has nothing to take: which release is the newest does not change by a rollback tag."""
+    if how == "load":
+        load(engine, 3, "watchparty-backend", created="1970-01-01T00:00:00Z")
+    else:
+        for release in range(3):
+            engine.import_base(f"watchparty-backend:{release}", f"release {release}")
+    before = names(engine)
+    assert daemon.ctl("clear").returncode == 0
+    after = names(engine)
+    assert len(set(before) & set(after)) == 2, after
+    assert len([name for name in after if ":wpcache-rollback-" in name]) == 1, after
+    for _ in range(2):
+        assert daemon.ctl("clear").returncode == 0
+        assert names(engine) == after
+    assert daemon.ctl("rollback").returncode == 0
+    assert before.items() <= names(engine).items()
