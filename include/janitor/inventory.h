@@ -159,7 +159,7 @@ bool name_is_trash(const char *name);
 /* A tag of that form in a repository of the application. In another repository it is a person's: neither removed,
  * nor passed over as a source of cached steps. */
 bool name_is_rollback(const Config *config, const Image *image, const char *name);
-/* One of the two; `rollback_tag` is [images] rollback_tag. */
+/* By the form of the name alone; `rollback_tag` is [images] rollback_tag. */
 bool name_is_own(const char *rollback_tag, const char *name);
 bool image_has_rollback_tag(const Config *config, const Image *image);
 

@@ -23,14 +23,18 @@
 /* What the host's and a builder's clock may differ. */
 #define AHEAD_SEC 3600
 
+static bool is_own(const Config *config, const Image *image, const char *name) {
+        return name_is_trash(name) || name_is_rollback(config, image, name);
+}
+
 /* Of each name of others, or of each that is the janitor's own, summed: in any order. */
-static uint64_t hash_names(const Config *config, const Strv *names, bool own) {
+static uint64_t hash_names(const Config *config, const Image *image, bool own) {
         uint64_t sum = 0;
         size_t n = 0;
 
-        for (size_t i = 0; i < names->n; i++)
-                if (name_is_own(config->rollback_tag, names->v[i]) == own) {
-                        sum += text_hash(names->v[i]);
+        for (size_t i = 0; i < image->names.n; i++)
+                if (is_own(config, image, image->names.v[i]) == own) {
+                        sum += text_hash(image->names.v[i]);
                         n++;
                 }
         return (sum << 8) | MIN(n, (size_t)UINT8_MAX);
@@ -68,9 +72,8 @@ static int update_repository(SeenImage *seen, const Inventory *inventory, const 
 
                 /* Of protected and base images, too: they are no less so without their name. */
                 if (!name_is_ours(config, image, name) &&
-                    (name_is_own(config->rollback_tag, name) ||
-                     (!name_matches_any(&config->protect, name) &&
-                      !name_matches_any(&config->base, name))))
+                    (is_own(config, image, name) || (!name_matches_any(&config->protect, name) &&
+                                                     !name_matches_any(&config->base, name))))
                         continue;
                 if (is_repository_of(seen->repository, name))
                         return 0;
@@ -92,7 +95,7 @@ static bool names_came(uint64_t old_hash, uint64_t new_hash) {
 
 static bool update_names(SeenImage *seen, const Config *config, const Image *image,
                          int64_t age_now_sec) {
-        uint64_t hash = hash_names(config, &image->names, false);
+        uint64_t hash = hash_names(config, image, false);
 
         if (hash == seen->names_hash)
                 return false;
@@ -105,7 +108,7 @@ static bool update_names(SeenImage *seen, const Config *config, const Image *ima
 
 static void update_own_names(SeenImage *seen, const Config *config, const Image *image,
                              int64_t age_now_sec) {
-        uint64_t hash = hash_names(config, &image->names, true);
+        uint64_t hash = hash_names(config, image, true);
         bool rollback;
 
         if (hash == seen->own_hash)
@@ -262,7 +265,7 @@ static SeenImage seen_new(const Inventory *inventory, const Config *config, cons
                 .rollback_since_sec = -1,
                 .marked_sec = -1,
                 .ahead = seen_is_ahead(inventory, image->created_sec) ? SEEN_CREATED_AHEAD : 0,
-                .names_hash = hash_names(config, &image->names, false),
+                .names_hash = hash_names(config, image, false),
                 .dirty = true,
         };
 

@@ -386,6 +386,22 @@ static void test_own_tags_are_no_naming(void **state) {
         }
 }
 
+/* A tag of that form in a repository that is none of [images] match is a person's. */
+static void test_tag_of_others_in_that_form(void **state) {
+        Host h = host_new();
+
+        (void)state;
+        host_image(&h, "v1", "watchparty-web:1", NULL, IMAGE_KIND_BUILDKIT);
+        tagged(&h, "v1", 10 * DAY);
+        look(&h, DAY);
+        host_name(&h, "v1", "mirror:wpcache-rollback-1");
+        tagged(&h, "v1", 0);
+        assert_true(look(&h, 10));
+        assert_int_equal(seen(&h, "v1")->named_sec, h.now.age_sec);
+        assert_int_equal(seen(&h, "v1")->rollback_since_sec, -1);
+        host_done(&h);
+}
+
 /* The memory was lost: the LastTagTime of an image that has a rollback tag is taken for that tag's. */
 static void test_own_tag_at_first_sight(void **state) {
         Host h = host_new();
@@ -512,6 +528,7 @@ int main(void) {
                 cmocka_unit_test(test_marks),
                 cmocka_unit_test(test_retag_counts_from_its_own_time),
                 cmocka_unit_test(test_own_tags_are_no_naming),
+                cmocka_unit_test(test_tag_of_others_in_that_form),
                 cmocka_unit_test(test_own_tag_at_first_sight),
                 cmocka_unit_test(test_own_tag_in_the_second_of_another),
                 cmocka_unit_test(test_marks_are_exact),
