@@ -38,8 +38,9 @@ typedef struct Likeness {
         HashSet bases; /* all layers of each image that is known to be no build of ours */
 } Likeness;
 
-/* Adds what is known of an image of ours. 0 or -ENOMEM, as those below. */
-int likeness_add_ours(Likeness *likeness, const ImageFacts *facts) must_check;
+/* Adds what is known of an image of ours. Builds made the oldest `n_steps` entries of its history. 0 or -ENOMEM, as
+ * those below. */
+int likeness_add_ours(Likeness *likeness, const ImageFacts *facts, size_t n_steps) must_check;
 /* Adds an image of others that ours may be built upon: layers that BuildKit's images share with it are
  * those of a common base image. */
 int likeness_add_base(Likeness *likeness, const ImageFacts *facts) must_check;

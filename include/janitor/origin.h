@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Whose an untagged image of the classic builder is, as far as its parents do not tell: what docker commit
- * made, what bore names of others, and what bore a name at all.
+ * Whose an untagged image of the classic builder is, as far as its parents do not tell: what bore names of
+ * others, and what bore a name at all. And which images docker commit made.
  */
 
 #include "janitor/inventory.h"
@@ -12,7 +12,7 @@
  * Notes in inventory->facts which images bear a name of others (of_others) or of ours, a rollback tag in a
  * repository of ours included (ours), and which got such a name since the last observation, as
  * inventory->tag_events tells. Asks the engine for each untagged image of the classic builder without
- * children, once for an id:
+ * children, and for each that has a name of ours or a name, and a parent with a name of ours; once for an id:
  *  - commit: docker commit writes its comment, or the command of its container, into the newest entry of
  *    the history. An image whose command differs from its parent's without an instruction that says so
  *    was committed with --change.

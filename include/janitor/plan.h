@@ -32,8 +32,9 @@ typedef struct ClearContext {
 
 /* Why a name in scope stays. */
 typedef enum KeptReason {
-        KEPT_OLDER, /* an older release that serves no build */
-        KEPT_BASE,  /* a local base image */
+        KEPT_OLDER,  /* an older release that serves no build */
+        KEPT_BASE,   /* a local base image */
+        KEPT_COMMIT, /* docker commit made it, and it serves: source_is_kept_commit() */
 } KeptReason;
 
 typedef struct KeptName {
@@ -71,7 +72,7 @@ typedef struct ClearPlan {
  * repository, and those that a container or a service uses. Before its names go, an image gets a
  * rollback tag in each repository of theirs if it is in use, current, made after the clear was asked
  * for, or may serve only as far as is known; not if that tag would let it serve (unless it is in use,
- * and so can't be deleted).
+ * and so can't be deleted). What docker commit made keeps its names instead.
  */
 int plan_clear(const Inventory *inventory, const Config *config, const ClearOptions *options,
                const NamedImages *suspects, const ClearContext *context, ClearPlan *ret) must_check;

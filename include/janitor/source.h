@@ -35,8 +35,9 @@ typedef struct Source {
         bool lost_name;                /* a clear took a name from the image itself that is not
                                         * in [images] base */
         bool untagged_ours;            /* untagged, and claimed for us (plan_claims()) */
-        bool unclaimed; /* untagged, made by the classic builder, of unknown origin */
-        bool commit;    /* untagged, and docker commit made it */
+        bool unclaimed;      /* untagged, made by the classic builder, of unknown origin */
+        bool commit;         /* docker commit made it */
+        bool commit_of_ours; /* the same, and it has a name and has or had one of ours */
         /* An untagged image that no clear takes stands on this one, as on a step of one Dockerfile. */
         bool kept_descendant;
         bool configured_base; /* by [images] base */
@@ -71,6 +72,10 @@ typedef struct Source {
  */
 int sources_find(const Inventory *inventory, const Config *config, const NamedImages *cleared,
                  Source **ret) must_check;
+
+/* Whether it is a commit of ours that would serve under a rollback tag, too: no clear takes its name. What a
+ * person changed in a container is nowhere else, so no build makes it anew. */
+bool source_is_kept_commit(const Source *source);
 
 /* A name of the image that a build may give in cache_from, borrowed; NULL: it has none. Never the
  * janitor's own names, nor those of [images] base. */

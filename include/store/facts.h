@@ -111,7 +111,7 @@ typedef struct ImageFacts {
         ImageStep step;
         bool bore_name; /* it has or had a name; of an untagged image known where `step` or `commit` is */
         bool of_others;       /* it had a name of others */
-        Commit commit;        /* asked of untagged images without children, by janitor/origin.h */
+        Commit commit;        /* asked of some images, by janitor/origin.h */
         int64_t created_nsec; /* 0: not asked */
         /* By a build or by docker tag. On the containerd store also by docker pull and docker load. */
         bool tagged_here;

@@ -92,9 +92,10 @@ static void print_kept(const Json *plan) {
                 const char *reason = output_text(name, "reason");
 
                 printf("  keep      %s (kept: %s)\n", output_text(name, "name"),
-                       strcmp(reason, "older") == 0  ? "serves no build"
-                       : strcmp(reason, "base") == 0 ? "local base image"
-                                                     : reason);
+                       strcmp(reason, "older") == 0    ? "serves no build"
+                       : strcmp(reason, "base") == 0   ? "local base image"
+                       : strcmp(reason, "commit") == 0 ? "made by docker commit"
+                                                       : reason);
         }
         if (n_more > 0)
                 printf("  keep      %s more\n", output_count(n_more, "name", count));

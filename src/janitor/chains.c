@@ -3,6 +3,7 @@
 #include "janitor/chains.h"
 
 #include "docker/name.h"
+#include "janitor/commits.h"
 
 typedef enum Visit { UNVISITED, VISITING, VISITED } Visit;
 
@@ -56,9 +57,10 @@ static bool is_first_step(const Inventory *inventory, const Image *image) {
 }
 
 /* Whether a step may stand on this image as on another step of the same Dockerfile. Where not, it is the
- * base image: another tool made it, or others name it. */
+ * base image: another tool or docker commit made it, or others name it. */
 static bool is_step(const Walk *walk, const Image *image) {
-        if (!image->parent_id[0] && !is_first_step(walk->inventory, image))
+        if (image_is_commit(walk->inventory, image) ||
+            (!image->parent_id[0] && !is_first_step(walk->inventory, image)))
                 return false;
         for (size_t i = 0; i < image->names.n; i++) {
                 const char *name = image->names.v[i];

@@ -107,6 +107,9 @@ int clear_image_notes(const Clear *clear, const ClearPlan *last, Strv *notes) {
                         r = note_kept(&last->kept, KEPT_OLDER, "kept: serves no build: ", notes);
                 if (r >= 0)
                         r = note_kept(&last->kept, KEPT_BASE, "kept: local base image: ", notes);
+                if (r >= 0)
+                        r = note_kept(&last->kept, KEPT_COMMIT,
+                                      "kept: made by docker commit: ", notes);
         }
         if (r >= 0)
                 r = note_all_never_run(clear->taken, notes);

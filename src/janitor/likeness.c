@@ -11,13 +11,15 @@ static bool is_onbuild(uint64_t step) {
 }
 
 /* Adds the beginnings of the history. ONBUILD is passed over. Where the classic builder made the image, the
- * chain of its parents tells exactly where the base image ends. */
-static int add_beginnings(Likeness *likeness, const ImageFacts *facts) {
-        const bool exact = facts->kind == IMAGE_KIND_CLASSIC;
+ * chain of its parents tells exactly where the base image ends; what docker commit made stands on none unless it
+ * stands on a step. */
+static int add_beginnings(Likeness *likeness, const ImageFacts *facts, size_t n_steps) {
+        const bool built = n_steps == facts->steps.n || n_steps > facts->n_base;
+        const bool exact = facts->kind == IMAGE_KIND_CLASSIC && built;
         uint64_t beginning = 0;
         int r = 0;
 
-        for (size_t i = 0; i < facts->steps.n && r >= 0; i++) {
+        for (size_t i = 0; i < n_steps && r >= 0; i++) {
                 if (is_onbuild(facts->steps.v[i]))
                         continue;
                 beginning = hash_prefix(beginning, facts->steps.v[i]);
@@ -55,10 +57,10 @@ static bool is_past_first_step(const ImageFacts *facts, size_t i) {
 }
 
 /* What the classic builder made tells exactly where the base image ends. */
-static int add_first_steps(Likeness *likeness, const ImageFacts *facts) {
+static int add_first_steps(Likeness *likeness, const ImageFacts *facts, size_t n_steps) {
         int r = 0;
 
-        for (size_t i = facts->n_base; i < facts->steps.n && r >= 0; i++) {
+        for (size_t i = facts->n_base; i < n_steps && r >= 0; i++) {
                 if (facts->kind == IMAGE_KIND_CLASSIC && is_past_first_step(facts, i))
                         break;
                 r = add_first_step(likeness, facts, i);
@@ -99,13 +101,13 @@ static int add_classic_part(Likeness *likeness, const ImageFacts *facts) {
         return 0;
 }
 
-int likeness_add_ours(Likeness *likeness, const ImageFacts *facts) {
+int likeness_add_ours(Likeness *likeness, const ImageFacts *facts, size_t n_steps) {
         int r;
 
-        likeness->histories_known |= facts->steps.n > facts->n_base;
-        r = add_beginnings(likeness, facts);
+        likeness->histories_known |= n_steps > facts->n_base;
+        r = add_beginnings(likeness, facts, n_steps);
         if (r >= 0)
-                r = add_first_steps(likeness, facts);
+                r = add_first_steps(likeness, facts, n_steps);
         if (r >= 0)
                 r = add_classic_part(likeness, facts);
         if (r >= 0 && facts->project_hash != 0)

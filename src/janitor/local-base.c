@@ -143,12 +143,13 @@ static int add_beginnings(const ImageFacts *facts, size_t at, const Candidates *
         return r;
 }
 
-/* Images of ours, present or remembered, by those of their beginnings that are a whole candidate. */
+/* Images of ours, present or remembered, by those of their beginnings that are a whole candidate. What docker
+ * commit made begins like the image of its container, which no build needs for that. */
 static int find_longer(const Inventory *inventory, const Candidates *candidates, Candidates *ret) {
         int r = 0;
 
         for (size_t i = 0; i < inventory->facts.n && r >= 0; i++)
-                if (inventory->facts.v[i].ours)
+                if (inventory->facts.v[i].ours && inventory->facts.v[i].commit != COMMIT_YES)
                         r = add_beginnings(&inventory->facts.v[i], i, candidates, ret);
         sort(&ret->by_layers);
         sort(&ret->by_history);
@@ -306,7 +307,8 @@ static int find_below_stages(const Inventory *inventory, const Config *config, L
         for (size_t i = 0; i < images->n && r >= 0; i++) {
                 const ImageFacts *facts = fact_set_find(&inventory->facts, images->v[i].id);
 
-                if (facts && facts->ours && image_is_untagged(&images->v[i]))
+                if (facts && facts->ours && facts->commit != COMMIT_YES &&
+                    image_is_untagged(&images->v[i]))
                         r = find_below_stage(inventory, config, parents, i, walked, bases);
         }
         return r;

@@ -11,6 +11,7 @@
 
 #include "docker/name.h"
 #include "docker/parallel.h"
+#include "janitor/ownership.h"
 #include "janitor/stages.h"
 #include "janitor/step.h"
 #include "janitor/tag-events.h"
@@ -64,12 +65,12 @@ static bool on_name(void *userdata, const char *id, const char *name) {
         return true;
 }
 
-/* Leaves */
+/* Commits */
 
-/* A leaf that the engine is asked about. */
+/* An image that the engine is asked about. */
 typedef struct Question {
         const Inventory *inventory;
-        const Image *leaf;
+        const Image *image;
         ImageFacts *facts;
 } Question;
 
@@ -79,7 +80,7 @@ static int ask(Docker *docker, size_t i, void *userdata, Diag *reterr_diag) {
         StepAnswer answer;
         int r;
 
-        r = step_ask(docker, question->leaf->id, NULL, &answer, reterr_diag);
+        r = step_ask(docker, question->image->id, NULL, &answer, reterr_diag);
         if (r < 0 || answer.step == STEP_UNKNOWN)
                 return r;
         facts->commit = answer.step == STEP_NONE ? COMMIT_YES : COMMIT_NO;
@@ -90,7 +91,21 @@ static int ask(Docker *docker, size_t i, void *userdata, Diag *reterr_diag) {
         return 0;
 }
 
-static int ask_leaves(Docker *docker, Inventory *inventory, Diag *reterr_diag) {
+/* Whether docker commit perhaps made what has a name of ours, or was made of an image that has one. */
+static bool may_be_commit_of_ours(const Config *config, const Inventory *inventory,
+                                  const Image *image) {
+        const Image *parent;
+
+        if (image_is_untagged(image) || !image_is_classic(inventory, image))
+                return false;
+        if (image_is_ours(config, image) || image_has_rollback_tag(config, image))
+                return true;
+        parent = image->parent_id[0] ? image_set_find(&inventory->images, image->parent_id) : NULL;
+        return parent && image_is_ours(config, parent);
+}
+
+static int ask_commits(Docker *docker, const Config *config, Inventory *inventory,
+                       Diag *reterr_diag) {
         const ImageSet *images = &inventory->images;
         cleanup_free Question *questions = calloc(images->n + 1, sizeof(*questions));
         size_t n = 0;
@@ -99,8 +114,10 @@ static int ask_leaves(Docker *docker, Inventory *inventory, Diag *reterr_diag) {
         if (!questions)
                 return -ENOMEM;
         for (size_t i = 0; i < images->n; i++) {
-                ImageFacts *facts = image_is_classic_leaf(inventory, &images->v[i])
-                                            ? fact_set_find(&inventory->facts, images->v[i].id)
+                const Image *image = &images->v[i];
+                ImageFacts *facts = image_is_classic_leaf(inventory, image) ||
+                                                    may_be_commit_of_ours(config, inventory, image)
+                                            ? fact_set_find(&inventory->facts, image->id)
                                             : NULL;
 
                 if (!facts || facts->commit != COMMIT_UNKNOWN)
@@ -110,7 +127,7 @@ static int ask_leaves(Docker *docker, Inventory *inventory, Diag *reterr_diag) {
                         facts->dirty = true;
                         continue;
                 }
-                questions[n++] = (Question){ inventory, &images->v[i], facts };
+                questions[n++] = (Question){ inventory, image, facts };
         }
         if (n >= DOCKER_PARALLEL_MIN)
                 return docker_parallel(docker, n, ask, questions, reterr_diag);
@@ -124,5 +141,5 @@ int origins_observe(Docker *docker, const Config *config, Inventory *inventory, 
 
         note_names(config, inventory);
         tag_events_take_names(inventory->tag_events, on_name, &heard);
-        return ask_leaves(docker, inventory, reterr_diag);
+        return ask_commits(docker, config, inventory, reterr_diag);
 }

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "docker/name.h"
+#include "janitor/commits.h"
 #include "janitor/ownership.h"
 
 const char *image_name_of_ours(const Config *config, const Image *image) {
@@ -40,12 +41,6 @@ static bool image_is_nameless(const Config *config, const Image *image) {
         return true;
 }
 
-static bool is_commit(const Inventory *inventory, const Image *image) {
-        const ImageFacts *facts = fact_set_find(&inventory->facts, image->id);
-
-        return facts && facts->commit == COMMIT_YES;
-}
-
 static bool bore_names_of_others(const Inventory *inventory, const Image *image) {
         const ImageFacts *facts = fact_set_find(&inventory->facts, image->id);
 
@@ -58,7 +53,13 @@ static bool chain_takes(const Inventory *inventory, const Config *config, const 
         if (!image_is_classic(inventory, parent))
                 return false;
         return image_is_ours(config, parent) ||
-               (image_is_nameless(config, parent) && !is_commit(inventory, parent));
+               (image_is_nameless(config, parent) && !image_is_commit(inventory, parent));
+}
+
+/* A container of any image may be committed under a name of ours. */
+static bool is_of_a_release_of_others(const Inventory *inventory, const Image *image,
+                                      const Image *parent) {
+        return image_is_commit(inventory, image) && bore_names_of_others(inventory, parent);
 }
 
 /*
@@ -110,8 +111,11 @@ static int find_chains(const Inventory *inventory, const Config *config, const s
         for (size_t i = 0; i < images->n; i++)
                 taken[i] = chain_takes(inventory, config, &images->v[i]);
         for (size_t i = 0; i < images->n; i++)
-                next[i] = parents[i] != PLAN_NO_PARENT && taken[parents[i]] ? parents[i]
-                                                                            : PLAN_NO_PARENT;
+                next[i] = parents[i] != PLAN_NO_PARENT && taken[parents[i]] &&
+                                          !is_of_a_release_of_others(inventory, &images->v[i],
+                                                                     &images->v[parents[i]])
+                                  ? parents[i]
+                                  : PLAN_NO_PARENT;
         *ret = next;
         return 0;
 }
@@ -221,13 +225,16 @@ static int add_names(Search *search, size_t i, bool *ret_taken) {
 
 /* Adds what `image` and the members of its chain stand on, as far as no walk before came that way. */
 static int add_chain(Search *search, size_t image) {
+        const ImageSet *images = &search->inventory->images;
+
         for (size_t i = image; i != PLAN_NO_PARENT && !search->walked[i]; i = search->next[i]) {
                 const size_t parent = search->parents[i];
 
                 search->walked[i] = true;
                 if (parent == PLAN_NO_PARENT ||
                     (search->next[i] == PLAN_NO_PARENT &&
-                     !is_stage(search->config, &search->inventory->images.v[parent])))
+                     (image_is_commit(search->inventory, &images->v[i]) ||
+                      !is_stage(search->config, &images->v[parent]))))
                         continue;
                 if (add_member(search, parent) < 0)
                         return -ENOMEM;
@@ -414,7 +421,7 @@ static Claim final_claim(const Owners *owners, size_t i, Claim by_chain) {
         if (owners->config->dangling_all)
                 return CLAIM_OURS;
         /* A person made it, and it has the labels and the parents of the container's image. */
-        if (is_commit(owners->inventory, image) && !(owners->marks[i] & NAMED_BY_US))
+        if (image_is_commit(owners->inventory, image) && !(owners->marks[i] & NAMED_BY_US))
                 return CLAIM_FOREIGN;
         if (named_images_contain_id(owners->suspects, image->id))
                 return CLAIM_OURS;

@@ -485,7 +485,8 @@ static int take_image(Draft *draft, size_t i, const char *former, bool current) 
         bool has = image_has_rollback_tag(draft->config, image), deleted;
         int r = 0;
 
-        if (wanted && !has && draft->pressure && !is_held(draft, i) && !candidate->is_new) {
+        if (wanted && !has && draft->pressure && !is_held(draft, i) && !candidate->is_new &&
+            !draft->sources[i].commit_of_ours) {
                 draft->plan->no_room = true;
                 wanted = false;
         }
@@ -535,10 +536,13 @@ static int plan_names(Draft *draft, size_t i) {
         if (!in_scope) {
                 /* An earlier clear gave it the tag since it was in use then. */
                 if (candidate->only_rollback && !is_held(draft, i) && !is_made(draft, image) &&
-                    draft->sources[i].serves_by_rollback_tag != SERVES_NOTHING)
+                    draft->sources[i].serves_by_rollback_tag != SERVES_NOTHING &&
+                    !source_is_kept_commit(&draft->sources[i]))
                         return replace_tags(draft, image);
                 return 0;
         }
+        if (source_is_kept_commit(&draft->sources[i]))
+                return keep_names(draft, image, KEPT_COMMIT);
         r = is_base(draft, i);
         if (r != 0)
                 return r < 0 ? r : keep_names(draft, image, KEPT_BASE);

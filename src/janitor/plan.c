@@ -201,7 +201,9 @@ bool clear_plan_equal(const ClearPlan *a, const ClearPlan *b) {
 }
 
 static Json *kept_json(const KeptNames *kept) {
-        static const char *const reasons[] = { [KEPT_OLDER] = "older", [KEPT_BASE] = "base" };
+        static const char *const reasons[] = {
+                [KEPT_OLDER] = "older", [KEPT_BASE] = "base", [KEPT_COMMIT] = "commit"
+        };
         cleanup(json_free) Json *array = json_new_array();
 
         for (size_t i = 0; i < MIN(kept->n, (size_t)KEPT_LISTED_MAX); i++) {

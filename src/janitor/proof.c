@@ -108,6 +108,8 @@ static int judge_cleared_classic(Proof *proof, size_t i) {
                 return 0;
         if (image->names.n == 0 && source->named_descendant != SOURCE_NO_IMAGE)
                 top = source->named_descendant;
+        if (top != i && !container && source_is_kept_commit(&proof->sources[top]))
+                return 0;
         if (top != i && proof->sources[top].like_ours &&
             source_is_foreign(proof->inventory, &images->v[top], &proof->sources[top]))
                 return 0;
@@ -159,12 +161,30 @@ static int judge_base(Proof *proof, const Image *image, const Source *source) {
                    carries(source));
 }
 
+/* It may hold data that is nowhere else, so no clear deletes it. */
+static int judge_commit(Proof *proof, const Image *image) {
+        cleanup_free char *removal = remedy_remove(proof->inventory, image);
+        cleanup_free char *remedy = NULL;
+
+        if (!removal || asprintf(&remedy,
+                                 "save what you need of it (docker save), %s, then clear again; or "
+                                 "build with --no-cache",
+                                 removal) < 0)
+                return -ENOMEM;
+        return add(
+                proof, REMAINING_IMAGE, image_any_name(image), remedy,
+                "docker commit made it from a container of this application: it is kept, and the "
+                "classic builder takes cached steps from it or from the images that it stands on");
+}
+
 static int judge_cleared(Proof *proof, size_t i) {
         const Image *image = &proof->inventory->images.v[i];
         const char *name = source_cache_name(proof->inventory, proof->config, image);
         const Source *source = &proof->sources[i];
         cleanup_free char *removal = NULL, *remedy = NULL;
 
+        if (source_is_kept_commit(source))
+                return judge_commit(proof, image);
         if (source->base && !source->cleared_descendant)
                 return judge_base(proof, image, source);
         if (source->way != SOURCE_INLINE)
@@ -221,22 +241,6 @@ static int judge_untagged(Proof *proof, size_t i) {
                    source->unclaimed ? "of unknown origin, " : "", classic_serves);
 }
 
-/* It may hold data that is nowhere else, so no clear deletes it. */
-static int judge_commit(Proof *proof, const Image *image) {
-        cleanup_free char *removal = remedy_remove(proof->inventory, image);
-        cleanup_free char *remedy = NULL;
-
-        if (!removal || asprintf(&remedy,
-                                 "save what you need of it (docker save), %s, then clear again; or "
-                                 "build with --no-cache",
-                                 removal) < 0)
-                return -ENOMEM;
-        return add(
-                proof, REMAINING_IMAGE, image->id, remedy,
-                "docker commit made it from a container of this application: it is kept, and the "
-                "classic builder takes cached steps from the images that it stands on");
-}
-
 static const char *likeness_text(const Source *source) {
         if (source->of_our_project)
                 return "has the label of a compose project of this application";
@@ -289,6 +293,8 @@ static int judge_image(Proof *proof, size_t i) {
         name = protected_name(proof, image);
         if (name)
                 return judge_protected(proof, source, name);
+        if (source_is_kept_commit(source))
+                return judge_commit(proof, image);
         if (source->unclaimed ||
             (source->untagged_ours && !image_has_children(proof->inventory, image)))
                 return judge_untagged(proof, i);

@@ -15,6 +15,7 @@
 
 #include "base/text.h"
 #include "docker/name.h"
+#include "janitor/commits.h"
 #include "janitor/image-base.h"
 #include "janitor/likeness.h"
 #include "janitor/plan.h"
@@ -58,6 +59,10 @@ const char *image_any_name(const Image *image) {
         return image->digests.n > 0 ? image->digests.v[0] : image->id;
 }
 
+bool source_is_kept_commit(const Source *source) {
+        return source->commit_of_ours && source->serves_by_rollback_tag != SERVES_NOTHING;
+}
+
 bool source_is_foreign(const Inventory *inventory, const Image *image, const Source *source) {
         return source->serves != SERVES_NOTHING && !source->ours && !source->cleared &&
                !source->configured_base && !source->untagged_ours && !source->unclaimed &&
@@ -82,11 +87,34 @@ static size_t known_base_entries(const Finder *finder, size_t i, const ImageFact
         return image_base_history(finder->inventory, finder->bases[i], facts);
 }
 
-/* Whether some entry of its history past the base image gives a step to the classic builder. */
+/* The same of a history whose first `n` entries are those of the image that a container was made of. An image of
+ * others is a base image as a whole. */
+static size_t base_entries_below(const Finder *finder, size_t below, const ImageFacts *facts,
+                                 size_t n) {
+        const ImageChain *chain = &finder->chains[below];
+        const Image *image = &finder->inventory->images.v[below];
+
+        if (!image_is_untagged(image) && !image_is_ours(finder->config, image))
+                return n;
+        if (chain_tells_base(chain) && chain->n_own <= n)
+                return n - chain->n_own;
+        return image_base_history(finder->inventory, finder->bases[below], facts);
+}
+
+/* Whether some entry of its history past the base image gives a step to the classic builder. docker commit wrote
+ * entries that are none: compare_commit() finds those that are. */
 static bool has_classic_steps(const Finder *finder, size_t i, const ImageFacts *facts) {
         const HashList *list = &facts->classic_steps;
+        size_t n = list->n, k = known_base_entries(finder, i, facts);
 
-        for (size_t k = known_base_entries(finder, i, facts); k < list->n; k++)
+        if (finder->sources[i].commit_of_ours) {
+                const CommitBase base = commit_base(finder->inventory, finder->chains, i);
+
+                n -= MIN(base.n, n);
+                if (base.image != CHAIN_NO_IMAGE)
+                        k = base_entries_below(finder, base.image, facts, n);
+        }
+        for (; k < n; k++)
                 if (list->v[k] != CLASSIC_STEP_NO)
                         return true;
         return false;
@@ -104,7 +132,11 @@ static void find_way(const Finder *finder, size_t i, Source *source) {
         bool graphdriver = inventory->image_store == IMAGE_STORE_GRAPHDRIVER;
         const ImageFacts *facts = facts_of(finder, i);
 
-        if (image_is_classic(inventory, image)) {
+        if (finder->sources[i].commit_of_ours) {
+                if (commit_base(inventory, finder->chains, i).is_step)
+                        source->way = SOURCE_CLASSIC_CHAIN;
+                source->serves = source->way == SOURCE_NONE ? SERVES_NOTHING : SERVES_CERTAINLY;
+        } else if (image_is_classic(inventory, image)) {
                 if (finder->chains[i].whole)
                         source->way = SOURCE_CLASSIC_CHAIN;
                 else if (name)
@@ -132,6 +164,15 @@ static bool is_lost_name(const Finder *finder, const char *name) {
         return *name && !name_matches_any(&finder->config->base, name);
 }
 
+static void note_commit(const Finder *finder, size_t i, Source *source) {
+        const Image *image = &finder->inventory->images.v[i];
+        const ImageFacts *facts = facts_of(finder, i);
+
+        source->commit = image_is_commit(finder->inventory, image);
+        source->commit_of_ours = source->commit && image->names.n > 0 && !source->configured_base &&
+                                 (source->ours || source->cleared || facts->ours);
+}
+
 static int find_ways(Finder *finder) {
         const ImageSet *images = &finder->inventory->images;
         cleanup(index_done) Index cleared = { 0 };
@@ -154,6 +195,7 @@ static int find_ways(Finder *finder) {
                 source->configured_base = is_configured_base(finder->config, &images->v[i]);
                 /* [images] base may have been set after a clear that took it for a stage. */
                 source->cleared = entries && (source->lost_name || !source->configured_base);
+                note_commit(finder, i, source);
                 find_way(finder, i, source);
         }
         return 0;
@@ -175,7 +217,8 @@ static void spare_steps_of_bases(Finder *finder) {
         }
 }
 
-/* Tells the parents of each image which stand on them. Where one is marked, all below it are. */
+/* Tells the parents of each image which stand on them. Where one is marked, all below it are. A commit
+ * has a reason of its own to be remaining, or none. */
 static void mark_descendants(Finder *finder) {
         const ImageSet *images = &finder->inventory->images;
         Source *sources = finder->sources;
@@ -186,8 +229,8 @@ static void mark_descendants(Finder *finder) {
                      j = finder->chains[j].parent)
                         sources[j].named_descendant = i;
                 for (size_t j = finder->chains[i].parent;
-                     sources[i].cleared && j != CHAIN_NO_IMAGE && j != i &&
-                     !sources[j].cleared_descendant;
+                     sources[i].cleared && !finder->sources[i].commit_of_ours &&
+                     j != CHAIN_NO_IMAGE && j != i && !sources[j].cleared_descendant;
                      j = finder->chains[j].parent)
                         sources[j].cleared_descendant = true;
         }
@@ -246,11 +289,9 @@ static int find_claims(Finder *finder) {
                 return r;
         for (size_t i = 0; i < inventory->images.n; i++) {
                 const Image *image = &inventory->images.v[i];
-                const ImageFacts *facts = facts_of(finder, i);
 
                 if (!image_is_untagged(image))
                         continue;
-                finder->sources[i].commit = facts && facts->commit == COMMIT_YES;
                 if (claims[i] != CLAIM_OURS && !image_has_children(inventory, image))
                         mark_kept_descendants(finder, i);
                 finder->sources[i].untagged_ours = claims[i] == CLAIM_OURS;
@@ -300,13 +341,59 @@ static bool is_classic_source(const Source *source) {
         return source->way == SOURCE_CLASSIC_CHAIN || source->way == SOURCE_CLASSIC_NAME;
 }
 
+/*
+ * A detached container with the very command and settings of a RUN step: what docker commit made of it is that
+ * step to the classic builder (seen on all engines). So the command is compared with the steps of builds.
+ */
+static int compare_commit(Finder *finder, size_t i) {
+        const ImageFacts *facts = facts_of(finder, i);
+        const Image *image = &finder->inventory->images.v[i];
+        cleanup(hash_list_done) HashList bases = { 0 };
+        Source *source = &finder->sources[i];
+        ImageFacts newest;
+
+        if (!finder->sources[i].commit_of_ours || source->way == SOURCE_CLASSIC_CHAIN ||
+            facts->steps.n == 0)
+                return 0;
+        if (image_base_repositories(finder->inventory, finder->bases[i], &bases) < 0)
+                return -ENOMEM;
+        newest = *facts; /* borrowed */
+        newest.n_base = facts->steps.n - 1;
+        if (!likeness_of_history(&finder->likeness, &newest, &bases, true))
+                return 0;
+        if (finder->chains[i].whole) {
+                source->way = SOURCE_CLASSIC_CHAIN;
+                source->serves = source->serves_by_rollback_tag = SERVES_CERTAINLY;
+        } else if (source_cache_name(finder->inventory, finder->config, image)) {
+                source->way = SOURCE_CLASSIC_NAME;
+                source->serves = SERVES_PERHAPS; /* so that it gets a rollback tag */
+        }
+        return 0;
+}
+
+/* Of a commit that is not there any more it is not known on how many others it stood. */
+static size_t count_built_steps(const Finder *finder, const ImageFacts *facts) {
+        const ImageSet *images = &finder->inventory->images;
+        const Image *image;
+        CommitBase base;
+
+        if (facts->commit != COMMIT_YES)
+                return facts->steps.n;
+        image = image_set_find(images, facts->id);
+        if (!image)
+                return 0;
+        base = commit_base(finder->inventory, finder->chains, (size_t)(image - images->v));
+        return facts->steps.n - MIN(base.n, facts->steps.n);
+}
+
 static int learn_ours(Finder *finder) {
         const Inventory *inventory = finder->inventory;
         int r = 0;
 
         for (size_t i = 0; i < inventory->facts.n && r >= 0; i++)
                 if (facts_teach(&inventory->facts.v[i]))
-                        r = likeness_add_ours(&finder->likeness, &inventory->facts.v[i]);
+                        r = likeness_add_ours(&finder->likeness, &inventory->facts.v[i],
+                                              count_built_steps(finder, &inventory->facts.v[i]));
         likeness_sort(&finder->likeness);
         return r;
 }
@@ -396,6 +483,8 @@ static int compare_with_ours(Finder *finder) {
         int r;
 
         r = learn_ours(finder);
+        for (size_t i = 0; i < n && r >= 0; i++)
+                r = compare_commit(finder, i);
         for (size_t i = 0; i < n && r >= 0; i++)
                 if (is_classic_source(&finder->sources[i]))
                         r = compare_classic(finder, i);

@@ -269,6 +269,10 @@ ROWS = {row.name: row for row in (
         remains=("scratchpad:dev",), remains_on=GRAPH),
     Row("older-release", "an older release made by `docker import`", keeps=(SECOND,),
         steps=f"import {SECOND}\nbuild IMAGE"),
+    Row("committed", "a container's image, made by `docker commit` under a name of ours",
+        steps=f"build IMAGE\ncommit {SECOND}"),
+    Row("classic-committed", "… from an image of the classic builder", classic=True, keeps=(SECOND,),
+        steps=f"build IMAGE\ncommit {SECOND}", remains=(SECOND,)),
     Row("local-base", "built on a local base image of ours", dockerfile=ON_LOCAL_BASE, keeps=(BASE,),
         steps=f"other BASE_DOCKERFILE {BASE}\nbuild IMAGE"),
     Row("classic-local-base", "… by the classic builder", dockerfile=ON_LOCAL_BASE, classic=True,
@@ -395,6 +399,10 @@ class Scenario:
                 (project / "rootfs/unique").write_text(uuid.uuid4().hex)
             case "tag":
                 docker("tag", self.row.image, args[0])
+            case "commit":  # a container of the image
+                docker("run", "--name", "changed", "--network", "none", self.row.image, "/bin/sh", "-c", "echo 1 >/changed")
+                docker("commit", "changed", args[0])
+                docker("rm", "changed")
             case "rmi":
                 docker("rmi", args[0])
             case "save":
