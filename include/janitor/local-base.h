@@ -24,7 +24,7 @@ typedef enum LocalBase {
  *  - A build named it: BuildKit's records of builds tell names of images, and what they told is kept in the
  *    facts (`needs`). Likely, where the build named another tag of the repository.
  *  - It is the beginning of another image of ours, present or remembered, that has more layers, or the same
- *    and a longer history.
+ *    and a longer history, and docker commit did not make that one.
  *  - A stage of ours stands on it, by the classic builder's parents.
  *  - Likely: its history is the beginning of that of another image of ours of another repository, and it has
  *    instructions of its own. It was built anew since that image was.

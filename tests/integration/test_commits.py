@@ -208,6 +208,15 @@ def test_with_a_rollback_tag_alone(engine: Engine, daemon: Daemon, app: App) -> 
 
 
 @EACH
+def test_over_the_name_of_its_container(engine: Engine, daemon: Daemon, app: App) -> None:
+    """The steps have no name any more, and no clear saw it."""
+    app.build(FROM_BASE + STEPS)
+    image = commit(engine, BACKEND, BACKEND)
+    is_kept(engine, daemon, {BACKEND: image})
+    assert app.build(FROM_BASE + STEPS).cached == 2
+
+
+@EACH
 def test_base_image_without_a_name(engine: Engine, daemon: Daemon, app: App) -> None:
     """No FROM can name it, so no build reaches the steps."""
     app.build(FROM_BASE + STEPS)
