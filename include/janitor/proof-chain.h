@@ -11,7 +11,7 @@
 
 typedef struct ProofChain {
         size_t *parents; /* as of plan_parents() */
-        size_t *order;   /* all positions, children before parents; the members of a circle last */
+        size_t *order;   /* as of plan_children_first() */
         /* Position of a source that stays as long as this image does; SOURCE_NO_IMAGE: there is none. */
         size_t *below;
         /* It is a step that a source stands on: without a name, and no source until nothing stands on it. */

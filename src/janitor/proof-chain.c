@@ -38,31 +38,6 @@ bool source_is_remaining(const Inventory *inventory, const Config *config, const
         return source->like_ours && source_is_foreign(inventory, image, source);
 }
 
-/* An image joins the order when the last of its children has. */
-static int find_order(ProofChain *chain, size_t n) {
-        cleanup_free size_t *n_children = calloc(n + 1, sizeof(*n_children));
-        cleanup_free bool *placed = calloc(n + 1, sizeof(*placed));
-        size_t n_order = 0;
-
-        if (!n_children || !placed)
-                return -ENOMEM;
-        for (size_t i = 0; i < n; i++)
-                if (chain->parents[i] != PLAN_NO_PARENT)
-                        n_children[chain->parents[i]]++;
-        for (size_t i = 0; i < n; i++)
-                for (size_t j = i; j != PLAN_NO_PARENT && n_children[j] == 0 && !placed[j];
-                     j = chain->parents[j]) {
-                        placed[j] = true;
-                        chain->order[n_order++] = j;
-                        if (chain->parents[j] != PLAN_NO_PARENT)
-                                n_children[chain->parents[j]]--;
-                }
-        for (size_t i = 0; i < n; i++)
-                if (!placed[i])
-                        chain->order[n_order++] = i;
-        return 0;
-}
-
 /* Parents before children. A source that is no base image comes before one that may be. */
 static void find_below(const ProofChain *chain, const ImageSet *images, const Source *sources,
                        const bool *remains) {
@@ -109,17 +84,16 @@ int proof_chain_find(const Inventory *inventory, const Config *config, const Sou
         const size_t n = images->n;
         cleanup_free bool *remains = calloc(n + 1, sizeof(*remains));
         cleanup(proof_chain_done) ProofChain chain = {
-                .order = calloc(n + 1, sizeof(*chain.order)),
                 .below = calloc(n + 1, sizeof(*chain.below)),
                 .step = calloc(n + 1, sizeof(*chain.step)),
         };
         int r;
 
-        if (!remains || !chain.order || !chain.below || !chain.step)
+        if (!remains || !chain.below || !chain.step)
                 return -ENOMEM;
         r = plan_parents(inventory, &chain.parents);
         if (r >= 0)
-                r = find_order(&chain, n);
+                r = plan_children_first(chain.parents, n, &chain.order);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < n; i++) {
