@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from engine import Engine, rootfs_tar
-from helpers import Daemon, Project, images, names, on, receipts, run
+from helpers import Daemon, Project, on, run
 from scenarios import BACKEND, PINNED, count
-from test_foreign import assumed, remaining
+from test_foreign import assumed
 
 CHILD, APP, JOB = "other/child:1", "other/app:1", "other/job:1"
 STEPS = "RUN echo 1 >/1\nRUN echo 2 >/2\n"
@@ -153,9 +152,62 @@ def base_image_of_others(site: Site) -> None:
     site.hold(JOB, "job")
 
 
+def base_images_of_others(site: Site) -> None:
+    base_image_of_others(site)
+    site.upon("base/one:1", "other/os:1", "echo os >/os")
+    site.upon("other/os:1", "other/python:1", "echo python >/python")
+    site.build(f"FROM other/python:1\n{STEPS}", "watchparty-web:1")
+    site.upon("other/os:1", "other/db:1")
+    site.hold("other/db:1", "db")
+
+
+def base_image_of_ours(site: Site) -> None:
+    site.build(OURS, "watchparty-base:1")
+    site.build(f"FROM watchparty-base:1\n{STEPS}")
+    site.hold(BACKEND, "web")
+    site.upon("watchparty-base:1", CHILD)
+    site.hold(CHILD, "job")
+
+
+def release_of_others_without_a_name(site: Site) -> None:
+    for release in ("1", "2"):
+        site.build(f"FROM base/one:1\n{STEPS}RUN echo {release} >/release\n", APP)
+        site.hold(APP, f"app-{release}")
+    site.build(OURS)
+
+
+def commits(site: Site) -> None:
+    site.build(OURS)
+    site.hold(BACKEND, "web")
+    committed = site.engine.docker("commit", "web").stdout.strip()
+    site.hold(committed, "restored")
+    site.engine.docker("commit", "web", CHILD)
+    site.upon(CHILD, APP)
+
+
+def stages_of_others(site: Site) -> None:
+    stages = f"FROM base/one:1 AS builder\n{STEPS}FROM base/one:1\nCOPY --from=builder /1 /\nCOPY release /app/\n"
+    site.build(stages, "other/builder:1", "--target", "builder")
+    site.build(stages)
+    site.upon("other/builder:1", CHILD)
+    site.hold(CHILD, "job")
+    site.hold("other/builder:1", "builder", running=False)
+
+
+def more_names(site: Site) -> None:
+    child_of_a_child(site)
+    for name in (PINNED, "deploy/backend-pinned:old"):
+        site.engine.docker("tag", BACKEND, name)
+    for name in ("other/app:2", "watchparty-app:1"):
+        site.engine.docker("tag", APP, name)
+    site.upon(CHILD, JOB)
+
+
 HOSTS = [child_of_ours, child_of_ours_that_runs, child_of_a_child, two_upon_a_step, two_upon_a_step_that_is_held,
          chain_of_others, chain_of_others_that_runs, child_that_runs, child_that_runs_on_a_pinned_image,
-         containers_of_steps, containers_of_steps_of_others, failed_build, base_image_of_others]
+         containers_of_steps, containers_of_steps_of_others, failed_build, base_image_of_others,
+         base_images_of_others, base_image_of_ours, release_of_others_without_a_name, commits, stages_of_others,
+         more_names]
 
 
 @on("20", "28", "28c")
