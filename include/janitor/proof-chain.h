@@ -9,10 +9,12 @@
 
 #include "janitor/source.h"
 
+#define CHAIN_NO_SOURCE SIZE_MAX
+
 typedef struct ProofChain {
         size_t *parents; /* as of plan_parents() */
         size_t *order;   /* as of plan_children_first() */
-        /* Position of a source that stays as long as this image does; SOURCE_NO_IMAGE: there is none. */
+        /* Position of a source that stays as long as this image does; CHAIN_NO_SOURCE: there is none. */
         size_t *below;
         /* It is a step that a source stands on: without a name, and no source until nothing stands on it. */
         bool *step;

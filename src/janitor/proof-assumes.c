@@ -35,6 +35,15 @@ static const char *assumed_name(const Inventory *inventory, const Config *config
         return NULL;
 }
 
+/* What stands on a source is remaining with it. Where that may be a base image, it is in the remedy at most. */
+static bool is_keeper(const Inventory *inventory, const Source *sources, const ProofChain *chain,
+                      size_t i) {
+        const size_t below = chain->below[i];
+
+        return below != CHAIN_NO_SOURCE &&
+               !source_may_be_base(&inventory->images.v[below], &sources[below]);
+}
+
 static int assume_others(const Inventory *inventory, const Config *config,
                          const NamedImages *suspects, Strv *ret) {
         cleanup(strv_done) Strv named = STRV_NULL;
@@ -51,8 +60,7 @@ static int assume_others(const Inventory *inventory, const Config *config,
                 const char *name =
                         assumed_name(inventory, config, &inventory->images.v[i], &sources[i]);
 
-                /* What stands on a source is remaining with it. */
-                if (name && chain.below[i] == SOURCE_NO_IMAGE && n++ < ASSUMED_NAMES_MAX)
+                if (name && !is_keeper(inventory, sources, &chain, i) && n++ < ASSUMED_NAMES_MAX)
                         r = strv_add(&named, name);
         }
         if (r < 0 || n == 0)

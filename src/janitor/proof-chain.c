@@ -51,7 +51,7 @@ static void find_below(const ProofChain *chain, const ImageSet *images, const So
                 chain->below[i] = further;
                 if (!remains[parent] || sources[parent].way != SOURCE_CLASSIC_CHAIN)
                         continue;
-                if (further == SOURCE_NO_IMAGE ||
+                if (further == CHAIN_NO_SOURCE ||
                     !source_may_be_base(&images->v[parent], &sources[parent]) ||
                     source_may_be_base(&images->v[further], &sources[further]))
                         chain->below[i] = parent;
@@ -97,7 +97,7 @@ int proof_chain_find(const Inventory *inventory, const Config *config, const Sou
         if (r < 0)
                 return r;
         for (size_t i = 0; i < n; i++) {
-                chain.below[i] = SOURCE_NO_IMAGE;
+                chain.below[i] = CHAIN_NO_SOURCE;
                 remains[i] = source_is_remaining(inventory, config, &images->v[i], &sources[i]);
         }
         find_below(&chain, images, sources, remains);

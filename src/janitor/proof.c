@@ -30,7 +30,7 @@ typedef struct Proof {
         /* One each image: it is named, or an image that stands on it is. */
         bool *named;
         /* The images that stand on one that may be a base image, as lists: the first of each, and the one after
-         * each; SOURCE_NO_IMAGE: none. */
+         * each; CHAIN_NO_SOURCE: none. */
         size_t *upon, *next_upon;
         bool *listed; /* one each container: a remedy has it */
         RemainingList *list;
@@ -117,7 +117,7 @@ static int judge_below(Proof *proof, const Image *image, const char *what) {
         cleanup_free char *removal = NULL, *remedy = NULL;
         int r = 0;
 
-        for (size_t i = proof->upon[image - images->v]; i != SOURCE_NO_IMAGE && r >= 0;
+        for (size_t i = proof->upon[image - images->v]; i != CHAIN_NO_SOURCE && r >= 0;
              i = proof->next_upon[i])
                 if (!goes_along(proof, &images->v[i]) || holder_of_image(proof, &images->v[i]))
                         r = add_to_removal(proof, &images->v[i], &all);
@@ -392,7 +392,7 @@ static bool is_remaining(const Proof *proof, size_t i) {
 static bool is_in_remedy(const Proof *proof, size_t i) {
         const size_t below = proof->chain.below[i];
 
-        return below != SOURCE_NO_IMAGE && !is_remaining(proof, i) &&
+        return below != CHAIN_NO_SOURCE && !is_remaining(proof, i) &&
                source_may_be_base(&proof->inventory->images.v[below], &proof->sources[below]);
 }
 
@@ -401,7 +401,7 @@ static void find_upon(Proof *proof) {
         const ImageSet *images = &proof->inventory->images;
 
         for (size_t i = 0; i < images->n; i++)
-                proof->upon[i] = SOURCE_NO_IMAGE;
+                proof->upon[i] = CHAIN_NO_SOURCE;
         for (size_t k = images->n; k > 0; k--) {
                 const size_t i = proof->chain.order[k - 1];
 
@@ -440,7 +440,7 @@ static int judge_held_steps(Proof *proof) {
                     is_named_elsewhere(proof, image) ||
                     (!proof->chain.step[i] &&
                      (is_in_remedy(proof, i) ||
-                      (!is_remaining(proof, i) && proof->chain.below[i] == SOURCE_NO_IMAGE))))
+                      (!is_remaining(proof, i) && proof->chain.below[i] == CHAIN_NO_SOURCE))))
                         continue;
                 container = holder_of_image(proof, image);
                 if (!container)
@@ -461,7 +461,7 @@ static int judge_images(Proof *proof) {
                 const size_t i = proof->chain.order[k];
                 const Image *image = &images->v[i];
 
-                if (!is_remaining(proof, i) && proof->chain.below[i] == SOURCE_NO_IMAGE)
+                if (!is_remaining(proof, i) && proof->chain.below[i] == CHAIN_NO_SOURCE)
                         continue;
                 if (!is_named_elsewhere(proof, image) && !is_in_remedy(proof, i) &&
                     !(image_is_untagged(image) && proof->named[i]))
