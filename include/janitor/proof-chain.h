@@ -14,6 +14,7 @@
 typedef struct ProofChain {
         size_t *parents; /* as of plan_parents() */
         size_t *order;   /* as of plan_children_first() */
+        bool *remains;   /* it is remaining by itself */
         /* Position of a source that stays as long as this image does; CHAIN_NO_SOURCE: there is none. */
         size_t *below;
         /* It is a step that a source stands on: without a name, and no source until nothing stands on it. */
@@ -28,9 +29,6 @@ static inline void proof_chain_donep(ProofChain *chain) {
         proof_chain_done(chain);
 }
 
-/* Whether the image is remaining by itself. */
-bool source_is_remaining(const Inventory *inventory, const Config *config, const Image *image,
-                         const Source *source);
 /* Whether the image has a name of others, and an image of ours was built upon it: it may be a base image. */
 bool source_may_be_base(const Image *image, const Source *source);
 /* A name that [images] protect keeps from the clear, or NULL. */

@@ -27,7 +27,7 @@ bool source_may_be_base(const Image *image, const Source *source) {
         return source->below_ours;
 }
 
-bool source_is_remaining(const Inventory *inventory, const Config *config, const Image *image,
+static bool is_remaining(const Inventory *inventory, const Config *config, const Image *image,
                          const Source *source) {
         if (source->serves == SERVES_NOTHING || source->only_base_serves)
                 return false;
@@ -39,8 +39,7 @@ bool source_is_remaining(const Inventory *inventory, const Config *config, const
 }
 
 /* Parents before children. A source that is no base image comes before one that may be. */
-static void find_below(const ProofChain *chain, const ImageSet *images, const Source *sources,
-                       const bool *remains) {
+static void find_below(const ProofChain *chain, const ImageSet *images, const Source *sources) {
         for (size_t k = images->n; k > 0; k--) {
                 const size_t i = chain->order[k - 1], parent = chain->parents[i];
                 size_t further;
@@ -49,7 +48,7 @@ static void find_below(const ProofChain *chain, const ImageSet *images, const So
                         continue;
                 further = chain->below[parent];
                 chain->below[i] = further;
-                if (!remains[parent] || sources[parent].way != SOURCE_CLASSIC_CHAIN)
+                if (!chain->remains[parent] || sources[parent].way != SOURCE_CLASSIC_CHAIN)
                         continue;
                 if (further == CHAIN_NO_SOURCE ||
                     !source_may_be_base(&images->v[parent], &sources[parent]) ||
@@ -64,14 +63,13 @@ static bool is_step_of(const Image *image, const Source *source, const Source *t
 }
 
 /* Where one is marked, all below it are. */
-static void mark_steps(const ProofChain *chain, const ImageSet *images, const Source *sources,
-                       const bool *remains) {
+static void mark_steps(const ProofChain *chain, const ImageSet *images, const Source *sources) {
         for (size_t i = 0; i < images->n; i++) {
-                if (!remains[i] || sources[i].way != SOURCE_CLASSIC_CHAIN ||
+                if (!chain->remains[i] || sources[i].way != SOURCE_CLASSIC_CHAIN ||
                     source_may_be_base(&images->v[i], &sources[i]))
                         continue;
                 for (size_t j = chain->parents[i];
-                     j != PLAN_NO_PARENT && !remains[j] && !chain->step[j] &&
+                     j != PLAN_NO_PARENT && !chain->remains[j] && !chain->step[j] &&
                      is_step_of(&images->v[j], &sources[j], &sources[i]);
                      j = chain->parents[j])
                         chain->step[j] = true;
@@ -82,14 +80,14 @@ int proof_chain_find(const Inventory *inventory, const Config *config, const Sou
                      ProofChain *ret) {
         const ImageSet *images = &inventory->images;
         const size_t n = images->n;
-        cleanup_free bool *remains = calloc(n + 1, sizeof(*remains));
         cleanup(proof_chain_done) ProofChain chain = {
+                .remains = calloc(n + 1, sizeof(*chain.remains)),
                 .below = calloc(n + 1, sizeof(*chain.below)),
                 .step = calloc(n + 1, sizeof(*chain.step)),
         };
         int r;
 
-        if (!remains || !chain.below || !chain.step)
+        if (!chain.remains || !chain.below || !chain.step)
                 return -ENOMEM;
         r = plan_parents(inventory, &chain.parents);
         if (r >= 0)
@@ -98,10 +96,10 @@ int proof_chain_find(const Inventory *inventory, const Config *config, const Sou
                 return r;
         for (size_t i = 0; i < n; i++) {
                 chain.below[i] = CHAIN_NO_SOURCE;
-                remains[i] = source_is_remaining(inventory, config, &images->v[i], &sources[i]);
+                chain.remains[i] = is_remaining(inventory, config, &images->v[i], &sources[i]);
         }
-        find_below(&chain, images, sources, remains);
-        mark_steps(&chain, images, sources, remains);
+        find_below(&chain, images, sources);
+        mark_steps(&chain, images, sources);
         *ret = chain;
         chain = (ProofChain){ 0 };
         return 0;
@@ -110,6 +108,7 @@ int proof_chain_find(const Inventory *inventory, const Config *config, const Sou
 void proof_chain_done(ProofChain *chain) {
         free(chain->parents);
         free(chain->order);
+        free(chain->remains);
         free(chain->below);
         free(chain->step);
         *chain = (ProofChain){ 0 };

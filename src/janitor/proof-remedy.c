@@ -30,9 +30,11 @@ static int add_container(Removal *removal, const ContainerSet *containers,
         return strv_add(&removal->containers, container->name);
 }
 
+/* Those that were made from the image and those that have it mounted; else one that may have. */
 static int add_containers(Removal *removal, const Inventory *inventory, const Image *image,
                           bool *listed) {
         const ContainerSet *containers = &inventory->containers;
+        const ImageMounts *mounts = &inventory->image_mounts;
         const Container *holder = container_of_image(inventory, image->id)
                                           ?: container_that_may_mount(inventory, image);
         const IndexEntry *entries;
@@ -40,11 +42,17 @@ static int add_containers(Removal *removal, const Inventory *inventory, const Im
         int r = 0;
 
         entries = container_set_of_image(containers, image->id, &n);
-        if (!entries)
-                return holder ? add_container(removal, containers, holder, listed) : 0;
-        for (size_t i = 0; i < n && r >= 0; i++)
+        for (size_t i = 0; entries && i < n && r >= 0; i++)
                 r = add_container(removal, containers, &containers->v[entries[i].at], listed);
-        return r;
+        entries = index_find(&mounts->by_image, image->id, &n);
+        for (size_t i = 0; entries && i < n && r >= 0; i++) {
+                const ImageMount *mount = &mounts->v[entries[i].at];
+
+                if (mount->certain)
+                        r = add_container(removal, containers, &containers->v[mount->container],
+                                          listed);
+        }
+        return r >= 0 && holder ? add_container(removal, containers, holder, listed) : r;
 }
 
 int removal_add(Removal *removal, const Inventory *inventory, const Image *image, bool goes_along,

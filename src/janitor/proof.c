@@ -382,17 +382,11 @@ static bool is_named_elsewhere(const Proof *proof, const Image *image) {
                unreadable_contains(&proof->inventory->images.unreadable, image->id);
 }
 
-static bool is_remaining(const Proof *proof, size_t i) {
-        const Image *image = &proof->inventory->images.v[i];
-
-        return source_is_remaining(proof->inventory, proof->config, image, &proof->sources[i]);
-}
-
 /* It stands on an image that may be a base image, whose remedy has it. */
 static bool is_in_remedy(const Proof *proof, size_t i) {
         const size_t below = proof->chain.below[i];
 
-        return below != CHAIN_NO_SOURCE && !is_remaining(proof, i) &&
+        return below != CHAIN_NO_SOURCE && !proof->chain.remains[i] &&
                source_may_be_base(&proof->inventory->images.v[below], &proof->sources[below]);
 }
 
@@ -413,7 +407,7 @@ static void find_upon(Proof *proof) {
 }
 
 static int judge_one(Proof *proof, size_t i) {
-        if (is_remaining(proof, i))
+        if (proof->chain.remains[i])
                 return judge_source(proof, i);
         return judge_keeper(proof, i);
 }
@@ -440,7 +434,7 @@ static int judge_held_steps(Proof *proof) {
                     is_named_elsewhere(proof, image) ||
                     (!proof->chain.step[i] &&
                      (is_in_remedy(proof, i) ||
-                      (!is_remaining(proof, i) && proof->chain.below[i] == CHAIN_NO_SOURCE))))
+                      (!proof->chain.remains[i] && proof->chain.below[i] == CHAIN_NO_SOURCE))))
                         continue;
                 container = holder_of_image(proof, image);
                 if (!container)
@@ -461,7 +455,7 @@ static int judge_images(Proof *proof) {
                 const size_t i = proof->chain.order[k];
                 const Image *image = &images->v[i];
 
-                if (!is_remaining(proof, i) && proof->chain.below[i] == CHAIN_NO_SOURCE)
+                if (!proof->chain.remains[i] && proof->chain.below[i] == CHAIN_NO_SOURCE)
                         continue;
                 if (!is_named_elsewhere(proof, image) && !is_in_remedy(proof, i) &&
                     !(image_is_untagged(image) && proof->named[i]))
