@@ -14,6 +14,8 @@
  * there. */
 #define PLAN_NO_PARENT SIZE_MAX
 int plan_parents(const Inventory *inventory, size_t **ret) must_check;
+/* All `n` positions, children before parents; the members of a circle last. malloc'ed. 0 or -ENOMEM. */
+int plan_children_first(const size_t *parents, size_t n, size_t **ret) must_check;
 
 typedef enum Claim { CLAIM_NONE, CLAIM_OURS, CLAIM_FOREIGN } Claim;
 

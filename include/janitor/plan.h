@@ -86,6 +86,10 @@ int plan_images(const Inventory *inventory, const Config *config, const ClearOpt
                 const NamedImages *suspects, const ClearContext *context,
                 ClearPlan *plan) must_check;
 
+/* Marks the names with which the engine deletes their images. The rest of the image part of the plan is
+ * made. 0 or -ENOMEM. */
+int plan_mark_deleted(const Inventory *inventory, ClearPlan *plan) must_check;
+
 /*
  * What the host will look like if every step of the plan succeeds, to be judged by a dry run:
  * names and records are taken out of the inventory, and images that then have nothing left to

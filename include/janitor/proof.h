@@ -18,13 +18,22 @@
  * `suspects` as in plan_clear(). `plan` is the plan for this same inventory: what a further pass would still
  * remove is remaining. `store_remedy`: how the state directory's disk is mended where it fails, so that the
  * clear takes no name; or NULL. Nothing added: the next build has no local source of cached layers.
+ *
+ * Of images all is named that has to go before the next clear is fresh, once each: with a source the containers
+ * that hold it, and the images that stand on it, which keep it. Each command works once those before it were
+ * carried out.
  */
 int proof_remaining(const Inventory *inventory, const Config *config, const ClearOptions *options,
                     const NamedImages *suspects, const ClearPlan *plan, const char *store_remedy,
                     RemainingList *ret) must_check;
 
-/* The part of it that names docker-container builders of buildx and the volumes they left. 0 or -ENOMEM. */
+/* The parts of it that name docker-container builders of buildx and the volumes they left, build cache records, and
+ * builds under way, each of BuildKit's that holds a record by that. 0 or -ENOMEM. */
 int proof_builders(const Inventory *inventory, RemainingList *list) must_check;
+int proof_records(const Inventory *inventory, const ClearPlan *plan,
+                  RemainingList *list) must_check;
+int proof_buildkit_builds(const Inventory *inventory, RemainingList *list) must_check;
+int proof_classic_builds(const Inventory *inventory, RemainingList *list) must_check;
 
 /* What no local clear can reach or see, for the receipt. */
 int proof_assumes(const Inventory *inventory, const Config *config, const ClearOptions *options,

@@ -35,11 +35,9 @@ typedef struct Source {
         bool lost_name;                /* a clear took a name from the image itself that is not
                                         * in [images] base */
         bool untagged_ours;            /* untagged, and claimed for us (plan_claims()) */
-        bool unclaimed;      /* untagged, made by the classic builder, of unknown origin */
-        bool commit;         /* docker commit made it */
-        bool commit_of_ours; /* the same, and it has a name and has or had one of ours */
-        /* An untagged image that no clear takes stands on this one, as on a step of one Dockerfile. */
-        bool kept_descendant;
+        bool unclaimed;       /* untagged, made by the classic builder, of unknown origin */
+        bool commit;          /* docker commit made it */
+        bool commit_of_ours;  /* the same, and it has a name and has or had one of ours */
         bool configured_base; /* by [images] base */
         /*
          * It begins like an image of ours, present or remembered, so that the next build may well take
@@ -56,14 +54,8 @@ typedef struct Source {
         /* Whether it is a local base image that no container uses now. (What is remembered of containers is
          * for the caller to ask.) */
         LocalBase base;
-        /* Position of an image with a name that stands on this one, by the classic builder's
-         * parents, the image itself included; SOURCE_NO_IMAGE: there is none. */
-        size_t named_descendant;
-        bool cleared_descendant; /* a cleared image stands on this one */
-        bool on_cleared;         /* it stands on a cleared image, or is cleared */
+        bool on_cleared; /* it stands on a cleared image, or is cleared */
 } Source;
-
-#define SOURCE_NO_IMAGE SIZE_MAX
 
 /*
  * One Source for each image of the inventory, at the same position; malloc'ed. `cleared` are images

@@ -119,6 +119,14 @@ static const char *success_text(Target target) {
         return "Application caches cleared; Docker's caches untouched, the next build may be CACHED";
 }
 
+/* Whether some name is of an image that is still there, with a rollback tag or without. */
+static bool can_roll_back(const Json *names) {
+        json_foreach (name, names)
+                if (!json_get_bool(name, "deleted", false))
+                        return true;
+        return false;
+}
+
 static void print_receipt(Clear *clear, const Json *receipt, bool good) {
         const Json *names = json_get(receipt, "names");
         const Ctl *ctl = clear->ctl;
@@ -133,9 +141,7 @@ static void print_receipt(Clear *clear, const Json *receipt, bool good) {
                 putchar('\n');
         }
         printf("Receipt: %s%s\n", output_text(receipt, "id"),
-               json_size(json_get(receipt, "rollbackTags")) > 0
-                       ? " (wpcachectl rollback puts names back)"
-                       : "");
+               can_roll_back(names) ? " (wpcachectl rollback puts names back)" : "");
         if (good)
                 printf("%sSUCCESS:%s %s\n", terminal_style(&ctl->terminal, STYLE_GOOD),
                        terminal_style(&ctl->terminal, STYLE_PLAIN),

@@ -97,6 +97,33 @@ int plan_parents(const Inventory *inventory, size_t **ret) {
         return 0;
 }
 
+/* An image joins the order when the last of its children has. */
+int plan_children_first(const size_t *parents, size_t n, size_t **ret) {
+        cleanup_free size_t *n_children = calloc(n + 1, sizeof(*n_children));
+        cleanup_free size_t *order = calloc(n + 1, sizeof(*order));
+        cleanup_free bool *placed = calloc(n + 1, sizeof(*placed));
+        size_t n_order = 0;
+
+        if (!n_children || !order || !placed)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++)
+                if (parents[i] != PLAN_NO_PARENT)
+                        n_children[parents[i]]++;
+        for (size_t i = 0; i < n; i++)
+                for (size_t j = i; j != PLAN_NO_PARENT && n_children[j] == 0 && !placed[j];
+                     j = parents[j]) {
+                        placed[j] = true;
+                        order[n_order++] = j;
+                        if (parents[j] != PLAN_NO_PARENT)
+                                n_children[parents[j]]--;
+                }
+        for (size_t i = 0; i < n; i++)
+                if (!placed[i])
+                        order[n_order++] = i;
+        *ret = TAKE_PTR(order);
+        return 0;
+}
+
 /* The parent of each image where it belongs to the chain, else PLAN_NO_PARENT; malloc'ed. */
 static int find_chains(const Inventory *inventory, const Config *config, const size_t *parents,
                        size_t **ret) {

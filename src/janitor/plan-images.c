@@ -26,7 +26,6 @@ typedef struct Candidate {
         bool is_new;        /* made after the clear was asked for */
         bool tagged;        /* the plan makes a rollback tag for it, or relies on one it has */
         bool only_rollback; /* all its names are rollback tags */
-        size_t n_replaced;  /* of its rollback tags, how many the plan takes away */
 } Candidate;
 
 /* An image's place in a repository. */
@@ -362,7 +361,6 @@ static int replace_tags(Draft *draft, const Image *image) {
                         continue;
                 if (named_images_add(replaced, image->names.v[i], image->id) < 0)
                         return -ENOMEM;
-                replaced->v[replaced->n - 1].deleted = true;
         }
         return 0;
 }
@@ -398,23 +396,9 @@ static int replace_older_tags(Draft *draft, const Release *releases, size_t n) {
                         spare = false;
                         continue;
                 }
-                draft->candidates[releases[i].image].n_replaced++;
                 r = named_images_add(&draft->plan->replaced_tags, releases[i].name, image->id);
         }
         return r;
-}
-
-/* An image goes with the last of its tags, in whichever repositories they are. */
-static void find_deleted(const Draft *draft) {
-        NamedImages *replaced = &draft->plan->replaced_tags;
-
-        for (size_t i = 0; i < replaced->n; i++) {
-                const Image *image = image_set_find(&draft->inventory->images, replaced->v[i].id);
-
-                if (image && draft->candidates[image - draft->inventory->images.v].n_replaced ==
-                                     image->names.n)
-                        replaced->v[i].deleted = true;
-        }
 }
 
 static int replace_all_older_tags(Draft *draft) {
@@ -424,8 +408,6 @@ static int replace_all_older_tags(Draft *draft) {
                 n = group_length(draft, i);
                 r = replace_older_tags(draft, &draft->releases[i], n);
         }
-        if (r >= 0)
-                find_deleted(draft);
         return r;
 }
 
@@ -450,17 +432,7 @@ static int keep_names(Draft *draft, const Image *image, KeptReason reason) {
         return 0;
 }
 
-/* Names that no clear takes keep the image, too. */
-static bool has_other_name(const Draft *draft, const Image *image) {
-        for (size_t i = 0; i < image->names.n; i++)
-                if (!name_in_scope(draft->config, image, image->names.v[i]) &&
-                    !name_is_rollback(draft->config, image, image->names.v[i]) &&
-                    !name_is_trash(image->names.v[i]))
-                        return true;
-        return false;
-}
-
-static int take_names(Draft *draft, const Image *image, bool deleted) {
+static int take_names(Draft *draft, const Image *image) {
         NamedImages *names = &draft->plan->names;
 
         for (size_t i = 0; i < image->names.n; i++) {
@@ -471,7 +443,6 @@ static int take_names(Draft *draft, const Image *image, bool deleted) {
                 run = is_run_repository(draft, image->names.v[i]);
                 if (run < 0 || named_images_add(names, image->names.v[i], image->id) < 0)
                         return -ENOMEM;
-                names->v[names->n - 1].deleted = deleted;
                 names->v[names->n - 1].never_run = !run;
         }
         return 0;
@@ -482,7 +453,7 @@ static int take_image(Draft *draft, size_t i, const char *former, bool current) 
         const Image *image = &draft->inventory->images.v[i];
         Candidate *candidate = &draft->candidates[i];
         bool wanted = wants_rollback_tag(draft, i, current);
-        bool has = image_has_rollback_tag(draft->config, image), deleted;
+        bool has = image_has_rollback_tag(draft->config, image);
         int r = 0;
 
         if (wanted && !has && draft->pressure && !is_held(draft, i) && !candidate->is_new &&
@@ -491,16 +462,13 @@ static int take_image(Draft *draft, size_t i, const char *former, bool current) 
                 wanted = false;
         }
         candidate->tagged = wanted;
-        deleted = !wanted && !is_held(draft, i) && !has_other_name(draft, image);
         if (wanted)
                 r = former ? make_rollback_tag(draft, image, former)
                            : make_rollback_tags(draft, image);
         else if (has && draft->sources[i].serves_by_rollback_tag != SERVES_NOTHING &&
                  !is_held(draft, i))
                 r = replace_tags(draft, image);
-        else if (has)
-                deleted = false;
-        return r < 0 ? r : take_names(draft, image, deleted);
+        return r < 0 ? r : take_names(draft, image);
 }
 
 /* Weak evidence must not make a clear end with an image remaining that it could have taken. 1, 0 or -ENOMEM. */
@@ -635,5 +603,5 @@ int plan_images(const Inventory *inventory, const Config *config, const ClearOpt
                 r = replace_all_older_tags(&draft);
         strv_sort(&plan->trash);
         strv_sort(&plan->untagged);
-        return r;
+        return r < 0 ? r : plan_mark_deleted(inventory, plan);
 }

@@ -4,8 +4,8 @@
 
 #include "base/text.h"
 #include "docker/name.h"
+#include "janitor/proof-chain.h"
 #include "janitor/proof.h"
-#include "janitor/source.h"
 
 /* Images that may serve, no clear takes, and are not remaining, all in one line. Names past this many are counted:
  * a receipt has to fit into the disk space kept for it. */
@@ -35,20 +35,32 @@ static const char *assumed_name(const Inventory *inventory, const Config *config
         return NULL;
 }
 
+/* What stands on a source is remaining with it. Where that may be a base image, it is in the remedy at most. */
+static bool is_keeper(const Inventory *inventory, const Source *sources, const ProofChain *chain,
+                      size_t i) {
+        const size_t below = chain->below[i];
+
+        return below != CHAIN_NO_SOURCE &&
+               !source_may_be_base(&inventory->images.v[below], &sources[below]);
+}
+
 static int assume_others(const Inventory *inventory, const Config *config,
                          const NamedImages *suspects, Strv *ret) {
         cleanup(strv_done) Strv named = STRV_NULL;
         cleanup_free char *names = NULL, *more = NULL, *text = NULL;
         cleanup_free Source *sources = NULL;
+        cleanup(proof_chain_done) ProofChain chain = { 0 };
         size_t n = 0;
         int r;
 
         r = sources_find(inventory, config, suspects, &sources);
+        if (r >= 0)
+                r = proof_chain_find(inventory, config, sources, &chain);
         for (size_t i = 0; i < inventory->images.n && r >= 0; i++) {
                 const char *name =
                         assumed_name(inventory, config, &inventory->images.v[i], &sources[i]);
 
-                if (name && n++ < ASSUMED_NAMES_MAX)
+                if (name && !is_keeper(inventory, sources, &chain, i) && n++ < ASSUMED_NAMES_MAX)
                         r = strv_add(&named, name);
         }
         if (r < 0 || n == 0)

@@ -9,14 +9,9 @@
 /* One remedy lists so many containers and so many names at most. The next clear lists the rest. */
 #define LISTED_MAX 16
 
-typedef struct Commands {
-        Strv containers, names;
-        bool force;
-} Commands;
-
-static void commands_donep(Commands *commands) {
-        strv_done(&commands->containers);
-        strv_done(&commands->names);
+void removal_done(Removal *removal) {
+        strv_done(&removal->containers);
+        strv_done(&removal->names);
 }
 
 bool remedy_needs_force(const Container *container) {
@@ -24,13 +19,22 @@ bool remedy_needs_force(const Container *container) {
                strcmp(container->state, "exited") != 0 && strcmp(container->state, "dead") != 0;
 }
 
-static int add_container(Commands *commands, const Container *container) {
-        commands->force |= remedy_needs_force(container);
-        return strv_add(&commands->containers, container->name);
+static int add_container(Removal *removal, const ContainerSet *containers,
+                         const Container *container, bool *listed) {
+        bool *is_listed = &listed[container - containers->v];
+
+        if (*is_listed || removal->containers.n >= LISTED_MAX)
+                return 0;
+        *is_listed = true;
+        removal->force |= remedy_needs_force(container);
+        return strv_add(&removal->containers, container->name);
 }
 
-static int add_containers(Commands *commands, const Inventory *inventory, const Image *image) {
+/* Those that were made from the image and those that have it mounted; else one that may have. */
+static int add_containers(Removal *removal, const Inventory *inventory, const Image *image,
+                          bool *listed) {
         const ContainerSet *containers = &inventory->containers;
+        const ImageMounts *mounts = &inventory->image_mounts;
         const Container *holder = container_of_image(inventory, image->id)
                                           ?: container_that_may_mount(inventory, image);
         const IndexEntry *entries;
@@ -38,39 +42,42 @@ static int add_containers(Commands *commands, const Inventory *inventory, const 
         int r = 0;
 
         entries = container_set_of_image(containers, image->id, &n);
-        if (!entries)
-                return holder ? add_container(commands, holder) : 0;
-        for (size_t i = 0; i < MIN(n, (size_t)LISTED_MAX) && r >= 0; i++)
-                r = add_container(commands, &containers->v[entries[i].at]);
-        return r;
+        for (size_t i = 0; entries && i < n && r >= 0; i++)
+                r = add_container(removal, containers, &containers->v[entries[i].at], listed);
+        entries = index_find(&mounts->by_image, image->id, &n);
+        for (size_t i = 0; entries && i < n && r >= 0; i++) {
+                const ImageMount *mount = &mounts->v[entries[i].at];
+
+                if (mount->certain)
+                        r = add_container(removal, containers, &containers->v[mount->container],
+                                          listed);
+        }
+        return r >= 0 && holder ? add_container(removal, containers, holder, listed) : r;
 }
 
-static int add_names(Commands *commands, const Image *image) {
-        int r = 0;
+int removal_add(Removal *removal, const Inventory *inventory, const Image *image, bool goes_along,
+                bool *listed) {
+        int r = add_containers(removal, inventory, image, listed);
 
-        for (size_t i = 0; i < MIN(image->names.n, (size_t)LISTED_MAX) && r >= 0; i++)
-                r = strv_add(&commands->names, image->names.v[i]);
-        /* The next clear takes an untagged image once no container holds it. */
-        if (image->names.n == 0 && commands->containers.n == 0)
-                r = strv_add(&commands->names, image_any_name(image));
-        return r;
+        for (size_t i = 0; i < image->names.n && removal->names.n < LISTED_MAX && r >= 0; i++)
+                r = strv_add(&removal->names, image->names.v[i]);
+        if (r < 0 || image->names.n > 0 || removal->names.n >= LISTED_MAX ||
+            (goes_along && removal->containers.n > 0))
+                return r;
+        return strv_add(&removal->names, image_any_name(image));
 }
 
-char *remedy_remove(const Inventory *inventory, const Image *image) {
-        cleanup(commands_done) Commands commands = { 0 };
-        cleanup_free char *containers = NULL, *names = NULL;
+char *removal_text(const Removal *removal) {
+        cleanup_free char *containers = strv_join(&removal->containers, " ");
+        cleanup_free char *names = strv_join(&removal->names, " ");
 
-        if (add_containers(&commands, inventory, image) < 0 || add_names(&commands, image) < 0)
-                return NULL;
-        containers = strv_join(&commands.containers, " ");
-        names = strv_join(&commands.names, " ");
         if (!containers || !names)
                 return NULL;
         return text_format("%s%s%s%s%s",
-                           commands.containers.n == 0 ? ""
-                           : commands.force           ? "docker rm -f "
+                           removal->containers.n == 0 ? ""
+                           : removal->force           ? "docker rm -f "
                                                       : "docker rm ",
                            containers,
-                           commands.containers.n > 0 && commands.names.n > 0 ? " && " : "",
-                           commands.names.n > 0 ? "docker rmi " : "", names);
+                           removal->containers.n > 0 && removal->names.n > 0 ? " && " : "",
+                           removal->names.n > 0 ? "docker rmi " : "", names);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * BuildKit takes cached steps from its records (a plain cache mount is none, but those that a mount with
- * from= was made from are; on the containerd store only some, which no record tells apart). What images
- * serve is found by janitor/source; here each one that does is named, with the command that ends it.
+ * What images serve is found by janitor/source. Here each image that serves is named, and with it what keeps
+ * it: the containers that hold it, and the images that stand on it with theirs. The order is one in which the
+ * commands work. A step without a name has none of its own where an image that stands on it is named: the
+ * engine deletes it with that, or the next clear does.
  *
  * Where something can't be known (a configuration this process may not read) it counts: "not
  * fresh" by mistake costs a look, "fresh" by mistake is what this program was made against.
@@ -12,12 +13,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/bytes.h"
 #include "base/text.h"
 #include "docker/name.h"
+#include "janitor/proof-chain.h"
 #include "janitor/proof-remedy.h"
 #include "janitor/proof.h"
-#include "janitor/source.h"
 
 /* What all rules read and write. */
 typedef struct Proof {
@@ -26,13 +26,25 @@ typedef struct Proof {
         const ClearPlan *plan;
         const char *store_remedy; /* not NULL: no name goes, since no receipt can be stored */
         Source *sources;
+        ProofChain chain;
         Index planned; /* ids of images that the plan takes a name from */
+        /* One each image: it is named, or an image that stands on it is. */
+        bool *named;
+        /* The images that stand on one that may be a base image, as lists: the first of each, and the one after
+         * each; CHAIN_NO_SOURCE: none. */
+        size_t *upon, *next_upon;
+        bool *listed; /* one each container: a remedy has it */
         RemainingList *list;
 } Proof;
 
 static void proof_donep(Proof *proof) {
         free(proof->sources);
+        proof_chain_done(&proof->chain);
         index_done(&proof->planned);
+        free(proof->named);
+        free(proof->upon);
+        free(proof->next_upon);
+        free(proof->listed);
 }
 
 static int printf_like(5, 6) add(Proof *proof, RemainingKind kind, const char *object,
@@ -54,15 +66,36 @@ static const Container *holder_of_image(const Proof *proof, const Image *image) 
                        ?: container_that_may_mount(proof->inventory, image);
 }
 
+/* No name holds it: the engine deletes it with the last image that stands on it, the next clear with its last
+ * container. */
+static bool goes_along(const Proof *proof, const Image *image) {
+        const Source *source = &proof->sources[image - proof->inventory->images.v];
+
+        return image_is_untagged(image) &&
+               (source->untagged_ours || image_has_children(proof->inventory, image));
+}
+
+static int add_to_removal(Proof *proof, const Image *image, Removal *removal) {
+        return removal_add(removal, proof->inventory, image, goes_along(proof, image),
+                           proof->listed);
+}
+
+/* The command that removes the image, or NULL on out of memory. */
+static char *remove_command(Proof *proof, const Image *image) {
+        cleanup(removal_done) Removal removal = { 0 };
+
+        return add_to_removal(proof, image, &removal) < 0 ? NULL : removal_text(&removal);
+}
+
 /* `unless`: what may be done instead, or "". */
 static int held_by_container(Proof *proof, const Image *image, const Container *container,
                              const char *what, const char *unless) {
         bool certain = container_of_image(proof->inventory, image->id);
         cleanup_free char *removal = NULL, *remedy = NULL;
 
-        if (container->builds) /* judge_classic_builds() names it */
+        if (container->builds) /* proof_classic_builds() names it */
                 return 0;
-        removal = remedy_remove(proof->inventory, image);
+        removal = remove_command(proof, image);
         if (!removal || asprintf(&remedy, "%s, then clear again; or build with --no-cache%s",
                                  removal, unless) < 0)
                 return -ENOMEM;
@@ -77,11 +110,21 @@ static const char unless_base[] =
         "; if no build of this application takes steps from it, add it to [images] base";
 
 /* An image with a name of others, between an image of ours and its base image: a stage of the same Dockerfile
- * that others named, or a base image that the classic builder made. Nothing tells which. */
+ * that others named, or a base image that the classic builder made. Nothing tells which. If it is a base image,
+ * what stands on it serves nothing: so that is in the remedy alone. */
 static int judge_below(Proof *proof, const Image *image, const char *what) {
-        cleanup_free char *removal = remedy_remove(proof->inventory, image);
-        cleanup_free char *remedy = NULL;
+        const ImageSet *images = &proof->inventory->images;
+        cleanup(removal_done) Removal all = { 0 };
+        cleanup_free char *removal = NULL, *remedy = NULL;
+        int r = 0;
 
+        for (size_t i = proof->upon[image - images->v]; i != CHAIN_NO_SOURCE && r >= 0;
+             i = proof->next_upon[i])
+                if (!goes_along(proof, &images->v[i]) || holder_of_image(proof, &images->v[i]))
+                        r = add_to_removal(proof, &images->v[i], &all);
+        if (r >= 0)
+                r = add_to_removal(proof, image, &all);
+        removal = r < 0 ? NULL : removal_text(&all);
         if (!removal || asprintf(&remedy,
                                  "if a FROM names it, add it to [images] base; if not, %s, then "
                                  "clear again",
@@ -94,41 +137,23 @@ static int judge_below(Proof *proof, const Image *image, const char *what) {
                 what, image->id);
 }
 
-/* A cleared image of the classic builder, with a name or without. A step that has none is left out where
- * an image stands on it that is remaining, too: that image has to go first. */
+/* A cleared image of the classic builder, with a name or without. */
 static int judge_cleared_classic(Proof *proof, size_t i) {
-        const ImageSet *images = &proof->inventory->images;
-        const Image *image = &images->v[i];
+        const Image *image = &proof->inventory->images.v[i];
         const Source *source = &proof->sources[i];
         const Container *container = holder_of_image(proof, image);
-        size_t top = i;
         cleanup_free char *removal = NULL, *remedy = NULL;
 
-        if (source->cleared_descendant)
-                return 0;
-        if (image->names.n == 0 && source->named_descendant != SOURCE_NO_IMAGE)
-                top = source->named_descendant;
-        if (top != i && !container && source_is_kept_commit(&proof->sources[top]))
-                return 0;
-        if (top != i && proof->sources[top].like_ours &&
-            source_is_foreign(proof->inventory, &images->v[top], &proof->sources[top]))
-                return 0;
-        if (top == i && image->names.n > 0 && !source->lost_name)
+        if (image->names.n > 0 && !source->lost_name)
                 return judge_below(proof, image, "an image that was cleared");
         if (container)
                 return held_by_container(proof, image, container, classic_serves, "");
-        if (top == i && image->names.n == 0 && source->kept_descendant)
-                return 0;
-        removal = remedy_remove(proof->inventory, &images->v[top]);
+        removal = remove_command(proof, image);
         if (!removal || asprintf(&remedy, "%s, then clear again%s", removal,
-                                 images->v[top].names.n > 0 && !proof->sources[top].configured_base
+                                 image->names.n > 0 && !source->configured_base
                                          ? "; if it is a base image, add it to [images] base"
                                          : "") < 0)
                 return -ENOMEM;
-        if (top != i)
-                return add(proof, REMAINING_IMAGE, image_any_name(&images->v[top]), remedy,
-                           "it stands on %.19s, a step of an image that was cleared, %s", image->id,
-                           classic_serves);
         if (image->names.n == 0)
                 return add(proof, REMAINING_IMAGE, image->id, remedy, "an untagged image %s",
                            classic_serves);
@@ -144,7 +169,7 @@ static const char *carries(const Source *source) {
  * steps from it all the same. */
 static int judge_base(Proof *proof, const Image *image, const Source *source) {
         const char *name = image_any_name(image);
-        cleanup_free char *removal = remedy_remove(proof->inventory, image);
+        cleanup_free char *removal = remove_command(proof, image);
         cleanup_free char *remedy = NULL;
 
         if (!removal ||
@@ -163,7 +188,7 @@ static int judge_base(Proof *proof, const Image *image, const Source *source) {
 
 /* It may hold data that is nowhere else, so no clear deletes it. */
 static int judge_commit(Proof *proof, const Image *image) {
-        cleanup_free char *removal = remedy_remove(proof->inventory, image);
+        cleanup_free char *removal = remove_command(proof, image);
         cleanup_free char *remedy = NULL;
 
         if (!removal || asprintf(&remedy,
@@ -177,6 +202,14 @@ static int judge_commit(Proof *proof, const Image *image) {
                 "classic builder takes cached steps from it or from the images that it stands on");
 }
 
+/* A name that a clear would have taken from any other image. */
+static bool keeps_name(const Proof *proof, const Image *image) {
+        for (size_t i = 0; i < image->names.n; i++)
+                if (name_in_scope(proof->config, image, image->names.v[i]))
+                        return true;
+        return false;
+}
+
 static int judge_cleared(Proof *proof, size_t i) {
         const Image *image = &proof->inventory->images.v[i];
         const char *name = source_cache_name(proof->inventory, proof->config, image);
@@ -185,27 +218,17 @@ static int judge_cleared(Proof *proof, size_t i) {
 
         if (source_is_kept_commit(source))
                 return judge_commit(proof, image);
-        if (source->base && !source->cleared_descendant)
+        if (source->base && keeps_name(proof, image))
                 return judge_base(proof, image, source);
         if (source->way != SOURCE_INLINE)
                 return judge_cleared_classic(proof, i);
-        removal = remedy_remove(proof->inventory, image);
+        removal = remove_command(proof, image);
         if (!removal || asprintf(&remedy, "%s, then clear again", removal) < 0)
                 return -ENOMEM;
         return add(proof, REMAINING_IMAGE, name, remedy,
                    "it names %.19s, an image that was cleared, which %s inline cache metadata that "
                    "a build naming it in cache_from takes cached steps from",
                    image->id, carries(source));
-}
-
-/* A name that [images] protect keeps from the clear, or NULL. */
-static const char *protected_name(const Proof *proof, const Image *image) {
-        for (size_t i = 0; i < image->names.n; i++)
-                if (name_is_ours(proof->config, image, image->names.v[i]) &&
-                    name_matches_any(&proof->config->protect, image->names.v[i]) &&
-                    !name_matches_any(&proof->config->base, image->names.v[i]))
-                        return image->names.v[i];
-        return NULL;
 }
 
 /* A matching image that [images] protect keeps: nobody took its name, and it serves all the same. */
@@ -265,7 +288,7 @@ static int judge_like_ours(Proof *proof, size_t i) {
                                          "which begins like an image of this application, and the "
                                          "classic builder takes cached steps from it",
                                          image->names.n > 0 ? unless_base : "");
-        removal = remedy_remove(proof->inventory, image);
+        removal = remove_command(proof, image);
         if (!removal || asprintf(&remedy, "%s, then clear again%s", removal,
                                  image_is_untagged(image) ? "" : unless_base) < 0)
                 return -ENOMEM;
@@ -281,26 +304,57 @@ static int judge_like_ours(Proof *proof, size_t i) {
                    source->way == SOURCE_CLASSIC_NAME ? " if a build names it in cache_from" : "");
 }
 
-static int judge_image(Proof *proof, size_t i) {
+static int judge_source(Proof *proof, size_t i) {
         const Image *image = &proof->inventory->images.v[i];
         const Source *source = &proof->sources[i];
-        const char *name;
+        const char *name = source_protected_name(proof->config, image);
 
-        if (source->serves == SERVES_NOTHING || source->only_base_serves)
-                return 0;
         if (source->cleared)
                 return judge_cleared(proof, i);
-        name = protected_name(proof, image);
         if (name)
                 return judge_protected(proof, source, name);
         if (source_is_kept_commit(source))
                 return judge_commit(proof, image);
-        if (source->unclaimed ||
-            (source->untagged_ours && !image_has_children(proof->inventory, image)))
+        if (source->unclaimed || source->untagged_ours)
                 return judge_untagged(proof, i);
-        if (!source->like_ours || !source_is_foreign(proof->inventory, image, source))
-                return 0;
         return source->commit ? judge_commit(proof, image) : judge_like_ours(proof, i);
+}
+
+/* How an image keeps the source that it stands on. */
+static char *upon_text(const Proof *proof, size_t below) {
+        const Image *image = &proof->inventory->images.v[below];
+        const Source *source = &proof->sources[below];
+
+        if (source->cleared)
+                return text_format("stands on %.19s, %s, %s", image->id,
+                                   source->lost_name ? "an image that was cleared"
+                                                     : "a step of an image that was cleared",
+                                   classic_serves);
+        return text_format("was built upon %s, which stays as long as this does, and %s",
+                           image_any_name(image), classic_serves);
+}
+
+/* An image that keeps a source, and serves nothing itself. */
+static int judge_keeper(Proof *proof, size_t i) {
+        const Image *image = &proof->inventory->images.v[i];
+        const Source *below = &proof->sources[proof->chain.below[i]];
+        const Container *container = holder_of_image(proof, image);
+        cleanup_free char *upon = upon_text(proof, proof->chain.below[i]);
+        cleanup_free char *which = upon ? text_format("which %s", upon) : NULL;
+        cleanup_free char *removal = NULL, *remedy = NULL;
+
+        if (!which)
+                return -ENOMEM;
+        if (container)
+                return held_by_container(proof, image, container, which, "");
+        removal = remove_command(proof, image);
+        if (!removal || asprintf(&remedy, "%s, then clear again%s", removal,
+                                 image->names.n > 0 && below->cleared && !below->lost_name &&
+                                                 !proof->sources[i].configured_base
+                                         ? "; if it is a base image, add it to [images] base"
+                                         : "") < 0)
+                return -ENOMEM;
+        return add(proof, REMAINING_IMAGE, image_any_name(image), remedy, "it %s", upon);
 }
 
 /* A name that the clear would take, and did not. */
@@ -314,124 +368,155 @@ static int judge_name(Proof *proof, const char *name) {
         return add(proof, REMAINING_IMAGE, name, "clear again", "the name could not be taken away");
 }
 
-/* Images that can't be read are named by unreadable_remaining(). */
-static int judge_images(Proof *proof) {
-        const ImageSet *images = &proof->inventory->images;
-        const ClearPlan *plan = proof->plan;
+static int judge_names(Proof *proof) {
+        const NamedImages *names = &proof->plan->names;
         int r = 0;
 
-        for (size_t i = 0; i < plan->names.n && r >= 0; i++) {
-                r = judge_name(proof, plan->names.v[i].name);
+        for (size_t i = 0; i < names->n && r >= 0; i++) {
+                r = judge_name(proof, names->v[i].name);
                 if (r >= 0)
-                        r = index_add(&proof->planned, plan->names.v[i].id, i);
+                        r = index_add(&proof->planned, names->v[i].id, i);
         }
-        if (r < 0)
-                return r;
         index_sort(&proof->planned);
-        for (size_t i = 0; i < images->n && r >= 0; i++)
-                if (!index_find(&proof->planned, images->v[i].id, NULL) &&
-                    !unreadable_contains(&images->unreadable, images->v[i].id))
-                        r = judge_image(proof, i);
         return r;
 }
 
-static int judge_records(Proof *proof) {
-        const RecordSet *set = &proof->inventory->records;
-        const Strv *mounts = &proof->plan->kept_mounts;
-        cleanup(index_done) Index kept = { 0 };
+/* Named already: by a name that the clear did not take, or by unreadable_remaining(). */
+static bool is_named_elsewhere(const Proof *proof, const Image *image) {
+        return index_find(&proof->planned, image->id, NULL) ||
+               unreadable_contains(&proof->inventory->images.unreadable, image->id);
+}
+
+/* It stands on an image that may be a base image, whose remedy has it. */
+static bool is_in_remedy(const Proof *proof, size_t i) {
+        const size_t below = proof->chain.below[i];
+
+        return below != CHAIN_NO_SOURCE && !proof->chain.remains[i] &&
+               source_may_be_base(&proof->inventory->images.v[below], &proof->sources[below]);
+}
+
+/* Lists, for each image that may be a base image, those that stand on it: children before parents. */
+static void find_upon(Proof *proof) {
+        const ImageSet *images = &proof->inventory->images;
+
+        for (size_t i = 0; i < images->n; i++)
+                proof->upon[i] = CHAIN_NO_SOURCE;
+        for (size_t k = images->n; k > 0; k--) {
+                const size_t i = proof->chain.order[k - 1];
+
+                if (!is_in_remedy(proof, i) || is_named_elsewhere(proof, &images->v[i]))
+                        continue;
+                proof->next_upon[i] = proof->upon[proof->chain.below[i]];
+                proof->upon[proof->chain.below[i]] = i;
+        }
+}
+
+static int judge_one(Proof *proof, size_t i) {
+        if (proof->chain.remains[i])
+                return judge_source(proof, i);
+        return judge_keeper(proof, i);
+}
+
+static void mark_named(Proof *proof, size_t i) {
+        const size_t parent = proof->chain.parents[i];
+
+        proof->named[i] = true;
+        if (parent != PLAN_NO_PARENT)
+                proof->named[parent] = true;
+}
+
+/* Containers of steps without a name: once they are gone, the step goes with the images that stand on it. */
+static int judge_held_steps(Proof *proof) {
+        const ImageSet *images = &proof->inventory->images;
+        int r = 0;
+
+        for (size_t k = 0; k < images->n && r >= 0; k++) {
+                const size_t i = proof->chain.order[k];
+                const Image *image = &images->v[i];
+                const Container *container;
+
+                if (!image_is_untagged(image) || !image_has_children(proof->inventory, image) ||
+                    is_named_elsewhere(proof, image) ||
+                    (!proof->chain.step[i] &&
+                     (is_in_remedy(proof, i) ||
+                      (!proof->chain.remains[i] && proof->chain.below[i] == CHAIN_NO_SOURCE))))
+                        continue;
+                container = holder_of_image(proof, image);
+                if (!container)
+                        continue;
+                r = proof->chain.step[i]
+                            ? held_by_container(proof, image, container, classic_serves, "")
+                            : judge_one(proof, i);
+                mark_named(proof, i);
+        }
+        return r;
+}
+
+static int judge_images(Proof *proof) {
+        const ImageSet *images = &proof->inventory->images;
+        int r = judge_held_steps(proof);
+
+        for (size_t k = 0; k < images->n && r >= 0; k++) {
+                const size_t i = proof->chain.order[k];
+                const Image *image = &images->v[i];
+
+                if (!proof->chain.remains[i] && proof->chain.below[i] == CHAIN_NO_SOURCE)
+                        continue;
+                if (!is_named_elsewhere(proof, image) && !is_in_remedy(proof, i) &&
+                    !(image_is_untagged(image) && proof->named[i]))
+                        r = judge_one(proof, i);
+                mark_named(proof, i);
+        }
+        return r;
+}
+
+static int proof_images(const Inventory *inventory, const Config *config,
+                        const NamedImages *suspects, const ClearPlan *plan,
+                        const char *store_remedy, RemainingList *list) {
+        const size_t n = inventory->images.n;
+        cleanup(proof_done) Proof proof = {
+                .inventory = inventory,
+                .config = config,
+                .plan = plan,
+                .store_remedy = store_remedy,
+                .named = calloc(n + 1, sizeof(*proof.named)),
+                .upon = calloc(n + 1, sizeof(*proof.upon)),
+                .next_upon = calloc(n + 1, sizeof(*proof.next_upon)),
+                .listed = calloc(inventory->containers.n + 1, sizeof(*proof.listed)),
+                .list = list,
+        };
         int r;
 
-        for (size_t i = 0; i < mounts->n; i++)
-                if (index_add(&kept, mounts->v[i], i) < 0)
-                        return -ENOMEM;
-        index_sort(&kept);
-
-        for (size_t i = 0; i < set->n; i++) {
-                const BuildRecord *record = &set->v[i];
-                const char *type = record_type_to_string(record->type) ?: "of unknown type";
-                char bytes[BYTES_TEXT_MAX];
-
-                bytes_format(record->size_bytes, bytes);
-                if (record->in_use && id_set_contains(&proof->inventory->builds.leaked, record->id))
-                        r = add(proof, REMAINING_RECORD, record->id,
-                                "restart the engine (systemctl restart docker), then clear again",
-                                "build cache record (%s, %s) that the engine holds in use although "
-                                "no build runs: it lost count",
-                                type, bytes);
-                else if (record->in_use)
-                        r = add(proof, REMAINING_RECORD, record->id,
-                                "wait for the build to end, then clear again",
-                                "build cache record (%s, %s) in use by a build", type, bytes);
-                else if (!index_find(&kept, record->id, NULL))
-                        r = add(proof, REMAINING_RECORD, record->id, "docker builder prune -af",
-                                "build cache record (%s, %s) that the engine did not delete", type,
-                                bytes);
-                else if (record->type != RECORD_CACHE_MOUNT)
-                        r = add(proof, REMAINING_RECORD, record->id, "clear without --keep-mounts",
-                                "build cache record (%s, %s) that a kept cache mount was made from "
-                                "(--mount=type=cache,from=), which a build takes cached steps from",
-                                type, bytes);
-                else
-                        r = 0;
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
-/* A build that holds no record is named by nothing else. */
-static int judge_buildkit_builds(Proof *proof) {
-        const Inventory *inventory = proof->inventory;
-        const Builds *builds = &inventory->builds;
-
-        if (builds->unknown[0])
-                return add(proof, REMAINING_BUILD, "BuildKit", "clear again",
-                           "whether a build runs can't be told: %s", builds->unknown);
-        if (builds->n_running > 0 && inventory->n_in_use <= builds->leaked.n)
-                return add(proof, REMAINING_BUILD, "BuildKit",
-                           "wait for the build to end, then clear again",
-                           "a build runs (%zu in BuildKit's history)", builds->n_running);
-        return 0;
-}
-
-static int judge_classic_builds(Proof *proof) {
-        for (size_t i = 0; i < proof->inventory->classic_builds.n; i++) {
-                int r = add(proof, REMAINING_BUILD, "classic builder",
-                            "wait for the build to end, then clear again", "%s",
-                            proof->inventory->classic_builds.v[i]);
-
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+        if (!proof.named || !proof.upon || !proof.next_upon || !proof.listed)
+                return -ENOMEM;
+        r = sources_find(inventory, config, suspects, &proof.sources);
+        if (r >= 0)
+                r = proof_chain_find(inventory, config, proof.sources, &proof.chain);
+        if (r >= 0)
+                r = judge_names(&proof);
+        if (r < 0)
+                return r;
+        find_upon(&proof);
+        return judge_images(&proof);
 }
 
 int proof_remaining(const Inventory *inventory, const Config *config, const ClearOptions *options,
                     const NamedImages *suspects, const ClearPlan *plan, const char *store_remedy,
                     RemainingList *ret) {
         cleanup(remaining_done) RemainingList list = { 0 };
-        cleanup(proof_done) Proof proof = {
-                .inventory = inventory,
-                .config = config,
-                .plan = plan,
-                .store_remedy = store_remedy,
-                .list = &list,
-        };
         int r = 0;
 
         if (options->target & TARGET_DOCKER)
-                r = judge_buildkit_builds(&proof);
+                r = proof_buildkit_builds(inventory, &list);
         if (r >= 0 && options->target & TARGET_BUILDER) {
-                r = judge_records(&proof);
+                r = proof_records(inventory, plan, &list);
                 if (r >= 0 && !config->external_builders_ignore)
                         r = proof_builders(inventory, &list);
         }
         if (r >= 0 && options->target & TARGET_IMAGES) {
-                r = judge_classic_builds(&proof);
+                r = proof_classic_builds(inventory, &list);
                 if (r >= 0)
-                        r = sources_find(inventory, config, suspects, &proof.sources);
-                if (r >= 0)
-                        r = judge_images(&proof);
+                        r = proof_images(inventory, config, suspects, plan, store_remedy, &list);
         }
         if (r < 0)
                 return r;

@@ -186,7 +186,6 @@ static int find_ways(Finder *finder) {
                 const IndexEntry *entries;
                 size_t n;
 
-                source->named_descendant = SOURCE_NO_IMAGE;
                 source->ours = image_is_ours(finder->config, &images->v[i]);
                 entries = index_find(&cleared, images->v[i].id, &n);
                 for (size_t j = 0; j < n && !source->lost_name; j++)
@@ -214,25 +213,6 @@ static void spare_steps_of_bases(Finder *finder) {
                      images->v[j].names.n == 0 && !finder->sources[j].lost_name;
                      j = finder->chains[j].parent)
                         finder->sources[j].cleared = false;
-        }
-}
-
-/* Tells the parents of each image which stand on them. Where one is marked, all below it are. A commit
- * has a reason of its own to be remaining, or none. */
-static void mark_descendants(Finder *finder) {
-        const ImageSet *images = &finder->inventory->images;
-        Source *sources = finder->sources;
-
-        for (size_t i = 0; i < images->n; i++) {
-                for (size_t j = i; images->v[i].names.n > 0 && j != CHAIN_NO_IMAGE &&
-                                   sources[j].named_descendant == SOURCE_NO_IMAGE;
-                     j = finder->chains[j].parent)
-                        sources[j].named_descendant = i;
-                for (size_t j = finder->chains[i].parent;
-                     sources[i].cleared && !finder->sources[i].commit_of_ours &&
-                     j != CHAIN_NO_IMAGE && j != i && !sources[j].cleared_descendant;
-                     j = finder->chains[j].parent)
-                        sources[j].cleared_descendant = true;
         }
 }
 
@@ -269,13 +249,6 @@ static int mark_on_cleared(Finder *finder) {
         return 0;
 }
 
-/* An untagged image that no clear takes keeps the steps that it stands on. */
-static void mark_kept_descendants(Finder *finder, size_t leaf) {
-        for (size_t i = step_below(finder, leaf);
-             i != CHAIN_NO_IMAGE && !finder->sources[i].kept_descendant; i = step_below(finder, i))
-                finder->sources[i].kept_descendant = true;
-}
-
 static int find_claims(Finder *finder) {
         const Inventory *inventory = finder->inventory;
         cleanup_free size_t *parents = NULL;
@@ -292,8 +265,6 @@ static int find_claims(Finder *finder) {
 
                 if (!image_is_untagged(image))
                         continue;
-                if (claims[i] != CLAIM_OURS && !image_has_children(inventory, image))
-                        mark_kept_descendants(finder, i);
                 finder->sources[i].untagged_ours = claims[i] == CLAIM_OURS;
                 finder->sources[i].unclaimed = claims[i] == CLAIM_NONE &&
                                                image_is_classic(inventory, image) &&
@@ -527,7 +498,6 @@ int sources_find(const Inventory *inventory, const Config *config, const NamedIm
         if (r < 0)
                 return r;
         spare_steps_of_bases(&finder);
-        mark_descendants(&finder);
         r = mark_on_cleared(&finder);
         if (r >= 0)
                 r = find_claims(&finder);

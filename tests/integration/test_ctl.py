@@ -29,17 +29,23 @@ def test_clear_fresh(peer):
         "Total reclaimed space: 2.5GB so far (engine reported 3.1GB)", "NOTE: builds of blog start cold, too",
         "ASSUMES: no build imports cache from a registry",
         "docker compose up will now build: watchparty-backend:latest",
-        "Receipt: 20250102-030405-abcd",
+        "Receipt: 20250102-030405-abcd (wpcachectl rollback puts names back)",
         "SUCCESS: Docker build cache cleared"]
     assert p.calls == [{"method": f"{CACHE}.Clear", "more": True, "parameters": {
         "target": "all", "command": f"wpcachectl --socket {p.path} clear --target all"}}]
 
 
 def test_what_can_be_undone(peer):
-    kept = [{"name": "a:wpcache-rollback-1", "imageId": "x"}]
-    done = ctl(peer(final(rollbackTags=kept, keptMounts=["x", "y"])), "clear", "--keep-mounts")
-    assert "Receipt: 20250102-030405-abcd (wpcachectl rollback puts names back)\n" in done.stdout
-    assert "KEPT: 2 build cache records: cache mounts, and what they stand on\n" in done.stdout
+    """Names of images that are still there, whether this clear made rollback tags or an earlier one."""
+    tags = [{"name": "a:wpcache-rollback-1", "imageId": "x"}]
+    stays, goes = {"name": "a:1", "imageId": "x"}, {"name": "b:1", "imageId": "y", "deleted": True}
+    hint = "Receipt: 20250102-030405-abcd (wpcachectl rollback puts names back)\n"
+    for taken, made in (([stays], tags), ([stays], []), ([goes, stays], [])):
+        done = ctl(peer(final(names=taken, rollbackTags=made, keptMounts=["x", "y"])), "clear", "--keep-mounts")
+        assert hint in done.stdout
+        assert "KEPT: 2 build cache records: cache mounts, and what they stand on\n" in done.stdout
+    for taken in ([goes], []):
+        assert "Receipt: 20250102-030405-abcd\n" in ctl(peer(final(names=taken)), "clear").stdout
 
 
 def test_seeds_words_without_a_builder_step(peer):

@@ -106,6 +106,34 @@ def test_release_that_its_tag_would_let_serve_is_deleted(engine: Engine, daemon:
         assert scenario.rebuild().cached == 0
 
 
+@pytest.mark.parametrize("runs", [False, True], ids=["unused", "in-use"])
+def test_release_that_an_image_of_others_stands_on(engine: Engine, daemon: Daemon, short_path: Path,
+                                                   runs: bool) -> None:
+    """It is not deleted, so no text says that it is; and its name can be had back."""
+    with Scenario(Row("classic", "", classic=True), engine) as scenario:
+        scenario.prepare()
+        image = names(engine)[BACKEND]
+        upon = short_path / "upon"
+        upon.mkdir()
+        (upon / "Dockerfile").write_text(f"FROM {BACKEND}\nRUN echo upon >/upon\n")
+        engine.docker("build", "--network", "none", "--tag", "other/upon:1", str(upon), env={"DOCKER_BUILDKIT": "0"})
+        if runs:
+            run(engine, "other/upon:1", "job")
+        daemon.clock.go_on(minutes=2)
+        plan = dry_run(daemon)
+        assert f"  untag     {BACKEND} (" in plan
+        clear = daemon.ctl("clear", "--wait", "1s")
+        assert clear.returncode == 3, clear.stdout + clear.stderr
+        for said in (plan, clear.stdout):
+            assert "cannot be rolled back" not in said and "(deleted)" not in said, said
+        assert f"INFO: Removing image name {BACKEND}\n" in clear.stdout
+        assert "(wpcachectl rollback puts names back)\n" in clear.stdout
+        assert BACKEND not in names(engine) and image in images(engine)
+        assert not receipts(daemon)[-1]["names"][0].get("deleted")
+        assert daemon.ctl("rollback").returncode == 0
+        assert names(engine)[BACKEND] == image
+
+
 def test_rollback_of_all_that_the_clear_kept(engine: Engine, daemon: Daemon, short_path: Path) -> None:
     """What it announced as deleted is no failure: `wpcachectl rollback && docker compose up --no-build` goes on."""
     with Scenario(Row("classic", "", classic=True), engine) as scenario:
@@ -156,6 +184,7 @@ def test_image_under_two_repositories(engine: Engine, daemon: Daemon, short_path
     assert names(engine) == tags | {BACKEND: both, FRONTEND: both, f"{frontend}:1": both}
     clear = daemon.ctl("clear")
     assert clear.returncode == 0 and names(engine) == tags, clear.stdout
+    assert "(wpcachectl rollback puts names back)\n" in clear.stdout  # by the tags of the clear before
 
     time.sleep(1.1)  # the engine lists seconds
     project.build(release="2")

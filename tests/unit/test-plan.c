@@ -135,6 +135,55 @@ static void test_what_goes(void **state) {
         }
 }
 
+/* An image of ours that would go for good, had nothing been built upon it; what was is ours, too, or keeps it. */
+static void test_what_keeps_a_release(void **state) {
+        static const struct {
+                const char *what, *child; /* the name of an image built upon it, or NULL */
+                bool untagged, held, of_others;
+                const char *digest;
+                bool deleted;
+        } table[] = {
+                { "nothing", .deleted = true },
+                { "a child of ours", .child = "watchparty-b:1", .deleted = true },
+                { "a child of ours that is held", .child = "watchparty-b:1", .held = true },
+                { "a child of others", .child = "other/b:1" },
+                { "an untagged child", .untagged = true, .deleted = true },
+                { "an untagged child that is held", .untagged = true, .held = true },
+                { "an untagged child of others", .untagged = true, .of_others = true },
+                { "its own digest", .digest = "watchparty-a@sha256:1", .deleted = true },
+                { "another digest", .digest = "mirror/a@sha256:1" },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                Host h = host_new();
+                ClearPlan plan;
+
+                host_image(&h, "base", "python:3", NULL, IMAGE_KIND_OTHER);
+                host_image(&h, "s", NULL, "base", IMAGE_KIND_CLASSIC);
+                host_image(&h, "a", "watchparty-a:1", "s", IMAGE_KIND_CLASSIC);
+                host_aged(&h, "a", HOUR);
+                assert_int_equal(named_images_add(&h.suspects, "", host_id("s")), 0);
+                if (table[i].digest)
+                        assert_int_equal(strv_add(&host_find(&h, "a")->digests, table[i].digest),
+                                         0);
+                if (table[i].child || table[i].untagged)
+                        host_image(&h, "b", table[i].child, "a", IMAGE_KIND_CLASSIC);
+                if (table[i].of_others)
+                        host_facts(&h, "b")->of_others = true;
+                if (table[i].held)
+                        host_container(&h, "web", "b", "exited");
+                /* As a container of its repository was seen, it is no base image. */
+                host_seen(&h, "a")->used_sec = h.now.age_sec - DAY;
+                plan = host_plan(&h);
+                assert_non_null(named_images_find(&plan.names, "watchparty-a:1"));
+                if (deletes(&plan, "watchparty-a:1") != table[i].deleted)
+                        fail_msg("%s: whether it is lost is wrong", table[i].what);
+                clear_plan_done(&plan);
+                host_done(&h);
+        }
+}
+
 /* A local base image stays. Weak evidence does not count where containers are made from images of its repository,
  * nor, where it is the number of layers, for an image that serves. */
 static void test_local_bases(void **state) {
@@ -902,6 +951,7 @@ int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_names),
                 cmocka_unit_test(test_what_goes),
+                cmocka_unit_test(test_what_keeps_a_release),
                 cmocka_unit_test(test_local_bases),
                 cmocka_unit_test(test_kept_stays_kept),
                 cmocka_unit_test(test_replaced_tags),

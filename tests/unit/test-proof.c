@@ -167,7 +167,7 @@ static void test_kept_on_a_step(void **state) {
         }
 }
 
-/* A cleared image with a name of others is named, whatever others built on it. */
+/* A cleared image with a name of others is named, and before it what others built on it. */
 static void test_cleared_with_a_child(void **state) {
         Host h = host_new();
         RemainingList list;
@@ -181,8 +181,73 @@ static void test_cleared_with_a_child(void **state) {
         host_history(&h, "y", "baC");
         assert_int_equal(named_images_add(&h.suspects, "watchparty-x:1", host_id("x")), 0);
         list = judge(&h);
-        assert_int_equal(list.n, 1);
-        assert_string_equal(list.v[0].object, "pinned:x");
+        assert_int_equal(list.n, 2);
+        assert_string_equal(list.v[0].object, "other:y");
+        assert_string_equal(list.v[1].object, "pinned:x");
+        remaining_done(&list);
+        host_done(&h);
+}
+
+/* Where a source is, what stands on it is named with it, children before parents; and none of it is assumed. A
+ * step without a name goes along, unless a container holds it. */
+static void test_what_stands_on_a_source(void **state) {
+        static const char *const objects[] = { "debug", "leaf", "one", "other:b", "other:a" };
+        static const char *const remedies[] = { "docker rm debug, ", "docker rmi sha256:leaf, ",
+                                                "docker rm -f one && docker rmi other:c, ",
+                                                "docker rmi other:b, ", "docker rmi other:a, " };
+        cleanup(strv_done) Strv assumes = STRV_NULL;
+        Host h = host_new();
+        RemainingList list;
+
+        (void)state;
+        host_image(&h, "ours", "watchparty-x:1", NULL, IMAGE_KIND_BUILDKIT);
+        host_history(&h, "ours", "xAB");
+        host_facts(&h, "ours")->ours = true;
+        host_image(&h, "base", "python:3", NULL, IMAGE_KIND_OTHER);
+        host_image(&h, "a", "other:a", "base", IMAGE_KIND_CLASSIC);
+        host_history(&h, "a", "xA");
+        host_image(&h, "s", NULL, "a", IMAGE_KIND_CLASSIC);
+        host_history(&h, "s", "xaC");
+        host_image(&h, "b", "other:b", "s", IMAGE_KIND_CLASSIC);
+        host_history(&h, "b", "xaCD");
+        host_image(&h, "c", "other:c", "b", IMAGE_KIND_CLASSIC);
+        host_history(&h, "c", "xacdE");
+        host_image(&h, "leaf", NULL, "b", IMAGE_KIND_CLASSIC);
+        host_history(&h, "leaf", "xacdF");
+        host_facts(&h, "leaf")->of_others = true;
+        host_container(&h, "debug", "s", "exited");
+        host_container(&h, "one", "c", "running");
+        image_done(&h.inventory.images.v[0]); /* ours is remembered */
+        memmove(h.inventory.images.v, h.inventory.images.v + 1,
+                --h.inventory.images.n * sizeof(Image));
+        list = judge(&h);
+        assert_int_equal(list.n, ELEMENTSOF(objects));
+        for (size_t i = 0, k; i < list.n; i++) {
+                for (k = 0; k < list.n && !strstr(list.v[i].object, objects[k]);)
+                        k++;
+                assert_true(k < list.n);
+                assert_true(k == 1 || k == 2 || k == i); /* these two in either order */
+                assert_memory_equal(list.v[i].remedy, remedies[k], strlen(remedies[k]));
+        }
+        remaining_done(&list);
+        assert_int_equal(proof_assumes(&h.inventory, &h.config, &h.options, &h.suspects, &assumes),
+                         0);
+        assert_null(strstr(assumes.v[assumes.n - 1], "other:"));
+        host_done(&h);
+}
+
+/* An engine's answer may hold a circle: then what is in it is named all the same. */
+static void test_sources_in_a_circle(void **state) {
+        Host h = host_new();
+        RemainingList list;
+
+        (void)state;
+        host_image(&h, "1", NULL, "2", IMAGE_KIND_CLASSIC);
+        host_image(&h, "2", NULL, "1", IMAGE_KIND_CLASSIC);
+        host_image(&h, "3", "other:3", "2", IMAGE_KIND_CLASSIC);
+        assert_int_equal(named_images_add(&h.suspects, "", host_id("1")), 0);
+        list = judge(&h);
+        assert_true(list.n > 0);
         remaining_done(&list);
         host_done(&h);
 }
@@ -591,6 +656,8 @@ int main(void) {
                 cmocka_unit_test(test_builder_volume_in_use),
                 cmocka_unit_test(test_the_unreadable_is_named_once),
                 cmocka_unit_test(test_cleared_with_a_child),
+                cmocka_unit_test(test_what_stands_on_a_source),
+                cmocka_unit_test(test_sources_in_a_circle),
                 cmocka_unit_test(test_assumes),
                 cmocka_unit_test(test_kept_base_is_assumed),
                 cmocka_unit_test(test_only_its_base_serves),

@@ -174,9 +174,6 @@ static void test_ownership(void **state) {
         assert_false(source_of(&h, "b").ours);
         assert_true(source_of(&h, "b").configured_base);
         assert_true(source_of(&h, "s").cleared);
-        assert_false(source_of(&h, "s").cleared_descendant);
-        assert_true(source_of(&h, "b").cleared_descendant);
-        assert_int_equal(source_of(&h, "s").named_descendant, host_index(&h, "t"));
         assert_true(source_of(&h, "t").on_cleared);
         assert_false(source_of(&h, "t").cleared);
         assert_true(source_of(&h, "u").untagged_ours);
