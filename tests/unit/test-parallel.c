@@ -76,6 +76,12 @@ static int meet(Docker *docker, size_t i, void *userdata, Diag *reterr_diag) {
                 usleep(1000);
         meeting->n_met += meeting->n_running >= 2;
         meeting->n_running--;
+        /* Those after the one that fails give its thread time to say so. */
+        while (i > meeting->work.fails && meeting->work.done[meeting->work.fails] == 0 &&
+               now_boottime_usec() < until_usec)
+                usleep(1000);
+        if (i > meeting->work.fails)
+                usleep(20000);
         return work_on(docker, i, &meeting->work, reterr_diag);
 }
 
