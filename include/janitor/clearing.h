@@ -55,6 +55,11 @@ static inline ContainerSet *containers_of(Clear *clear) {
 
 /* Whether a build runs, or may run, that this clear has to wait for. */
 bool clear_waits_for_build(const Clear *clear);
+/*
+ * Brings the memory of images up to the last look. When others last tagged an image is known exactly before the
+ * janitor tags it, and which of its tags are the janitor's right after: later nobody could tell. 0 or -ENOMEM.
+ */
+int clear_note_images(Clear *clear) must_check;
 /* Decides on the inventory of the last look, in the light of the plans before it. The first also asks the
  * engine whether images that are to lose their names were tagged since the clear was asked for. */
 int clear_plan_docker(Clear *clear, Diag *reterr_diag) must_check;

@@ -37,7 +37,7 @@ typedef struct Source {
         bool untagged_ours;            /* untagged, and claimed for us (plan_claims()) */
         bool unclaimed;       /* untagged, made by the classic builder, of unknown origin */
         bool commit;          /* docker commit made it */
-        bool commit_of_ours;  /* the same, and it has a name and has or had one of ours */
+        bool commit_of_ours;  /* the same, and it has or had a name of ours */
         bool configured_base; /* by [images] base */
         /*
          * It begins like an image of ours, present or remembered, so that the next build may well take

@@ -6,6 +6,12 @@
 #include "janitor/clearing.h"
 #include "janitor/image-facts.h"
 
+int clear_note_images(Clear *clear) {
+        int64_t age_sec = memory_age_sec(clear->memory, now_realtime_usec());
+
+        return memory_note_images(clear->memory, &clear->inventory, clear->config, age_sec);
+}
+
 bool clear_waits_for_build(const Clear *clear) {
         if (clear->options->target & TARGET_IMAGES)
                 return inventory_building(&clear->inventory);
@@ -79,6 +85,7 @@ static int refresh_taken(Clear *clear, Diag *reterr_diag) {
         const NamedImages *names = &clear->plan.names;
         cleanup_free bool *marks = NULL;
         bool heard;
+        int n, r;
 
         if (asked_sec == 0 || now_realtime_sec() <= asked_sec || names->n == 0 ||
             clear_waits_for_build(clear))
@@ -93,7 +100,9 @@ static int refresh_taken(Clear *clear, Diag *reterr_diag) {
                 if (image && (!heard || !tag_events_none_of(tag_events, image->id, asked_usec)))
                         marks[image - images->v] = true;
         }
-        return image_facts_refresh(clear->docker, &clear->inventory, marks, reterr_diag);
+        n = image_facts_refresh(clear->docker, &clear->inventory, marks, reterr_diag);
+        r = n > 0 ? clear_note_images(clear) : 0;
+        return r < 0 ? r : n;
 }
 
 int clear_plan_docker(Clear *clear, Diag *reterr_diag) {

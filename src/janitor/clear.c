@@ -96,16 +96,6 @@ static int observe_apps(Clear *clear) {
         return apps_look(clear->config, &options, clear->reporter, &clear->apps);
 }
 
-/*
- * When others last tagged an image is known exactly before the janitor tags it, and which of its tags are
- * the janitor's right after: later nobody could tell.
- */
-static int note_images(Clear *clear) {
-        int64_t age_sec = memory_age_sec(clear->memory, now_realtime_usec());
-
-        return memory_note_images(clear->memory, &clear->inventory, clear->config, age_sec);
-}
-
 /* Looks at what is Docker's, and decides. */
 static int observe_docker(Clear *clear, Diag *reterr_diag) {
         uint64_t begin_usec = now_monotonic_usec();
@@ -117,7 +107,7 @@ static int observe_docker(Clear *clear, Diag *reterr_diag) {
                               &clear->inventory, reterr_diag);
         image_facts_remember(clear->store, &clear->inventory);
         if (r >= 0)
-                r = note_images(clear);
+                r = clear_note_images(clear);
         if (r < 0)
                 return r;
         clear->observe_usec = now_monotonic_usec() - begin_usec;

@@ -9,6 +9,8 @@
 
 #include "janitor/origin.h"
 
+#include <string.h>
+
 #include "docker/name.h"
 #include "docker/parallel.h"
 #include "janitor/ownership.h"
@@ -91,48 +93,142 @@ static int ask(Docker *docker, size_t i, void *userdata, Diag *reterr_diag) {
         return 0;
 }
 
-/* Whether docker commit perhaps made what has a name of ours, or was made of an image that has one. */
-static bool may_be_commit_of_ours(const Config *config, const Inventory *inventory,
-                                  const Image *image) {
-        const Image *parent;
+/* The images whose commit is to be asked. */
+typedef struct Questions {
+        Docker *docker;
+        Inventory *inventory;
+        bool *wanted; /* one an image, as are the next */
+        bool *asked;
+        Question *v;
+} Questions;
 
-        if (image_is_untagged(image) || !image_is_classic(inventory, image))
-                return false;
-        if (image_is_ours(config, image) || image_has_rollback_tag(config, image))
-                return true;
-        parent = image->parent_id[0] ? image_set_find(&inventory->images, image->parent_id) : NULL;
-        return parent && image_is_ours(config, parent);
+static void questions_donep(Questions *questions) {
+        free(questions->wanted);
+        free(questions->asked);
+        free(questions->v);
 }
 
-static int ask_commits(Docker *docker, const Config *config, Inventory *inventory,
-                       Diag *reterr_diag) {
-        const ImageSet *images = &inventory->images;
-        cleanup_free Question *questions = calloc(images->n + 1, sizeof(*questions));
-        size_t n = 0;
-        int r = 0;
+/* Its position; images.n: there is none. */
+static size_t parent_of(const ImageSet *images, const Image *image) {
+        const Image *parent = image->parent_id[0] ? image_set_find(images, image->parent_id) : NULL;
 
-        if (!questions)
+        return parent ? (size_t)(parent - images->v) : images->n;
+}
+
+/* Leaves of the classic builder, and what has a name of ours or was made of an image that has one. */
+static int want_first(const Config *config, Questions *questions) {
+        const Inventory *inventory = questions->inventory;
+        const ImageSet *images = &inventory->images;
+        cleanup_free bool *ours = calloc(images->n + 1, sizeof(*ours)); /* the last one is never */
+
+        if (!ours)
                 return -ENOMEM;
+        for (size_t i = 0; i < images->n; i++)
+                ours[i] = image_is_ours(config, &images->v[i]);
         for (size_t i = 0; i < images->n; i++) {
                 const Image *image = &images->v[i];
-                ImageFacts *facts = image_is_classic_leaf(inventory, image) ||
-                                                    may_be_commit_of_ours(config, inventory, image)
-                                            ? fact_set_find(&inventory->facts, image->id)
-                                            : NULL;
 
-                if (!facts || facts->commit != COMMIT_UNKNOWN)
+                questions->wanted[i] =
+                        fact_set_find(&inventory->facts, image->id) &&
+                        (image_is_classic_leaf(inventory, image) ||
+                         (!image_is_untagged(image) && image_is_classic(inventory, image) &&
+                          (ours[i] || image_has_rollback_tag(config, image) ||
+                           ours[parent_of(images, image)])));
+        }
+        return 0;
+}
+
+/* A container of a commit can be committed, too, and take over its name. */
+static void want_below_commits(Questions *questions) {
+        const Inventory *inventory = questions->inventory;
+        const ImageSet *images = &inventory->images;
+
+        memset(questions->wanted, 0, images->n * sizeof(*questions->wanted));
+        for (size_t i = 0; i < images->n; i++) {
+                const ImageFacts *facts = fact_set_find(&inventory->facts, images->v[i].id);
+                size_t parent = parent_of(images, &images->v[i]);
+
+                if (facts && facts->commit == COMMIT_YES && parent < images->n &&
+                    !questions->asked[parent] && image_is_untagged(&images->v[parent]) &&
+                    image_is_classic(inventory, &images->v[parent]))
+                        questions->wanted[parent] = true;
+        }
+}
+
+/* An untagged step has no facts until here. */
+static int add_facts(Inventory *inventory, const bool *wanted) {
+        const ImageSet *images = &inventory->images;
+        cleanup_free bool *missing = calloc(images->n + 1, sizeof(*missing));
+
+        if (!missing)
+                return -ENOMEM;
+        for (size_t i = 0; i < images->n; i++)
+                missing[i] = wanted[i] && !fact_set_find(&inventory->facts, images->v[i].id);
+        for (size_t i = 0; i < images->n; i++) {
+                ImageFacts *facts =
+                        missing[i] ? fact_set_add(&inventory->facts, images->v[i].id) : NULL;
+
+                if (missing[i] && !facts)
+                        return -ENOMEM;
+                if (facts)
+                        facts->kind = IMAGE_KIND_CLASSIC;
+        }
+        return fact_set_index(&inventory->facts);
+}
+
+/* Returns how many were wanted. */
+static int ask_wanted(Questions *questions, Diag *reterr_diag) {
+        Inventory *inventory = questions->inventory;
+        size_t n = 0, n_wanted = 0;
+        int r;
+
+        r = add_facts(inventory, questions->wanted);
+        for (size_t i = 0; i < inventory->images.n && r >= 0; i++) {
+                const Image *image = &inventory->images.v[i];
+                ImageFacts *facts =
+                        questions->wanted[i] ? fact_set_find(&inventory->facts, image->id) : NULL;
+
+                if (!facts)
+                        continue;
+                n_wanted++;
+                questions->asked[i] = true;
+                if (facts->commit != COMMIT_UNKNOWN)
                         continue;
                 if (facts->kind == IMAGE_KIND_OTHER && facts->n_history != FACTS_NO_HISTORY) {
                         facts->commit = COMMIT_YES; /* with a comment */
                         facts->dirty = true;
                         continue;
                 }
-                questions[n++] = (Question){ inventory, image, facts };
+                questions->v[n++] = (Question){ inventory, image, facts };
         }
-        if (n >= DOCKER_PARALLEL_MIN)
-                return docker_parallel(docker, n, ask, questions, reterr_diag);
-        for (size_t i = 0; i < n && r >= 0; i++)
-                r = ask(docker, i, questions, reterr_diag);
+        if (r >= 0 && n >= DOCKER_PARALLEL_MIN)
+                r = docker_parallel(questions->docker, n, ask, questions->v, reterr_diag);
+        for (size_t i = 0; n < DOCKER_PARALLEL_MIN && i < n && r >= 0; i++)
+                r = ask(questions->docker, i, questions->v, reterr_diag);
+        return r < 0 ? r : (int)n_wanted;
+}
+
+static int ask_commits(Docker *docker, const Config *config, Inventory *inventory,
+                       Diag *reterr_diag) {
+        const size_t n = inventory->images.n;
+        cleanup(questions_done) Questions questions = {
+                .docker = docker,
+                .inventory = inventory,
+                .wanted = calloc(n + 1, sizeof(*questions.wanted)),
+                .asked = calloc(n + 1, sizeof(*questions.asked)),
+                .v = calloc(n + 1, sizeof(*questions.v)),
+        };
+        int r;
+
+        if (!questions.wanted || !questions.asked || !questions.v)
+                return -ENOMEM;
+        r = want_first(config, &questions);
+        if (r >= 0)
+                r = ask_wanted(&questions, reterr_diag);
+        while (r > 0) {
+                want_below_commits(&questions);
+                r = ask_wanted(&questions, reterr_diag);
+        }
         return r;
 }
 

@@ -447,8 +447,9 @@ static Claim final_claim(const Owners *owners, size_t i, Claim by_chain) {
                 return CLAIM_NONE;
         if (owners->config->dangling_all)
                 return CLAIM_OURS;
-        /* A person made it, and it has the labels and the parents of the container's image. */
-        if (image_is_commit(owners->inventory, image) && !(owners->marks[i] & NAMED_BY_US))
+        /* A person made it, and it has the labels and the parents of the container's image. Whatever name it
+         * bore, it is nowhere else. */
+        if (image_is_commit(owners->inventory, image))
                 return CLAIM_FOREIGN;
         if (named_images_contain_id(owners->suspects, image->id))
                 return CLAIM_OURS;

@@ -190,7 +190,9 @@ static int add_untagged(Releases *releases, size_t i) {
         cleanup_free char *former = NULL;
         const char *repository = fact->seen ? fact->seen->repository : NULL;
 
-        if (repository && !remembered_is_ours(releases, image, repository))
+        /* What docker commit made of it is nowhere else, whatever name it bore. */
+        if (repository && (!remembered_is_ours(releases, image, repository) ||
+                           (fact->seen->not_ours && !releases->config->dangling_all)))
                 repository = NULL;
         if (!repository) {
                 if (plan_former_name(inventory, releases->config, image, &former) < 0)

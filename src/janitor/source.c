@@ -169,7 +169,7 @@ static void note_commit(const Finder *finder, size_t i, Source *source) {
         const ImageFacts *facts = facts_of(finder, i);
 
         source->commit = image_is_commit(finder->inventory, image);
-        source->commit_of_ours = source->commit && image->names.n > 0 && !source->configured_base &&
+        source->commit_of_ours = source->commit && !source->configured_base &&
                                  (source->ours || source->cleared || facts->ours);
 }
 

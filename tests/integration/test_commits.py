@@ -217,6 +217,34 @@ def test_over_the_name_of_its_container(engine: Engine, daemon: Daemon, app: App
 
 
 @EACH
+@pytest.mark.parametrize("classic", [True, False], ids=["classic", "buildkit"])
+def test_that_lost_its_name_to_the_next(engine: Engine, daemon: Daemon, app: App, classic: bool) -> None:
+    """The first one is there still, without a name, although clears saw it under one of ours."""
+    app.build(FROM_BASE + STEPS, classic=classic)
+    first = commit(engine, BACKEND, FIX)
+    clear = daemon.ctl("clear", "all", "--wait", "1s")
+    assert (clear.returncode == 3) == classic, clear.stdout
+    daemon.ctl("rollback")
+    second = commit(engine, first, FIX, command="echo other >/other")
+    third = commit(engine, second, FIX, command="echo third >/third")
+    for _ in range(2):
+        clear = daemon.ctl("clear", "all", "--wait", "1s")
+        assert (clear.returncode == 3) == classic, clear.stdout
+        assert {first, second, third} <= {image["Id"] for image in engine.look("/images/json?all=1")}
+
+
+@EACH
+def test_of_a_commit_over_its_name(engine: Engine, daemon: Daemon, app: App) -> None:
+    """No look came between: that the one below is a commit is asked for."""
+    app.build(FROM_BASE + STEPS, classic=False)
+    first = commit(engine, BACKEND, FIX)
+    second = commit(engine, FIX, FIX, command="echo other >/other")
+    is_cleared(engine, daemon, second)
+    assert first in {image["Id"] for image in engine.look("/images/json?all=1")}
+    is_back(engine, daemon, second)
+
+
+@EACH
 def test_base_image_without_a_name(engine: Engine, daemon: Daemon, app: App) -> None:
     """No FROM can name it, so no build reaches the steps."""
     app.build(FROM_BASE + STEPS)

@@ -1,15 +1,17 @@
 """Which names a clear takes, what it keeps, and that it can be undone."""
 from __future__ import annotations
 
+import sqlite3
 import time
 import uuid
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 import proxy as proxy_module
 from engine import Engine, rootfs
-from helpers import Daemon, Project, images, load, names, on, receipts, rollback_name, run, start, tag, untag
+from helpers import Daemon, Project, images, load, names, on, receipts, rollback_name, run, start, tag, untag, wait_until
 from proxy import Proxy
 from policies import configure
 from scenarios import BACKEND, FRONTEND, GRAPH, SLOW, Build, Row, Scenario, count
@@ -455,10 +457,14 @@ def test_build_from_the_cache_can_be_had_back(engine: Engine, daemon: Daemon, sh
         assert f"  delete    {older} (" in dry_run(daemon)
         clear = start(daemon, "clear")
         time.sleep(1.5)  # the engine tells seconds
+        tagged = int(time.time())
         tag(engine, image, REPOSITORY, "1")
         assert scenario.land() or scenario.engine_race
         assert clear.wait(60) == 0, clear.communicate()
         assert names(engine)[rollback_name(image)] == image
+        # When it got that name is remembered, although the rollback tag came before the next look.
+        with closing(sqlite3.connect(daemon.state / "wpcache.db", timeout=10)) as store:
+            wait_until(lambda: store.execute("SELECT tag_mark FROM seen WHERE id = ?", [image]).fetchone()[0] >= tagged)
 
 
 def test_two_services(engine: Engine, daemon: Daemon, short_path: Path) -> None:

@@ -893,7 +893,7 @@ static void test_claims_by_facts(void **state) {
                 { "committed, and others stand on it", .commit = COMMIT_YES, .suspect = true,
                   .claim = CLAIM_FOREIGN },
                 { "committed, lost a name of ours", .commit = COMMIT_YES, .suspect = true,
-                  .named = true, .claim = CLAIM_OURS },
+                  .named = true, .claim = CLAIM_FOREIGN },
                 { "committed, all go", .commit = COMMIT_YES, .claim = CLAIM_OURS,
                   .dangling_all = true },
         };
