@@ -13,7 +13,7 @@
 
 /*
  * Brings the list up to an inventory, and in order of ids: adds what is new, updates names and use,
- * drops what is gone. Where the inventory has facts (OBSERVE_ALL), a LastTagTime that differs from the
+ * drops what is gone, or nothing where an image can't be read. Where the inventory has facts (OBSERVE_ALL), a LastTagTime that differs from the
  * mark counts as a new name, since a rebuild from the cache gives an image the name it has; on the
  * containerd store a later one, since there it goes back as names are taken away. Losing a name does
  * not count as being named; neither do the janitor's own tags. used_sec is exact in memory and rounded

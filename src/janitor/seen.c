@@ -273,8 +273,19 @@ static SeenImage seen_new(const Inventory *inventory, const Config *config, cons
         return seen;
 }
 
-/* Both in order of ids: moves what stays from `old`, makes what is new, frees what is gone. `v` has
- * room for all. True if anything came or went. */
+/* What is not listed is gone, but where the list has images that can't be read: it may be one of those. True if
+ * it is gone. */
+static bool drop(SeenImage *seen, const Inventory *inventory, SeenImage *v, size_t *n) {
+        if (inventory->images.unreadable.n > 0) {
+                v[(*n)++] = *seen;
+                return false;
+        }
+        free(seen->repository);
+        return true;
+}
+
+/* Both in order of ids: moves what stays from `old`, makes what is new, drops what is gone. `v` has room for
+ * all. True if anything came or went. */
 static bool merge(SeenImages *old, const Inventory *inventory, const Config *config,
                   const Image *const *images, size_t n_images, int64_t age_now_sec, SeenImage *v,
                   size_t *ret_n) {
@@ -284,10 +295,8 @@ static bool merge(SeenImages *old, const Inventory *inventory, const Config *con
         for (size_t i = 0; i < n_images; i++) {
                 if (n > 0 && strcmp(v[n - 1].id, images[i]->id) == 0)
                         continue;
-                for (; j < old->n && strcmp(old->v[j].id, images[i]->id) < 0; j++) {
-                        free(old->v[j].repository);
-                        changed = true;
-                }
+                for (; j < old->n && strcmp(old->v[j].id, images[i]->id) < 0; j++)
+                        changed |= drop(&old->v[j], inventory, v, &n);
                 if (j < old->n && strcmp(old->v[j].id, images[i]->id) == 0) {
                         v[n++] = old->v[j++];
                 } else {
@@ -295,10 +304,8 @@ static bool merge(SeenImages *old, const Inventory *inventory, const Config *con
                         changed = true;
                 }
         }
-        for (; j < old->n; j++) {
-                free(old->v[j].repository);
-                changed = true;
-        }
+        for (; j < old->n; j++)
+                changed |= drop(&old->v[j], inventory, v, &n);
         *ret_n = n;
         return changed;
 }
@@ -307,17 +314,12 @@ int seen_update(SeenImages *list, const Inventory *inventory, const Config *conf
                 int64_t age_now_sec, bool *ret_changed) {
         const ImageSet *set = &inventory->images;
         cleanup_free const Image **images = calloc(set->n + 1, sizeof(*images));
-        SeenImage *v = calloc(set->n + 1, sizeof(*v));
+        const size_t size = set->n + list->n + 1;
+        SeenImage *v = calloc(size, sizeof(*v));
         bool changed, first = list->n == 0;
         size_t n = 0;
         int r = 0;
 
-        /* An image that can't be read is not gone. Nothing is removed meanwhile, so nothing need be
-         * known of those that came. */
-        if (set->unreadable.n > 0) {
-                free(v);
-                return 0;
-        }
         if (!images || !v) {
                 free(v);
                 return -ENOMEM;
@@ -330,11 +332,13 @@ int seen_update(SeenImages *list, const Inventory *inventory, const Config *conf
 
         changed = merge(list, inventory, config, images, set->n, age_now_sec, v, &n);
         free(list->v);
-        *list = (SeenImages){ v, n, set->n + 1 };
+        *list = (SeenImages){ v, n, size };
 
-        for (size_t i = 0, j = 0; i < n; i++, j++) {
-                while (strcmp(images[j]->id, v[i].id) != 0)
+        for (size_t i = 0, j = 0; i < n; i++) {
+                while (j < set->n && strcmp(images[j]->id, v[i].id) < 0)
                         j++;
+                if (j == set->n || strcmp(images[j]->id, v[i].id) != 0)
+                        continue;
                 changed |= update_names(&v[i], config, images[j], age_now_sec);
                 update_own_names(&v[i], config, images[j], age_now_sec);
                 changed |= update_mark(&v[i], inventory, age_now_sec);

@@ -87,6 +87,14 @@ static size_t known_base_entries(const Finder *finder, size_t i, const ImageFact
         return image_base_history(finder->inventory, finder->bases[i], facts);
 }
 
+/* How many entries that are known builds made, where docker commit made the newest `n_commits`. The oldest ones are
+ * known. */
+static size_t entries_below_commits(const ImageFacts *facts, size_t n_commits) {
+        const size_t n_history = facts->n_history < 0 ? 0 : (size_t)facts->n_history;
+
+        return MIN(facts->steps.n, n_history - MIN(n_commits, n_history));
+}
+
 /* The same of a history whose first `n` entries are those of the image that a container was made of. An image of
  * others is a base image as a whole. */
 static size_t base_entries_below(const Finder *finder, size_t below, const ImageFacts *facts,
@@ -94,7 +102,7 @@ static size_t base_entries_below(const Finder *finder, size_t below, const Image
         const ImageChain *chain = &finder->chains[below];
         const Image *image = &finder->inventory->images.v[below];
 
-        if (!image_is_untagged(image) && !image_is_ours(finder->config, image))
+        if (!image_is_untagged(image) && !finder->sources[below].ours)
                 return n;
         if (chain_tells_base(chain) && chain->n_own <= n)
                 return n - chain->n_own;
@@ -110,7 +118,7 @@ static bool has_classic_steps(const Finder *finder, size_t i, const ImageFacts *
         if (finder->sources[i].commit_of_ours) {
                 const CommitBase base = commit_base(finder->inventory, finder->chains, i);
 
-                n -= MIN(base.n, n);
+                n = entries_below_commits(facts, base.n);
                 if (base.image != CHAIN_NO_IMAGE)
                         k = base_entries_below(finder, base.image, facts, n);
         }
@@ -118,6 +126,12 @@ static bool has_classic_steps(const Finder *finder, size_t i, const ImageFacts *
                 if (list->v[k] != CLASSIC_STEP_NO)
                         return true;
         return false;
+}
+
+/* By its parents, or by a digest that a build may name. */
+static bool serves_by_any_tag(const Finder *finder, const Image *image, const Source *source) {
+        return source->way == SOURCE_CLASSIC_CHAIN ||
+               (finder->inventory->image_store == IMAGE_STORE_GRAPHDRIVER && image->digests.n > 0);
 }
 
 /*
@@ -155,7 +169,7 @@ static void find_way(const Finder *finder, size_t i, Source *source) {
                 source->way = SOURCE_CLASSIC_NAME;
                 source->serves = SERVES_PERHAPS;
         }
-        if (source->way == SOURCE_CLASSIC_CHAIN || (graphdriver && image->digests.n > 0))
+        if (serves_by_any_tag(finder, image, source))
                 source->serves_by_rollback_tag = source->serves;
 }
 
@@ -195,8 +209,9 @@ static int find_ways(Finder *finder) {
                 /* [images] base may have been set after a clear that took it for a stage. */
                 source->cleared = entries && (source->lost_name || !source->configured_base);
                 note_commit(finder, i, source);
-                find_way(finder, i, source);
         }
+        for (size_t i = 0; i < images->n; i++)
+                find_way(finder, i, &finder->sources[i]);
         return 0;
 }
 
@@ -338,6 +353,8 @@ static int compare_commit(Finder *finder, size_t i) {
         } else if (source_cache_name(finder->inventory, finder->config, image)) {
                 source->way = SOURCE_CLASSIC_NAME;
                 source->serves = SERVES_PERHAPS; /* so that it gets a rollback tag */
+                if (serves_by_any_tag(finder, image, source))
+                        source->serves_by_rollback_tag = source->serves;
         }
         return 0;
 }
@@ -354,7 +371,7 @@ static size_t count_built_steps(const Finder *finder, const ImageFacts *facts) {
         if (!image)
                 return 0;
         base = commit_base(finder->inventory, finder->chains, (size_t)(image - images->v));
-        return facts->steps.n - MIN(base.n, facts->steps.n);
+        return entries_below_commits(facts, base.n);
 }
 
 static int learn_ours(Finder *finder) {

@@ -12,7 +12,8 @@ static bool look(Host *h, int64_t after_sec) {
         h->inventory.observed_sec = h->now.wall_sec;
         assert_int_equal(seen_update(&h->seen, &h->inventory, &h->config, h->now.age_sec, &changed),
                          0);
-        assert_int_equal(h->seen.n, h->inventory.images.n);
+        /* One that can't be read is remembered. */
+        assert_int_equal(h->seen.n, h->inventory.images.n + h->inventory.images.unreadable.n);
         for (size_t i = 1; i < h->seen.n; i++)
                 assert_true(strcmp(h->seen.v[i - 1].id, h->seen.v[i].id) < 0);
         return changed;
@@ -508,6 +509,7 @@ static void test_partial(void **state) {
         bool changed = false;
 
         (void)state;
+        host_image(&h, "y", "watchparty-web:2", NULL, IMAGE_KIND_BUILDKIT);
         host_image(&h, "x", "watchparty-web:1", NULL, IMAGE_KIND_BUILDKIT);
         look(&h, 0);
         image_done(&h.inventory.images.v[--h.inventory.images.n]);
@@ -515,6 +517,18 @@ static void test_partial(void **state) {
         assert_int_equal(seen_update(&h.seen, &h.inventory, &h.config, h.now.age_sec, &changed), 0);
         assert_false(changed);
         assert_non_null(seen(&h, "x"));
+        /* A clear goes on with the others. */
+        host_name(&h, "y", ROLLBACK);
+        host_image(&h, "z", "watchparty-web:3", NULL, IMAGE_KIND_BUILDKIT);
+        assert_true(look(&h, 10));
+        assert_int_equal(h.seen.n, 3);
+        assert_true(seen(&h, "y")->rollback_since_sec >= 0);
+        assert_non_null(seen(&h, "z"));
+        /* It can be read again. */
+        unreadable_done(&h.inventory.images.unreadable);
+        host_image(&h, "x", "watchparty-web:1", NULL, IMAGE_KIND_BUILDKIT);
+        assert_false(look(&h, 10));
+        assert_int_equal(h.seen.n, 3);
         host_done(&h);
 }
 
