@@ -144,6 +144,25 @@ static void test_no_commit(void **state) {
         host_done(&h);
 }
 
+/* Pushed, and its parents are gone: on the graphdriver store it serves by its digest under any tag. */
+static void test_pushed(void **state) {
+        static const ImageStore stores[] = { IMAGE_STORE_GRAPHDRIVER, IMAGE_STORE_CONTAINERD };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(stores); i++) {
+                Host h = host_of(&rows[11], COMMIT_YES);
+                Image *image = host_find(&h, "x");
+
+                h.inventory.image_store = stores[i];
+                image->parent_id[0] = '\0';
+                assert_int_equal(strv_add(&image->digests, "watchparty-a@sha256:0"), 0);
+                assert_int_equal(source_of(&h, "x").way, SOURCE_CLASSIC_NAME);
+                assert_int_equal(source_of(&h, "x").serves_by_rollback_tag,
+                                 i == 0 ? SERVES_PERHAPS : SERVES_NOTHING);
+                host_done(&h);
+        }
+}
+
 static void test_older(void **state) {
         static const Fate fates[] = { OLDER, KEPT };
 
@@ -235,6 +254,7 @@ int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_rows),
                 cmocka_unit_test(test_no_commit),
+                cmocka_unit_test(test_pushed),
                 cmocka_unit_test(test_older),
                 cmocka_unit_test(test_no_base),
                 cmocka_unit_test(test_full_disk),
