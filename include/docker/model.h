@@ -100,6 +100,7 @@ typedef struct Image {
         bool may_be_stage;    /* filled in by stages_observe(): see there */
         uint64_t size_bytes;
         char *project; /* label com.docker.compose.project, or NULL */
+        char *former; /* filled in by origins_observe(): a name that it got and lost unseen, or NULL */
 } Image;
 
 typedef struct ImageSet {

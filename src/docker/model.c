@@ -197,6 +197,7 @@ void image_done(Image *image) {
         strv_done(&image->names);
         strv_done(&image->digests);
         free(image->project);
+        free(image->former);
         *image = (Image){ 0 };
 }
 

@@ -53,16 +53,33 @@ static void note_names(const Config *config, Inventory *inventory) {
 typedef struct Heard {
         const Config *config;
         Inventory *inventory;
+        bool no_memory;
 } Heard;
+
+/* A build took the name away again before anybody looked. */
+static int note_former(Image *image, const char *name) {
+        char *former = strdup(name);
+
+        if (!former)
+                return -ENOMEM;
+        free(image->former);
+        image->former = former;
+        return 0;
+}
 
 /* An image that is not there yet, or of which nothing is known yet, may be in the next inventory. */
 static bool on_name(void *userdata, const char *id, const char *name) {
-        const Heard *heard = userdata;
-        const Image *image = image_set_find(&heard->inventory->images, id);
+        Heard *heard = userdata;
+        ImageSet *images = &heard->inventory->images;
+        const Image *image = image_set_find(images, id);
         ImageFacts *facts = fact_set_find(&heard->inventory->facts, id);
 
         if (!image || !facts)
                 return false;
+        if (image_is_untagged(image) && note_former(&images->v[image - images->v], name) < 0) {
+                heard->no_memory = true;
+                return false;
+        }
         note_name(heard->config, image, name, facts);
         return true;
 }
@@ -237,5 +254,5 @@ int origins_observe(Docker *docker, const Config *config, Inventory *inventory, 
 
         note_names(config, inventory);
         tag_events_take_names(inventory->tag_events, on_name, &heard);
-        return ask_commits(docker, config, inventory, reterr_diag);
+        return heard.no_memory ? -ENOMEM : ask_commits(docker, config, inventory, reterr_diag);
 }

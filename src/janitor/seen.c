@@ -61,6 +61,13 @@ static bool is_repository_of(const char *repository, const char *name) {
         return repository && strlen(repository) == n && strncmp(repository, name, n) == 0;
 }
 
+/* Protected and base images are no less so without their name. */
+static bool tells_repository(const Config *config, const Image *image, const char *name) {
+        return name_is_ours(config, image, name) ||
+               (!is_own(config, image, name) && (name_matches_any(&config->protect, name) ||
+                                                 name_matches_any(&config->base, name)));
+}
+
 /* The repository stays as long as one of the names is of it, and when the last name goes. */
 static int update_repository(SeenImage *seen, const Inventory *inventory, const Config *config,
                              const Image *image) {
@@ -70,10 +77,7 @@ static int update_repository(SeenImage *seen, const Inventory *inventory, const 
         for (size_t i = 0; i < image->names.n; i++) {
                 const char *name = image->names.v[i];
 
-                /* Of protected and base images, too: they are no less so without their name. */
-                if (!name_is_ours(config, image, name) &&
-                    (is_own(config, image, name) || (!name_matches_any(&config->protect, name) &&
-                                                     !name_matches_any(&config->base, name))))
+                if (!tells_repository(config, image, name))
                         continue;
                 if (is_repository_of(seen->repository, name))
                         return 0;
@@ -84,6 +88,8 @@ static int update_repository(SeenImage *seen, const Inventory *inventory, const 
                 return set_repository(seen, first);
         if (seen->repository)
                 return 0;
+        if (image->former && tells_repository(config, image, image->former))
+                return set_repository(seen, image->former);
         if (plan_former_name(inventory, config, image, &former) < 0)
                 return -ENOMEM;
         return former ? set_repository(seen, former) : 0;

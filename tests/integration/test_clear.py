@@ -139,6 +139,16 @@ def test_both_releases_can_be_named(engine: Engine, daemon: Daemon, short_path: 
     assert names(engine)[BACKEND] == ids["bad"]
 
 
+@on("26", "28")
+def test_release_that_a_rebuild_untagged_at_once(engine: Engine, daemon: Daemon, short_path: Path) -> None:
+    """No look saw its name: the engine's events told it."""
+    project = Project(engine, short_path / "project")
+    for release in range(3):
+        project.build(name="watchparty-worker:latest", release=str(release))
+    assert daemon.ctl("clear", "all").returncode == 0
+    assert images(engine) == {names(engine)[name] for name in names(engine)}
+
+
 @on("20", "26", "28")
 def test_release_that_a_rebuild_untagged(engine: Engine, daemon: Daemon) -> None:
     """The next release is built and not yet up: the one that runs gets a name, too. (The containerd

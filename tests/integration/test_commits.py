@@ -245,6 +245,20 @@ def test_of_a_commit_over_its_name(engine: Engine, daemon: Daemon, app: App) -> 
 
 
 @EACH
+def test_next_clear_leaves_its_rollback_tag(engine: Engine, daemon: Daemon, app: App) -> None:
+    """That of a release that was built ends then."""
+    app.build(FROM_BASE + STEPS, classic=False)
+    image = commit(engine, BACKEND, FIX)
+    is_cleared(engine, daemon, image)
+    for step in ("RUN echo 2 >/2\n", "RUN echo 3 >/3\n"):
+        app.build(FROM_BASE + STEPS + step, classic=False)
+        clear = daemon.ctl("clear", "all", "--wait", "1s")
+        assert clear.returncode == 0 and "cannot be rolled back" not in clear.stdout, clear.stdout
+        assert names(engine)[rollback_tag(image)] == image
+    assert len([name for name in names(engine) if ":wpcache-rollback-" in name]) == 2, names(engine)
+
+
+@EACH
 def test_base_image_without_a_name(engine: Engine, daemon: Daemon, app: App) -> None:
     """No FROM can name it, so no build reaches the steps."""
     app.build(FROM_BASE + STEPS)
