@@ -39,6 +39,7 @@ typedef struct Source {
         bool commit;          /* docker commit made it */
         bool commit_of_ours;  /* the same, and it has or had a name of ours */
         bool configured_base; /* by [images] base */
+        bool below_base;      /* such an image stands on it, with no release of ours between them */
         /*
          * It begins like an image of ours, present or remembered, so that the next build may well take
          * steps from it; or build times suggest a stage of ours, or its compose label names a project of

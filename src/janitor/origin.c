@@ -56,30 +56,39 @@ typedef struct Heard {
         bool no_memory;
 } Heard;
 
-/* A build took the name away again before anybody looked. */
-static int note_former(Image *image, const char *name) {
+/* A build took the name away again before anybody looked. An untagged step has no facts until here. */
+static int note_former(Inventory *inventory, const Image *image, const char *name,
+                       ImageFacts **facts) {
+        Image *untagged = &inventory->images.v[image - inventory->images.v];
         char *former = strdup(name);
 
         if (!former)
                 return -ENOMEM;
-        free(image->former);
-        image->former = former;
-        return 0;
+        free(untagged->former);
+        untagged->former = former;
+        if (*facts)
+                return 0;
+        *facts = fact_set_add(&inventory->facts, image->id);
+        if (!*facts)
+                return -ENOMEM;
+        (*facts)->kind = IMAGE_KIND_CLASSIC;
+        return fact_set_index(&inventory->facts);
 }
 
 /* An image that is not there yet, or of which nothing is known yet, may be in the next inventory. */
 static bool on_name(void *userdata, const char *id, const char *name) {
         Heard *heard = userdata;
-        ImageSet *images = &heard->inventory->images;
-        const Image *image = image_set_find(images, id);
+        const Image *image = image_set_find(&heard->inventory->images, id);
         ImageFacts *facts = fact_set_find(&heard->inventory->facts, id);
 
-        if (!image || !facts)
+        if (!image || (!facts && !image->parent_id[0]))
                 return false;
-        if (image_is_untagged(image) && note_former(&images->v[image - images->v], name) < 0) {
+        if (image_is_untagged(image) && note_former(heard->inventory, image, name, &facts) < 0) {
                 heard->no_memory = true;
                 return false;
         }
+        if (!facts)
+                return false;
         note_name(heard->config, image, name, facts);
         return true;
 }

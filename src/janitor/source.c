@@ -215,19 +215,29 @@ static int find_ways(Finder *finder) {
         return 0;
 }
 
-/* What [images] base names was perhaps built by steps that a clear found before it was named there: these are the
- * base image's, not ours. */
-static void spare_steps_of_bases(Finder *finder) {
-        const ImageSet *images = &finder->inventory->images;
+/* The image was a release of ours, which others may have built upon. */
+static bool was_release(const Finder *finder, size_t i) {
+        const ImageFacts *facts = facts_of(finder, i);
 
-        for (size_t i = 0; i < images->n; i++) {
-                if (!finder->sources[i].configured_base || finder->sources[i].cleared)
+        return finder->sources[i].ours || finder->sources[i].lost_name || (facts && facts->ours);
+}
+
+/*
+ * What [images] base names was built by steps, and upon images, that are the base image's, too, whatever an earlier
+ * clear took them for; down to a release of ours. Where one is marked, all below it are.
+ */
+static void mark_below_bases(Finder *finder) {
+        Source *sources = finder->sources;
+
+        for (size_t i = 0; i < finder->inventory->images.n; i++) {
+                if (!sources[i].configured_base || sources[i].cleared)
                         continue;
                 for (size_t j = finder->chains[i].parent;
-                     j != CHAIN_NO_IMAGE && j != i && finder->sources[j].cleared &&
-                     images->v[j].names.n == 0 && !finder->sources[j].lost_name;
-                     j = finder->chains[j].parent)
-                        finder->sources[j].cleared = false;
+                     j != CHAIN_NO_IMAGE && !sources[j].below_base && !was_release(finder, j);
+                     j = finder->chains[j].parent) {
+                        sources[j].below_base = true;
+                        sources[j].cleared = false;
+                }
         }
 }
 
@@ -316,7 +326,10 @@ static int compare_classic(Finder *finder, size_t i) {
                 source->serves = SERVES_NOTHING;
                 return 0;
         }
-        source->like_ours = alike || source->on_cleared || (facts && facts->made_amid_ours);
+        source->like_ours = alike || source->on_cleared;
+        if (source->below_base)
+                return 0;
+        source->like_ours = source->like_ours || (facts && facts->made_amid_ours);
         if (!source->like_ours && source->way == SOURCE_CLASSIC_CHAIN)
                 source->like_ours = source->below_ours =
                         likeness_is_below(&finder->likeness, facts);
@@ -514,7 +527,7 @@ int sources_find(const Inventory *inventory, const Config *config, const NamedIm
                 r = find_ways(&finder);
         if (r < 0)
                 return r;
-        spare_steps_of_bases(&finder);
+        mark_below_bases(&finder);
         r = mark_on_cleared(&finder);
         if (r >= 0)
                 r = find_claims(&finder);

@@ -478,6 +478,34 @@ def test_stage_that_is_a_base_image(engine: Engine, short_path: Path, app: App) 
     assert DEV not in clear.stdout
 
 
+@on("20", "28")
+@pytest.mark.parametrize("looked", [True, False], ids=["looked", "not-looked"])
+def test_release_below_a_base_image(engine: Engine, short_path: Path, app: App, other: App, looked: bool) -> None:
+    """What others built upon a release of ours keeps it. Whoever names that in [images] base can't know."""
+    engine.import_base("pybase:1", uuid.uuid4().hex)
+    with Daemon(engine.socket, short_path / "daemon", "[images]\nbase=child\n") as daemon:
+        wait_until(lambda: "observedAt" in daemon.ctl("status", "--json").stdout)
+        app.build(FROM_BASE + STEPS)
+        if looked:
+            assert daemon.ctl("explain", BACKEND).returncode == 0
+        other.build(f"FROM {BACKEND}\nRUN echo child >/child\n", "child:1")
+        app.build(FROM_BASE + STEPS, classic=False)
+        assert daemon.ctl("clear", "all").returncode == 3
+    assert app.build(FROM_BASE + STEPS).cached == 2
+
+
+@on("20", "28", "28c")
+def test_base_of_a_base_image(engine: Engine, short_path: Path, app: App) -> None:
+    engine.import_base("pybase:1", uuid.uuid4().hex)
+    app.build(FROM_BASE + "RUN echo os >/os\n", "team-os:1")
+    app.build("FROM team-os:1\nRUN echo runtime >/runtime\n", "team-runtime:1")
+    app.build("FROM team-runtime:1\n" + STEPS)
+    with Daemon(engine.socket, short_path / "daemon", "[images]\nbase=team-runtime\n") as daemon:
+        clear = daemon.ctl("clear", "all")
+        assert clear.returncode == 0, clear.stdout
+    assert app.build("FROM team-runtime:1\n" + STEPS).cached == 0
+
+
 @pytest.mark.parametrize("project", ["watchparty", "party", "other"])
 def test_service_that_never_had_a_name_of_ours(engine: Engine, daemon: Daemon, app: App, other: App,
                                                project: str) -> None:
