@@ -269,6 +269,27 @@ static int observe_end(Walk *walk, const Step *step, const Step *next, Diag *ret
         return 0;
 }
 
+/* What others made of the second of `next`, and after it, stands behind it in the order, and is none of what came
+ * before. */
+static int pass_step_of_others(Walk *walk, const Step *step, Step *next, Diag *reterr_diag) {
+        Image *images = walk->inventory->images.v;
+        bool before = true;
+        int r = 0;
+
+        if (next->end == NO_STEP)
+                return 0;
+        if (walk->stages[step->end]) {
+                *next = (Step){ step->created_sec, step->image, next->end, 0, true };
+                return 0;
+        }
+        if (step->created_sec == next->created_sec)
+                r = was_made_before(walk, &images[step->image], &images[next->image], &before,
+                                    reterr_diag);
+        if (before)
+                next->end = NO_STEP;
+        return r;
+}
+
 int named_stages_observe(Docker *docker, const Config *config, Inventory *inventory,
                          Diag *reterr_diag) {
         cleanup(walk_done) Walk walk = { .docker = docker, .inventory = inventory };
@@ -281,12 +302,10 @@ int named_stages_observe(Docker *docker, const Config *config, Inventory *invent
 
                 if (step->image == step->end && !step->ours)
                         r = observe_end(&walk, step, &next, reterr_diag);
-                if (step->ours)
+                if (r >= 0 && step->ours)
                         next = *step;
-                else if (walk.stages[step->end] && next.end != NO_STEP)
-                        next = (Step){ step->created_sec, step->image, next.end, 0, true };
-                else
-                        next.end = NO_STEP;
+                else if (r >= 0)
+                        r = pass_step_of_others(&walk, step, &next, reterr_diag);
         }
         return r;
 }

@@ -180,6 +180,29 @@ static void test_unknown_times(void **state) {
         host_done(&h);
 }
 
+/* Something of others that was made in the second of ours is between the two or came after, as its exact time tells;
+ * where that is not known, the stage counts. */
+static void test_in_the_second_of_ours(void **state) {
+        static const struct {
+                int64_t nsec; /* ours has 5; 0: not known */
+                AmidOurs amid;
+        } cases[] = { { 4, AMID_OURS_NOT },
+                      { 6, AMID_OURS_NAMED_BEFORE },
+                      { 0, AMID_OURS_NAMED_BEFORE } };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Host h = host_of_two(101, STEP_OTHER);
+
+                image(&h, "child", "other:z", 100, STEP_COMMAND);
+                if (cases[i].nsec > 0)
+                        host_facts(&h, "child")->created_nsec =
+                                (WALL_NOW - 100) * SEC + cases[i].nsec;
+                assert_int_equal(observe(&h), cases[i].amid);
+                host_done(&h);
+        }
+}
+
 /* It holds while the image of ours that told it is gone, and not against that image's word. */
 static void test_lost_again(void **state) {
         Host h = host_of_two(103, STEP_OTHER);
@@ -303,9 +326,13 @@ static void test_leaf_asked_once(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_rules),         cmocka_unit_test(test_contents),
-                cmocka_unit_test(test_unknown_times), cmocka_unit_test(test_lost_again),
-                cmocka_unit_test(test_asked_once),    cmocka_unit_test(test_leaf_asked_once),
+                cmocka_unit_test(test_rules),
+                cmocka_unit_test(test_contents),
+                cmocka_unit_test(test_unknown_times),
+                cmocka_unit_test(test_in_the_second_of_ours),
+                cmocka_unit_test(test_lost_again),
+                cmocka_unit_test(test_asked_once),
+                cmocka_unit_test(test_leaf_asked_once),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
