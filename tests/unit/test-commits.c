@@ -252,14 +252,10 @@ static void test_teaches_no_step(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_rows),
-                cmocka_unit_test(test_no_commit),
-                cmocka_unit_test(test_pushed),
-                cmocka_unit_test(test_older),
-                cmocka_unit_test(test_no_base),
-                cmocka_unit_test(test_full_disk),
-                cmocka_unit_test(test_remaining),
-                cmocka_unit_test(test_teaches_no_step),
+                cmocka_unit_test(test_rows),      cmocka_unit_test(test_no_commit),
+                cmocka_unit_test(test_pushed),    cmocka_unit_test(test_older),
+                cmocka_unit_test(test_no_base),   cmocka_unit_test(test_full_disk),
+                cmocka_unit_test(test_remaining), cmocka_unit_test(test_teaches_no_step),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
