@@ -11,10 +11,8 @@
  */
 
 #include <stdio.h>
-#include <string.h>
 
 #include "base/text.h"
-#include "docker/name.h"
 #include "janitor/proof-chain.h"
 #include "janitor/proof-remedy.h"
 #include "janitor/proof.h"
@@ -45,19 +43,6 @@ static void proof_donep(Proof *proof) {
         free(proof->upon);
         free(proof->next_upon);
         free(proof->listed);
-}
-
-static int printf_like(5, 6) add(Proof *proof, RemainingKind kind, const char *object,
-                                 const char *remedy, const char *format, ...) {
-        cleanup_free char *reason = NULL;
-        va_list args;
-
-        va_start(args, format);
-        reason = text_vformat(format, args);
-        va_end(args);
-        if (!reason)
-                return -ENOMEM;
-        return remaining_add(proof->list, kind, object, reason, remedy);
 }
 
 /* The container that keeps the engine from deleting the image, or may. */
@@ -99,10 +84,11 @@ static int held_by_container(Proof *proof, const Image *image, const Container *
         if (!removal || asprintf(&remedy, "%s, then clear again; or build with --no-cache%s",
                                  removal, unless) < 0)
                 return -ENOMEM;
-        return add(proof, REMAINING_CONTAINER, container->name, remedy,
-                   "the %s container %.12s %s %s (%.19s), %s", container->state, container->id,
-                   certain ? "holds" : "may have mounted",
-                   image->names.n > 0 ? image->names.v[0] : "an untagged image", image->id, what);
+        return remaining_format(proof->list, REMAINING_CONTAINER, container->name, remedy,
+                                "the %s container %.12s %s %s (%.19s), %s", container->state,
+                                container->id, certain ? "holds" : "may have mounted",
+                                image->names.n > 0 ? image->names.v[0] : "an untagged image",
+                                image->id, what);
 }
 
 static const char classic_serves[] = "which the classic builder takes cached steps from";
@@ -130,8 +116,8 @@ static int judge_below(Proof *proof, const Image *image, const char *what) {
                                  "clear again",
                                  removal) < 0)
                 return -ENOMEM;
-        return add(
-                proof, REMAINING_IMAGE, image_any_name(image), remedy,
+        return remaining_format(
+                proof->list, REMAINING_IMAGE, image_any_name(image), remedy,
                 "%s was built upon %.19s: if that is a stage of the same Dockerfile, and not its "
                 "base image, the classic builder takes cached steps from it",
                 what, image->id);
@@ -155,10 +141,11 @@ static int judge_cleared_classic(Proof *proof, size_t i) {
                                          : "") < 0)
                 return -ENOMEM;
         if (image->names.n == 0)
-                return add(proof, REMAINING_IMAGE, image->id, remedy, "an untagged image %s",
-                           classic_serves);
-        return add(proof, REMAINING_IMAGE, image_any_name(image), remedy,
-                   "it names %.19s, an image that was cleared, %s", image->id, classic_serves);
+                return remaining_format(proof->list, REMAINING_IMAGE, image->id, remedy,
+                                        "an untagged image %s", classic_serves);
+        return remaining_format(proof->list, REMAINING_IMAGE, image_any_name(image), remedy,
+                                "it names %.19s, an image that was cleared, %s", image->id,
+                                classic_serves);
 }
 
 static const char *carries(const Source *source) {
@@ -178,12 +165,13 @@ static int judge_base(Proof *proof, const Image *image, const Source *source) {
                      removal) < 0)
                 return -ENOMEM;
         if (source->way != SOURCE_INLINE)
-                return add(proof, REMAINING_IMAGE, name, remedy, "a local base image, %s",
-                           classic_serves);
-        return add(proof, REMAINING_IMAGE, name, remedy,
-                   "a local base image, which %s inline cache metadata that a build naming it in "
-                   "cache_from takes cached steps from",
-                   carries(source));
+                return remaining_format(proof->list, REMAINING_IMAGE, name, remedy,
+                                        "a local base image, %s", classic_serves);
+        return remaining_format(
+                proof->list, REMAINING_IMAGE, name, remedy,
+                "a local base image, which %s inline cache metadata that a build naming it in "
+                "cache_from takes cached steps from",
+                carries(source));
 }
 
 /* It may hold data that is nowhere else, so no clear deletes it. */
@@ -196,8 +184,8 @@ static int judge_commit(Proof *proof, const Image *image) {
                                  "build with --no-cache",
                                  removal) < 0)
                 return -ENOMEM;
-        return add(
-                proof, REMAINING_IMAGE, image_any_name(image), remedy,
+        return remaining_format(
+                proof->list, REMAINING_IMAGE, image_any_name(image), remedy,
                 "docker commit made it from a container of this application: it is kept, and the "
                 "classic builder takes cached steps from it or from the images that it stands on");
 }
@@ -225,10 +213,11 @@ static int judge_cleared(Proof *proof, size_t i) {
         removal = remove_command(proof, image);
         if (!removal || asprintf(&remedy, "%s, then clear again", removal) < 0)
                 return -ENOMEM;
-        return add(proof, REMAINING_IMAGE, name, remedy,
-                   "it names %.19s, an image that was cleared, which %s inline cache metadata that "
-                   "a build naming it in cache_from takes cached steps from",
-                   image->id, carries(source));
+        return remaining_format(
+                proof->list, REMAINING_IMAGE, name, remedy,
+                "it names %.19s, an image that was cleared, which %s inline cache metadata that "
+                "a build naming it in cache_from takes cached steps from",
+                image->id, carries(source));
 }
 
 /* A matching image that [images] protect keeps: nobody took its name, and it serves all the same. */
@@ -238,12 +227,13 @@ static int judge_protected(Proof *proof, const Source *source, const char *name)
                 "takes steps from it, add it to [images] base";
 
         if (source->way != SOURCE_INLINE)
-                return add(proof, REMAINING_IMAGE, name, remedy, "it is protected, %s",
-                           classic_serves);
-        return add(proof, REMAINING_IMAGE, name, remedy,
-                   "it is protected, and %s inline cache metadata that a build naming it in "
-                   "cache_from takes cached steps from",
-                   carries(source));
+                return remaining_format(proof->list, REMAINING_IMAGE, name, remedy,
+                                        "it is protected, %s", classic_serves);
+        return remaining_format(
+                proof->list, REMAINING_IMAGE, name, remedy,
+                "it is protected, and %s inline cache metadata that a build naming it in "
+                "cache_from takes cached steps from",
+                carries(source));
 }
 
 /* An untagged image of the classic builder that is ours, or of unknown origin. */
@@ -260,8 +250,9 @@ static int judge_untagged(Proof *proof, size_t i) {
                              ? "; or set [images] dangling=all, which takes every untagged image"
                              : "") < 0)
                 return -ENOMEM;
-        return add(proof, REMAINING_IMAGE, image->id, remedy, "an untagged image %s%s",
-                   source->unclaimed ? "of unknown origin, " : "", classic_serves);
+        return remaining_format(proof->list, REMAINING_IMAGE, image->id, remedy,
+                                "an untagged image %s%s",
+                                source->unclaimed ? "of unknown origin, " : "", classic_serves);
 }
 
 static const char *likeness_text(const Source *source) {
@@ -293,15 +284,16 @@ static int judge_like_ours(Proof *proof, size_t i) {
                                  image_is_untagged(image) ? "" : unless_base) < 0)
                 return -ENOMEM;
         if (source->way == SOURCE_INLINE)
-                return add(
-                        proof, REMAINING_IMAGE, name, remedy,
+                return remaining_format(
+                        proof->list, REMAINING_IMAGE, name, remedy,
                         "an image outside [images] match that %s and %s inline cache metadata, which a "
                         "build naming it in cache_from takes cached steps from",
                         likeness_text(source), carries(source));
-        return add(proof, REMAINING_IMAGE, name, remedy,
-                   "an image outside [images] match that %s, %s%s", likeness_text(source),
-                   classic_serves,
-                   source->way == SOURCE_CLASSIC_NAME ? " if a build names it in cache_from" : "");
+        return remaining_format(
+                proof->list, REMAINING_IMAGE, name, remedy,
+                "an image outside [images] match that %s, %s%s", likeness_text(source),
+                classic_serves,
+                source->way == SOURCE_CLASSIC_NAME ? " if a build names it in cache_from" : "");
 }
 
 static int judge_source(Proof *proof, size_t i) {
@@ -354,18 +346,21 @@ static int judge_keeper(Proof *proof, size_t i) {
                                          ? "; if it is a base image, add it to [images] base"
                                          : "") < 0)
                 return -ENOMEM;
-        return add(proof, REMAINING_IMAGE, image_any_name(image), remedy, "it %s", upon);
+        return remaining_format(proof->list, REMAINING_IMAGE, image_any_name(image), remedy,
+                                "it %s", upon);
 }
 
 /* A name that the clear would take, and did not. */
 static int judge_name(Proof *proof, const char *name) {
         if (inventory_building(proof->inventory))
-                return add(proof, REMAINING_IMAGE, name, "clear again",
-                           "left alone while a build is under way");
+                return remaining_format(proof->list, REMAINING_IMAGE, name, "clear again",
+                                        "left alone while a build is under way");
         if (proof->store_remedy)
-                return add(proof, REMAINING_IMAGE, name, proof->store_remedy,
-                           "left alone, since the receipt that would have it cannot be stored");
-        return add(proof, REMAINING_IMAGE, name, "clear again", "the name could not be taken away");
+                return remaining_format(
+                        proof->list, REMAINING_IMAGE, name, proof->store_remedy,
+                        "left alone, since the receipt that would have it cannot be stored");
+        return remaining_format(proof->list, REMAINING_IMAGE, name, "clear again",
+                                "the name could not be taken away");
 }
 
 static int judge_names(Proof *proof) {
