@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "host.h"
 #include "janitor/local-base.h"
+#include "janitor/proof-chain.h"
 
 typedef struct Row {
         const char *what;
@@ -281,6 +282,37 @@ static void test_remedy(void **state) {
         list = judge(&h);
         assert_int_equal(list.n, 0);
         host_done(&h);
+}
+
+/* Two sources stand on a step, and the one of unknown origin makes what is below it a step as well, whichever the
+ * engine lists first. */
+static void test_steps_in_any_order(void **state) {
+        static const char *const orders[][2] = { { "claimed", "unclaimed" },
+                                                 { "unclaimed", "claimed" } };
+
+        (void)state;
+        for (size_t k = 0; k < ELEMENTSOF(orders); k++) {
+                cleanup(proof_chain_done) ProofChain chain = { 0 };
+                Source sources[4] = { 0 };
+                Host h = host_new();
+
+                host_image(&h, orders[k][0], NULL, "upper", IMAGE_KIND_CLASSIC);
+                host_image(&h, orders[k][1], NULL, "upper", IMAGE_KIND_CLASSIC);
+                host_image(&h, "lower", NULL, NULL, IMAGE_KIND_CLASSIC);
+                host_image(&h, "upper", NULL, "lower", IMAGE_KIND_CLASSIC);
+                for (size_t i = 0; i < ELEMENTSOF(sources); i++)
+                        sources[i] =
+                                (Source){ .way = SOURCE_CLASSIC_CHAIN, .serves = SERVES_CERTAINLY };
+                sources[host_index(&h, "claimed")].untagged_ours = true;
+                sources[host_index(&h, "unclaimed")].unclaimed = true;
+                sources[host_index(&h, "upper")].like_ours = true;
+                assert_int_equal(image_set_index(&h.inventory.images), 0);
+                assert_int_equal(proof_chain_find(&h.inventory, &h.config, sources, &chain), 0);
+                assert_true(chain.remains[0] && chain.remains[1]);
+                assert_true(chain.step[host_index(&h, "upper")]);
+                assert_true(chain.step[host_index(&h, "lower")]);
+                host_done(&h);
+        }
 }
 
 /* Docker removes a container in these states only where it is told to. */
@@ -649,6 +681,7 @@ int main(void) {
                 cmocka_unit_test(test_kept_on_a_step),
                 cmocka_unit_test(test_builder),
                 cmocka_unit_test(test_remedy),
+                cmocka_unit_test(test_steps_in_any_order),
                 cmocka_unit_test(test_remedy_of_a_state),
                 cmocka_unit_test(test_local_base),
                 cmocka_unit_test(test_local_base_of_many_names),
