@@ -86,8 +86,8 @@ int plan_images(const Inventory *inventory, const Config *config, const ClearOpt
                 const NamedImages *suspects, const ClearContext *context,
                 ClearPlan *plan) must_check;
 
-/* Marks the names with which the engine deletes their images. The rest of the image part of the plan is
- * made. 0 or -ENOMEM. */
+/* Marks the names with which the engine deletes their images. To be called last, when the other parts of the
+ * image plan are filled in; `trash` and `untagged` must be sorted. N log N. 0 or -ENOMEM. */
 int plan_mark_deleted(const Inventory *inventory, ClearPlan *plan) must_check;
 
 /*

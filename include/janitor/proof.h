@@ -21,14 +21,14 @@
  *
  * Of images all is named that has to go before the next clear is fresh, once each: with a source the containers
  * that hold it, and the images that stand on it, which keep it. Each command works once those before it were
- * carried out.
+ * carried out. Where a command would be too long it says that the next clear lists more.
  */
 int proof_remaining(const Inventory *inventory, const Config *config, const ClearOptions *options,
                     const NamedImages *suspects, const ClearPlan *plan, const char *store_remedy,
                     RemainingList *ret) must_check;
 
 /* The parts of it that name docker-container builders of buildx and the volumes they left, build cache records, and
- * builds under way, each of BuildKit's that holds a record by that. 0 or -ENOMEM. */
+ * builds under way. A BuildKit build that holds a record is named by that record. 0 or -ENOMEM. */
 int proof_builders(const Inventory *inventory, RemainingList *list) must_check;
 int proof_records(const Inventory *inventory, const ClearPlan *plan,
                   RemainingList *list) must_check;

@@ -72,6 +72,9 @@ typedef struct RemainingList {
 /* Copies the texts, or counts the object where enough of its kind are named. 0 or -ENOMEM. */
 int remaining_add(RemainingList *list, RemainingKind kind, const char *object, const char *reason,
                   const char *remedy) must_check;
+/* The same with a reason by a format. */
+int remaining_format(RemainingList *list, RemainingKind kind, const char *object,
+                     const char *remedy, const char *format, ...) must_check printf_like(5, 6);
 /* Adds all of another list, which is not closed. */
 int remaining_add_all(RemainingList *list, const RemainingList *from) must_check;
 /* Counts objects that there is no need to name any more. */

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
-#include <string.h>
+#include "janitor/look.h"
 
 #include "base/span.h"
 #include "base/text.h"
 #include "janitor/image-facts.h"
-#include "janitor/look.h"
 
 /* Without the records nobody can tell whether one goes by its age, which is of whole hours: what was
  * found when they were last looked at is good for one. */

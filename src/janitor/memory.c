@@ -8,8 +8,6 @@
 
 #include "janitor/memory.h"
 
-#include <string.h>
-
 #include "base/span.h"
 #include "base/text.h"
 #include "janitor/seen.h"

@@ -11,27 +11,34 @@
 
 #include "docker/name.h"
 
-/* Whether the digest belongs to one of the image's names, with which the engine drops it. */
-static bool is_digest_of_name(const Image *image, const char *digest) {
-        const size_t n = strcspn(digest, "@");
+/* Whether all its digests are in repositories of its names: the engine drops them with these. 1, 0 or -ENOMEM. */
+static int has_digests_of_names_only(const Image *image) {
+        cleanup(strv_done) Strv repositories = STRV_NULL;
 
+        if (image->digests.n == 0)
+                return 1;
         for (size_t i = 0; i < image->names.n; i++)
-                if (name_repository_length(image->names.v[i]) == n &&
-                    strncmp(image->names.v[i], digest, n) == 0)
-                        return true;
-        return false;
+                if (strv_addn(&repositories, image->names.v[i],
+                              name_repository_length(image->names.v[i])) < 0)
+                        return -ENOMEM;
+        strv_sort(&repositories);
+        for (size_t i = 0; i < image->digests.n; i++) {
+                const char *digest = image->digests.v[i];
+                cleanup_free char *repository = strndup(digest, strcspn(digest, "@"));
+
+                if (!repository)
+                        return -ENOMEM;
+                if (!strv_sorted_contains(&repositories, repository))
+                        return 0;
+        }
+        return 1;
 }
 
-/* `n_taken`: how many of its names the plan takes. */
-static bool loses_all(const ClearPlan *plan, const Image *image, size_t n_taken) {
+/* `n_taken`: how many of its names the plan takes. 1, 0 or -ENOMEM. */
+static int loses_all(const ClearPlan *plan, const Image *image, size_t n_taken) {
         for (size_t i = 0; i < image->names.n; i++)
                 n_taken += strv_sorted_contains(&plan->trash, image->names.v[i]);
-        if (n_taken < image->names.n)
-                return false;
-        for (size_t i = 0; i < image->digests.n; i++)
-                if (!is_digest_of_name(image, image->digests.v[i]))
-                        return false;
-        return true;
+        return n_taken < image->names.n ? 0 : has_digests_of_names_only(image);
 }
 
 static void count_names(const ImageSet *images, const NamedImages *names, size_t *n_taken) {
@@ -71,8 +78,10 @@ static int find_staying(const Inventory *inventory, const ClearPlan *plan, bool 
                 const size_t i = order[k];
                 const Image *image = &images->v[i];
 
-                stays[i] = stays[i] || !loses_all(plan, image, n_taken[i]) ||
-                           image_may_be_used(inventory, image) ||
+                r = loses_all(plan, image, n_taken[i]);
+                if (r < 0)
+                        return r;
+                stays[i] = stays[i] || r == 0 || image_may_be_used(inventory, image) ||
                            (image->names.n == 0 && !image_has_children(inventory, image) &&
                             !strv_sorted_contains(&plan->untagged, image->id));
                 if (stays[i] && parents[i] != PLAN_NO_PARENT)

@@ -8,7 +8,6 @@
  */
 
 #include <stdio.h>
-#include <string.h>
 
 #include "base/array.h"
 #include "base/text.h"

@@ -6,8 +6,6 @@
  * its last child went, so that each image is visited once.
  */
 
-#include <string.h>
-
 #include "janitor/plan.h"
 
 /* Takes the planned names off an image and puts its rollback tag on. */
@@ -49,46 +47,47 @@ static int predict_all_names(const ClearPlan *plan, ImageSet *images) {
 }
 
 /* The images that go; one element of each an image. */
-typedef struct Removal {
+typedef struct Prediction {
         size_t *parents, *n_children;
         Claim *claims;
         size_t *list; /* room for all */
         bool *gone;
-} Removal;
+} Prediction;
 
-static void removal_donep(Removal *removal) {
-        free(removal->parents);
-        free(removal->n_children);
-        free(removal->claims);
-        free(removal->list);
-        free(removal->gone);
+static void prediction_donep(Prediction *prediction) {
+        free(prediction->parents);
+        free(prediction->n_children);
+        free(prediction->claims);
+        free(prediction->list);
+        free(prediction->gone);
 }
 
-static bool may_go(const Inventory *inventory, const ClearPlan *plan, const Removal *removal,
+static bool may_go(const Inventory *inventory, const ClearPlan *plan, const Prediction *prediction,
                    size_t i) {
         const Image *image = &inventory->images.v[i];
 
-        return removal->n_children[i] == 0 && image_is_untagged(image) &&
+        return prediction->n_children[i] == 0 && image_is_untagged(image) &&
                !image_may_be_used(inventory, image) &&
-               (removal->claims[i] == CLAIM_OURS ||
+               (prediction->claims[i] == CLAIM_OURS ||
                 strv_sorted_contains(&plan->untagged, image->id));
 }
 
-static void remove_leaves(const Inventory *inventory, const ClearPlan *plan, Removal *removal) {
+static void remove_leaves(const Inventory *inventory, const ClearPlan *plan,
+                          Prediction *prediction) {
         size_t n = 0;
 
         for (size_t i = 0; i < inventory->images.n; i++)
-                if (may_go(inventory, plan, removal, i))
-                        removal->list[n++] = i;
+                if (may_go(inventory, plan, prediction, i))
+                        prediction->list[n++] = i;
         for (size_t next = 0; next < n; next++) {
-                size_t image = removal->list[next], parent = removal->parents[image];
+                size_t image = prediction->list[next], parent = prediction->parents[image];
 
-                removal->gone[image] = true;
+                prediction->gone[image] = true;
                 if (parent == PLAN_NO_PARENT)
                         continue;
-                removal->n_children[parent]--;
-                if (!removal->gone[parent] && may_go(inventory, plan, removal, parent))
-                        removal->list[n++] = parent;
+                prediction->n_children[parent]--;
+                if (!prediction->gone[parent] && may_go(inventory, plan, prediction, parent))
+                        prediction->list[n++] = parent;
         }
 }
 
@@ -96,27 +95,28 @@ static int predict_removals(const Config *config, const ClearPlan *plan,
                             const NamedImages *suspects, Inventory *inventory) {
         ImageSet *images = &inventory->images;
         const size_t n = images->n;
-        cleanup(removal_done) Removal removal = {
-                .n_children = calloc(n + 1, sizeof(*removal.n_children)),
-                .list = calloc(n + 1, sizeof(*removal.list)),
-                .gone = calloc(n + 1, sizeof(*removal.gone)),
+        cleanup(prediction_done) Prediction prediction = {
+                .n_children = calloc(n + 1, sizeof(*prediction.n_children)),
+                .list = calloc(n + 1, sizeof(*prediction.list)),
+                .gone = calloc(n + 1, sizeof(*prediction.gone)),
         };
         size_t n_kept = 0;
         int r;
 
-        if (!removal.n_children || !removal.list || !removal.gone)
+        if (!prediction.n_children || !prediction.list || !prediction.gone)
                 return -ENOMEM;
-        r = plan_parents(inventory, &removal.parents);
+        r = plan_parents(inventory, &prediction.parents);
         if (r >= 0)
-                r = plan_claims(inventory, config, suspects, removal.parents, &removal.claims);
+                r = plan_claims(inventory, config, suspects, prediction.parents,
+                                &prediction.claims);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < n; i++)
-                if (removal.parents[i] != PLAN_NO_PARENT)
-                        removal.n_children[removal.parents[i]]++;
-        remove_leaves(inventory, plan, &removal);
+                if (prediction.parents[i] != PLAN_NO_PARENT)
+                        prediction.n_children[prediction.parents[i]]++;
+        remove_leaves(inventory, plan, &prediction);
         for (size_t i = 0; i < n; i++) {
-                if (removal.gone[i])
+                if (prediction.gone[i])
                         image_done(&images->v[i]);
                 else
                         images->v[n_kept++] = images->v[i];

@@ -8,20 +8,6 @@
 #include "janitor/proof.h"
 
 #include "base/bytes.h"
-#include "base/text.h"
-
-static int printf_like(5, 6) add(RemainingList *list, RemainingKind kind, const char *object,
-                                 const char *remedy, const char *format, ...) {
-        cleanup_free char *reason = NULL;
-        va_list args;
-
-        va_start(args, format);
-        reason = text_vformat(format, args);
-        va_end(args);
-        if (!reason)
-                return -ENOMEM;
-        return remaining_add(list, kind, object, reason, remedy);
-}
 
 int proof_records(const Inventory *inventory, const ClearPlan *plan, RemainingList *list) {
         const RecordSet *set = &inventory->records;
@@ -41,21 +27,25 @@ int proof_records(const Inventory *inventory, const ClearPlan *plan, RemainingLi
 
                 bytes_format(record->size_bytes, bytes);
                 if (record->in_use && id_set_contains(&inventory->builds.leaked, record->id))
-                        r = add(list, REMAINING_RECORD, record->id,
+                        r = remaining_format(
+                                list, REMAINING_RECORD, record->id,
                                 "restart the engine (systemctl restart docker), then clear again",
                                 "build cache record (%s, %s) that the engine holds in use although "
                                 "no build runs: it lost count",
                                 type, bytes);
                 else if (record->in_use)
-                        r = add(list, REMAINING_RECORD, record->id,
-                                "wait for the build to end, then clear again",
-                                "build cache record (%s, %s) in use by a build", type, bytes);
+                        r = remaining_format(list, REMAINING_RECORD, record->id,
+                                             "wait for the build to end, then clear again",
+                                             "build cache record (%s, %s) in use by a build", type,
+                                             bytes);
                 else if (!index_find(&kept, record->id, NULL))
-                        r = add(list, REMAINING_RECORD, record->id, "docker builder prune -af",
+                        r = remaining_format(
+                                list, REMAINING_RECORD, record->id, "docker builder prune -af",
                                 "build cache record (%s, %s) that the engine did not delete", type,
                                 bytes);
                 else if (record->type != RECORD_CACHE_MOUNT)
-                        r = add(list, REMAINING_RECORD, record->id, "clear without --keep-mounts",
+                        r = remaining_format(
+                                list, REMAINING_RECORD, record->id, "clear without --keep-mounts",
                                 "build cache record (%s, %s) that a kept cache mount was made from "
                                 "(--mount=type=cache,from=), which a build takes cached steps from",
                                 type, bytes);
@@ -72,20 +62,21 @@ int proof_buildkit_builds(const Inventory *inventory, RemainingList *list) {
         const Builds *builds = &inventory->builds;
 
         if (builds->unknown[0])
-                return add(list, REMAINING_BUILD, "BuildKit", "clear again",
-                           "whether a build runs can't be told: %s", builds->unknown);
+                return remaining_format(list, REMAINING_BUILD, "BuildKit", "clear again",
+                                        "whether a build runs can't be told: %s", builds->unknown);
         if (builds->n_running > 0 && inventory->n_in_use <= builds->leaked.n)
-                return add(list, REMAINING_BUILD, "BuildKit",
-                           "wait for the build to end, then clear again",
-                           "a build runs (%zu in BuildKit's history)", builds->n_running);
+                return remaining_format(list, REMAINING_BUILD, "BuildKit",
+                                        "wait for the build to end, then clear again",
+                                        "a build runs (%zu in BuildKit's history)",
+                                        builds->n_running);
         return 0;
 }
 
 int proof_classic_builds(const Inventory *inventory, RemainingList *list) {
         for (size_t i = 0; i < inventory->classic_builds.n; i++) {
-                int r = add(list, REMAINING_BUILD, "classic builder",
-                            "wait for the build to end, then clear again", "%s",
-                            inventory->classic_builds.v[i]);
+                int r = remaining_format(list, REMAINING_BUILD, "classic builder",
+                                         "wait for the build to end, then clear again", "%s",
+                                         inventory->classic_builds.v[i]);
 
                 if (r < 0)
                         return r;

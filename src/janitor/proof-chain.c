@@ -58,23 +58,43 @@ static void find_below(const ProofChain *chain, const ImageSet *images, const So
         }
 }
 
-static bool is_step_of(const Image *image, const Source *source, const Source *top) {
-        return image_is_untagged(image) && source->way == SOURCE_CLASSIC_CHAIN &&
-               !source->below_ours && (source->like_ours || top->unclaimed);
+/* The kind of source that an image is, or is a step of. Of two sources the one with the greater value has more
+ * steps. */
+typedef enum Top {
+        TOP_NONE,
+        TOP_SOURCE,    /* its steps are those that are like ours */
+        TOP_UNCLAIMED, /* nothing tells whose its steps are: any step is */
+} Top;
+
+static Top own_top(const ProofChain *chain, const Image *image, const Source *source, size_t i) {
+        if (!chain->remains[i] || source->way != SOURCE_CLASSIC_CHAIN ||
+            source_may_be_base(image, source))
+                return TOP_NONE;
+        return source->unclaimed ? TOP_UNCLAIMED : TOP_SOURCE;
 }
 
-/* Where one is marked, all below it are. */
-static void mark_steps(const ProofChain *chain, const ImageSet *images, const Source *sources) {
-        for (size_t i = 0; i < images->n; i++) {
-                if (!chain->remains[i] || sources[i].way != SOURCE_CLASSIC_CHAIN ||
-                    source_may_be_base(&images->v[i], &sources[i]))
-                        continue;
-                for (size_t j = chain->parents[i];
-                     j != PLAN_NO_PARENT && !chain->remains[j] && !chain->step[j] &&
-                     is_step_of(&images->v[j], &sources[j], &sources[i]);
-                     j = chain->parents[j])
-                        chain->step[j] = true;
+static bool is_step_of(const Image *image, const Source *source, Top top) {
+        return top != TOP_NONE && image_is_untagged(image) && source->way == SOURCE_CLASSIC_CHAIN &&
+               !source->below_ours && (source->like_ours || top == TOP_UNCLAIMED);
+}
+
+/* Children before parents, so that the order of images plays no part. */
+static int mark_steps(const ProofChain *chain, const ImageSet *images, const Source *sources) {
+        cleanup_free Top *tops = calloc(images->n + 1, sizeof(*tops));
+
+        if (!tops)
+                return -ENOMEM;
+        for (size_t k = 0; k < images->n; k++) {
+                const size_t i = chain->order[k], parent = chain->parents[i];
+
+                chain->step[i] =
+                        !chain->remains[i] && is_step_of(&images->v[i], &sources[i], tops[i]);
+                if (!chain->step[i])
+                        tops[i] = own_top(chain, &images->v[i], &sources[i], i);
+                if (parent != PLAN_NO_PARENT)
+                        tops[parent] = MAX(tops[parent], tops[i]);
         }
+        return 0;
 }
 
 int proof_chain_find(const Inventory *inventory, const Config *config, const Source *sources,
@@ -100,7 +120,9 @@ int proof_chain_find(const Inventory *inventory, const Config *config, const Sou
                 chain.remains[i] = is_remaining(inventory, config, &images->v[i], &sources[i]);
         }
         find_below(&chain, images, sources);
-        mark_steps(&chain, images, sources);
+        r = mark_steps(&chain, images, sources);
+        if (r < 0)
+                return r;
         *ret = chain;
         chain = (ProofChain){ 0 };
         return 0;

@@ -6,7 +6,7 @@
 
 #include "base/text.h"
 
-/* One remedy lists so many containers and so many names at most. The next clear lists the rest. */
+/* One remedy lists so many containers and so many names at most. */
 #define LISTED_MAX 16
 
 void removal_done(Removal *removal) {
@@ -19,24 +19,33 @@ bool remedy_needs_force(const Container *container) {
                strcmp(container->state, "exited") != 0 && strcmp(container->state, "dead") != 0;
 }
 
+/* The container of a build goes with the build, which is remaining itself. */
 static int add_container(Removal *removal, const ContainerSet *containers,
                          const Container *container, bool *listed) {
         bool *is_listed = &listed[container - containers->v];
 
-        if (*is_listed || removal->containers.n >= LISTED_MAX)
+        if (*is_listed || container->builds)
                 return 0;
+        if (removal->containers.n >= LISTED_MAX) {
+                removal->more_containers = true;
+                return 0;
+        }
         *is_listed = true;
         removal->force |= remedy_needs_force(container);
         return strv_add(&removal->containers, container->name);
 }
 
+const Container *holder_of_image(const Inventory *inventory, const Image *image) {
+        return container_of_image(inventory, image->id)
+                       ?: container_that_may_mount(inventory, image);
+}
+
 /* Those that were made from the image and those that have it mounted; else one that may have. */
-static int add_containers(Removal *removal, const Inventory *inventory, const Image *image,
-                          bool *listed) {
+int removal_add_containers(Removal *removal, const Inventory *inventory, const Image *image,
+                           bool *listed) {
         const ContainerSet *containers = &inventory->containers;
         const ImageMounts *mounts = &inventory->image_mounts;
-        const Container *holder = container_of_image(inventory, image->id)
-                                          ?: container_that_may_mount(inventory, image);
+        const Container *holder = holder_of_image(inventory, image);
         const IndexEntry *entries;
         size_t n;
         int r = 0;
@@ -55,29 +64,39 @@ static int add_containers(Removal *removal, const Inventory *inventory, const Im
         return r >= 0 && holder ? add_container(removal, containers, holder, listed) : r;
 }
 
-int removal_add(Removal *removal, const Inventory *inventory, const Image *image, bool goes_along,
-                bool *listed) {
-        int r = add_containers(removal, inventory, image, listed);
-
-        for (size_t i = 0; i < image->names.n && removal->names.n < LISTED_MAX && r >= 0; i++)
-                r = strv_add(&removal->names, image->names.v[i]);
-        if (r < 0 || image->names.n > 0 || removal->names.n >= LISTED_MAX ||
-            (goes_along && removal->containers.n > 0))
-                return r;
-        return strv_add(&removal->names, image_any_name(image));
+int removal_add_name(Removal *removal, const char *name) {
+        if (removal->names.n < LISTED_MAX)
+                return strv_add(&removal->names, name);
+        removal->more_names = true;
+        return 0;
 }
 
+int removal_add(Removal *removal, const Inventory *inventory, const Image *image, bool goes_along,
+                bool *listed) {
+        int r = removal_add_containers(removal, inventory, image, listed);
+
+        for (size_t i = 0; i < image->names.n && r >= 0; i++)
+                r = removal_add_name(removal, image->names.v[i]);
+        if (r < 0 || image->names.n > 0 || (goes_along && holder_of_image(inventory, image)))
+                return r;
+        return removal_add_name(removal, image_any_name(image));
+}
+
+/* The engine removes no last name of an image that a container holds. */
 char *removal_text(const Removal *removal) {
         cleanup_free char *containers = strv_join(&removal->containers, " ");
         cleanup_free char *names = strv_join(&removal->names, " ");
+        const bool with_names = removal->names.n > 0 && !removal->more_containers;
 
         if (!containers || !names)
                 return NULL;
-        return text_format("%s%s%s%s%s",
+        return text_format("%s%s%s%s%s%s",
                            removal->containers.n == 0 ? ""
                            : removal->force           ? "docker rm -f "
                                                       : "docker rm ",
-                           containers,
-                           removal->containers.n > 0 && removal->names.n > 0 ? " && " : "",
-                           removal->names.n > 0 ? "docker rmi " : "", names);
+                           containers, removal->containers.n > 0 && with_names ? " && " : "",
+                           with_names ? "docker rmi " : "", with_names ? names : "",
+                           removal->more_containers ? " (the next clear lists more containers)"
+                           : removal->more_names    ? " (the next clear lists more names)"
+                                                    : "");
 }

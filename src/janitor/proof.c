@@ -11,7 +11,6 @@
  */
 
 #include <stdio.h>
-#include <string.h>
 
 #include "base/text.h"
 #include "docker/name.h"
@@ -47,25 +46,6 @@ static void proof_donep(Proof *proof) {
         free(proof->listed);
 }
 
-static int printf_like(5, 6) add(Proof *proof, RemainingKind kind, const char *object,
-                                 const char *remedy, const char *format, ...) {
-        cleanup_free char *reason = NULL;
-        va_list args;
-
-        va_start(args, format);
-        reason = text_vformat(format, args);
-        va_end(args);
-        if (!reason)
-                return -ENOMEM;
-        return remaining_add(proof->list, kind, object, reason, remedy);
-}
-
-/* The container that keeps the engine from deleting the image, or may. */
-static const Container *holder_of_image(const Proof *proof, const Image *image) {
-        return container_of_image(proof->inventory, image->id)
-                       ?: container_that_may_mount(proof->inventory, image);
-}
-
 /* No name holds it: the engine deletes it with the last image that stands on it, the next clear with its last
  * container. */
 static bool goes_along(const Proof *proof, const Image *image) {
@@ -80,7 +60,8 @@ static int add_to_removal(Proof *proof, const Image *image, Removal *removal) {
                            proof->listed);
 }
 
-/* The command that removes the image, or NULL on out of memory. */
+/* The command that removes the image; "": the commands of earlier entries are enough, so it has no entry of its
+ * own. NULL on out of memory. */
 static char *remove_command(Proof *proof, const Image *image) {
         cleanup(removal_done) Removal removal = { 0 };
 
@@ -90,19 +71,27 @@ static char *remove_command(Proof *proof, const Image *image) {
 /* `unless`: what may be done instead, or "". */
 static int held_by_container(Proof *proof, const Image *image, const Container *container,
                              const char *what, const char *unless) {
-        bool certain = container_of_image(proof->inventory, image->id);
-        cleanup_free char *removal = NULL, *remedy = NULL;
+        bool certain = container_of_image(proof->inventory, image->id), named;
+        cleanup(removal_done) Removal removal = { 0 };
+        cleanup_free char *command = NULL, *remedy = NULL;
 
         if (container->builds) /* proof_classic_builds() names it */
                 return 0;
-        removal = remove_command(proof, image);
-        if (!removal || asprintf(&remedy, "%s, then clear again; or build with --no-cache%s",
-                                 removal, unless) < 0)
+        if (add_to_removal(proof, image, &removal) < 0)
                 return -ENOMEM;
-        return add(proof, REMAINING_CONTAINER, container->name, remedy,
-                   "the %s container %.12s %s %s (%.19s), %s", container->state, container->id,
-                   certain ? "holds" : "may have mounted",
-                   image->names.n > 0 ? image->names.v[0] : "an untagged image", image->id, what);
+        command = removal_text(&removal);
+        if (command && !*command)
+                return 0;
+        if (!command || asprintf(&remedy, "%s, then clear again; or build with --no-cache%s",
+                                 command, unless) < 0)
+                return -ENOMEM;
+        named = removal.containers.n == 0; /* by an earlier entry */
+        return remaining_format(proof->list, named ? REMAINING_IMAGE : REMAINING_CONTAINER,
+                                named ? image_any_name(image) : container->name, remedy,
+                                "the %s container %.12s %s %s (%.19s), %s", container->state,
+                                container->id, certain ? "holds" : "may have mounted",
+                                image->names.n > 0 ? image->names.v[0] : "an untagged image",
+                                image->id, what);
 }
 
 static const char classic_serves[] = "which the classic builder takes cached steps from";
@@ -112,7 +101,7 @@ static const char unless_base[] =
 /* An image with a name of others, between an image of ours and its base image: a stage of the same Dockerfile
  * that others named, or a base image that the classic builder made. Nothing tells which. If it is a base image,
  * what stands on it serves nothing: so that is in the remedy alone. */
-static int judge_below(Proof *proof, const Image *image, const char *what) {
+static int judge_below(Proof *proof, const Image *image) {
         const ImageSet *images = &proof->inventory->images;
         cleanup(removal_done) Removal all = { 0 };
         cleanup_free char *removal = NULL, *remedy = NULL;
@@ -120,7 +109,8 @@ static int judge_below(Proof *proof, const Image *image, const char *what) {
 
         for (size_t i = proof->upon[image - images->v]; i != CHAIN_NO_SOURCE && r >= 0;
              i = proof->next_upon[i])
-                if (!goes_along(proof, &images->v[i]) || holder_of_image(proof, &images->v[i]))
+                if (!goes_along(proof, &images->v[i]) ||
+                    holder_of_image(proof->inventory, &images->v[i]))
                         r = add_to_removal(proof, &images->v[i], &all);
         if (r >= 0)
                 r = add_to_removal(proof, image, &all);
@@ -130,22 +120,22 @@ static int judge_below(Proof *proof, const Image *image, const char *what) {
                                  "clear again",
                                  removal) < 0)
                 return -ENOMEM;
-        return add(
-                proof, REMAINING_IMAGE, image_any_name(image), remedy,
-                "%s was built upon %.19s: if that is a stage of the same Dockerfile, and not its "
-                "base image, the classic builder takes cached steps from it",
-                what, image->id);
+        return remaining_format(
+                proof->list, REMAINING_IMAGE, image_any_name(image), remedy,
+                "an image of this application was built upon %.19s: if that is a stage of the same "
+                "Dockerfile, and not its base image, the classic builder takes cached steps from it",
+                image->id);
 }
 
 /* A cleared image of the classic builder, with a name or without. */
 static int judge_cleared_classic(Proof *proof, size_t i) {
         const Image *image = &proof->inventory->images.v[i];
         const Source *source = &proof->sources[i];
-        const Container *container = holder_of_image(proof, image);
+        const Container *container = holder_of_image(proof->inventory, image);
         cleanup_free char *removal = NULL, *remedy = NULL;
 
         if (image->names.n > 0 && !source->lost_name)
-                return judge_below(proof, image, "an image that was cleared");
+                return judge_below(proof, image);
         if (container)
                 return held_by_container(proof, image, container, classic_serves, "");
         removal = remove_command(proof, image);
@@ -155,10 +145,11 @@ static int judge_cleared_classic(Proof *proof, size_t i) {
                                          : "") < 0)
                 return -ENOMEM;
         if (image->names.n == 0)
-                return add(proof, REMAINING_IMAGE, image->id, remedy, "an untagged image %s",
-                           classic_serves);
-        return add(proof, REMAINING_IMAGE, image_any_name(image), remedy,
-                   "it names %.19s, an image that was cleared, %s", image->id, classic_serves);
+                return remaining_format(proof->list, REMAINING_IMAGE, image->id, remedy,
+                                        "an untagged image %s", classic_serves);
+        return remaining_format(proof->list, REMAINING_IMAGE, image_any_name(image), remedy,
+                                "it names %.19s, an image that was cleared, %s", image->id,
+                                classic_serves);
 }
 
 static const char *carries(const Source *source) {
@@ -178,12 +169,13 @@ static int judge_base(Proof *proof, const Image *image, const Source *source) {
                      removal) < 0)
                 return -ENOMEM;
         if (source->way != SOURCE_INLINE)
-                return add(proof, REMAINING_IMAGE, name, remedy, "a local base image, %s",
-                           classic_serves);
-        return add(proof, REMAINING_IMAGE, name, remedy,
-                   "a local base image, which %s inline cache metadata that a build naming it in "
-                   "cache_from takes cached steps from",
-                   carries(source));
+                return remaining_format(proof->list, REMAINING_IMAGE, name, remedy,
+                                        "a local base image, %s", classic_serves);
+        return remaining_format(
+                proof->list, REMAINING_IMAGE, name, remedy,
+                "a local base image, which %s inline cache metadata that a build naming it in "
+                "cache_from takes cached steps from",
+                carries(source));
 }
 
 /* It may hold data that is nowhere else, so no clear deletes it. */
@@ -191,13 +183,15 @@ static int judge_commit(Proof *proof, const Image *image) {
         cleanup_free char *removal = remove_command(proof, image);
         cleanup_free char *remedy = NULL;
 
+        if (removal && !*removal)
+                return 0;
         if (!removal || asprintf(&remedy,
                                  "save what you need of it (docker save), %s, then clear again; or "
                                  "build with --no-cache",
                                  removal) < 0)
                 return -ENOMEM;
-        return add(
-                proof, REMAINING_IMAGE, image_any_name(image), remedy,
+        return remaining_format(
+                proof->list, REMAINING_IMAGE, image_any_name(image), remedy,
                 "docker commit made it from a container of this application: it is kept, and the "
                 "classic builder takes cached steps from it or from the images that it stands on");
 }
@@ -225,31 +219,51 @@ static int judge_cleared(Proof *proof, size_t i) {
         removal = remove_command(proof, image);
         if (!removal || asprintf(&remedy, "%s, then clear again", removal) < 0)
                 return -ENOMEM;
-        return add(proof, REMAINING_IMAGE, name, remedy,
-                   "it names %.19s, an image that was cleared, which %s inline cache metadata that "
-                   "a build naming it in cache_from takes cached steps from",
-                   image->id, carries(source));
+        return remaining_format(
+                proof->list, REMAINING_IMAGE, name, remedy,
+                "it names %.19s, an image that was cleared, which %s inline cache metadata that "
+                "a build naming it in cache_from takes cached steps from",
+                image->id, carries(source));
 }
 
-/* A matching image that [images] protect keeps: nobody took its name, and it serves all the same. */
-static int judge_protected(Proof *proof, const Source *source, const char *name) {
-        static const char remedy[] =
-                "take it out of [images] protect, then clear again; if no build of this application "
-                "takes steps from it, add it to [images] base";
+/* A matching image that [images] protect keeps: nobody took its name, and it serves all the same. Once it is not
+ * protected, a clear takes its names of ours; it takes no other name, and no image that a container holds. */
+static int judge_protected(Proof *proof, const Image *image, const Source *source,
+                           const char *protected) {
+        cleanup(removal_done) Removal rest = { 0 };
+        cleanup_free char *removal = NULL, *remedy = NULL;
+        int r = 0;
 
+        if (source->serves_by_rollback_tag != SERVES_NOTHING)
+                r = removal_add_containers(&rest, proof->inventory, image, proof->listed);
+        for (size_t i = 0; i < image->names.n && r >= 0; i++) {
+                const char *name = image->names.v[i];
+
+                if (!name_is_ours(proof->config, image, name) &&
+                    !name_matches_any(&proof->config->base, name))
+                        r = removal_add_name(&rest, name);
+        }
+        removal = r < 0 ? NULL : removal_text(&rest);
+        if (!removal ||
+            asprintf(&remedy,
+                     "take it out of [images] protect%s%s, then clear again; if no build of this "
+                     "application takes steps from it, add it to [images] base",
+                     *removal ? ", " : "", removal) < 0)
+                return -ENOMEM;
         if (source->way != SOURCE_INLINE)
-                return add(proof, REMAINING_IMAGE, name, remedy, "it is protected, %s",
-                           classic_serves);
-        return add(proof, REMAINING_IMAGE, name, remedy,
-                   "it is protected, and %s inline cache metadata that a build naming it in "
-                   "cache_from takes cached steps from",
-                   carries(source));
+                return remaining_format(proof->list, REMAINING_IMAGE, protected, remedy,
+                                        "it is protected, %s", classic_serves);
+        return remaining_format(
+                proof->list, REMAINING_IMAGE, protected, remedy,
+                "it is protected, and %s inline cache metadata that a build naming it in "
+                "cache_from takes cached steps from",
+                carries(source));
 }
 
 /* An untagged image of the classic builder that is ours, or of unknown origin. */
 static int judge_untagged(Proof *proof, size_t i) {
         const Image *image = &proof->inventory->images.v[i];
-        const Container *container = holder_of_image(proof, image);
+        const Container *container = holder_of_image(proof->inventory, image);
         const Source *source = &proof->sources[i];
         cleanup_free char *remedy = NULL;
 
@@ -260,8 +274,9 @@ static int judge_untagged(Proof *proof, size_t i) {
                              ? "; or set [images] dangling=all, which takes every untagged image"
                              : "") < 0)
                 return -ENOMEM;
-        return add(proof, REMAINING_IMAGE, image->id, remedy, "an untagged image %s%s",
-                   source->unclaimed ? "of unknown origin, " : "", classic_serves);
+        return remaining_format(proof->list, REMAINING_IMAGE, image->id, remedy,
+                                "an untagged image %s%s",
+                                source->unclaimed ? "of unknown origin, " : "", classic_serves);
 }
 
 static const char *likeness_text(const Source *source) {
@@ -269,20 +284,20 @@ static const char *likeness_text(const Source *source) {
                 return "has the label of a compose project of this application";
         if (source->way == SOURCE_INLINE)
                 return "has layers, the first step or a stage of this application";
-        return source->on_cleared ? "stands on a step of an image that was cleared"
+        return source->on_cleared ? "stands on a step of an image of this application"
                                   : "begins like one of this application, as far as is known";
 }
 
 /* An image of others that is like ours. */
 static int judge_like_ours(Proof *proof, size_t i) {
         const Image *image = &proof->inventory->images.v[i];
-        const Container *container = holder_of_image(proof, image);
+        const Container *container = holder_of_image(proof->inventory, image);
         const Source *source = &proof->sources[i];
         const char *name = image_any_name(image);
         cleanup_free char *removal = NULL, *remedy = NULL;
 
         if (source->below_ours)
-                return judge_below(proof, image, "an image of this application");
+                return judge_below(proof, image);
         if (container && source->way == SOURCE_CLASSIC_CHAIN)
                 return held_by_container(proof, image, container,
                                          "which begins like an image of this application, and the "
@@ -293,15 +308,16 @@ static int judge_like_ours(Proof *proof, size_t i) {
                                  image_is_untagged(image) ? "" : unless_base) < 0)
                 return -ENOMEM;
         if (source->way == SOURCE_INLINE)
-                return add(
-                        proof, REMAINING_IMAGE, name, remedy,
+                return remaining_format(
+                        proof->list, REMAINING_IMAGE, name, remedy,
                         "an image outside [images] match that %s and %s inline cache metadata, which a "
                         "build naming it in cache_from takes cached steps from",
                         likeness_text(source), carries(source));
-        return add(proof, REMAINING_IMAGE, name, remedy,
-                   "an image outside [images] match that %s, %s%s", likeness_text(source),
-                   classic_serves,
-                   source->way == SOURCE_CLASSIC_NAME ? " if a build names it in cache_from" : "");
+        return remaining_format(
+                proof->list, REMAINING_IMAGE, name, remedy,
+                "an image outside [images] match that %s, %s%s", likeness_text(source),
+                classic_serves,
+                source->way == SOURCE_CLASSIC_NAME ? " if a build names it in cache_from" : "");
 }
 
 static int judge_source(Proof *proof, size_t i) {
@@ -311,10 +327,10 @@ static int judge_source(Proof *proof, size_t i) {
 
         if (source->cleared)
                 return judge_cleared(proof, i);
-        if (name)
-                return judge_protected(proof, source, name);
         if (source_is_kept_commit(source))
                 return judge_commit(proof, image);
+        if (name)
+                return judge_protected(proof, image, source, name);
         if (source->unclaimed || source->untagged_ours)
                 return judge_untagged(proof, i);
         return source->commit ? judge_commit(proof, image) : judge_like_ours(proof, i);
@@ -325,10 +341,10 @@ static char *upon_text(const Proof *proof, size_t below) {
         const Image *image = &proof->inventory->images.v[below];
         const Source *source = &proof->sources[below];
 
-        if (source->cleared)
+        if (source->cleared && !keeps_name(proof, image))
                 return text_format("stands on %.19s, %s, %s", image->id,
                                    source->lost_name ? "an image that was cleared"
-                                                     : "a step of an image that was cleared",
+                                                     : "a step of an image of this application",
                                    classic_serves);
         return text_format("was built upon %s, which stays as long as this does, and %s",
                            image_any_name(image), classic_serves);
@@ -338,7 +354,7 @@ static char *upon_text(const Proof *proof, size_t below) {
 static int judge_keeper(Proof *proof, size_t i) {
         const Image *image = &proof->inventory->images.v[i];
         const Source *below = &proof->sources[proof->chain.below[i]];
-        const Container *container = holder_of_image(proof, image);
+        const Container *container = holder_of_image(proof->inventory, image);
         cleanup_free char *upon = upon_text(proof, proof->chain.below[i]);
         cleanup_free char *which = upon ? text_format("which %s", upon) : NULL;
         cleanup_free char *removal = NULL, *remedy = NULL;
@@ -354,18 +370,21 @@ static int judge_keeper(Proof *proof, size_t i) {
                                          ? "; if it is a base image, add it to [images] base"
                                          : "") < 0)
                 return -ENOMEM;
-        return add(proof, REMAINING_IMAGE, image_any_name(image), remedy, "it %s", upon);
+        return remaining_format(proof->list, REMAINING_IMAGE, image_any_name(image), remedy,
+                                "it %s", upon);
 }
 
 /* A name that the clear would take, and did not. */
 static int judge_name(Proof *proof, const char *name) {
         if (inventory_building(proof->inventory))
-                return add(proof, REMAINING_IMAGE, name, "clear again",
-                           "left alone while a build is under way");
+                return remaining_format(proof->list, REMAINING_IMAGE, name, "clear again",
+                                        "left alone while a build is under way");
         if (proof->store_remedy)
-                return add(proof, REMAINING_IMAGE, name, proof->store_remedy,
-                           "left alone, since the receipt that would have it cannot be stored");
-        return add(proof, REMAINING_IMAGE, name, "clear again", "the name could not be taken away");
+                return remaining_format(
+                        proof->list, REMAINING_IMAGE, name, proof->store_remedy,
+                        "left alone, since the receipt that would have it cannot be stored");
+        return remaining_format(proof->list, REMAINING_IMAGE, name, "clear again",
+                                "the name could not be taken away");
 }
 
 static int judge_names(Proof *proof) {
@@ -441,7 +460,7 @@ static int judge_held_steps(Proof *proof) {
                      (is_in_remedy(proof, i) ||
                       (!proof->chain.remains[i] && proof->chain.below[i] == CHAIN_NO_SOURCE))))
                         continue;
-                container = holder_of_image(proof, image);
+                container = holder_of_image(proof->inventory, image);
                 if (!container)
                         continue;
                 r = proof->chain.step[i]

@@ -13,6 +13,7 @@
 
 #include "base/array.h"
 #include "base/path.h"
+#include "base/text.h"
 #include "janitor/receipt.h"
 
 const char *target_to_string(Target target, const char *app) {
@@ -100,6 +101,17 @@ int remaining_add(RemainingList *list, RemainingKind kind, const char *object, c
                 return add_remaining(list, kind, object, reason, remedy);
         remaining_count(list, kind, 1);
         return 0;
+}
+
+int remaining_format(RemainingList *list, RemainingKind kind, const char *object,
+                     const char *remedy, const char *format, ...) {
+        cleanup_free char *reason = NULL;
+        va_list args;
+
+        va_start(args, format);
+        reason = text_vformat(format, args);
+        va_end(args);
+        return reason ? remaining_add(list, kind, object, reason, remedy) : -ENOMEM;
 }
 
 int remaining_add_all(RemainingList *list, const RemainingList *from) {

@@ -131,7 +131,7 @@ def test_release_of_others_on_a_shared_step_stays(engine: Engine, daemon: Daemon
         assert clear.returncode == 3, clear.stdout
         assert BACKEND not in names(engine) and released in images(engine)
         left = {left["object"]: left["reason"] for left in receipts(daemon)[-1]["remaining"]}
-        assert "other/web:1" in left and "stands on a step of an image that was cleared" in left[released]
+        assert "other/web:1" in left and "stands on a step of an image of this application" in left[released]
 
 
 @on("20", "28", "28c")
@@ -169,7 +169,7 @@ def test_base_that_the_classic_builder_made(engine: Engine, short_path: Path) ->
         left = [line for line in clear.stdout.splitlines() if line.startswith("REMAINING: ")]
         assert len(left) == (1 if expected else 0)
         if expected:
-            assert left[0].startswith("REMAINING: image team/python:1: an image that was cleared was built upon ")
+            assert left[0].startswith("REMAINING: image team/python:1: an image of this application was built upon ")
             assert "if a FROM names it, add it to [images] base; if not, docker rmi team/python:1" in clear.stdout
         assert build(ours, dockerfile, "--tag", BACKEND).cached == 0
         assert "team/python:1" in names(engine)

@@ -11,8 +11,9 @@ import pytest
 
 from engine import Engine, rootfs_tar
 from helpers import Daemon, Project, on, run
-from scenarios import BACKEND, PINNED, count
+from scenarios import BACKEND, PINNED, PROTECTED, count
 from test_foreign import assumed, remaining
+from test_image_mounts import mount
 
 CHILD, APP, JOB = "other/child:1", "other/app:1", "other/job:1"
 STEPS = "RUN echo 1 >/1\nRUN echo 2 >/2\n"
@@ -54,7 +55,13 @@ def site(engine: Engine, short_path: Path) -> Site:
 def commands(clear: str) -> list[list[str]]:
     """The docker commands of the remedies, in their order."""
     return [command.split() for line in clear.splitlines() if line.startswith("           end it: ")
-            for command in re.findall(r"docker (?:rmi?) [^,;&]+", line)]
+            for command in re.findall(r"docker (?:rmi?) [^,;&(]+", line)]
+
+
+def carry_out(engine: Engine, clear: str) -> None:
+    for command in commands(clear):
+        done = engine.docker(*command[1:], check=False)
+        assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}\n{clear}"
 
 
 def follow(engine: Engine, daemon: Daemon) -> str:
@@ -65,9 +72,7 @@ def follow(engine: Engine, daemon: Daemon) -> str:
     assert len(objects) == len(set(objects)), clear.stdout
     for line in remaining(clear.stdout).splitlines():
         assert line.split()[2].removesuffix(":") not in assumed(clear.stdout).replace(",", "").split(), clear.stdout
-    for command in commands(clear.stdout):
-        done = engine.docker(*command[1:], check=False)
-        assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}\n{clear.stdout}"
+    carry_out(engine, clear.stdout)
     again = daemon.ctl("clear", "--target", "all", "--wait", "1s")
     assert again.returncode == 0, f"{clear.stdout}\nafter {commands(clear.stdout)}:\n{again.stdout}{again.stderr}"
     return clear.stdout
@@ -217,3 +222,46 @@ def test_one_clear_names_all(engine: Engine, daemon: Daemon, site: Site, host: C
     host(site)
     daemon.clock.go_on(minutes=11)  # no container is a step of a build under way any more
     follow(engine, daemon)
+
+
+@on("20", "28", "28c")
+def test_more_containers_than_a_command_lists(engine: Engine, daemon: Daemon, site: Site) -> None:
+    """No name goes before the last container: each clear says what works, and that there is more."""
+    site.build(OURS, CHILD)
+    for number in range(18):
+        engine.docker("create", "--name", f"job-{number}", CHILD, "/bin/sleep", "1")
+    daemon.clock.go_on(minutes=11)
+    clear = daemon.ctl("clear", "--target", "all", "--wait", "1s")
+    assert clear.returncode == 3 and " (the next clear lists more containers), then clear again" in clear.stdout, clear
+    assert [len(command) for command in commands(clear.stdout)] == [2 + 16], clear.stdout
+    carry_out(engine, clear.stdout)
+    assert f" && docker rmi {CHILD}, then clear again" in follow(engine, daemon)
+
+
+@on("20", "28", "28c")
+def test_protected_image_that_runs(engine: Engine, daemon: Daemon, site: Site) -> None:
+    """What else keeps it is named at once with the name that is protected."""
+    site.build(OURS, PROTECTED)
+    site.engine.docker("tag", PROTECTED, APP)
+    site.hold(PROTECTED, "web")
+    site.hold(APP, "app", running=False)
+    site.upon(PROTECTED, JOB)
+    daemon.clock.go_on(minutes=11)
+    clear = daemon.ctl("clear", "--target", "all", "--wait", "1s")
+    assert clear.returncode == 3 and "take it out of [images] protect, docker rm -f " in clear.stdout, clear
+    carry_out(engine, clear.stdout)
+    daemon.config.write_text(daemon.config.read_text().replace("protect=watchparty-protected\n", ""))
+    assert daemon.ctl("reload").returncode == 0
+    again = daemon.ctl("clear", "--target", "all", "--wait", "1s")
+    assert again.returncode == 0, f"{clear.stdout}\nafter {commands(clear.stdout)}:\n{again.stdout}{again.stderr}"
+
+
+@on("28", "28c")
+def test_container_that_may_have_any_step_mounted(engine: Engine, short_path: Path, site: Site) -> None:
+    """By a name that moved before the daemon saw it: it is removed once, and the steps go along."""
+    site.build(OURS)
+    mount(engine, "tools", BACKEND, running=True)
+    site.build("FROM base/one:1\nRUN echo 1 >/1\nRUN echo later >/later\n")
+    with Daemon(engine.socket, short_path / "daemon") as daemon:
+        daemon.clock.go_on(minutes=11)
+        assert "container tools: " in remaining(follow(engine, daemon))

@@ -196,12 +196,13 @@ static void test_no_base(void **state) {
 static void test_remaining(void **state) {
         static const struct {
                 const Row *row;
-                bool held;
+                bool held, protected;
                 const char *objects[2];
         } cases[] = {
-                { &rows[0], false, { NULL } },
-                { &rows[1], false, { X } },
-                { &rows[1], true, { "web", X } },
+                { &rows[0], false, false, { NULL } },
+                { &rows[1], false, false, { X } },
+                { &rows[1], true, false, { "web", X } },
+                { &rows[1], false, true, { X } }, /* a clear leaves it, protected or not */
         };
 
         (void)state;
@@ -215,7 +216,10 @@ static void test_remaining(void **state) {
                 if (cases[i].held)
                         host_container(&h, "web", "p", "running");
                 assert_int_equal(named_images_add(&h.suspects, "watchparty-a:1", host_id("p")), 0);
-                assert_int_equal(named_images_add(&h.suspects, X, host_id("x")), 0);
+                if (cases[i].protected)
+                        assert_int_equal(strv_add(&h.config.protect, X), 0);
+                else
+                        assert_int_equal(named_images_add(&h.suspects, X, host_id("x")), 0);
                 h.inventory.images.v[2].parent_id[0] = '\0'; /* "c" is of no interest here */
                 assert_int_equal(proof_remaining(&h.inventory, &h.config, &h.options, &h.suspects,
                                                  &plan, NULL, &list),

@@ -184,6 +184,37 @@ static void test_what_keeps_a_release(void **state) {
         }
 }
 
+/* An image of many repositories that was pulled from each: the engine drops a digest with the names of its
+ * repository. */
+static void test_release_of_many_repositories(void **state) {
+        enum { REPOSITORIES = 10000 };
+
+        (void)state;
+        for (int foreign = 0; foreign < 2; foreign++) {
+                Host h = host_new();
+                ClearPlan plan;
+                Image *image;
+
+                host_image(&h, "a", NULL, NULL, IMAGE_KIND_BUILDKIT);
+                host_facts(&h, "a")->inline_cache = INLINE_CACHE_YES;
+                image = host_find(&h, "a");
+                for (unsigned i = 0; i < REPOSITORIES; i++) {
+                        char text[64];
+
+                        snprintf(text, sizeof(text), "watchparty-%u:1", i);
+                        assert_int_equal(strv_add(&image->names, text), 0);
+                        snprintf(text, sizeof(text), "watchparty-%u@sha256:1",
+                                 i + (foreign && i + 1 == REPOSITORIES));
+                        assert_int_equal(strv_add(&image->digests, text), 0);
+                }
+                plan = host_plan(&h);
+                assert_int_equal(plan.names.n, REPOSITORIES);
+                assert_int_equal(deletes(&plan, "watchparty-0:1"), !foreign);
+                clear_plan_done(&plan);
+                host_done(&h);
+        }
+}
+
 /* A local base image stays. Weak evidence does not count where containers are made from images of its repository,
  * nor, where it is the number of layers, for an image that serves. */
 static void test_local_bases(void **state) {
@@ -952,6 +983,7 @@ int main(void) {
                 cmocka_unit_test(test_names),
                 cmocka_unit_test(test_what_goes),
                 cmocka_unit_test(test_what_keeps_a_release),
+                cmocka_unit_test(test_release_of_many_repositories),
                 cmocka_unit_test(test_local_bases),
                 cmocka_unit_test(test_kept_stays_kept),
                 cmocka_unit_test(test_replaced_tags),

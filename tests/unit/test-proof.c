@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "host.h"
 #include "janitor/local-base.h"
+#include "janitor/proof-chain.h"
 
 typedef struct Row {
         const char *what;
@@ -139,7 +140,7 @@ static void test_kept_on_a_step(void **state) {
                 const char *object, *reason;
         } cases[] = {
                 { COMMIT_YES, false, false, "sha256:y", "docker commit made it" },
-                { COMMIT_NO, true, false, "sha256:y", "stands on a step of an image that was" },
+                { COMMIT_NO, true, false, "sha256:y", "stands on a step of an image of this" },
                 { COMMIT_YES, false, true, "one", "holds an untagged image" },
         };
 
@@ -277,10 +278,168 @@ static void test_remedy(void **state) {
         assert_non_null(strstr(list.v[0].remedy, "add it to [images] base"));
         remaining_done(&list);
 
+        h.inventory.containers.v[0].builds = true;
+        list = judge(&h);
+        assert_non_null(strstr(list.v[0].remedy, "docker rm -f two && docker rmi other:x "));
+        remaining_done(&list);
         h.inventory.containers.v[1].builds = true;
         list = judge(&h);
         assert_int_equal(list.n, 0);
         host_done(&h);
+}
+
+/* A container that may have any of these images mounted, by a name that moved. */
+static void host_may_mount(Host *h, const char *container, const char *const *images, size_t n) {
+        ImageMounts *mounts = &h->inventory.image_mounts;
+
+        host_image(h, "tools", "tools:1", NULL, IMAGE_KIND_OTHER);
+        host_container(h, container, "tools", "running");
+        mounts->v = calloc(n, sizeof(*mounts->v));
+        assert_non_null(mounts->v);
+        for (size_t i = 0; i < n; i++) {
+                mounts->v[i].container = h->inventory.containers.n - 1;
+                strcpy(mounts->v[i].image_id, host_id(images[i]));
+                assert_int_equal(index_add(&mounts->by_image, mounts->v[i].image_id, i), 0);
+        }
+        mounts->n = mounts->size = n;
+        index_sort(&mounts->by_image);
+}
+
+/* One command removes it; what goes along then has no entry, and what has a name has its own command alone. */
+static void test_one_container_of_many_steps(void **state) {
+        static const char *const steps[] = { "s1", "s2", "s3", "leaf", "y" };
+        Host h = host_new();
+        RemainingList list;
+
+        (void)state;
+        host_image(&h, "base", "python:3", NULL, IMAGE_KIND_OTHER);
+        host_image(&h, "s1", NULL, "base", IMAGE_KIND_CLASSIC);
+        host_image(&h, "s2", NULL, "s1", IMAGE_KIND_CLASSIC);
+        host_image(&h, "s3", NULL, "s2", IMAGE_KIND_CLASSIC);
+        host_image(&h, "leaf", NULL, "s3", IMAGE_KIND_CLASSIC);
+        host_image(&h, "y", "other:y", "s3", IMAGE_KIND_CLASSIC);
+        for (size_t i = 0; i < 4; i++)
+                assert_int_equal(named_images_add(&h.suspects, "", host_id(steps[i])), 0);
+        host_may_mount(&h, "c", steps, ELEMENTSOF(steps));
+        list = judge(&h);
+        assert_int_equal(list.n, 2);
+        assert_string_equal(list.v[0].object, "c");
+        assert_memory_equal(list.v[0].remedy, "docker rm -f c, ", strlen("docker rm -f c, "));
+        assert_string_equal(list.v[1].object, "other:y");
+        assert_memory_equal(list.v[1].remedy, "docker rmi other:y, ",
+                            strlen("docker rmi other:y, "));
+        remaining_done(&list);
+        host_done(&h);
+}
+
+/* A command lists 16 of them at most. As long as a container holds the image, none of its names can go. */
+static void test_remedy_of_many(void **state) {
+        static const struct {
+                unsigned containers, names;
+                const char *last, *more;
+        } cases[] = {
+                { 16, 16, " c15 && docker rmi other:0 ", " other:15, then clear again" },
+                { 20, 1, "docker rm -f c0 ", " c15 (the next clear lists more containers), then " },
+                { 20, 20, "docker rm -f c0 ",
+                  " c15 (the next clear lists more containers), then " },
+                { 1, 20, "docker rm -f c0 && docker rmi other:0 ",
+                  " other:15 (the next clear lists more names), then clear again" },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Host h = host_new();
+                RemainingList list;
+                char text[24];
+
+                host_image(&h, "x", NULL, NULL, IMAGE_KIND_CLASSIC);
+                for (unsigned k = 0; k < cases[i].names; k++) {
+                        snprintf(text, sizeof(text), "other:%u", k);
+                        host_name(&h, "x", text);
+                }
+                for (unsigned k = 0; k < cases[i].containers; k++) {
+                        snprintf(text, sizeof(text), "c%u", k);
+                        host_container(&h, text, "x", "running");
+                }
+                assert_int_equal(container_set_index(&h.inventory.containers), 0);
+                list = judge(&h);
+                assert_int_equal(list.n, 1);
+                if (!strstr(list.v[0].remedy, cases[i].last) ||
+                    !strstr(list.v[0].remedy, cases[i].more))
+                        fail_msg("%u, %u: %s", cases[i].containers, cases[i].names,
+                                 list.v[0].remedy);
+                remaining_done(&list);
+                host_done(&h);
+        }
+}
+
+/* A clear takes the names of ours once they are not protected; the rest has to go as well. */
+static void test_remedy_of_a_protected_image(void **state) {
+        static const struct {
+                ImageKind kind;
+                const char *other, *container, *remedy;
+        } cases[] = {
+                { IMAGE_KIND_CLASSIC, NULL, NULL, "protect, then clear again; " },
+                { IMAGE_KIND_CLASSIC, NULL, "web",
+                  "protect, docker rm -f web, then clear again; " },
+                { IMAGE_KIND_CLASSIC, "other:x", "web",
+                  "protect, docker rm -f web && docker rmi other:x, then clear again; " },
+                { IMAGE_KIND_CLASSIC, "watchparty-a:2", NULL, "protect, then clear again; " },
+                /* Only its names let it serve. */
+                { IMAGE_KIND_BUILDKIT, "other:x", "web",
+                  "protect, docker rmi other:x, then clear again; " },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Host h = host_new();
+                RemainingList list;
+
+                assert_int_equal(strv_add(&h.config.protect, "watchparty-a"), 0);
+                host_image(&h, "x", "watchparty-a:1", NULL, cases[i].kind);
+                host_facts(&h, "x")->inline_cache = INLINE_CACHE_YES;
+                if (cases[i].other)
+                        host_name(&h, "x", cases[i].other);
+                if (cases[i].container)
+                        host_container(&h, cases[i].container, "x", "running");
+                list = judge(&h);
+                assert_int_equal(list.n, 1);
+                if (!strstr(list.v[0].remedy, cases[i].remedy))
+                        fail_msg("%zu: %s", i, list.v[0].remedy);
+                remaining_done(&list);
+                host_done(&h);
+        }
+}
+
+/* Two sources stand on a step, and the one of unknown origin makes what is below it a step as well, whichever the
+ * engine lists first. */
+static void test_steps_in_any_order(void **state) {
+        static const char *const orders[][2] = { { "claimed", "unclaimed" },
+                                                 { "unclaimed", "claimed" } };
+
+        (void)state;
+        for (size_t k = 0; k < ELEMENTSOF(orders); k++) {
+                cleanup(proof_chain_done) ProofChain chain = { 0 };
+                Source sources[4] = { 0 };
+                Host h = host_new();
+
+                host_image(&h, orders[k][0], NULL, "upper", IMAGE_KIND_CLASSIC);
+                host_image(&h, orders[k][1], NULL, "upper", IMAGE_KIND_CLASSIC);
+                host_image(&h, "lower", NULL, NULL, IMAGE_KIND_CLASSIC);
+                host_image(&h, "upper", NULL, "lower", IMAGE_KIND_CLASSIC);
+                for (size_t i = 0; i < ELEMENTSOF(sources); i++)
+                        sources[i] =
+                                (Source){ .way = SOURCE_CLASSIC_CHAIN, .serves = SERVES_CERTAINLY };
+                sources[host_index(&h, "claimed")].untagged_ours = true;
+                sources[host_index(&h, "unclaimed")].unclaimed = true;
+                sources[host_index(&h, "upper")].like_ours = true;
+                assert_int_equal(image_set_index(&h.inventory.images), 0);
+                assert_int_equal(proof_chain_find(&h.inventory, &h.config, sources, &chain), 0);
+                assert_true(chain.remains[0] && chain.remains[1]);
+                assert_true(chain.step[host_index(&h, "upper")]);
+                assert_true(chain.step[host_index(&h, "lower")]);
+                host_done(&h);
+        }
 }
 
 /* Docker removes a container in these states only where it is told to. */
@@ -342,6 +501,46 @@ static void test_local_base(void **state) {
                 assert_string_equal(list.v[0].object, "watchparty-base:1");
                 assert_non_null(strstr(list.v[0].reason, cases[i].reason));
                 assert_non_null(strstr(list.v[0].remedy, "docker rmi watchparty-base:1"));
+                remaining_done(&list);
+                host_done(&h);
+        }
+}
+
+/* What was built upon an image whose name the clear left is not told that this was cleared. */
+static void test_upon_what_was_kept(void **state) {
+        static const struct {
+                bool configured; /* what was built is a base image itself */
+                const char *reason;
+        } cases[] = {
+                { true, "it was built upon watchparty-base:1, which stays as long as this does" },
+                { false, "that stands on a step of an image of this application, " },
+        };
+
+        (void)state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                Host h = host_new();
+                RemainingList list;
+
+                host_image(&h, "base", "python:3", NULL, IMAGE_KIND_OTHER);
+                host_image(&h, "b", "watchparty-base:1", "base", IMAGE_KIND_CLASSIC);
+                host_layers(&h, "b", "b");
+                host_history(&h, "b", "xB");
+                host_image(&h, "c", "other:c", "b", IMAGE_KIND_CLASSIC);
+                host_history(&h, "c", "xbC");
+                if (cases[i].configured)
+                        assert_int_equal(strv_add(&h.config.base, "other"), 0);
+                host_image(&h, "child", "watchparty-a:1", NULL, IMAGE_KIND_BUILDKIT);
+                host_layers(&h, "child", "bA");
+                host_facts(&h, "child")->ours = true;
+                image_done(&h.inventory.images.v[--h.inventory.images.n]);
+                assert_int_equal(named_images_add(&h.suspects, "watchparty-base:1", host_id("b")),
+                                 0);
+                list = judge(&h);
+                assert_int_equal(list.n, 2);
+                assert_string_equal(list.v[0].object, "other:c");
+                if (!strstr(list.v[0].reason, cases[i].reason))
+                        fail_msg("%s", list.v[0].reason);
+                assert_string_equal(list.v[1].object, "watchparty-base:1");
                 remaining_done(&list);
                 host_done(&h);
         }
@@ -649,8 +848,13 @@ int main(void) {
                 cmocka_unit_test(test_kept_on_a_step),
                 cmocka_unit_test(test_builder),
                 cmocka_unit_test(test_remedy),
+                cmocka_unit_test(test_one_container_of_many_steps),
+                cmocka_unit_test(test_remedy_of_many),
+                cmocka_unit_test(test_remedy_of_a_protected_image),
+                cmocka_unit_test(test_steps_in_any_order),
                 cmocka_unit_test(test_remedy_of_a_state),
                 cmocka_unit_test(test_local_base),
+                cmocka_unit_test(test_upon_what_was_kept),
                 cmocka_unit_test(test_local_base_of_many_names),
                 cmocka_unit_test(test_builder_volumes),
                 cmocka_unit_test(test_builder_volume_in_use),
