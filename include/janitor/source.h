@@ -38,6 +38,7 @@ typedef struct Source {
         bool unclaimed;       /* untagged, made by the classic builder, of unknown origin */
         bool commit;          /* docker commit made it */
         bool commit_of_ours;  /* the same, and it has or had a name of ours */
+        bool release;         /* it is or was a release of ours, which others may have built upon */
         bool configured_base; /* by [images] base */
         bool below_base;      /* such an image stands on it, with no release of ours between them */
         /*

@@ -55,7 +55,36 @@ static bool goes_along(const Proof *proof, const Image *image) {
                (source->untagged_ours || image_has_children(proof->inventory, image));
 }
 
+/* A build names it in cache_from: the janitor's own names, and those of base images, serve none. */
+static bool serves_by_name(const Proof *proof, const char *name, const Image *image) {
+        return !name_is_trash(name) && !name_is_rollback(proof->config, image, name) &&
+               !name_matches_any(&proof->config->base, name);
+}
+
+/* Where the image would serve by none of the names that stay with it, those alone go that serve: 1 if there are
+ * such names, else 0. */
+static int add_serving_names(Proof *proof, const Image *image, Removal *removal) {
+        const Source *source = &proof->sources[image - proof->inventory->images.v];
+        size_t n = 0;
+        int r = 0;
+
+        if (source->way == SOURCE_CLASSIC_CHAIN || source->serves_by_rollback_tag != SERVES_NOTHING)
+                return 0;
+        for (size_t i = 0; i < image->names.n; i++)
+                n += serves_by_name(proof, image->names.v[i], image);
+        if (n == 0 || n == image->names.n)
+                return 0;
+        for (size_t i = 0; i < image->names.n && r >= 0; i++)
+                if (serves_by_name(proof, image->names.v[i], image))
+                        r = removal_add_name(removal, image->names.v[i]);
+        return r < 0 ? r : 1;
+}
+
 static int add_to_removal(Proof *proof, const Image *image, Removal *removal) {
+        int r = add_serving_names(proof, image, removal);
+
+        if (r != 0)
+                return MIN(r, 0);
         return removal_add(removal, proof->inventory, image, goes_along(proof, image),
                            proof->listed);
 }
@@ -95,8 +124,13 @@ static int held_by_container(Proof *proof, const Image *image, const Container *
 }
 
 static const char classic_serves[] = "which the classic builder takes cached steps from";
-static const char unless_base[] =
-        "; if no build of this application takes steps from it, add it to [images] base";
+/* Of an image that stands on a release of ours, that serves whatever the image is. */
+static const char *unless_base(const Image *image, const Source *source) {
+        return image->names.n == 0 || source->on_cleared
+                       ? ""
+                       : "; if no build of this application takes steps from it, add it to [images] "
+                         "base";
+}
 
 /* An image with a name of others, between an image of ours and its base image: a stage of the same Dockerfile
  * that others named, or a base image that the classic builder made. Nothing tells which. If it is a base image,
@@ -139,10 +173,7 @@ static int judge_cleared_classic(Proof *proof, size_t i) {
         if (container)
                 return held_by_container(proof, image, container, classic_serves, "");
         removal = remove_command(proof, image);
-        if (!removal || asprintf(&remedy, "%s, then clear again%s", removal,
-                                 image->names.n > 0 && !source->configured_base
-                                         ? "; if it is a base image, add it to [images] base"
-                                         : "") < 0)
+        if (!removal || asprintf(&remedy, "%s, then clear again", removal) < 0)
                 return -ENOMEM;
         if (image->names.n == 0)
                 return remaining_format(proof->list, REMAINING_IMAGE, image->id, remedy,
@@ -165,7 +196,7 @@ static int judge_base(Proof *proof, const Image *image, const Source *source) {
 
         if (!removal ||
             asprintf(&remedy,
-                     "%s, then clear again; or, if a FROM names it, add it to [images] base",
+                     "if a FROM names it, add it to [images] base; if not, %s, then clear again",
                      removal) < 0)
                 return -ENOMEM;
         if (source->way != SOURCE_INLINE)
@@ -180,6 +211,7 @@ static int judge_base(Proof *proof, const Image *image, const Source *source) {
 
 /* It may hold data that is nowhere else, so no clear deletes it. */
 static int judge_commit(Proof *proof, const Image *image) {
+        const Source *source = &proof->sources[image - proof->inventory->images.v];
         cleanup_free char *removal = remove_command(proof, image);
         cleanup_free char *remedy = NULL;
 
@@ -187,8 +219,11 @@ static int judge_commit(Proof *proof, const Image *image) {
                 return 0;
         if (!removal || asprintf(&remedy,
                                  "save what you need of it (docker save), %s, then clear again; or "
-                                 "build with --no-cache",
-                                 removal) < 0)
+                                 "build with --no-cache%s",
+                                 removal,
+                                 source->base == LOCAL_BASE_NOT
+                                         ? ""
+                                         : "; or, if a FROM names it, add it to [images] base") < 0)
                 return -ENOMEM;
         return remaining_format(
                 proof->list, REMAINING_IMAGE, image_any_name(image), remedy,
@@ -302,10 +337,10 @@ static int judge_like_ours(Proof *proof, size_t i) {
                 return held_by_container(proof, image, container,
                                          "which begins like an image of this application, and the "
                                          "classic builder takes cached steps from it",
-                                         image->names.n > 0 ? unless_base : "");
+                                         unless_base(image, source));
         removal = remove_command(proof, image);
-        if (!removal || asprintf(&remedy, "%s, then clear again%s", removal,
-                                 image_is_untagged(image) ? "" : unless_base) < 0)
+        if (!removal ||
+            asprintf(&remedy, "%s, then clear again%s", removal, unless_base(image, source)) < 0)
                 return -ENOMEM;
         if (source->way == SOURCE_INLINE)
                 return remaining_format(
@@ -365,7 +400,7 @@ static int judge_keeper(Proof *proof, size_t i) {
                 return held_by_container(proof, image, container, which, "");
         removal = remove_command(proof, image);
         if (!removal || asprintf(&remedy, "%s, then clear again%s", removal,
-                                 image->names.n > 0 && below->cleared && !below->lost_name &&
+                                 image->names.n > 0 && below->cleared && !below->release &&
                                                  !proof->sources[i].configured_base
                                          ? "; if it is a base image, add it to [images] base"
                                          : "") < 0)

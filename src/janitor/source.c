@@ -208,18 +208,13 @@ static int find_ways(Finder *finder) {
                 source->configured_base = is_configured_base(finder->config, &images->v[i]);
                 /* [images] base may have been set after a clear that took it for a stage. */
                 source->cleared = entries && (source->lost_name || !source->configured_base);
+                source->release = source->ours || source->lost_name ||
+                                  (facts_of(finder, i) && facts_of(finder, i)->ours);
                 note_commit(finder, i, source);
         }
         for (size_t i = 0; i < images->n; i++)
                 find_way(finder, i, &finder->sources[i]);
         return 0;
-}
-
-/* The image was a release of ours, which others may have built upon. */
-static bool was_release(const Finder *finder, size_t i) {
-        const ImageFacts *facts = facts_of(finder, i);
-
-        return finder->sources[i].ours || finder->sources[i].lost_name || (facts && facts->ours);
 }
 
 /*
@@ -233,7 +228,7 @@ static void mark_below_bases(Finder *finder) {
                 if (!sources[i].configured_base || sources[i].cleared)
                         continue;
                 for (size_t j = finder->chains[i].parent;
-                     j != CHAIN_NO_IMAGE && !sources[j].below_base && !was_release(finder, j);
+                     j != CHAIN_NO_IMAGE && !sources[j].below_base && !sources[j].release;
                      j = finder->chains[j].parent) {
                         sources[j].below_base = true;
                         sources[j].cleared = false;

@@ -288,6 +288,24 @@ static void test_remedy(void **state) {
         host_done(&h);
 }
 
+/* One that serves by its names alone stays: those of others go, and neither its rollback tag nor its container. */
+static void test_remedy_of_a_name(void **state) {
+        Host h = host_new();
+        RemainingList list;
+
+        (void)state;
+        host_image(&h, "x", "watchparty-web:wpcache-rollback-1", NULL, IMAGE_KIND_BUILDKIT);
+        host_name(&h, "x", "other:x");
+        host_facts(&h, "x")->inline_cache = INLINE_CACHE_YES;
+        host_container(&h, "one", "x", "running");
+        assert_int_equal(named_images_add(&h.suspects, "watchparty-web:1", host_id("x")), 0);
+        list = judge(&h);
+        assert_int_equal(list.n, 1);
+        assert_string_equal(list.v[0].remedy, "docker rmi other:x, then clear again");
+        remaining_done(&list);
+        host_done(&h);
+}
+
 /* A container that may have any of these images mounted, by a name that moved. */
 static void host_may_mount(Host *h, const char *container, const char *const *images, size_t n) {
         ImageMounts *mounts = &h->inventory.image_mounts;
@@ -848,6 +866,7 @@ int main(void) {
                 cmocka_unit_test(test_kept_on_a_step),
                 cmocka_unit_test(test_builder),
                 cmocka_unit_test(test_remedy),
+                cmocka_unit_test(test_remedy_of_a_name),
                 cmocka_unit_test(test_one_container_of_many_steps),
                 cmocka_unit_test(test_remedy_of_many),
                 cmocka_unit_test(test_remedy_of_a_protected_image),
