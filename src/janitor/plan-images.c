@@ -386,7 +386,7 @@ static int replace_older_tags(Draft *draft, const Release *releases, size_t n) {
                 const Image *image = &draft->inventory->images.v[releases[i].image];
                 const Candidate *candidate = &draft->candidates[releases[i].image];
 
-                /* What docker commit made is nowhere else: policy alone ends its tag, by its age. */
+                /* What docker commit made is nowhere else: policy alone ends its tag. */
                 if (!releases[i].rollback || !candidate->only_rollback ||
                     draft->sources[releases[i].image].commit_of_ours ||
                     is_held(draft, releases[i].image) || is_unreadable(draft, releases[i].image) ||
