@@ -223,6 +223,9 @@ class Stub:
         self.say(f"GET /images/{id}/json", {
             "Id": id, "Parent": image["ParentId"], "Comment": "buildkit.dockerfile.v0", "RepoTags": image["RepoTags"],
             "Created": "2023-11-14T22:13:20Z", "Metadata": {"LastTagTime": "2023-11-14T22:13:20Z"}})
+        if image["ParentId"]:  # the classic builder's
+            self.say(f"GET /images/{id}/history", [{"Id": id, "Created": image["Created"], "Comment": "", "Size": 1000,
+                                                    "CreatedBy": "/bin/sh -c make", "Tags": image["RepoTags"]}])
         for name in image["RepoTags"] if isinstance(image["RepoTags"], list) else []:
             if isinstance(name, str):
                 self.answers[f"GET /images/{name}/json"] = self.answers[f"GET /images/{id}/json"]
