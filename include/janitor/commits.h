@@ -8,6 +8,10 @@
 
 #include "janitor/chains.h"
 
+/* So many commits, one upon the other, are looked through: an engine's answer may hold a circle. What is below
+ * them counts as no commit. */
+#define COMMITS_MAX 128
+
 /* By the facts about it. */
 bool image_is_commit(const Inventory *inventory, const Image *image);
 

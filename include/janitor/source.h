@@ -71,8 +71,9 @@ int sources_find(const Inventory *inventory, const Config *config, const NamedIm
  * person changed in a container is nowhere else, so no build makes it anew. */
 bool source_is_kept_commit(const Source *source);
 
-/* A name of the image that a build may give in cache_from, borrowed; NULL: it has none. Never the
- * janitor's own names, nor those of [images] base. */
+/* Whether a build may give this name in cache_from: never one of the janitor's own, nor of [images] base. */
+bool name_may_be_cache(const Config *config, const Image *image, const char *name);
+/* The first such name of the image, or a digest, borrowed; NULL: it has none. */
 const char *source_cache_name(const Inventory *inventory, const Config *config, const Image *image);
 
 /* An image of others that may serve: neither a step below such an image, nor an image that is meant to be

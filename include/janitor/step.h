@@ -29,3 +29,9 @@ typedef struct StepAnswer {
  * history has no step. */
 int step_ask(Docker *docker, const char *id, ImageFacts *facts, StepAnswer *ret,
              Diag *reterr_diag) must_check;
+
+/* An untagged step of the classic builder has no facts until something asks for them. NULL: out of memory. The
+ * facts are to be indexed again. */
+ImageFacts *step_add_facts(Inventory *inventory, const Image *image);
+/* Those of each image that is marked and has none, and indexes them. `wanted`: one an image. 0 or -ENOMEM. */
+int steps_add_facts(Inventory *inventory, const bool *wanted) must_check;

@@ -2,9 +2,6 @@
 
 #include "janitor/commits.h"
 
-/* Each commit adds a layer, and Docker allows 127. An engine's answer may hold a circle. */
-#define COMMITS_MAX 128
-
 bool image_is_commit(const Inventory *inventory, const Image *image) {
         const ImageFacts *facts = fact_set_find(&inventory->facts, image->id);
 

@@ -11,6 +11,7 @@
 #include "janitor/image-base.h"
 #include "janitor/instruction.h"
 #include "janitor/ownership.h"
+#include "janitor/step.h"
 
 /* Histories of ours that a run asks for, a repository: the newest images, whose Dockerfile the next
  * build is likely to have. */
@@ -202,28 +203,6 @@ static void want_histories(const Inventory *inventory, bool *wanted) {
         }
 }
 
-/* Untagged images that the classic builder ended with have no facts until here. */
-static int add_leaves(Inventory *inventory, const bool *wanted) {
-        const ImageSet *images = &inventory->images;
-        cleanup_free bool *missing = calloc(images->n + 1, sizeof(*missing));
-
-        if (!missing)
-                return -ENOMEM;
-        for (size_t i = 0; i < images->n; i++)
-                missing[i] = wanted[i] && !fact_set_find(&inventory->facts, images->v[i].id);
-        for (size_t i = 0; i < images->n; i++) {
-                ImageFacts *facts;
-
-                if (!missing[i])
-                        continue;
-                facts = fact_set_add(&inventory->facts, images->v[i].id);
-                if (!facts)
-                        return -ENOMEM;
-                facts->kind = IMAGE_KIND_CLASSIC;
-        }
-        return fact_set_index(&inventory->facts);
-}
-
 /* An image whose history is read, into its facts. */
 typedef struct Reading {
         const Image *image;
@@ -250,7 +229,7 @@ int image_histories_observe(Docker *docker, const Config *config, Inventory *inv
         if (r < 0)
                 return r;
         want_histories(inventory, wanted);
-        r = add_leaves(inventory, wanted);
+        r = steps_add_facts(inventory, wanted);
         for (size_t i = 0; i < images->n && r >= 0; i++) {
                 ImageFacts *facts =
                         wanted[i] ? fact_set_find(&inventory->facts, images->v[i].id) : NULL;

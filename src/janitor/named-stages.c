@@ -269,8 +269,10 @@ static int observe_end(Walk *walk, const Step *step, const Step *next, Diag *ret
         return 0;
 }
 
-/* What others made of the second of `next`, and after it, stands behind it in the order, and is none of what came
- * before. */
+/*
+ * A step of others comes between what was made before it and `next`, unless it is a stage of ours. Steps are ordered
+ * by whole seconds: one of the same second as `next` may have been made after it, and then lies between nothing.
+ */
 static int pass_step_of_others(Walk *walk, const Step *step, Step *next, Diag *reterr_diag) {
         Image *images = walk->inventory->images.v;
         bool before = true;

@@ -13,6 +13,7 @@
 
 #include "docker/name.h"
 #include "docker/parallel.h"
+#include "janitor/commits.h"
 #include "janitor/ownership.h"
 #include "janitor/stages.h"
 #include "janitor/step.h"
@@ -56,7 +57,7 @@ typedef struct Heard {
         bool no_memory;
 } Heard;
 
-/* A build took the name away again before anybody looked. An untagged step has no facts until here. */
+/* A build took the name away again before anybody looked. */
 static int note_former(Inventory *inventory, const Image *image, const char *name,
                        ImageFacts **facts) {
         Image *untagged = &inventory->images.v[image - inventory->images.v];
@@ -66,13 +67,8 @@ static int note_former(Inventory *inventory, const Image *image, const char *nam
                 return -ENOMEM;
         free(untagged->former);
         untagged->former = former;
-        if (*facts)
-                return 0;
-        *facts = fact_set_add(&inventory->facts, image->id);
-        if (!*facts)
-                return -ENOMEM;
-        (*facts)->kind = IMAGE_KIND_CLASSIC;
-        return fact_set_index(&inventory->facts);
+        *facts = *facts ?: step_add_facts(inventory, image);
+        return *facts ? 0 : -ENOMEM;
 }
 
 /* An image that is not there yet, or of which nothing is known yet, may be in the next inventory. */
@@ -181,34 +177,13 @@ static void want_below_commits(Questions *questions) {
         }
 }
 
-/* An untagged step has no facts until here. */
-static int add_facts(Inventory *inventory, const bool *wanted) {
-        const ImageSet *images = &inventory->images;
-        cleanup_free bool *missing = calloc(images->n + 1, sizeof(*missing));
-
-        if (!missing)
-                return -ENOMEM;
-        for (size_t i = 0; i < images->n; i++)
-                missing[i] = wanted[i] && !fact_set_find(&inventory->facts, images->v[i].id);
-        for (size_t i = 0; i < images->n; i++) {
-                ImageFacts *facts =
-                        missing[i] ? fact_set_add(&inventory->facts, images->v[i].id) : NULL;
-
-                if (missing[i] && !facts)
-                        return -ENOMEM;
-                if (facts)
-                        facts->kind = IMAGE_KIND_CLASSIC;
-        }
-        return fact_set_index(&inventory->facts);
-}
-
 /* Returns how many were wanted. */
 static int ask_wanted(Questions *questions, Diag *reterr_diag) {
         Inventory *inventory = questions->inventory;
         size_t n = 0, n_wanted = 0;
         int r;
 
-        r = add_facts(inventory, questions->wanted);
+        r = steps_add_facts(inventory, questions->wanted);
         for (size_t i = 0; i < inventory->images.n && r >= 0; i++) {
                 const Image *image = &inventory->images.v[i];
                 ImageFacts *facts =
@@ -251,17 +226,21 @@ static int ask_commits(Docker *docker, const Config *config, Inventory *inventor
         r = want_first(config, &questions);
         if (r >= 0)
                 r = ask_wanted(&questions, reterr_diag);
-        while (r > 0) {
+        for (unsigned i = 0; i < COMMITS_MAX && r > 0; i++) {
                 want_below_commits(&questions);
                 r = ask_wanted(&questions, reterr_diag);
         }
-        return r;
+        return MIN(r, 0);
 }
 
 int origins_observe(Docker *docker, const Config *config, Inventory *inventory, Diag *reterr_diag) {
         Heard heard = { .config = config, .inventory = inventory };
+        int r;
 
         note_names(config, inventory);
         tag_events_take_names(inventory->tag_events, on_name, &heard);
-        return heard.no_memory ? -ENOMEM : ask_commits(docker, config, inventory, reterr_diag);
+        r = heard.no_memory ? -ENOMEM : 0;
+        if (r >= 0 && !inventory->facts.indexed)
+                r = fact_set_index(&inventory->facts);
+        return r < 0 ? r : ask_commits(docker, config, inventory, reterr_diag);
 }

@@ -55,12 +55,6 @@ static bool goes_along(const Proof *proof, const Image *image) {
                (source->untagged_ours || image_has_children(proof->inventory, image));
 }
 
-/* A build names it in cache_from: the janitor's own names, and those of base images, serve none. */
-static bool serves_by_name(const Proof *proof, const char *name, const Image *image) {
-        return !name_is_trash(name) && !name_is_rollback(proof->config, image, name) &&
-               !name_matches_any(&proof->config->base, name);
-}
-
 /* Where the image would serve by none of the names that stay with it, those alone go that serve: 1 if there are
  * such names, else 0. */
 static int add_serving_names(Proof *proof, const Image *image, Removal *removal) {
@@ -71,11 +65,11 @@ static int add_serving_names(Proof *proof, const Image *image, Removal *removal)
         if (source->way == SOURCE_CLASSIC_CHAIN || source->serves_by_rollback_tag != SERVES_NOTHING)
                 return 0;
         for (size_t i = 0; i < image->names.n; i++)
-                n += serves_by_name(proof, image->names.v[i], image);
+                n += name_may_be_cache(proof->config, image, image->names.v[i]);
         if (n == 0 || n == image->names.n)
                 return 0;
         for (size_t i = 0; i < image->names.n && r >= 0; i++)
-                if (serves_by_name(proof, image->names.v[i], image))
+                if (name_may_be_cache(proof->config, image, image->names.v[i]))
                         r = removal_add_name(removal, image->names.v[i]);
         return r < 0 ? r : 1;
 }

@@ -39,12 +39,15 @@ static void finder_donep(Finder *finder) {
         free(finder->local_bases);
 }
 
+bool name_may_be_cache(const Config *config, const Image *image, const char *name) {
+        return !name_is_trash(name) && !name_is_rollback(config, image, name) &&
+               !name_matches_any(&config->base, name);
+}
+
 const char *source_cache_name(const Inventory *inventory, const Config *config,
                               const Image *image) {
         for (size_t i = 0; i < image->names.n; i++)
-                if (!name_is_trash(image->names.v[i]) &&
-                    !name_is_rollback(config, image, image->names.v[i]) &&
-                    !name_matches_any(&config->base, image->names.v[i]))
+                if (name_may_be_cache(config, image, image->names.v[i]))
                         return image->names.v[i];
         /* On the graphdriver store a digest is a name, too: what was pulled or pushed keeps it while
          * its repository has any tag. The containerd store lists a digest for every name. */
@@ -109,8 +112,8 @@ static size_t base_entries_below(const Finder *finder, size_t below, const Image
         return image_base_history(finder->inventory, finder->bases[below], facts);
 }
 
-/* Whether some entry of its history past the base image gives a step to the classic builder. docker commit wrote
- * entries that are none: compare_commit() finds those that are. */
+/* Whether some entry of its history past the base image gives a step to the classic builder. An entry
+ * of docker commit counts as none here; compare_commit() finds those that a build takes for a step. */
 static bool has_classic_steps(const Finder *finder, size_t i, const ImageFacts *facts) {
         const HashList *list = &facts->classic_steps;
         size_t n = list->n, k = known_base_entries(finder, i, facts);

@@ -104,3 +104,25 @@ int step_ask(Docker *docker, const char *id, ImageFacts *facts, StepAnswer *ret,
         }
         return 0;
 }
+
+ImageFacts *step_add_facts(Inventory *inventory, const Image *image) {
+        ImageFacts *facts = fact_set_add(&inventory->facts, image->id);
+
+        if (facts)
+                facts->kind = IMAGE_KIND_CLASSIC;
+        return facts;
+}
+
+int steps_add_facts(Inventory *inventory, const bool *wanted) {
+        const ImageSet *images = &inventory->images;
+        cleanup_free bool *missing = calloc(images->n + 1, sizeof(*missing));
+
+        if (!missing)
+                return -ENOMEM;
+        for (size_t i = 0; i < images->n; i++) /* while the index holds */
+                missing[i] = wanted[i] && !fact_set_find(&inventory->facts, images->v[i].id);
+        for (size_t i = 0; i < images->n; i++)
+                if (missing[i] && !step_add_facts(inventory, &images->v[i]))
+                        return -ENOMEM;
+        return inventory->facts.indexed ? 0 : fact_set_index(&inventory->facts);
+}

@@ -387,7 +387,7 @@ static void test_own_tags_are_no_naming(void **state) {
         }
 }
 
-/* A tag of that form in a repository that is none of [images] match is a person's. */
+/* A person made a tag of that form if [images] match does not have its repository. */
 static void test_tag_of_others_in_that_form(void **state) {
         Host h = host_new();
 
